@@ -1,0 +1,8 @@
+//! The AWS edge: one HTTP client for the SDK and FlexOrch, the SDK's configuration, and the clients of the services.
+
+pub mod http;
+pub mod runtime_api;
+pub mod s3;
+pub mod sdk;
+pub mod secrets;
+pub mod sqs;

@@ -1,0 +1,25 @@
+//! Lambda's Runtime API, as far as `lambda_runtime` leaves it to us: the report that initialisation failed.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+/// The report is a courtesy: the log has the error too.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Tells Lambda why the function cannot start, so that whoever invoked it sees the reason (Lambda Developer Guide, "Using the
+/// Lambda runtime API for custom runtimes", "Initialization error").
+pub async fn report_init_error(runtime_api: &str, message: &str) {
+    const KIND: &str = "Runtime.ConfigInvalid";
+    let Ok(client) = super::http::client(None) else { return };
+    let report = client
+        .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))
+        .header("Lambda-Runtime-Function-Error-Type", KIND)
+        .body(json!({"errorType": KIND, "errorMessage": message, "stackTrace": []}).to_string())
+        .timeout(TIMEOUT)
+        .send()
+        .await;
+    if let Err(error) = report {
+        tracing::debug!(error = crate::error::with_causes(&error).as_str(), "Lambda did not take the report");
+    }
+}

@@ -1,0 +1,103 @@
+//! The AWS SDK's configuration.
+//!
+//! Lambda gives region and credentials in the environment, so the configuration is put together from there: no profile files, no
+//! provider chain, no metadata service, which `aws_config::load` spends a millisecond on at every cold start. Where the
+//! environment holds no credentials, as on a developer's machine, the SDK's own chain is used.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::sdk_config::SharedHttpClient;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use reqwest::Client;
+
+use super::http::SdkHttpClient;
+use crate::config::variable;
+
+/// One attempt of a call to AWS, from the request to the last byte of the answer.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Puts the SDK's configuration together. The SDK's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`,
+/// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_MAX_ATTEMPTS`, …) mean what its reference guide says.
+pub async fn config(http: &Client) -> SdkConfig {
+    match credentials_from_env() {
+        Some(credentials) => from_env(http, credentials),
+        None => {
+            aws_config::defaults(BehaviorVersion::latest())
+                .http_client(SdkHttpClient(http.clone()))
+                .sleep_impl(TokioSleep::new())
+                .timeout_config(timeouts())
+                .load()
+                .await
+        }
+    }
+}
+
+fn from_env(http: &Client, credentials: Credentials) -> SdkConfig {
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(region.map(Region::new))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(SharedHttpClient::new(SdkHttpClient(http.clone())))
+        .time_source(SystemTimeSource::new())
+        .sleep_impl(TokioSleep::new())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .service_config(EnvironmentServiceConfig);
+    if !ignores_endpoint_urls() {
+        config.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
+    }
+    config.set_use_fips(flag("AWS_USE_FIPS_ENDPOINT"));
+    config.set_use_dual_stack(flag("AWS_USE_DUALSTACK_ENDPOINT"));
+    config.build()
+}
+
+fn credentials_from_env() -> Option<Credentials> {
+    // A profile that is asked for by name wins, as it does in the SDK's own chain for everything but Lambda.
+    let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    Some(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment"))
+}
+
+fn retries() -> RetryConfig {
+    let config = match variable("AWS_RETRY_MODE").as_deref() {
+        Some("adaptive") => RetryConfig::adaptive(),
+        _ => RetryConfig::standard(),
+    };
+    match variable("AWS_MAX_ATTEMPTS").and_then(|text| text.parse().ok()).filter(|attempts| *attempts > 0) {
+        Some(attempts) => config.with_max_attempts(attempts),
+        None => config,
+    }
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).read_timeout(ATTEMPT_TIMEOUT).build()
+}
+
+fn flag(name: &str) -> Option<bool> {
+    variable(name).map(|text| text.eq_ignore_ascii_case("true"))
+}
+
+fn ignores_endpoint_urls() -> bool {
+    flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some(true)
+}
+
+/// Settings of single services, such as `AWS_ENDPOINT_URL_SQS` (AWS SDKs and Tools Reference Guide, "Service-specific
+/// endpoints").
+#[derive(Debug)]
+struct EnvironmentServiceConfig;
+
+impl LoadServiceConfig for EnvironmentServiceConfig {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        if key.env() == "AWS_ENDPOINT_URL" && ignores_endpoint_urls() {
+            return None;
+        }
+        let service = key.service_id().to_ascii_uppercase().replace(' ', "_");
+        variable(&format!("{}_{service}", key.env())).or_else(|| variable(key.env()))
+    }
+}

@@ -1,0 +1,3 @@
+//! The operator's command line: set up, prove, backfill.
+
+pub mod sandbox;

@@ -1,0 +1,121 @@
+//! FlexOrch's envelopes: what an answer carries, before it is HTTP.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A success: its status, and what stands under `data` and `meta`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// `None` is an answer without a body (204).
+    data: Option<Value>,
+    meta: Option<Value>,
+}
+
+impl Reply {
+    /// 200 with this under `data`.
+    pub(crate) fn ok(data: impl Serialize) -> Self {
+        Self::with_status(200, data)
+    }
+
+    /// 201 with this under `data`.
+    pub(crate) fn created(data: impl Serialize) -> Self {
+        Self::with_status(201, data)
+    }
+
+    /// 202 with this under `data`, and where to ask for the jobs.
+    pub(crate) fn accepted(data: impl Serialize) -> Self {
+        Self { meta: Some(json!({"poll": "/v1/jobs/{id}"})), ..Self::with_status(202, data) }
+    }
+
+    /// 204.
+    pub(crate) fn no_content() -> Self {
+        Self { status: 204, data: None, meta: None }
+    }
+
+    fn with_status(status: u16, data: impl Serialize) -> Self {
+        // Serializing the sandbox's own plain structs does not fail; null would show it in the answer if it did.
+        let data = serde_json::to_value(data).unwrap_or(Value::Null);
+        Self { status, data: Some(data), meta: None }
+    }
+
+    /// The body, `None` for an answer without one.
+    pub(crate) fn envelope(self) -> Option<Value> {
+        let status = if self.status == 202 { "accepted" } else { "success" };
+        let data = self.data?;
+        let mut envelope = json!({"status": status, "data": data, "error": null});
+        if let Some(meta) = self.meta {
+            envelope["meta"] = meta;
+        }
+        Some(envelope)
+    }
+}
+
+/// A refusal, with FlexOrch's code for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    /// `Retry-After`, in seconds.
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl ApiError {
+    /// A refusal with this status, code and text.
+    pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
+    }
+
+    /// 401.
+    pub(crate) fn invalid_api_key() -> Self {
+        Self::new(
+            401,
+            "INVALID_API_KEY",
+            "The API key is missing, unknown or revoked. The sandbox takes any X-API-KEY that starts with dfx_.",
+        )
+    }
+
+    /// 400: a part of the request is not there.
+    pub(crate) fn missing_input(message: impl Into<String>) -> Self {
+        Self::new(400, "MISSING_INPUT", message)
+    }
+
+    /// 422: a part of the request is not what it must be.
+    pub(crate) fn validation(message: impl Into<String>) -> Self {
+        Self::new(422, "VALIDATION_ERROR", message)
+    }
+
+    /// 404: this is not there, or belongs to another tenant.
+    pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::new(404, "NOT_FOUND", format!("{what} was not found."))
+    }
+
+    /// 403: the plan does not have it.
+    pub(crate) fn plan_upgrade_required(message: impl Into<String>) -> Self {
+        Self::new(403, "PLAN_UPGRADE_REQUIRED", message)
+    }
+
+    /// 429: the minute's requests are used up, and there will be more after this many seconds.
+    pub(crate) fn rate_limited(limit: u32, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(429, "RATE_LIMIT_EXCEEDED", format!("More than {limit} requests in a minute."))
+        }
+    }
+
+    /// 429: the month's credits are used up.
+    pub(crate) fn quota_exceeded(limit: u64) -> Self {
+        Self::new(429, "QUOTA_EXCEEDED", format!("The month's {limit} credits are used up."))
+    }
+
+    /// The body.
+    pub(crate) fn envelope(&self) -> Value {
+        error_envelope(&self.code, &self.message)
+    }
+}
+
+/// `{"error": {"code", "message"}}`.
+pub(crate) fn error_envelope(code: &str, message: &str) -> Value {
+    json!({"error": {"code": code, "message": message}})
+}

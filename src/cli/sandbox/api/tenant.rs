@@ -1,0 +1,231 @@
+//! One tenant: its connectors, its documents and jobs, and what its plan leaves it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    super::{clock::Moment, fault::FileFaults},
+    Ids, Rules,
+    answer::ApiError,
+    connector::{Connector, NewConnector},
+    job::{Job, JobStatus},
+    rate::RateWindow,
+    submission::{Submission, is_supported},
+};
+
+/// What one API key sees. Other tenants' connectors, jobs and documents do not exist for it.
+#[derive(Debug, Default)]
+pub(crate) struct Tenant {
+    pub(crate) window: RateWindow,
+    pub(crate) connectors: BTreeMap<u64, Connector>,
+    jobs: Vec<Job>,
+    /// Where in `jobs` each job stands, by its id.
+    job_places: HashMap<String, usize>,
+    /// The place of the job of each document that was taken. The API recognises content; all that the sandbox sees is its key.
+    documents: HashMap<(String, String), usize>,
+    /// Documents taken, by the day, which is what a credit each was spent on.
+    taken_by_day: BTreeMap<String, u64>,
+}
+
+/// `data` of the answer to a submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Submitted {
+    accepted: usize,
+    rejected: Vec<RejectedFile>,
+    jobs: Vec<JobEntry>,
+    /// For one file that was there before, as the documentation shows it.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    duplicate: Option<ExistingDocument>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct RejectedFile {
+    filename: String,
+    error: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct JobEntry {
+    filename: String,
+    job_id: String,
+    status: JobStatus,
+    document_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_duplicate: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct ExistingDocument {
+    is_duplicate: bool,
+    existing_document_id: String,
+    existing_job_id: String,
+}
+
+impl Submitted {
+    /// How many keys were taken, those that were there before included.
+    pub(crate) fn taken(&self) -> usize {
+        self.accepted
+    }
+}
+
+impl Tenant {
+    /// Takes keys in, or says why not.
+    ///
+    /// A request whose new documents do not fit into the credits that are left is refused as a whole.
+    pub(crate) fn submit(
+        &mut self,
+        submission: &Submission,
+        rules: &Rules,
+        faults: &FileFaults,
+        ids: &mut Ids,
+        now: Moment,
+    ) -> Result<Submitted, ApiError> {
+        if submission.keys.len() > rules.max_keys_per_request {
+            let message = format!(
+                "source.keys holds {} keys, and {} are allowed.",
+                submission.keys.len(),
+                rules.max_keys_per_request
+            );
+            return Err(ApiError::validation(message));
+        }
+        self.use_connector(&submission.connector, rules, now)?;
+        let (refused, taken): (Vec<_>, Vec<_>) = submission
+            .keys
+            .iter()
+            .map(|key| (key, rejection(key, faults)))
+            .partition(|(_, rejection)| rejection.is_some());
+        let is_new = |key: &String| {
+            let document = (submission.connector.clone(), key.clone());
+            !self.documents.contains_key(&document)
+        };
+        let new = taken.iter().filter(|(key, _)| is_new(key)).count() as u64;
+        if let Some(limit) = rules.monthly_credits
+            && new > limit.saturating_sub(self.credits_used())
+        {
+            return Err(ApiError::quota_exceeded(limit));
+        }
+        let rejected = refused
+            .into_iter()
+            .filter_map(|(key, error)| Some(RejectedFile { filename: key.clone(), error: error? }))
+            .collect();
+        let jobs: Vec<JobEntry> =
+            taken.into_iter().map(|(key, _)| self.take(&submission.connector, key, faults, ids, now)).collect();
+        let duplicate = match (submission.keys.len(), jobs.as_slice()) {
+            (1, [job]) if job.is_duplicate.is_some() => Some(ExistingDocument {
+                is_duplicate: true,
+                existing_document_id: job.document_id.clone(),
+                existing_job_id: job.job_id.clone(),
+            }),
+            _ => None,
+        };
+        Ok(Submitted { accepted: jobs.len(), rejected, jobs, duplicate })
+    }
+
+    fn take(&mut self, connector: &str, key: &str, faults: &FileFaults, ids: &mut Ids, now: Moment) -> JobEntry {
+        let document = (connector.to_owned(), key.to_owned());
+        let known = self.documents.get(&document).and_then(|&job| self.jobs.get(job));
+        if let Some(job) = known {
+            return entry(job, Some(true), now);
+        }
+        let job = Job::new(ids.next_job(), connector, key, faults.job_failure(key), now);
+        let entry = entry(&job, None, now);
+        let place = self.jobs.len();
+        self.documents.insert(document, place);
+        self.job_places.insert(job.id.clone(), place);
+        self.jobs.push(job);
+        *self.taken_by_day.entry(now.date()).or_default() += 1;
+        entry
+    }
+
+    /// Marks a connector as used. One that is not there is taken for one that was created elsewhere where the rules
+    /// allow it, but not one that was deleted here.
+    fn use_connector(&mut self, id: &str, rules: &Rules, now: Moment) -> Result<(), ApiError> {
+        let known = id.parse().ok().and_then(|id: u64| self.connectors.get_mut(&id));
+        match known {
+            Some(connector) if connector.active => {
+                connector.mark_used(now);
+                Ok(())
+            }
+            None if rules.open_connectors => Ok(()),
+            _ => Err(ApiError::not_found(format_args!("Connector {id:?}"))),
+        }
+    }
+
+    /// Adds a connector.
+    pub(crate) fn create_connector(
+        &mut self,
+        new: NewConnector,
+        ids: &mut Ids,
+        now: Moment,
+    ) -> Result<Value, ApiError> {
+        let connector = Connector::create(ids.peek_connector(), new, now)?;
+        let shown = connector.show();
+        self.connectors.insert(ids.next_connector(), connector);
+        Ok(shown)
+    }
+
+    /// The connectors that were not deleted.
+    pub(crate) fn list_connectors(&self) -> Vec<Value> {
+        self.connectors.values().filter(|connector| connector.active).map(Connector::show).collect()
+    }
+
+    /// One connector that was created here and not deleted.
+    pub(crate) fn connector(&mut self, id: &str) -> Result<&mut Connector, ApiError> {
+        id.parse()
+            .ok()
+            .and_then(|id: u64| self.connectors.get_mut(&id))
+            .filter(|connector| connector.active)
+            .ok_or_else(|| ApiError::not_found(format_args!("Connector {id:?}")))
+    }
+
+    /// One job, which moves on by being asked for.
+    pub(crate) fn poll_job(&mut self, id: &str, now: Moment) -> Result<Value, ApiError> {
+        self.job_places
+            .get(id)
+            .and_then(|&place| self.jobs.get_mut(place))
+            .map(|job| job.poll(now))
+            .ok_or_else(|| ApiError::not_found(format_args!("Job {id:?}")))
+    }
+
+    /// A page of the jobs, newest first; the first page is 1.
+    pub(crate) fn list_jobs(&self, page: usize, page_size: usize, now: Moment) -> Value {
+        let first = page.saturating_sub(1).saturating_mul(page_size);
+        let items: Vec<Value> = self.jobs.iter().rev().skip(first).take(page_size).map(|job| job.show(now)).collect();
+        json!({"items": items, "total": self.jobs.len(), "page": page, "page_size": page_size})
+    }
+
+    /// A credit was spent on each document that was taken and not known before.
+    pub(crate) fn credits_used(&self) -> u64 {
+        self.jobs.len() as u64
+    }
+
+    /// The documents taken on each day.
+    pub(crate) fn taken_by_day(&self) -> &BTreeMap<String, u64> {
+        &self.taken_by_day
+    }
+
+    /// The connector and key of each document, in the order in which they were taken.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.jobs.iter().map(|job| (job.connector.as_str(), job.key.as_str()))
+    }
+}
+
+fn rejection(key: &str, faults: &FileFaults) -> Option<String> {
+    faults.rejection(key).or_else(|| (!is_supported(key)).then_some("UNSUPPORTED_FILE")).map(str::to_owned)
+}
+
+fn entry(job: &Job, is_duplicate: Option<bool>, now: Moment) -> JobEntry {
+    JobEntry {
+        filename: job.key.clone(),
+        job_id: job.id.clone(),
+        status: job.status(now),
+        document_id: job.document_id.clone(),
+        is_duplicate,
+    }
+}
+
+#[cfg(test)]
+#[path = "tenant_tests.rs"]
+mod tests;

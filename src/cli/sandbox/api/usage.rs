@@ -1,0 +1,59 @@
+//! The usage endpoints: the minute's requests and the month's credits.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{clock::Moment, options::Plan},
+    Rules,
+    rate::WINDOW,
+    tenant::Tenant,
+};
+
+/// `GET /usage/rate-limits`: the flat shape that the SDKs read, and the nested one of the documentation, in one.
+pub(crate) fn rate_limits(tenant: &Tenant, rules: &Rules, now: Moment) -> Value {
+    let limit = rules.requests_per_minute;
+    let used = limit.map(|_| tenant.window.used(now));
+    let remaining = limit.zip(used).map(|(limit, used)| limit.saturating_sub(used));
+    let reset = limit.map(|_| tenant.window.reset_in_seconds(now));
+    json!({
+        "plan": rules.plan.name(),
+        "unlimited": limit.is_none(),
+        "limit": limit,
+        "used": used,
+        "remaining": remaining,
+        "window_seconds": WINDOW.as_secs(),
+        "reset_in_seconds": reset,
+        "rate_limit": {
+            "rpm": limit,
+            "used": used,
+            "remaining": remaining,
+            "reset_in_seconds": reset,
+        },
+    })
+}
+
+/// `GET /usage`: the credits. The sandbox runs for hours, so all of its time is one month.
+pub(crate) fn current(tenant: &Tenant, rules: &Rules) -> Value {
+    let used = tenant.credits_used();
+    let remaining = rules.monthly_credits.map(|limit| limit.saturating_sub(used));
+    json!({
+        "plan": rules.plan.name(),
+        "usage": {
+            "credits": {"used": used, "limit": rules.monthly_credits, "remaining": remaining},
+        },
+        "trial": {
+            "is_trial": rules.plan == Plan::Trial,
+            "trial_ends_at": null,
+            "trial_days_remaining": null,
+        },
+    })
+}
+
+/// `GET /usage/history`: each day on which documents were taken.
+pub(crate) fn history(tenant: &Tenant) -> Value {
+    tenant
+        .taken_by_day()
+        .iter()
+        .map(|(date, taken)| json!({"date": date, "credits_used": taken, "jobs_count": taken}))
+        .collect()
+}

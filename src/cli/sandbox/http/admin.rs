@@ -1,0 +1,130 @@
+//! The admin path, `/_sandbox`: what a test or an operator sees and changes from outside. It shows no API key.
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        api::answer::ApiError,
+        api_key::ApiKey,
+        fault::{Fault, FaultId},
+    },
+    Shared,
+    respond::json as json_response,
+};
+
+/// The admin path's routes.
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/_sandbox/requests", get(list_requests).delete(clear_requests))
+        .route("/_sandbox/faults", get(list_faults).post(add_faults).delete(clear_faults))
+        .route("/_sandbox/faults/{id}", delete(remove_fault))
+        .route("/_sandbox/keys/revoke", post(revoke_key))
+        .route("/_sandbox/keys/restore", post(restore_key))
+        .route("/_sandbox/state", get(state))
+        .with_state(shared)
+}
+
+async fn list_requests(State(shared): State<Shared>) -> Response {
+    let requests = shared.log.list();
+    ok(&json!({"count": requests.len(), "requests": requests}))
+}
+
+async fn clear_requests(State(shared): State<Shared>) -> StatusCode {
+    shared.log.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn list_faults(State(shared): State<Shared>) -> Response {
+    ok(&json!({"faults": shared.faults.list()}))
+}
+
+/// Takes one fault as JSON, a list of them, or flags as on the command line, one a line: `curl -d hang` is enough.
+async fn add_faults(State(shared): State<Shared>, body: Bytes) -> Response {
+    match parse_faults(&body) {
+        Ok(faults) => {
+            let ids: Vec<FaultId> = faults.into_iter().map(|fault| shared.faults.add(fault)).collect();
+            json_response(StatusCode::CREATED, &json!({ "ids": ids }))
+        }
+        Err(why) => ApiError::validation(why).into_response(),
+    }
+}
+
+fn parse_faults(body: &[u8]) -> Result<Vec<Fault>, String> {
+    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+    let faults: Vec<Fault> = match text.trim_start().chars().next() {
+        Some('[') => serde_json::from_str(text).map_err(|error| error.to_string())?,
+        Some('{') => vec![serde_json::from_str(text).map_err(|error| error.to_string())?],
+        _ => text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .map(|line| line.trim().parse::<Fault>().map_err(|error| error.to_string()))
+            .collect::<Result<_, _>>()?,
+    };
+    if faults.is_empty() {
+        return Err("There is no fault in the body, such as status=503,times=3.".to_owned());
+    }
+    Ok(faults)
+}
+
+async fn clear_faults(State(shared): State<Shared>) -> StatusCode {
+    shared.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn remove_fault(State(shared): State<Shared>, Path(id): Path<u64>) -> Response {
+    if shared.faults.remove(FaultId(id)) {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        ApiError::not_found(format_args!("Fault {id}")).into_response()
+    }
+}
+
+/// `{"api_key": "dfx_…"}`. It has no `Debug`.
+#[derive(Deserialize)]
+struct KeyBody {
+    api_key: String,
+}
+
+async fn revoke_key(State(shared): State<Shared>, body: Bytes) -> Response {
+    with_key(&body, |key| {
+        shared.flexorch().revoke(key);
+        StatusCode::NO_CONTENT.into_response()
+    })
+}
+
+async fn restore_key(State(shared): State<Shared>, body: Bytes) -> Response {
+    with_key(&body, |key| {
+        if shared.flexorch().restore(&key) {
+            StatusCode::NO_CONTENT.into_response()
+        } else {
+            ApiError::not_found(format_args!("A revoked key {key}")).into_response()
+        }
+    })
+}
+
+fn with_key(body: &[u8], then: impl FnOnce(ApiKey) -> Response) -> Response {
+    match serde_json::from_slice::<KeyBody>(body) {
+        Ok(body) => then(ApiKey::new(body.api_key)),
+        Err(_) => ApiError::validation("The body must be {\"api_key\": \"dfx_...\"}.").into_response(),
+    }
+}
+
+async fn state(State(shared): State<Shared>) -> Response {
+    let mut state = shared.flexorch().show(shared.clock.now());
+    state["faults"] = json!(shared.faults.list().len());
+    state["recorded_requests"] = json!(shared.log.len());
+    ok(&state)
+}
+
+fn ok(body: &Value) -> Response {
+    json_response(StatusCode::OK, body)
+}

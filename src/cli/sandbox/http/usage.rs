@@ -1,0 +1,37 @@
+//! The usage endpoints.
+
+use axum::{Extension, extract::State};
+use serde_json::json;
+
+use super::{
+    super::{
+        api::{answer::Reply, usage},
+        api_key::ApiKey,
+    },
+    Shared,
+};
+
+/// `GET /usage/rate-limits`.
+pub(crate) async fn rate_limits(State(shared): State<Shared>, Extension(key): Extension<ApiKey>) -> Reply {
+    let now = shared.clock.now();
+    let mut flexorch = shared.flexorch();
+    let (tenant, _, rules) = flexorch.tenant_and_ids(&key);
+    Reply::ok(usage::rate_limits(tenant, rules, now))
+}
+
+/// `GET /usage`.
+pub(crate) async fn current(State(shared): State<Shared>, Extension(key): Extension<ApiKey>) -> Reply {
+    let mut flexorch = shared.flexorch();
+    let (tenant, _, rules) = flexorch.tenant_and_ids(&key);
+    Reply::ok(usage::current(tenant, rules))
+}
+
+/// `GET /usage/history`.
+pub(crate) async fn history(State(shared): State<Shared>, Extension(key): Extension<ApiKey>) -> Reply {
+    Reply::ok(usage::history(shared.flexorch().tenant(&key)))
+}
+
+/// `GET /usage/quality-trend`: the sandbox reads no document, and grades none.
+pub(crate) async fn quality_trend() -> Reply {
+    Reply::ok(json!([]))
+}

@@ -1,0 +1,123 @@
+//! How a sandbox is set up.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use super::{fault::Fault, secrets_manager::SecretsManagerOptions};
+
+/// The plan that every tenant of the sandbox is on. It decides what Scheduled Sync allows and is named by the usage
+/// endpoints; the rate limit and the credits are options of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plan {
+    /// No Scheduled Sync.
+    Trial,
+    /// Scheduled Sync at most once a day.
+    #[default]
+    Starter,
+    /// Scheduled Sync without a minimum interval.
+    Pro,
+    /// As Pro.
+    Enterprise,
+}
+
+impl Plan {
+    /// The plan's name as the API writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trial => "trial",
+            Self::Starter => "starter",
+            Self::Pro => "pro",
+            Self::Enterprise => "enterprise",
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Plan {
+    type Err = UnknownPlan;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::Trial, Self::Starter, Self::Pro, Self::Enterprise]
+            .into_iter()
+            .find(|plan| plan.name().eq_ignore_ascii_case(name.trim()))
+            .ok_or_else(|| UnknownPlan(name.to_owned()))
+    }
+}
+
+/// A plan's name that FlexOrch does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("no plan is called {0:?}: use trial, starter, pro or enterprise")]
+pub struct UnknownPlan(String);
+
+/// How a sandbox is set up. `SandboxOptions::default()` is a Starter plan on any free port.
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    /// The port on 127.0.0.1; 0 takes any free one.
+    pub port: u16,
+    /// The plan that every tenant is on.
+    pub plan: Plan,
+    /// Requests that each tenant may send in a minute; `None` is unlimited.
+    pub requests_per_minute: Option<u32>,
+    /// New documents that each tenant may submit before `QUOTA_EXCEEDED`; `None` is unlimited.
+    pub monthly_credits: Option<u64>,
+    /// Keys that one request may hold; more are answered with 422 `VALIDATION_ERROR`.
+    pub max_keys_per_request: usize,
+    /// Whether a submission to a connector that was never created here is taken. It saves a demo the creation of a
+    /// connector that the secret already names; `GET /connectors/{id}` answers 404 for such a connector all the same.
+    /// With `false` the submission answers 404 `NOT_FOUND`.
+    pub open_connectors: bool,
+    /// How long every answer of the API takes, on top of its own time.
+    pub latency: Duration,
+    /// Faults that are there from the first request on.
+    pub faults: Vec<Fault>,
+    /// Makes random faults come out the same in every run, for requests that come in the same order.
+    pub seed: u64,
+    /// A Secrets Manager endpoint to start beside the API.
+    pub secrets_manager: Option<SecretsManagerOptions>,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            plan: Plan::default(),
+            requests_per_minute: Some(60),
+            monthly_credits: None,
+            max_keys_per_request: 1000,
+            open_connectors: true,
+            latency: Duration::ZERO,
+            faults: Vec::new(),
+            seed: 0,
+            secrets_manager: None,
+        }
+    }
+}
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The port is taken, or may not be used.
+    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for any free one")]
+    Bind {
+        /// The port that was asked for.
+        port: u16,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_are_read_by_their_names_and_others_are_named_in_the_error() {
+        assert_eq!("Pro".parse::<Plan>().unwrap(), Plan::Pro);
+        let error = "gold".parse::<Plan>().unwrap_err().to_string();
+        assert!(error.contains("\"gold\"") && error.contains("enterprise"), "{error}");
+    }
+}

@@ -1,0 +1,277 @@
+//! The secrets: versions, stages, and the ways to name one. Pure.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::{Map, Value, json};
+
+use super::{super::clock::Moment, wire::ACCOUNT};
+
+/// What Secrets Manager appends to a secret's name in its ARN. The real one is random; this is the documentation's.
+const SUFFIX: &str = "-AbCdEf";
+
+/// An error as Secrets Manager names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SecretsError {
+    pub(super) status: u16,
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+}
+
+impl SecretsError {
+    /// A client's error, which has the status 400 whatever its kind.
+    pub(super) fn client(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status: 400, kind, message: message.into() }
+    }
+
+    /// There is no such secret.
+    pub(super) fn not_found() -> Self {
+        let message = "Secrets Manager can't find the specified secret.";
+        Self::client("ResourceNotFoundException", message)
+    }
+}
+
+/// All secrets, by name.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    secrets: BTreeMap<String, Secret>,
+    versions_made: u64,
+}
+
+#[derive(Debug)]
+struct Secret {
+    created: Moment,
+    /// Oldest first: the last is AWSCURRENT, the one before it AWSPREVIOUS.
+    versions: Vec<Version>,
+}
+
+struct Version {
+    id: String,
+    secret_string: String,
+    created: Moment,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", self.id)
+    }
+}
+
+/// The ARN of a secret in a region.
+pub(super) fn arn(name: &str, region: &str) -> String {
+    format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}{SUFFIX}")
+}
+
+impl Store {
+    /// The name of the secret that an id means in a region: a name, an ARN, or an ARN without its suffix.
+    pub(super) fn resolve(&self, id: &str, region: &str) -> Option<&str> {
+        let found = |name: &str| self.secrets.get_key_value(name).map(|(name, _)| name.as_str());
+        if !id.starts_with("arn:") {
+            return found(id);
+        }
+        let rest = id.strip_prefix(&format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:"))?;
+        // A name may itself end like a suffix, so the whole rest is tried too.
+        rest.strip_suffix(SUFFIX).and_then(found).or_else(|| found(rest))
+    }
+
+    /// Creates a secret, or gives it a new current version.
+    pub(super) fn set(&mut self, name: String, secret_string: String, now: Moment) {
+        let id = self.new_version_id();
+        let version = Version { id, secret_string, created: now };
+        let secret = self.secrets.entry(name).or_insert_with(|| Secret { created: now, versions: Vec::new() });
+        secret.versions.push(version);
+    }
+
+    /// `GetSecretValue`.
+    pub(super) fn get_value(
+        &self,
+        name: &str,
+        region: &str,
+        version_id: Option<&str>,
+        stage: Option<&str>,
+    ) -> Result<Value, SecretsError> {
+        let secret = self.secret(name)?;
+        let fits = |(at, version): &(usize, &Version)| {
+            version_id.is_none_or(|id| version.id == id)
+                && match (version_id, stage) {
+                    (Some(_), None) => true,
+                    (_, stage) => secret.stage(*at) == Some(stage.unwrap_or("AWSCURRENT")),
+                }
+        };
+        let (at, version) = secret.versions.iter().enumerate().find(fits).ok_or_else(|| {
+            let message = "Secrets Manager can't find the specified secret value.";
+            SecretsError::client("ResourceNotFoundException", message)
+        })?;
+        Ok(json!({
+            "ARN": arn(name, region),
+            "Name": name,
+            "VersionId": version.id,
+            "SecretString": version.secret_string,
+            "VersionStages": secret.stages(at),
+            "CreatedDate": version.created.epoch_seconds(),
+        }))
+    }
+
+    /// `DescribeSecret`.
+    pub(super) fn describe(&self, name: &str, region: &str) -> Result<Value, SecretsError> {
+        let secret = self.secret(name)?;
+        let stages: Map<String, Value> = secret
+            .versions
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| secret.stage(*at).is_some())
+            .map(|(at, version)| (version.id.clone(), json!(secret.stages(at))))
+            .collect();
+        let changed = secret.versions.last().map_or(secret.created, |version| version.created);
+        Ok(json!({
+            "ARN": arn(name, region),
+            "Name": name,
+            "CreatedDate": secret.created.epoch_seconds(),
+            "LastChangedDate": changed.epoch_seconds(),
+            "VersionIdsToStages": stages,
+        }))
+    }
+
+    /// `CreateSecret`. `token` is the client's idempotency token, which becomes the version's id.
+    pub(super) fn create(
+        &mut self,
+        name: &str,
+        region: &str,
+        secret_string: Option<String>,
+        token: Option<&str>,
+        now: Moment,
+    ) -> Result<Value, SecretsError> {
+        if self.secrets.contains_key(name) {
+            let message = format!("The operation failed because the secret {name} already exists.");
+            return Err(SecretsError::client("ResourceExistsException", message));
+        }
+        let empty = Secret { created: now, versions: Vec::new() };
+        self.secrets.insert(name.to_owned(), empty);
+        match secret_string {
+            Some(secret_string) => self.put_value(name, region, secret_string, token, now),
+            None => Ok(json!({"ARN": arn(name, region), "Name": name})),
+        }
+    }
+
+    /// `PutSecretValue`. The same token with the same contents is the same call again.
+    pub(super) fn put_value(
+        &mut self,
+        name: &str,
+        region: &str,
+        secret_string: String,
+        token: Option<&str>,
+        now: Moment,
+    ) -> Result<Value, SecretsError> {
+        let generated = self.new_version_id();
+        let id = token.map_or(generated, str::to_owned);
+        let secret = self.secrets.get_mut(name).ok_or_else(SecretsError::not_found)?;
+        let again = secret.versions.iter().position(|version| version.id == id);
+        let at = match again {
+            Some(at) if secret.versions[at].secret_string == secret_string => at,
+            Some(_) => {
+                let message = "A version with this ClientRequestToken has other contents.";
+                return Err(SecretsError::client("ResourceExistsException", message));
+            }
+            None => {
+                secret.versions.push(Version { id: id.clone(), secret_string, created: now });
+                secret.versions.len() - 1
+            }
+        };
+        Ok(json!({
+            "ARN": arn(name, region),
+            "Name": name,
+            "VersionId": id,
+            "VersionStages": secret.stages(at),
+        }))
+    }
+
+    fn secret(&self, name: &str) -> Result<&Secret, SecretsError> {
+        self.secrets.get(name).ok_or_else(SecretsError::not_found)
+    }
+
+    /// In the form of a UUID, which the SDKs expect to be 32 characters at least.
+    fn new_version_id(&mut self) -> String {
+        self.versions_made += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.versions_made)
+    }
+}
+
+impl Secret {
+    fn stage(&self, at: usize) -> Option<&'static str> {
+        match self.versions.len() - at {
+            1 => Some("AWSCURRENT"),
+            2 => Some("AWSPREVIOUS"),
+            _ => None,
+        }
+    }
+
+    fn stages(&self, at: usize) -> Vec<&'static str> {
+        self.stage(at).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Moment = Moment::from_epoch(Duration::from_secs(1_700_000_000));
+    const REGION: &str = "eu-west-1";
+
+    fn store() -> Store {
+        let mut store = Store::default();
+        store.set("flexorch/docs".to_owned(), "one".to_owned(), NOW);
+        store
+    }
+
+    #[test]
+    fn a_secret_is_found_by_name_and_by_arn_with_or_without_its_suffix_in_its_region_alone() {
+        let store = store();
+        let base = format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:flexorch/docs");
+        for id in ["flexorch/docs", &base, &format!("{base}-AbCdEf"), &arn("flexorch/docs", REGION)] {
+            assert_eq!(store.resolve(id, REGION), Some("flexorch/docs"), "{id}");
+        }
+        for id in ["other", &format!("{base}-zzzzzz"), "arn:aws:s3:::x"] {
+            assert_eq!(store.resolve(id, REGION), None, "{id}");
+        }
+        assert_eq!(store.resolve(&base, "us-east-1"), None);
+    }
+
+    #[test]
+    fn the_newest_version_is_current_and_the_one_before_it_previous() {
+        let mut store = store();
+        store.put_value("flexorch/docs", REGION, "two".to_owned(), Some("token"), NOW).unwrap();
+        let get = |id, stage| {
+            let value = store.get_value("flexorch/docs", REGION, id, stage);
+            value.map(|value| value["SecretString"].clone())
+        };
+        assert_eq!(get(None, None).unwrap(), "two");
+        assert_eq!(get(None, Some("AWSPREVIOUS")).unwrap(), "one");
+        assert_eq!(get(Some("token"), None).unwrap(), "two");
+        assert!(get(Some("token"), Some("AWSPREVIOUS")).is_err());
+        assert!(get(None, Some("MINE")).is_err());
+    }
+
+    #[test]
+    fn the_same_token_is_the_same_call_again_unless_the_contents_differ() {
+        let mut store = store();
+        let mut put = |text: &str| {
+            store
+                .put_value("flexorch/docs", REGION, text.to_owned(), Some("t"), NOW)
+                .map(|value| value["VersionId"].clone())
+        };
+        assert_eq!(put("two").unwrap(), put("two").unwrap());
+        assert_eq!(put("three").unwrap_err().kind, "ResourceExistsException");
+        let described = store.describe("flexorch/docs", REGION).unwrap();
+        assert_eq!(described["VersionIdsToStages"]["t"], json!(["AWSCURRENT"]));
+    }
+
+    #[test]
+    fn a_secret_is_created_once() {
+        let mut store = store();
+        let created = store.create("new", REGION, Some("x".to_owned()), None, NOW);
+        assert_eq!(created.unwrap()["Name"], "new");
+        let again = store.create("new", REGION, None, None, NOW).unwrap_err();
+        assert_eq!(again.kind, "ResourceExistsException");
+    }
+}

@@ -1,0 +1,355 @@
+//! The environment, read once and checked: the only place that reads it.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde_json::value::RawValue;
+
+use crate::ingest::route::Scope;
+
+/// The function's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `CONNECTOR_SECRET_IDS`: names or ARNs, one a connector.
+    pub connector_secret_ids: Vec<String>,
+    /// `FLEXORCH_BASE_URL`.
+    pub flexorch_base_url: Url,
+    /// `KEY_PREFIXES`, `KEY_SUFFIXES`, `MAX_OBJECT_BYTES`.
+    pub scope: Scope,
+    /// `MAX_KEYS_PER_REQUEST`.
+    pub max_keys_per_request: NonZeroUsize,
+    /// `SECRET_CACHE_TTL_SECONDS`.
+    pub secret_cache_ttl: Duration,
+    /// `REQUEST_TIMEOUT_MS`: one attempt.
+    pub request_timeout: Duration,
+    /// `MAX_CONCURRENT_REQUESTS`.
+    pub max_concurrent_requests: NonZeroUsize,
+    /// `REQUESTS_PER_MINUTE`; `None`: no pacing.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// `MAX_ATTEMPTS`: for one request, in one invocation.
+    pub max_attempts: NonZeroU32,
+    /// `DEADLINE_MARGIN_MS`.
+    pub deadline_margin: Duration,
+    /// `DEAD_LETTER_QUEUE_URL`.
+    pub dead_letter_queue_url: Option<Url>,
+    /// `LOCALE`.
+    pub locale: Option<String>,
+    /// `PIPELINE_CONFIG`: a JSON object, as it is.
+    pub pipeline_config: Option<Box<RawValue>>,
+}
+
+/// A setting that cannot be used: which, what was given, what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// The variable.
+    pub variable: &'static str,
+    /// Its value; `None` where it is not set.
+    pub given: Option<String>,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.given {
+            Some(given) => write!(f, "{} is {given:?}, but must be {}", self.variable, self.allowed),
+            None => write!(f, "{} is not set; it must be {}", self.variable, self.allowed),
+        }
+    }
+}
+
+/// The function's address of FlexOrch unless `FLEXORCH_BASE_URL` says otherwise (FlexOrch API documentation).
+pub const DEFAULT_BASE_URL: &str = "https://api.flexorch.com/v1";
+
+/// A variable of the environment that is not one of this project's own settings, such as the AWS SDK's; `None` where it is not
+/// set, empty, or not UTF-8.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(|name| match std::env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err("bytes that are not UTF-8".to_owned()),
+        })
+    }
+
+    /// Reads settings from anywhere; `lookup` answers `None` for what is not set. A value of white space alone counts as
+    /// not set, as a template's empty parameter arrives that way.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first variable that is missing or wrong.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
+        let env = Environment { lookup };
+        let connector_secret_ids = env.list("CONNECTOR_SECRET_IDS")?;
+        if connector_secret_ids.is_empty() {
+            return Err(ConfigError {
+                variable: "CONNECTOR_SECRET_IDS",
+                given: env.text("CONNECTOR_SECRET_IDS")?,
+                allowed: "one or more names or ARNs of secrets, separated by commas".into(),
+            });
+        }
+        if let Some(twice) = first_repeated(&connector_secret_ids) {
+            return Err(ConfigError {
+                variable: "CONNECTOR_SECRET_IDS",
+                given: Some(twice.to_owned()),
+                allowed: "a list in which each secret stands once".into(),
+            });
+        }
+        let max_object_bytes = env.number("MAX_OBJECT_BYTES", 1..=u64::MAX)?;
+        Ok(Self {
+            connector_secret_ids,
+            flexorch_base_url: env.base_url()?,
+            scope: Scope {
+                key_prefixes: env.list("KEY_PREFIXES")?,
+                key_suffixes: env.list("KEY_SUFFIXES")?.iter().map(|suffix| suffix.to_lowercase()).collect(),
+                max_object_bytes,
+            },
+            max_keys_per_request: env.number_or("MAX_KEYS_PER_REQUEST", 1..=10_000, 100)?,
+            secret_cache_ttl: Duration::from_secs(env.number("SECRET_CACHE_TTL_SECONDS", 0..=86_400)?.unwrap_or(300)),
+            request_timeout: Duration::from_millis(env.number("REQUEST_TIMEOUT_MS", 1..=900_000)?.unwrap_or(10_000)),
+            max_concurrent_requests: env.number_or("MAX_CONCURRENT_REQUESTS", 1..=1_000, 2)?,
+            requests_per_minute: env.number("REQUESTS_PER_MINUTE", 1..=1_000_000)?.and_then(narrow),
+            max_attempts: env.number_or("MAX_ATTEMPTS", 1..=100, 4)?,
+            deadline_margin: Duration::from_millis(env.number("DEADLINE_MARGIN_MS", 0..=600_000)?.unwrap_or(1_000)),
+            dead_letter_queue_url: env.queue_url()?,
+            locale: env.text("LOCALE")?,
+            pipeline_config: env.pipeline_config()?,
+        })
+    }
+}
+
+struct Environment<F> {
+    lookup: F,
+}
+
+impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
+    fn text(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
+        match (self.lookup)(variable) {
+            Ok(value) => Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())),
+            Err(given) => Err(ConfigError { variable, given: Some(given), allowed: "UTF-8 text".into() }),
+        }
+    }
+
+    /// A comma-separated list. Items are taken as they are but for the white space around them.
+    fn list(&self, variable: &'static str) -> Result<Vec<String>, ConfigError> {
+        let text = self.text(variable)?.unwrap_or_default();
+        Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    }
+
+    fn number(
+        &self,
+        variable: &'static str,
+        allowed: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<u64>, ConfigError> {
+        let Some(text) = self.text(variable)? else { return Ok(None) };
+        match text.parse() {
+            Ok(number) if allowed.contains(&number) => Ok(Some(number)),
+            _ => {
+                let (least, most) = (allowed.start(), allowed.end());
+                let allowed = match *most {
+                    u64::MAX => format!("a whole number, {least} or more"),
+                    most => format!("a whole number from {least} to {most}"),
+                };
+                Err(ConfigError { variable, given: Some(text), allowed })
+            }
+        }
+    }
+
+    /// A number of a narrower type, whose range `allowed` fits; `default` where it is not set.
+    fn number_or<T: FromStr>(
+        &self,
+        variable: &'static str,
+        allowed: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> Result<T, ConfigError> {
+        let number = self.number(variable, allowed)?.unwrap_or(default).to_string();
+        number.parse().map_err(|_| ConfigError {
+            variable,
+            given: Some(number),
+            allowed: "a number that this platform can hold".into(),
+        })
+    }
+
+    fn base_url(&self) -> Result<Url, ConfigError> {
+        let variable = "FLEXORCH_BASE_URL";
+        let text = self.text(variable)?.unwrap_or_else(|| DEFAULT_BASE_URL.to_owned());
+        checked_base_url(&text).map_err(|allowed| ConfigError {
+            variable,
+            given: Some(without_credentials(&text)),
+            allowed: allowed.into(),
+        })
+    }
+
+    fn queue_url(&self) -> Result<Option<Url>, ConfigError> {
+        let variable = "DEAD_LETTER_QUEUE_URL";
+        let Some(text) = self.text(variable)? else { return Ok(None) };
+        match Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() && !url.path().ends_with(".fifo") => {
+                Ok(Some(url))
+            }
+            _ => Err(ConfigError {
+                variable,
+                given: Some(without_credentials(&text)),
+                allowed:
+                    "the URL of a standard SQS queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+                        .into(),
+            }),
+        }
+    }
+
+    fn pipeline_config(&self) -> Result<Option<Box<RawValue>>, ConfigError> {
+        let variable = "PIPELINE_CONFIG";
+        let Some(text) = self.text(variable)? else { return Ok(None) };
+        match RawValue::from_string(text.clone()) {
+            Ok(raw) if raw.get().starts_with('{') => Ok(Some(raw)),
+            _ => Err(ConfigError { variable, given: Some(text), allowed: "a JSON object".into() }),
+        }
+    }
+}
+
+/// Checks an address of FlexOrch's API: the key goes there, so plain HTTP is for a loopback host alone.
+///
+/// # Errors
+/// What is allowed.
+pub fn checked_base_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "a URL such as https://api.flexorch.com/v1")?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("a URL without user name, password, query and fragment");
+    }
+    match url.scheme() {
+        "https" if url.has_host() => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err("an https URL; http is for a loopback host only, because the API key is sent there"),
+        _ => Err("an https URL"),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A URL as it may be shown: without what stands for the user in it.
+fn without_credentials(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
+            let hidden = url.set_username("").and_then(|()| url.set_password(None));
+            if hidden.is_ok() {
+                format!("{url} (with a user name or password)")
+            } else {
+                "a URL with credentials".into()
+            }
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn narrow(number: u64) -> Option<NonZeroU32> {
+    u32::try_from(number).ok().and_then(NonZeroU32::new)
+}
+
+fn first_repeated(items: &[String]) -> Option<&str> {
+    items.iter().enumerate().find(|(index, item)| items[..*index].contains(item)).map(|(_, item)| item.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| {
+            let mut settings = settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs")]);
+            Ok(settings.find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_readme() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.flexorch_base_url.as_str(), "https://api.flexorch.com/v1");
+        assert_eq!(config.max_keys_per_request.get(), 100);
+        assert_eq!(config.secret_cache_ttl, Duration::from_secs(300));
+        assert_eq!(config.request_timeout, Duration::from_secs(10));
+        assert_eq!(config.max_concurrent_requests.get(), 2);
+        assert_eq!(config.requests_per_minute, None);
+        assert_eq!(config.max_attempts.get(), 4);
+        assert_eq!(config.deadline_margin, Duration::from_secs(1));
+        assert_eq!(config.dead_letter_queue_url, None);
+        assert!(config.scope.key_prefixes.is_empty() && config.scope.max_object_bytes.is_none());
+    }
+
+    #[test]
+    fn a_missing_list_of_secrets_is_an_error_that_names_the_variable() {
+        for value in ["", " ", " , ,"] {
+            let error = config(&[("CONNECTOR_SECRET_IDS", value)]).unwrap_err();
+            assert_eq!(error.variable, "CONNECTOR_SECRET_IDS");
+        }
+    }
+
+    #[test]
+    fn every_wrong_value_is_an_error_that_names_variable_value_and_what_is_allowed() {
+        for (variable, value) in [
+            ("FLEXORCH_BASE_URL", "api.flexorch.com"),
+            ("FLEXORCH_BASE_URL", "http://api.flexorch.com/v1"),
+            ("FLEXORCH_BASE_URL", "http://127.0.0.1.example.com/v1"),
+            ("FLEXORCH_BASE_URL", "ftp://127.0.0.1/v1"),
+            ("FLEXORCH_BASE_URL", "https://api.flexorch.com/v1?x=1"),
+            ("MAX_OBJECT_BYTES", "0"),
+            ("MAX_OBJECT_BYTES", "10MB"),
+            ("MAX_KEYS_PER_REQUEST", "0"),
+            ("MAX_KEYS_PER_REQUEST", "-1"),
+            ("SECRET_CACHE_TTL_SECONDS", "1.5"),
+            ("REQUEST_TIMEOUT_MS", "0"),
+            ("MAX_CONCURRENT_REQUESTS", "0"),
+            ("REQUESTS_PER_MINUTE", "0"),
+            ("MAX_ATTEMPTS", "none"),
+            ("DEADLINE_MARGIN_MS", "99999999999999999999"),
+            ("DEAD_LETTER_QUEUE_URL", "my-queue"),
+            ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dlq.fifo"),
+            ("PIPELINE_CONFIG", "[1]"),
+            ("PIPELINE_CONFIG", "{oops"),
+        ] {
+            let error = config(&[(variable, value)]).unwrap_err();
+            assert_eq!((error.variable, error.given.as_deref()), (variable, Some(value)));
+            assert!(error.to_string().contains("must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        let error = config(&[("FLEXORCH_BASE_URL", "https://me:hunter2@api.flexorch.com/v1")]).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_hosts() {
+        for url in ["http://127.0.0.1:8642/v1", "http://localhost:1/v1", "http://[::1]:1/v1", "http://127.9.9.9/v1"] {
+            assert!(config(&[("FLEXORCH_BASE_URL", url)]).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn lists_are_split_at_commas_and_suffixes_compare_in_lower_case() {
+        let config = config(&[("KEY_PREFIXES", "invoices/, scans/ ,"), ("KEY_SUFFIXES", ".PDF,.docx")]).unwrap();
+        assert_eq!(config.scope.key_prefixes, ["invoices/", "scans/"]);
+        assert_eq!(config.scope.key_suffixes, [".pdf", ".docx"]);
+    }
+
+    #[test]
+    fn a_secret_listed_twice_is_an_error() {
+        assert!(config(&[("CONNECTOR_SECRET_IDS", "a,b,a")]).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! S3 Batch Operations: the tasks of an "Invoke AWS Lambda function" job, schema 1.0 and 2.0, and the result of each (S3 User
+//! Guide, "Invoke AWS Lambda function").
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::wire::text;
+use super::{Contents, UnknownEvent, UnreadableRecord};
+use crate::object::{Change, ObjectKey, Origin, S3Object};
+
+/// A job's invocation: a task's position is the [`Origin`] of its object.
+#[derive(Debug)]
+pub struct Job {
+    /// The schema that was asked in; the answer names it again.
+    schema_version: String,
+    /// What the answer names the invocation by.
+    invocation_id: String,
+    /// The ids of the tasks, in their order.
+    task_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(rename = "invocationSchemaVersion", borrow)]
+    schema_version: Option<&'a RawValue>,
+    #[serde(rename = "invocationId", borrow)]
+    invocation_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tasks: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Task<'a> {
+    #[serde(rename = "taskId", borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(rename = "s3Key", borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(rename = "s3BucketArn", borrow)]
+    bucket_arn: Option<&'a RawValue>,
+    #[serde(rename = "s3Bucket", borrow)]
+    bucket: Option<&'a RawValue>,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskResult {
+    /// Done, or nothing to do.
+    Succeeded(String),
+    /// The job tries it again.
+    TemporaryFailure(String),
+    /// The job reports it as failed.
+    PermanentFailure(String),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    invocation_schema_version: &'a str,
+    treat_missing_keys_as: &'static str,
+    invocation_id: &'a str,
+    results: Vec<AnsweredTask<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AnsweredTask<'a> {
+    task_id: &'a str,
+    result_code: &'static str,
+    result_string: String,
+}
+
+impl Job {
+    pub(super) fn read(payload: &str, contents: &mut Contents) -> Result<Self, UnknownEvent> {
+        let malformed =
+            |reason: &str| UnknownEvent::Malformed { kind: "an S3 Batch Operations invocation", reason: reason.into() };
+        let request: Request<'_> = serde_json::from_str(payload).map_err(|_| malformed("`tasks` is not a list"))?;
+        let named = |raw: Option<&RawValue>, field: &str| {
+            raw.and_then(text)
+                .map(std::borrow::Cow::into_owned)
+                .ok_or_else(|| malformed(&format!("it has no field `{field}`, or it is not text")))
+        };
+        let mut job = Self {
+            schema_version: named(request.schema_version, "invocationSchemaVersion")?,
+            invocation_id: named(request.invocation_id, "invocationId")?,
+            task_ids: Vec::new(),
+        };
+        for (position, raw) in (0..).zip(request.tasks.ok_or_else(|| malformed("it has no field `tasks`"))?) {
+            let origin = Origin(position);
+            let task: Task<'_> = serde_json::from_str(raw.get()).map_err(|_| malformed("a task is not an object"))?;
+            job.task_ids.push(named(task.id, "tasks[].taskId")?);
+            match object(&task, origin) {
+                Ok(object) => contents.objects.push(object),
+                Err(reason) => {
+                    contents.unreadable.push(UnreadableRecord { origin, reason, record: raw.get().to_owned() })
+                }
+            }
+        }
+        Ok(job)
+    }
+
+    /// The answer: a result for every task. What the job is to do with a task without a result is never asked, but has to be
+    /// said.
+    ///
+    /// # Errors
+    /// Never for results that are text.
+    pub fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
+        let results = (0..)
+            .zip(&self.task_ids)
+            .map(|(position, task_id)| {
+                let (result_code, result_string) = match result(Origin(position)) {
+                    TaskResult::Succeeded(text) => ("Succeeded", text),
+                    TaskResult::TemporaryFailure(text) => ("TemporaryFailure", text),
+                    TaskResult::PermanentFailure(text) => ("PermanentFailure", text),
+                };
+                AnsweredTask { task_id, result_code, result_string }
+            })
+            .collect();
+        serde_json::to_value(Answer {
+            invocation_schema_version: &self.schema_version,
+            treat_missing_keys_as: "TemporaryFailure",
+            invocation_id: &self.invocation_id,
+            results,
+        })
+    }
+}
+
+/// The object of a task. Its key is URL-encoded; a `+` that is left may be a plus or a space, which only S3 can tell:
+/// [`spaced_key`] is the other reading.
+fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, String> {
+    let bucket = match (task.bucket.and_then(text), task.bucket_arn.and_then(text)) {
+        (Some(bucket), _) => bucket.into_owned(),
+        // `arn:aws:s3:::name`
+        (None, Some(arn)) => arn.rsplit(':').next().unwrap_or_default().to_owned(),
+        (None, None) => return Err("the task has neither `s3Bucket` nor `s3BucketArn`".into()),
+    };
+    if bucket.is_empty() {
+        return Err("the task names no bucket".into());
+    }
+    let key = task.key.and_then(text).ok_or("the task has no field `s3Key`, or it is not text")?;
+    Ok(S3Object {
+        bucket,
+        key: ObjectKey::from_percent_encoded(&key).map_err(|error| error.to_string())?,
+        size: None,
+        sequencer: None,
+        event_time: None,
+        change: Change::Created,
+        origin,
+    })
+}
+
+/// The other reading of a task's key in which a `+` is left: with spaces. `None` where there is nothing to ask.
+///
+/// AWS's own samples decode a task's key both ways, and the documentation does not say.
+#[must_use]
+pub fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
+    let spaced = key.as_str().contains('+').then(|| key.as_str().replace('+', " "))?;
+    ObjectKey::verbatim(spaced).ok()
+}

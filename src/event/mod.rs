@@ -1,0 +1,247 @@
+//! What invokes the function: every source's payload, told apart by what the payload says it is, and its answer.
+//!
+//! A source's wire shape, in and out, stands in its own file. Only fields that are used are required, and none of the types
+//! here fails on a field that it does not know: AWS adds fields, and S3-compatible stores leave some out.
+//!
+//! | file | source |
+//! | --- | --- |
+//! | [`s3`] | S3 event notifications, `s3:TestEvent` |
+//! | [`sns`] | an SNS invocation; an SNS envelope inside an SQS message |
+//! | [`sqs`] | a batch of messages, each with any other notice inside; `batchItemFailures` |
+//! | [`eventbridge`] | `Object Created` |
+//! | [`batch_job`] | S3 Batch Operations; a result for every task |
+//! | [`destination`] | Lambda's on-failure destination record around an earlier event |
+//! | [`reconcile`] | the order to list a bucket, and the summary that answers it |
+
+pub mod batch_job;
+pub mod destination;
+pub mod eventbridge;
+pub mod reconcile;
+pub mod s3;
+pub mod sns;
+pub mod sqs;
+mod wire;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::object::{Origin, S3Object};
+
+pub use reconcile::ReconcileRequest;
+
+/// A notice is unwrapped this often at most: SQS around SNS around a destination record around S3 is four.
+const DEEPEST_NESTING: u8 = 6;
+
+/// An invocation's payload, read.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What brought it, and so what it expects as an answer.
+    pub carrier: Carrier,
+    /// What it names.
+    pub contents: Contents,
+}
+
+/// What brought an invocation's objects.
+#[derive(Debug)]
+pub enum Carrier {
+    /// An asynchronous invocation: S3, SNS, EventBridge, a schedule. Answered with a summary or an error.
+    Direct,
+    /// An SQS event source. Answered with the messages that have to come back.
+    Queue(sqs::Batch),
+    /// An S3 Batch Operations job. Answered with a result for every task.
+    BatchJob(batch_job::Job),
+}
+
+/// What an invocation names.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The objects, in the order in which they were named.
+    pub objects: Vec<S3Object>,
+    /// Records among them that could not be read, as objects of their own that nobody can name.
+    pub unreadable: Vec<UnreadableRecord>,
+    /// Orders to reconcile, with the part of the invocation that gave them.
+    pub reconciles: Vec<(Origin, ReconcileRequest)>,
+    /// How many test events there were: accepted, nothing to do.
+    pub test_events: u64,
+}
+
+/// One record of a notice that could not be read, where the notice itself could.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    /// The part of the invocation that brought it.
+    pub origin: Origin,
+    /// What is wrong with it: fields, never contents.
+    pub reason: String,
+    /// The record's JSON, to be moved aside as it is.
+    pub record: String,
+}
+
+/// A payload that is none of those that are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownEvent {
+    /// Not JSON at all.
+    #[error("the event is not JSON")]
+    NotJson,
+    /// JSON, but no object.
+    #[error("the event is a JSON {0}, not an object")]
+    NotAnObject(&'static str),
+    /// An object of another kind.
+    #[error(
+        "the event is none that this function accepts; its fields are: {0}. Accepted are S3 notifications (direct, by SNS, by SQS), EventBridge \"Object Created\", S3 Batch Operations, Lambda destination records, s3:TestEvent and reconcile"
+    )]
+    Fields(String),
+    /// The right kind, with a part that cannot be read.
+    #[error("{kind} cannot be read: {reason}")]
+    Malformed {
+        /// Which kind.
+        kind: &'static str,
+        /// What is wrong: fields, never contents.
+        reason: String,
+    },
+    /// Notices within notices, deeper than anything real.
+    #[error("the event wraps other events more than {DEEPEST_NESTING} deep")]
+    TooDeep,
+}
+
+/// The fields that tell one kind from another.
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Option<&'a RawValue>,
+    #[serde(rename = "Event", borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(rename = "Type", borrow)]
+    sns_type: Option<&'a RawValue>,
+    #[serde(rename = "Message", borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(rename = "detail-type", borrow)]
+    detail_type: Option<&'a RawValue>,
+    #[serde(rename = "requestPayload", borrow)]
+    request_payload: Option<&'a RawValue>,
+    #[serde(rename = "invocationSchemaVersion", borrow)]
+    invocation_schema_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reconcile: Option<&'a RawValue>,
+}
+
+/// The fields of a record that tell whose it is.
+#[derive(Deserialize)]
+struct RecordKind<'a> {
+    #[serde(rename = "eventSource", borrow)]
+    event_source: Option<&'a RawValue>,
+    #[serde(rename = "EventSource", borrow)]
+    sns_event_source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    s3: Option<&'a RawValue>,
+}
+
+enum Records {
+    S3,
+    Sns,
+    Sqs,
+}
+
+impl Invocation {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`UnknownEvent`] for a payload that is none of those that are accepted. A part of a batch that cannot be read is no
+    /// error: it is in the batch, marked.
+    pub fn read(payload: &str) -> Result<Self, UnknownEvent> {
+        let kind = kind_of(payload)?;
+        let mut contents = Contents::default();
+        if let Some(records) = kind.records
+            && let Ok(Some(Records::Sqs)) = records_kind(records)
+        {
+            let batch = sqs::Batch::read(records, &mut contents)?;
+            return Ok(Self { carrier: Carrier::Queue(batch), contents });
+        }
+        if kind.invocation_schema_version.is_some() {
+            let job = batch_job::Job::read(payload, &mut contents)?;
+            return Ok(Self { carrier: Carrier::BatchJob(job), contents });
+        }
+        read_kind(&kind, payload, Origin::default(), 0, &mut contents)?;
+        Ok(Self { carrier: Carrier::Direct, contents })
+    }
+}
+
+/// Reads one notice: anything but a batch of its own.
+fn read_notice(payload: &str, origin: Origin, depth: u8, contents: &mut Contents) -> Result<(), UnknownEvent> {
+    if depth >= DEEPEST_NESTING {
+        return Err(UnknownEvent::TooDeep);
+    }
+    read_kind(&kind_of(payload)?, payload, origin, depth, contents)
+}
+
+fn read_kind(
+    kind: &Kind<'_>,
+    payload: &str,
+    origin: Origin,
+    depth: u8,
+    contents: &mut Contents,
+) -> Result<(), UnknownEvent> {
+    if let Some(records) = kind.records {
+        return match records_kind(records)? {
+            None => Ok(()),
+            Some(Records::S3) => s3::read(records, origin, contents),
+            Some(Records::Sns) => sns::read(records, origin, depth, contents),
+            Some(Records::Sqs) => Err(unknown(payload)),
+        };
+    }
+    if let (Some(source), Some(detail_type)) = (kind.source, kind.detail_type)
+        && wire::text(source).is_some_and(|source| source == eventbridge::SOURCE)
+    {
+        return eventbridge::read(payload, detail_type, origin, contents);
+    }
+    if let Some(request) = kind.request_payload {
+        return destination::read(request, payload, origin, depth, contents);
+    }
+    if kind.event.and_then(wire::text).is_some_and(|event| event == s3::TEST_EVENT) {
+        contents.test_events += 1;
+        return Ok(());
+    }
+    if let (Some(sns_type), Some(message)) = (kind.sns_type, kind.message)
+        && wire::text(sns_type).is_some_and(|sns_type| sns_type == sns::NOTIFICATION)
+    {
+        return sns::read_envelope(message, origin, depth, contents);
+    }
+    if let Some(order) = kind.reconcile {
+        contents.reconciles.push((origin, ReconcileRequest::read(order)?));
+        return Ok(());
+    }
+    Err(unknown(payload))
+}
+
+fn kind_of(payload: &str) -> Result<Kind<'_>, UnknownEvent> {
+    serde_json::from_str(payload).map_err(|_| match wire::shape(payload) {
+        wire::Shape::NotJson => UnknownEvent::NotJson,
+        wire::Shape::Object => unknown(payload),
+        wire::Shape::Other(kind) => UnknownEvent::NotAnObject(kind),
+    })
+}
+
+fn unknown(payload: &str) -> UnknownEvent {
+    UnknownEvent::Fields(wire::field_names(payload))
+}
+
+/// Whose records these are, as the first of them says; `None` for an empty list.
+fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
+    let malformed = |reason: String| UnknownEvent::Malformed { kind: "an event with `Records`", reason };
+    let Some(first) = wire::first_item(records).map_err(|_| malformed("`Records` is not a list".into()))? else {
+        return Ok(None);
+    };
+    let kind: RecordKind<'_> = serde_json::from_str(first.get())
+        .map_err(|_| malformed("its first record is not an object, or names a field twice".into()))?;
+    if kind.sns_event_source.and_then(wire::text).is_some_and(|source| source == "aws:sns") {
+        return Ok(Some(Records::Sns));
+    }
+    match kind.event_source.and_then(wire::text).as_deref() {
+        Some("aws:sqs") => Ok(Some(Records::Sqs)),
+        // S3-compatible stores name themselves here; what makes the record S3's is its part `s3`.
+        _ if kind.s3.is_some() => Ok(Some(Records::S3)),
+        Some("aws:s3") => Ok(Some(Records::S3)),
+        _ => Err(UnknownEvent::Fields(format!("Records (each with {})", wire::field_names(first.get())))),
+    }
+}

@@ -1,0 +1,172 @@
+//! The order to reconcile: list a connector's bucket and forward what was modified since a time. It comes from a schedule, and
+//! picks up what no notification brought.
+
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::UnknownEvent;
+use super::wire::text;
+
+/// An order to reconcile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReconcileRequest {
+    /// From when on.
+    pub since: Since,
+    /// Only keys that start with this, beside the connector's own prefix.
+    pub prefix: Option<String>,
+    /// Where an earlier call stopped.
+    pub cursor: Option<Cursor>,
+}
+
+/// From when on objects are looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Since {
+    /// So long before the order is carried out.
+    Ago(SignedDuration),
+    /// From this time on.
+    At(Timestamp),
+}
+
+/// Where a reconcile stopped, so that the next call continues: everything up to `after` in the listing of `secret_id`'s bucket,
+/// and the buckets of the connectors before it, are done. As text it is opaque to whoever carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The connector's secret.
+    pub secret_id: String,
+    /// The last key that is done; `None`: none is.
+    pub after: Option<String>,
+    /// From when on, resolved by the first call.
+    pub since: Timestamp,
+}
+
+/// What stands before a cursor in an error's text.
+const CURSOR_MARK: &str = "cursor: ";
+
+#[derive(Deserialize)]
+struct Order<'a> {
+    #[serde(borrow)]
+    since: Option<&'a RawValue>,
+    prefix: Option<String>,
+    #[serde(borrow)]
+    cursor: Option<&'a RawValue>,
+}
+
+impl ReconcileRequest {
+    pub(super) fn read(order: &RawValue) -> Result<Self, UnknownEvent> {
+        let malformed = |reason: &str| UnknownEvent::Malformed { kind: "a reconcile event", reason: reason.to_owned() };
+        let order: Order<'_> = serde_json::from_str(order.get())
+            .map_err(|_| malformed("it must look like {\"reconcile\": {\"since\": \"PT24H\", \"prefix\": \"…\"}}"))?;
+        let cursor = match order.cursor.filter(|raw| raw.get() != "null") {
+            None => None,
+            Some(raw) => Some(
+                text(raw)
+                    .and_then(|text| Cursor::parse(&text))
+                    .ok_or_else(|| malformed("`cursor` must be the text that an earlier call gave"))?,
+            ),
+        };
+        let since = order.since.and_then(text).and_then(|text| Since::parse(&text));
+        let since = since.or_else(|| cursor.as_ref().map(|cursor| Since::At(cursor.since))).ok_or_else(|| {
+            malformed(
+                "`since` must be an ISO 8601 duration such as PT24H or P7D, or a time such as 2026-01-31T00:00:00Z",
+            )
+        })?;
+        Ok(Self { since, prefix: order.prefix.filter(|prefix| !prefix.is_empty()), cursor })
+    }
+
+    /// The event that continues from `cursor`.
+    #[must_use]
+    pub fn continuing(&self, cursor: &Cursor) -> serde_json::Value {
+        let mut order = serde_json::json!({"since": cursor.since.to_string(), "cursor": cursor.to_text()});
+        if let Some(prefix) = &self.prefix {
+            order["prefix"] = prefix.as_str().into();
+        }
+        serde_json::json!({ "reconcile": order })
+    }
+}
+
+impl Since {
+    fn parse(text: &str) -> Option<Self> {
+        if let Ok(time) = text.parse() {
+            return Some(Self::At(time));
+        }
+        let span: Span = text.parse().ok()?;
+        let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        ago.is_positive().then_some(Self::Ago(ago))
+    }
+
+    /// The time that it means when it is carried out at `now`.
+    #[must_use]
+    pub fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+impl Cursor {
+    /// The cursor as text: its JSON, percent-encoded, so that it survives within other text.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let json = serde_json::to_string(self).unwrap_or_default();
+        percent_encoding::utf8_percent_encode(&json, percent_encoding::NON_ALPHANUMERIC).to_string()
+    }
+
+    /// Reads [`Cursor::to_text`] back.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(&percent_encoding::percent_decode_str(text).decode_utf8().ok()?).ok()
+    }
+
+    /// The cursor as an error's text carries it.
+    #[must_use]
+    pub fn marked(&self) -> String {
+        format!("{CURSOR_MARK}{}", self.to_text())
+    }
+}
+
+/// Finds the cursor in an error's text.
+pub(super) fn cursor_in(message: &str) -> Option<Cursor> {
+    let (_, rest) = message.split_once(CURSOR_MARK)?;
+    Cursor::parse(rest.split(|c: char| c.is_whitespace() || c == ';').next()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(order: &str) -> Result<ReconcileRequest, UnknownEvent> {
+        ReconcileRequest::read(serde_json::from_str(order).unwrap())
+    }
+
+    #[test]
+    fn since_is_a_duration_or_a_time() {
+        assert_eq!(read(r#"{"since":"PT24H"}"#).unwrap().since, Since::Ago(SignedDuration::from_hours(24)));
+        assert_eq!(read(r#"{"since":"P7D"}"#).unwrap().since, Since::Ago(SignedDuration::from_hours(168)));
+        let time = "2026-01-31T00:00:00Z";
+        assert_eq!(read(&format!(r#"{{"since":"{time}"}}"#)).unwrap().since, Since::At(time.parse().unwrap()));
+        for wrong in ["{}", r#"{"since":5}"#, r#"{"since":"yesterday"}"#, r#"{"since":"-PT1H"}"#, "[]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_survives_the_event_and_the_error_that_carry_it() {
+        let cursor = Cursor {
+            secret_id: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:docs".into(),
+            after: Some("invoices/ü; a b\n.pdf".into()),
+            since: "2026-01-31T00:00:00Z".parse().unwrap(),
+        };
+        let request = ReconcileRequest {
+            since: Since::Ago(SignedDuration::from_hours(1)),
+            prefix: Some("in".into()),
+            cursor: None,
+        };
+        let event = request.continuing(&cursor);
+        let again = read(&event["reconcile"].to_string()).unwrap();
+        assert_eq!((again.cursor.as_ref(), again.prefix.as_deref()), (Some(&cursor), Some("in")));
+        assert_eq!(again.since, Since::At(cursor.since));
+        assert_eq!(cursor_in(&format!("stopped; {}; more", cursor.marked())), Some(cursor));
+    }
+}

@@ -1,0 +1,188 @@
+//! S3 event notifications, as S3 and the stores that speak its language send them.
+//!
+//! Own types, because those of `aws_lambda_events` require fields (`userIdentity`, `requestParameters`, …) that other stores
+//! leave out and that nothing here uses.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::wire::{self, text, timestamp, whole_number};
+use super::{Contents, UnknownEvent, UnreadableRecord};
+use crate::object::{Change, ObjectKey, Origin, S3Object, Sequencer};
+
+/// What S3 sends to SNS and SQS when a notification configuration is saved (S3 User Guide, "Event message structure").
+pub(super) const TEST_EVENT: &str = "s3:TestEvent";
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(rename = "eventName", borrow)]
+    event_name: Option<&'a RawValue>,
+    #[serde(rename = "eventTime", borrow)]
+    event_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    s3: Option<Entity<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Entity<'a> {
+    #[serde(borrow)]
+    bucket: Option<Bucket<'a>>,
+    #[serde(borrow)]
+    object: Option<Object<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Bucket<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Object<'a> {
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sequencer: Option<&'a RawValue>,
+}
+
+/// Reads the records of a notification. One that cannot be read does not touch the others.
+pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) -> Result<(), UnknownEvent> {
+    wire::for_each_item(records, |record| match object(record, origin) {
+        Ok(object) => contents.objects.push(object),
+        Err(reason) => contents.unreadable.push(UnreadableRecord { origin, reason, record: record.get().to_owned() }),
+    })
+    .map_err(|_| UnknownEvent::Malformed { kind: "an S3 notification", reason: "`Records` is not a list".into() })
+}
+
+fn object(record: &RawValue, origin: Origin) -> Result<S3Object, String> {
+    let record: Record<'_> = serde_json::from_str(record.get()).map_err(|_| {
+        format!("the record is not of an S3 notification's shape; its fields are: {}", wire::field_names(record.get()))
+    })?;
+    let missing = |field: &str| format!("the record has no field `{field}`, or it is not text");
+    let name = record.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
+    let entity = record.s3.ok_or_else(|| missing("s3"))?;
+    let bucket = entity
+        .bucket
+        .and_then(|bucket| text(bucket.name?).filter(|name| !name.is_empty()))
+        .ok_or_else(|| missing("s3.bucket.name"))?;
+    let object = entity.object.ok_or_else(|| missing("s3.object"))?;
+    let key = object.key.and_then(text).ok_or_else(|| missing("s3.object.key"))?;
+    let key = ObjectKey::from_form_encoded(&key).map_err(|error| error.to_string())?;
+    Ok(S3Object {
+        bucket: bucket.into_owned(),
+        key,
+        size: object.size.and_then(whole_number),
+        sequencer: object.sequencer.and_then(text).and_then(Sequencer::new),
+        event_time: record.event_time.and_then(timestamp),
+        change: change(&name),
+        origin,
+    })
+}
+
+/// Direct notifications name the event `ObjectCreated:Put`; a bucket's configuration and some stores write
+/// `s3:ObjectCreated:Put`.
+fn change(event_name: &str) -> Change {
+    let name = event_name.strip_prefix("s3:").unwrap_or(event_name);
+    if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
+}
+
+/// A notification of one record about an object, as S3 would send it. Any consumer of notifications can read it back, this
+/// function first of all: it is what goes to the dead-letter queue, so that redriving it works.
+#[must_use]
+pub fn notification_of(object: &S3Object) -> Value {
+    let mut entity = json!({"key": object.key.to_form_encoded()});
+    if let Some(size) = object.size {
+        entity["size"] = size.into();
+    }
+    if let Some(sequencer) = &object.sequencer {
+        entity["sequencer"] = sequencer.as_str().into();
+    }
+    let mut record = json!({
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": object.bucket, "arn": format!("arn:aws:s3:::{}", object.bucket)},
+            "object": entity,
+        },
+    });
+    if let Some(time) = object.event_time {
+        record["eventTime"] = time.to_string().into();
+    }
+    json!({"Records": [record]})
+}
+
+/// A notification that holds a record as it came, which nobody could read.
+#[must_use]
+pub fn notification_around(record: &str) -> String {
+    format!("{{\"Records\":[{record}]}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(json: &str) -> Contents {
+        let records: Box<RawValue> = serde_json::from_str(json).unwrap();
+        let mut contents = Contents::default();
+        read(&records, Origin(3), &mut contents).unwrap();
+        contents
+    }
+
+    #[test]
+    fn only_bucket_key_and_event_name_are_required() {
+        let contents = read_all(
+            r#"[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"a+b%2Bc"}},"new":{}}]"#,
+        );
+        let [object] = contents.objects.as_slice() else { panic!("{contents:?}") };
+        assert_eq!((object.bucket.as_str(), object.key.as_str()), ("b", "a b+c"));
+        assert_eq!((object.size, object.event_time, object.origin), (None, None, Origin(3)));
+    }
+
+    #[test]
+    fn fields_of_unexpected_types_that_are_not_needed_do_no_harm() {
+        let contents = read_all(
+            r#"[{"eventName":"ObjectCreated:Put","eventTime":17,"s3":{"bucket":{"name":"b","arn":[]},
+                "object":{"key":"k","size":"12","sequencer":5,"eTag":{}}},"userIdentity":"me"}]"#,
+        );
+        assert_eq!(contents.objects[0].size, Some(12));
+    }
+
+    #[test]
+    fn event_names_with_and_without_their_prefix_are_understood() {
+        assert_eq!(change("ObjectCreated:CompleteMultipartUpload"), Change::Created);
+        assert_eq!(change("s3:ObjectCreated:Put"), Change::Created);
+        assert_eq!(change("ObjectRemoved:Delete"), Change::Other);
+        assert_eq!(change("ObjectCreatedNot"), Change::Other);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_does_not_touch_the_others() {
+        let contents = read_all(
+            r#"[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"%FF"}}}, 5, {},
+                {"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"good"}}}]"#,
+        );
+        assert_eq!(contents.objects.len(), 1);
+        assert_eq!(contents.unreadable.len(), 3);
+        assert!(contents.unreadable[0].reason.contains("UTF-8"));
+    }
+
+    #[test]
+    fn what_goes_to_the_dead_letter_queue_reads_back_as_the_same_object() {
+        let object = S3Object {
+            bucket: "b".into(),
+            key: ObjectKey::verbatim("a b+c%41/ü.pdf").unwrap(),
+            size: Some(7),
+            sequencer: Sequencer::new("0055AE"),
+            event_time: Some("2026-01-02T03:04:05.678Z".parse().unwrap()),
+            change: Change::Created,
+            origin: Origin(3),
+        };
+        let contents = read_all(&notification_of(&object)["Records"].to_string());
+        assert_eq!(contents.objects, [object]);
+    }
+}

@@ -1,0 +1,141 @@
+//! Small readers of JSON that the sources share. They look, and never fail on what they do not need.
+
+use std::borrow::Cow;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// At most so many field names are told of an event that nobody knows.
+const NAMES_TOLD: usize = 20;
+
+/// What a payload is, roughly.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    NotJson,
+    Object,
+    Other(&'static str),
+}
+
+/// Tells roughly what a payload is.
+pub(super) fn shape(payload: &str) -> Shape {
+    if serde_json::from_str::<IgnoredAny>(payload).is_err() {
+        return Shape::NotJson;
+    }
+    match payload.trim_start().as_bytes().first() {
+        Some(b'{') => Shape::Object,
+        Some(b'[') => Shape::Other("array"),
+        Some(b'"') => Shape::Other("string"),
+        Some(b't' | b'f') => Shape::Other("boolean"),
+        Some(b'n') => Shape::Other("null"),
+        _ => Shape::Other("number"),
+    }
+}
+
+/// The names of an object's fields, in their order, for an error message: names are not contents.
+pub(super) fn field_names(object: &str) -> String {
+    struct Names;
+    impl<'de> Visitor<'de> for Names {
+        type Value = Vec<String>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
+            let mut names = Vec::new();
+            while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                names.push(name);
+            }
+            Ok(names)
+        }
+    }
+    let names = serde_json::Deserializer::from_str(object).deserialize_map(Names).unwrap_or_default();
+    let mut told: Vec<_> = names.iter().take(NAMES_TOLD).map(|name| short(name)).collect();
+    if names.len() > NAMES_TOLD {
+        told.push(format!("and {} more", names.len() - NAMES_TOLD));
+    }
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
+/// A name fit for a message: cut, and with nothing in it that could break a line.
+fn short(name: &str) -> String {
+    name.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
+/// The text of a JSON string; `None` for anything else.
+pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let json = raw.get();
+    // Most strings have no escapes and can be taken as they stand.
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str::<String>(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// A whole number, given as a JSON number or as a string of digits; `None` for anything else.
+pub(super) fn whole_number(raw: &RawValue) -> Option<u64> {
+    match raw.get().parse() {
+        Ok(number) => Some(number),
+        Err(_) => text(raw)?.parse().ok(),
+    }
+}
+
+/// A timestamp in a JSON string (RFC 3339); `None` for anything else.
+pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
+    text(raw)?.parse().ok()
+}
+
+/// The first item of a JSON list.
+pub(super) fn first_item(list: &RawValue) -> Result<Option<&RawValue>, serde_json::Error> {
+    struct First;
+    impl<'de> Visitor<'de> for First {
+        type Value = Option<&'de RawValue>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let first = seq.next_element()?;
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(first)
+        }
+    }
+    serde_json::Deserializer::from_str(list.get()).deserialize_seq(First)
+}
+
+/// Calls `each` with every item of a JSON list, one at a time and without keeping them.
+pub(super) fn for_each_item<'a>(list: &'a RawValue, each: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
+    struct Each<F>(F);
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Each<F> {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+            while let Some(item) = seq.next_element()? {
+                (self.0)(item);
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each(each))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_names_hold_no_contents_and_no_line_breaks() {
+        assert_eq!(field_names(r#"{"a":"secret","b\nc":{"d":1}}"#), r"a, b\nc");
+        assert_eq!(field_names("{}"), "none");
+    }
+
+    #[test]
+    fn text_is_unescaped() {
+        let raw: &RawValue = serde_json::from_str(r#""a\"\u00fc""#).unwrap();
+        assert_eq!(text(raw).unwrap(), "a\"ü");
+        let raw: &RawValue = serde_json::from_str("17").unwrap();
+        assert_eq!(text(raw), None);
+        assert_eq!(whole_number(raw), Some(17));
+    }
+}

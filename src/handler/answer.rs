@@ -1,0 +1,248 @@
+//! Outcomes → the answer that the carrier expects, and when what is deferred comes back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use lambda_runtime::Diagnostic;
+use serde_json::{Value, json};
+
+use super::reconcile::Stop;
+use super::settle::unreadable_letter;
+use super::{Ingester, Report, Times};
+use crate::aws::sqs::Return;
+use crate::event::batch_job::{Job, TaskResult};
+use crate::event::sqs::Batch;
+use crate::event::{Carrier, ReconcileRequest};
+use crate::ingest::retry::visibility_timeout;
+use crate::object::Origin;
+use crate::outcome::{Counts, Outcome};
+
+/// The error that an invocation is answered with. Lambda's retry, or the on-failure destination, acts on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvocationError {
+    /// What Lambda shows as `errorType`.
+    pub kind: &'static str,
+    /// What Lambda shows as `errorMessage`.
+    pub message: String,
+}
+
+impl fmt::Display for InvocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for InvocationError {}
+
+impl From<InvocationError> for Diagnostic {
+    fn from(error: InvocationError) -> Self {
+        Self { error_type: error.kind.to_owned(), error_message: error.message }
+    }
+}
+
+/// The name of what brought an event, for logs.
+pub(super) fn source_name(carrier: &Carrier) -> &'static str {
+    match carrier {
+        Carrier::Direct => "direct",
+        Carrier::Queue(_) => "sqs",
+        Carrier::BatchJob(_) => "batch-job",
+    }
+}
+
+/// What the objects of one part of the invocation come to.
+#[derive(Debug, Default, Clone)]
+struct Fate {
+    deferred: Option<String>,
+    not_before: Option<SystemTime>,
+    rejected: Option<String>,
+    forwarded: Option<String>,
+    skipped: Option<&'static str>,
+}
+
+fn fates(report: &Report) -> BTreeMap<Origin, Fate> {
+    let mut fates: BTreeMap<Origin, Fate> = BTreeMap::new();
+    for reported in &report.objects {
+        let fate = fates.entry(reported.origin).or_default();
+        match &reported.outcome {
+            Outcome::Forwarded(forwarded) => {
+                fate.forwarded = Some(match &forwarded.job_id {
+                    Some(job) => format!("forwarded to FlexOrch, job {job}"),
+                    None => "forwarded to FlexOrch".to_owned(),
+                });
+            }
+            Outcome::Skipped(reason) => fate.skipped = Some(reason.as_str()),
+            Outcome::Rejected(rejection) => {
+                fate.rejected = Some(format!("{} {}", rejection.code, rejection.message).trim().to_owned());
+            }
+            Outcome::Deferred(deferral) => {
+                fate.deferred.get_or_insert_with(|| format!("{}: {}", deferral.class.as_str(), deferral.detail));
+                fate.not_before = fate.not_before.max(deferral.not_before);
+            }
+        }
+    }
+    fates
+}
+
+/// A direct invocation: the summary, or an error where anything has to be delivered again.
+pub(super) fn direct(report: &Report, stopped: &[(Origin, Stop)]) -> Result<Value, InvocationError> {
+    let counts = report.counts();
+    if counts.deferred == 0 && stopped.is_empty() {
+        return serde_json::to_value(&counts)
+            .map_err(|error| InvocationError { kind: "Internal", message: error.to_string() });
+    }
+    let mut message = String::new();
+    if counts.deferred > 0 {
+        let fate = fates(report).into_values().find_map(|fate| fate.deferred).unwrap_or_default();
+        message = format!("{}; first: {fate}", deferred_words(&counts));
+    }
+    for (_, stop) in stopped {
+        let separator = if message.is_empty() { "" } else { "; " };
+        message.push_str(&format!("{separator}reconcile is not finished ({})", stop.reason));
+        if let Some(cursor) = &stop.cursor {
+            message.push_str(&format!("; continue with {}", cursor.marked()));
+        }
+    }
+    let kind = if counts.deferred > 0 { "ObjectsDeferred" } else { "ReconcileUnfinished" };
+    Err(InvocationError { kind, message })
+}
+
+fn deferred_words(counts: &Counts) -> String {
+    let classes: Vec<_> =
+        counts.deferred_by_class.iter().map(|(class, number)| format!("{number} {}", class.as_str())).collect();
+    format!(
+        "{} of {} objects are deferred ({}); forwarded {}, skipped {}, rejected {}",
+        counts.deferred,
+        counts.received,
+        classes.join(", "),
+        counts.forwarded,
+        counts.skipped,
+        counts.rejected
+    )
+}
+
+/// S3 Batch Operations: a result for every task.
+pub(super) fn batch_job(job: &Job, report: &Report) -> Result<Value, InvocationError> {
+    let fates = fates(report);
+    job.answer(|origin| match fates.get(&origin) {
+        Some(Fate { deferred: Some(why), .. }) => TaskResult::TemporaryFailure(why.clone()),
+        Some(Fate { rejected: Some(why), .. }) => TaskResult::PermanentFailure(why.clone()),
+        Some(Fate { forwarded: Some(how), .. }) => TaskResult::Succeeded(how.clone()),
+        Some(Fate { skipped: Some(reason), .. }) => TaskResult::Succeeded(format!("skipped: {reason}")),
+        Some(_) | None => TaskResult::TemporaryFailure("nothing was done about this task".into()),
+    })
+    .map_err(|error| InvocationError { kind: "Internal", message: error.to_string() })
+}
+
+impl Ingester {
+    /// A batch of messages: those with a deferred object come back, when it makes sense; the others are done.
+    pub(super) async fn answer_queue(
+        &self,
+        batch: &Batch,
+        orders: &[(Origin, ReconcileRequest)],
+        stopped: Vec<(Origin, Stop)>,
+        times: Times,
+        report: &mut Report,
+    ) -> Result<Value, InvocationError> {
+        let fates = fates(report);
+        let mut comes_back = vec![false; batch.messages.len()];
+        let mut returns = Vec::new();
+        for (position, message) in (0..).zip(&batch.messages) {
+            if let Some(fate) = fates.get(&Origin(position)).filter(|fate| fate.deferred.is_some()) {
+                comes_back[Origin(position).index()] = true;
+                if let Some(receipt_handle) = message.receipt_handle.clone() {
+                    let after =
+                        visibility_timeout(fate.not_before, message.receive_count, self.clock.now(), fastrand::f64());
+                    returns.push(Return { receipt_handle, after });
+                }
+            }
+        }
+        self.set_unreadable_aside(batch, &mut comes_back, times, report).await;
+        for (origin, stop) in stopped {
+            let done = self.continue_later(batch, orders, origin, &stop, times).await;
+            comes_back[origin.index()] = !done;
+        }
+        if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty())
+            && let Some((calls, reason)) = self.queues.set_visibility(queue, &returns, times.answer_end).await
+        {
+            tracing::warn!(
+                queue = queue.as_str(),
+                calls,
+                error = reason.as_str(),
+                action = "allow the function sqs:ChangeMessageVisibility on the queue",
+                "deferred messages come back after the queue's own visibility timeout"
+            );
+        }
+        let answer = batch.answer(|origin| comes_back[origin.index()]).ok_or_else(|| InvocationError {
+            kind: "MessageWithoutId",
+            message: "a message that has to come back has no `messageId`, so the whole batch comes back".into(),
+        })?;
+        Ok(json!(answer))
+    }
+
+    /// Moves messages that could not be read to the dead-letter queue; one that does not get there fails alone.
+    async fn set_unreadable_aside(&self, batch: &Batch, comes_back: &mut [bool], times: Times, report: &mut Report) {
+        let unreadable: Vec<_> = batch
+            .messages
+            .iter()
+            .enumerate()
+            .filter_map(|(position, message)| Some((position, message, message.unreadable.as_ref()?)))
+            .collect();
+        if unreadable.is_empty() {
+            return;
+        }
+        report.unreadable_messages += unreadable.len() as u64;
+        let letters: Vec<_> =
+            unreadable.iter().map(|(_, _, what)| unreadable_letter(what.body.clone(), &what.reason)).collect();
+        let sent = self.bury(&letters, times).await;
+        for ((position, message, what), sent) in unreadable.into_iter().zip(sent) {
+            comes_back[position] = sent.is_err();
+            let id = message.id.as_deref().unwrap_or_default();
+            let fate = match &sent {
+                Ok(()) => "moved to the dead-letter queue",
+                Err(None) => "it fails alone; set DEAD_LETTER_QUEUE_URL to have it moved aside",
+                Err(Some(_)) => "it fails alone: the dead-letter queue cannot be reached",
+            };
+            let error = sent.err().flatten().unwrap_or_default();
+            tracing::error!(
+                message_id = id,
+                reason = what.reason.as_str(),
+                fate,
+                error = error.as_str(),
+                "a message cannot be read"
+            );
+        }
+    }
+
+    /// Sends the rest of a reconcile as a message of its own, so that the one that ordered it is done. Answers whether it was
+    /// sent.
+    async fn continue_later(
+        &self,
+        batch: &Batch,
+        orders: &[(Origin, ReconcileRequest)],
+        origin: Origin,
+        stop: &Stop,
+        times: Times,
+    ) -> bool {
+        let order = orders.iter().find(|(ordered, _)| *ordered == origin).map(|(_, order)| order);
+        let (Some(queue), Some(order), Some(cursor)) = (&batch.queue_arn, order, &stop.cursor) else {
+            tracing::error!(reason = stop.reason.as_str(), "reconcile is not finished; it begins again");
+            return false;
+        };
+        let rest = order.continuing(cursor).to_string();
+        match self.queues.send_to_arn(queue, rest, times.answer_end).await {
+            Ok(()) => {
+                tracing::info!(reason = stop.reason.as_str(), "reconcile goes on with a message of its own");
+                true
+            }
+            Err(error) => {
+                tracing::error!(
+                    reason = stop.reason.as_str(),
+                    error = error.as_str(),
+                    "reconcile is not finished; it begins again"
+                );
+                false
+            }
+        }
+    }
+}

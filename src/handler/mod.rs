@@ -1,0 +1,224 @@
+//! The one function that composes the rest: event → objects → outcomes → answer.
+//!
+//! | file | its part |
+//! | --- | --- |
+//! | `settle` | objects → outcomes: connectors, routes, submission, dead letters |
+//! | `reconcile` | the order to list a bucket → objects, page by page |
+//! | `answer` | outcomes → the answer that the carrier expects, and when messages come back |
+//! | `report` | what an invocation did, for logs, metrics and the command line |
+
+mod answer;
+mod reconcile;
+mod report;
+mod settle;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::Client;
+use serde_json::Value;
+
+use crate::aws::http::HttpError;
+use crate::aws::s3::Buckets;
+use crate::aws::secrets::{SecretCache, SecretError};
+use crate::aws::sqs::Queues;
+use crate::aws::{http, sdk};
+use crate::clock::Clock;
+use crate::config::{Config, variable};
+use crate::event::{Carrier, Invocation, UnknownEvent};
+use crate::flexorch::client::{FlexOrchClient, SubmitOptions};
+use crate::ingest::route::{ConnectorConflict, check_distinct};
+use crate::ingest::submit::{SubmitSettings, Submitter};
+use crate::telemetry::metrics::{Dimensions, Metrics};
+
+pub use answer::InvocationError;
+pub use report::{Report, Reported};
+
+/// Lambda gives ten seconds for initialisation (Lambda Developer Guide, "Understanding the Lambda execution environment
+/// lifecycle"); secrets that take longer than this are fetched with the first event.
+const WARM_UP: Duration = Duration::from_secs(5);
+
+/// Timers fire a little late and answers take a moment to write: work ends this long before the answer is due.
+const SLACK: Duration = Duration::from_millis(40);
+
+/// Dead letters and visibility timeouts come after FlexOrch: this part of the time is theirs,
+const SETTLING_SHARE: u32 = 10;
+/// and at most so much of it.
+const MOST_SETTLING: Duration = Duration::from_secs(2);
+
+/// The function, ready for events.
+#[derive(Debug)]
+pub struct Ingester {
+    config: Config,
+    clock: Clock,
+    secrets: Arc<SecretCache>,
+    submitter: Submitter,
+    queues: Queues,
+    buckets: Buckets,
+    function_name: String,
+}
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// There is no HTTP client.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Two secrets claim the same objects.
+    #[error(transparent)]
+    Conflict(#[from] ConnectorConflict),
+}
+
+/// What the handler needs to know of an invocation beside its payload.
+#[derive(Debug, Clone)]
+pub struct InvocationContext {
+    /// Lambda's id of the request.
+    pub request_id: String,
+    /// When Lambda ends the invocation.
+    pub deadline: SystemTime,
+}
+
+/// What an invocation came to.
+#[derive(Debug)]
+pub struct Handled {
+    /// The answer, or the error that makes Lambda deliver the event again.
+    pub answer: Result<Value, InvocationError>,
+    /// What became of every object.
+    pub report: Report,
+}
+
+/// The times of one invocation.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// When requests to FlexOrch must have ended.
+    work_end: SystemTime,
+    /// When everything must have ended.
+    answer_end: SystemTime,
+}
+
+impl Ingester {
+    /// Puts the function together. Nothing is fetched yet: see [`Ingester::warm_up`].
+    ///
+    /// # Errors
+    /// [`StartError`] for a TLS root file that cannot be used.
+    pub async fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let roots = variable("SSL_CERT_FILE");
+        let http = http::client(roots.as_deref().map(std::path::Path::new))?;
+        let sdk = sdk::config(&http).await;
+        Ok(Self::with_clients(config, clock, http, sdk))
+    }
+
+    /// Puts the function together with an HTTP client and an SDK configuration that are there already.
+    #[must_use]
+    pub fn with_clients(config: Config, clock: Clock, http: Client, sdk: aws_config::SdkConfig) -> Self {
+        let secrets =
+            Arc::new(SecretCache::new(sdk.clone(), &config.connector_secret_ids, config.secret_cache_ttl, clock));
+        let options = SubmitOptions { locale: config.locale.clone(), pipeline_config: config.pipeline_config.clone() };
+        let client = FlexOrchClient::new(http, &config.flexorch_base_url, options, clock);
+        let settings = SubmitSettings {
+            max_keys_per_request: config.max_keys_per_request,
+            max_concurrent_requests: config.max_concurrent_requests,
+            requests_per_minute: config.requests_per_minute,
+            max_attempts: config.max_attempts,
+            request_timeout: config.request_timeout,
+        };
+        Self {
+            submitter: Submitter::new(client, Arc::clone(&secrets), settings, clock),
+            secrets,
+            queues: Queues::new(sdk.clone(), clock),
+            buckets: Buckets::new(sdk, clock),
+            function_name: variable("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "flexorch-s3-ingester".into()),
+            clock,
+            config,
+        }
+    }
+
+    /// Fetches the secrets, so that the first event does not wait. One that cannot be fetched now is a warning: the first event
+    /// tries again.
+    ///
+    /// # Errors
+    /// [`StartError::Conflict`], which no later try can mend.
+    pub async fn warm_up(&self) -> Result<(), StartError> {
+        let connectors = self.secrets.connectors(self.clock.now() + WARM_UP).await;
+        connectors.failed.iter().for_each(log_secret_error);
+        check_distinct(&connectors.known)?;
+        Ok(())
+    }
+
+    /// Handles one invocation: answers before `context.deadline`, whatever happens, and leaves no object without an outcome.
+    pub async fn handle(&self, payload: &str, context: &InvocationContext) -> Handled {
+        let metrics = Metrics::default();
+        let mut report = Report::default();
+        let answer = match Invocation::read(payload) {
+            Ok(invocation) => self.carry_out(invocation, context, &metrics, &mut report).await,
+            Err(error) => Err(unknown(error)),
+        };
+        let dimensions =
+            Dimensions { function_name: self.function_name.clone(), request_id: context.request_id.clone() };
+        report.log(&answer, &metrics, &self.config);
+        metrics
+            .lines(
+                &report.counts(),
+                report.unreadable_messages,
+                self.secrets.take_fetch_count(),
+                &dimensions,
+                self.clock.now(),
+            )
+            .iter()
+            .for_each(|line| crate::telemetry::write_line(line));
+        Handled { answer, report }
+    }
+
+    async fn carry_out(
+        &self,
+        invocation: Invocation,
+        context: &InvocationContext,
+        metrics: &Metrics,
+        report: &mut Report,
+    ) -> Result<Value, InvocationError> {
+        let Invocation { carrier, contents } = invocation;
+        report.source = answer::source_name(&carrier);
+        let times = self.times(context, &carrier);
+        let mut objects = contents.objects;
+        if matches!(carrier, Carrier::BatchJob(_)) {
+            self.decide_plus_signs(&mut objects, times, report).await;
+        }
+        self.settle(objects, times, metrics, report).await;
+        self.settle_unreadable(contents.unreadable, &carrier, times, report).await;
+        let mut stopped = Vec::new();
+        for (origin, order) in &contents.reconciles {
+            if let Some(stop) = self.reconcile(*origin, order, times, metrics, report).await {
+                stopped.push((*origin, stop));
+            }
+        }
+        match carrier {
+            Carrier::Direct => answer::direct(report, &stopped),
+            Carrier::BatchJob(job) => answer::batch_job(&job, report),
+            Carrier::Queue(batch) => self.answer_queue(&batch, &contents.reconciles, stopped, times, report).await,
+        }
+    }
+
+    fn times(&self, context: &InvocationContext, carrier: &Carrier) -> Times {
+        let now = self.clock.now();
+        let answer_end = context.deadline.checked_sub(self.config.deadline_margin + SLACK).unwrap_or(now).max(now);
+        let settles = matches!(carrier, Carrier::Queue(_)) || self.config.dead_letter_queue_url.is_some();
+        let left = answer_end.duration_since(now).unwrap_or_default();
+        let reserve = if settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };
+        Times { work_end: answer_end.checked_sub(reserve).unwrap_or(answer_end), answer_end }
+    }
+}
+
+fn unknown(error: UnknownEvent) -> InvocationError {
+    InvocationError { kind: "UnknownEvent", message: error.to_string() }
+}
+
+fn log_secret_error(error: &SecretError) {
+    tracing::error!(
+        secret = &**error.secret_id(),
+        error = error.to_string().as_str(),
+        "a connector's secret cannot be used; its objects are deferred until it can"
+    );
+}

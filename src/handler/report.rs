@@ -1,0 +1,110 @@
+//! What an invocation did: for logs, metrics and the command line.
+
+use serde_json::Value;
+
+use super::InvocationError;
+use crate::config::Config;
+use crate::object::{Origin, S3Object};
+use crate::outcome::{Counts, Outcome, SkipReason};
+use crate::telemetry::metrics::Metrics;
+
+/// One object, or one record that could not be read, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    /// The part of the invocation that named it.
+    pub origin: Origin,
+    /// The object; `None` for a record that could not be read.
+    pub object: Option<S3Object>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of everything that an invocation named.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What brought the event: `direct`, `sqs`, `batch-job`.
+    pub source: &'static str,
+    /// Every object, in no particular order.
+    pub objects: Vec<Reported>,
+    /// Messages that could not be read at all; how many objects they name, nobody knows.
+    pub unreadable_messages: u64,
+    pub(super) counts: Counts,
+}
+
+impl Report {
+    /// How many objects ended in which outcome.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    pub(super) fn add(&mut self, object: Option<S3Object>, origin: Origin, outcome: Outcome) {
+        log_outcome(object.as_ref(), &outcome);
+        self.counts.add(&outcome);
+        self.objects.push(Reported { origin, object, outcome });
+    }
+
+    /// The summary line, and the error if there is one.
+    pub(super) fn log(&self, answer: &Result<Value, InvocationError>, metrics: &Metrics, config: &Config) {
+        let counts = &self.counts;
+        match answer {
+            Err(error) if counts.received == 0 => tracing::error!(
+                source = self.source,
+                error_type = error.kind,
+                error = error.message.as_str(),
+                "the event failed"
+            ),
+            _ => tracing::info!(
+                source = self.source,
+                received = counts.received,
+                forwarded = counts.forwarded,
+                skipped = counts.skipped,
+                rejected = counts.rejected,
+                deferred = counts.deferred,
+                duplicates = counts.duplicates,
+                unreadable_messages = self.unreadable_messages,
+                requests = metrics.requests(),
+                connectors = config.connector_secret_ids.len(),
+                "summary"
+            ),
+        }
+    }
+}
+
+/// One line for each object that was not forwarded and is not simply out of scope: the only one about it.
+fn log_outcome(object: Option<&S3Object>, outcome: &Outcome) {
+    let bucket = object.map_or("", |object| object.bucket.as_str());
+    let key = object.map_or("", |object| object.key.as_str());
+    match outcome {
+        Outcome::Forwarded(_) => {}
+        Outcome::Skipped(SkipReason::NoConnector) => tracing::warn!(
+            bucket,
+            key,
+            class = SkipReason::NoConnector.as_str(),
+            action = "add the bucket's connector to CONNECTOR_SECRET_IDS, or stop its notifications",
+            "skipped"
+        ),
+        Outcome::Skipped(reason) => tracing::debug!(bucket, key, class = reason.as_str(), "skipped"),
+        Outcome::Rejected(rejection) => tracing::error!(
+            bucket,
+            key,
+            class = "rejected",
+            connector = rejection.connector.as_deref().unwrap_or_default(),
+            code = rejection.code.as_str(),
+            error = rejection.message.as_str(),
+            action = "mend the file or take it out of scope; the dead-letter queue holds it where one is set",
+            "rejected"
+        ),
+        Outcome::Deferred(deferral) => {
+            let class = deferral.class;
+            let connector = deferral.connector.as_deref().unwrap_or_default();
+            let (code, error) = (deferral.code.as_deref().unwrap_or_default(), &*deferral.detail);
+            let (class_name, action) = (class.as_str(), class.remedy());
+            if class.needs_operator() {
+                tracing::error!(bucket, key, class = class_name, connector, code, error, action, "deferred");
+            } else {
+                tracing::warn!(bucket, key, class = class_name, connector, code, error, action, "deferred");
+            }
+        }
+    }
+}

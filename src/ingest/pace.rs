@@ -1,0 +1,183 @@
+//! The plan's rate and the cool-downs after a 429, for each API key, across invocations. Pure: time is an argument.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
+
+/// The rate holds in every window of a minute; requests are on the way for a while, so ours is a little longer.
+const WINDOW: Duration = Duration::from_secs(61);
+
+/// When the next request with one API key may start.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    rate: Option<Rate>,
+    /// When, by the rate alone, the bucket of allowances is full again (the "theoretical arrival time" of the generic cell rate
+    /// algorithm).
+    full_at: SystemTime,
+    /// FlexOrch said not to come back before.
+    closed_until: SystemTime,
+}
+
+/// A rate as a burst and the time between the requests after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rate {
+    burst: u32,
+    interval: Duration,
+}
+
+impl Rate {
+    /// At most `per_minute` requests in any minute, the burst included.
+    fn new(per_minute: NonZeroU32, burst: u32) -> Self {
+        // A burst that takes more than half of the minute's allowance would leave too little to spread.
+        let burst = burst.min(per_minute.get().div_ceil(2)).max(1);
+        Self { burst, interval: WINDOW / (per_minute.get() - burst + 1) }
+    }
+}
+
+/// Why a gate lets no request through before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Because of `REQUESTS_PER_MINUTE`.
+    Paced,
+    /// Because of a 429.
+    RateLimited,
+}
+
+impl Gate {
+    /// A gate through which `burst` requests may go at once and, with a rate, `per_minute` in any minute.
+    #[must_use]
+    pub fn new(per_minute: Option<NonZeroU32>, burst: u32) -> Self {
+        Self {
+            rate: per_minute.map(|per_minute| Rate::new(per_minute, burst)),
+            full_at: SystemTime::UNIX_EPOCH,
+            closed_until: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// When the next request may start, and what holds it back until then.
+    #[must_use]
+    pub fn opens(&self, now: SystemTime) -> (SystemTime, Closed) {
+        let paced = self.rate.map_or(now, |rate| {
+            let ahead = rate.interval.saturating_mul(rate.burst - 1);
+            self.full_at.checked_sub(ahead).unwrap_or(now).max(now)
+        });
+        if self.closed_until > paced { (self.closed_until, Closed::RateLimited) } else { (paced, Closed::Paced) }
+    }
+
+    /// Takes an allowance where one is free now.
+    pub fn pass(&mut self, now: SystemTime) -> bool {
+        if self.opens(now).0 > now {
+            return false;
+        }
+        if let Some(rate) = self.rate {
+            self.full_at = self.full_at.max(now) + rate.interval;
+        }
+        true
+    }
+
+    /// FlexOrch answered 429: nothing passes before `until`.
+    pub fn close(&mut self, until: SystemTime) {
+        self.closed_until = self.closed_until.max(until);
+    }
+
+    /// When the request after `waiting` others may start, for those that will not start in this invocation.
+    #[must_use]
+    pub fn turn_of(&self, waiting: u32, now: SystemTime) -> SystemTime {
+        let wait = self.rate.map_or(Duration::ZERO, |rate| rate.interval.saturating_mul(waiting));
+        self.opens(now).0 + wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(millis: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + Duration::from_millis(millis)
+    }
+
+    fn gate(per_minute: u32, burst: u32) -> Gate {
+        Gate::new(NonZeroU32::new(per_minute), burst)
+    }
+
+    /// Sends as fast as the gate allows; answers when each request started, in milliseconds.
+    fn starts(gate: &mut Gate, requests: usize) -> Vec<u64> {
+        let mut now = at(0);
+        (0..requests)
+            .map(|_| {
+                now = gate.opens(now).0;
+                assert!(gate.pass(now));
+                u64::try_from(now.duration_since(at(0)).unwrap().as_millis()).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn without_a_rate_everything_passes() {
+        assert!(starts(&mut Gate::new(None, 2), 100).iter().all(|start| *start == 0));
+    }
+
+    #[test]
+    fn after_a_burst_requests_are_spread_evenly() {
+        let starts = starts(&mut gate(30, 2), 6);
+        assert_eq!(starts[..2], [0, 0]);
+        let gaps: Vec<_> = starts[1..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| (2000..2200).contains(gap)), "{gaps:?}");
+    }
+
+    #[test]
+    fn two_processes_at_30_a_minute_drain_100_requests_in_about_100_seconds_within_60_a_minute() {
+        let mut all: Vec<_> = starts(&mut gate(30, 2), 50);
+        all.extend(starts(&mut gate(30, 2), 50));
+        all.sort_unstable();
+        for (index, start) in all.iter().enumerate() {
+            let in_window = all[index..].iter().filter(|other| **other < start + 60_000).count();
+            assert!(in_window <= 60, "{in_window} in the minute from {start}");
+        }
+        let last = all.last().unwrap();
+        assert!((95_000..110_000).contains(last), "{last}");
+    }
+
+    #[test]
+    fn a_429_closes_the_gate_until_the_told_time_and_an_earlier_one_does_not_open_it() {
+        let mut gate = gate(600, 2);
+        gate.close(at(5_000));
+        gate.close(at(1_000));
+        assert_eq!(gate.opens(at(0)), (at(5_000), Closed::RateLimited));
+        assert!(!gate.pass(at(4_999)));
+        assert!(gate.pass(at(5_000)));
+    }
+
+    #[test]
+    fn those_that_wait_have_turns_one_interval_apart() {
+        let mut gate = gate(60, 1);
+        assert!(gate.pass(at(0)));
+        let (first, second) = (gate.turn_of(0, at(0)), gate.turn_of(1, at(0)));
+        assert!(first > at(900) && second.duration_since(first).unwrap() > Duration::from_millis(900));
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_ever_holds_more_than_the_rate(
+            per_minute in 1u32..200,
+            burst in 1u32..20,
+            pauses in proptest::collection::vec(0u64..90_000, 1..6),
+        ) {
+            let mut gate = gate(per_minute, burst);
+            let (mut now, mut all) = (at(0), Vec::new());
+            for pause in pauses {
+                now += Duration::from_millis(pause);
+                for _ in 0..60 {
+                    now = gate.opens(now).0;
+                    prop_assert!(gate.pass(now));
+                    all.push(now);
+                }
+            }
+            for (index, start) in all.iter().enumerate() {
+                let end = *start + Duration::from_secs(60);
+                let in_window = all[index..].iter().take_while(|other| **other < end).count();
+                prop_assert!(in_window <= per_minute as usize, "{} > {}", in_window, per_minute);
+            }
+        }
+    }
+}

@@ -1,0 +1,554 @@
+//! Requests → outcomes: attempts, waiting, halving, side by side and each connector on its own.
+//!
+//! Each connector of an invocation has a lane: a line of requests of which a few are under way at once. What one lane meets does
+//! not stop another; they share the process's allowance of requests, fairly.
+
+use std::collections::HashMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::batch::{AfterRefusal, Batch, BatchQueue};
+use super::pace::{Closed, Gate};
+use super::retry::{Budget, NextStep, RetryPolicy, backoff};
+use crate::aws::secrets::{Refresh, SecretCache};
+use crate::clock::Clock;
+use crate::connector::Connector;
+use crate::flexorch::ApiKey;
+use crate::flexorch::account::{Account, KeyFate};
+use crate::flexorch::client::FlexOrchClient;
+use crate::flexorch::reply::{ApiError, Bar, Reply};
+use crate::object::S3Object;
+use crate::outcome::{DeferClass, Deferral, Forwarded, Ledger, Outcome, Rejection};
+use crate::telemetry::metrics::Metrics;
+
+/// How requests are made; each from the setting of the same name.
+#[derive(Debug, Clone, Copy)]
+pub struct SubmitSettings {
+    /// `MAX_KEYS_PER_REQUEST`.
+    pub max_keys_per_request: NonZeroUsize,
+    /// `MAX_CONCURRENT_REQUESTS`.
+    pub max_concurrent_requests: NonZeroUsize,
+    /// `REQUESTS_PER_MINUTE`.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// `MAX_ATTEMPTS`.
+    pub max_attempts: NonZeroU32,
+    /// `REQUEST_TIMEOUT_MS`.
+    pub request_timeout: Duration,
+}
+
+/// One connector's objects, by their positions in the invocation.
+#[derive(Debug)]
+pub struct Work {
+    /// Where they go.
+    pub connector: Arc<Connector>,
+    /// The objects.
+    pub objects: Vec<usize>,
+}
+
+/// Submits objects, and remembers between invocations what it learned: rate limits, sizes, and whether FlexOrch takes anything.
+#[derive(Debug)]
+pub struct Submitter {
+    client: FlexOrchClient,
+    secrets: Arc<SecretCache>,
+    settings: SubmitSettings,
+    clock: Clock,
+    permits: Semaphore,
+    gates: Mutex<HashMap<ApiKey, Gate>>,
+    learned: Mutex<HashMap<Arc<str>, Learned>>,
+    /// How long an answered request usually takes.
+    usual: Mutex<Duration>,
+}
+
+/// What a process knows of a connector.
+#[derive(Debug, Clone, Copy)]
+struct Learned {
+    /// FlexOrch has taken a key of it, so its requests have the right form.
+    taken: bool,
+    /// FlexOrch has refused larger requests for nothing but their size.
+    most_keys: NonZeroUsize,
+}
+
+/// What all lanes of an invocation share.
+struct Invocation<'a> {
+    objects: &'a [S3Object],
+    ledger: &'a Mutex<Ledger>,
+    metrics: &'a Metrics,
+    end: SystemTime,
+    active_lanes: AtomicUsize,
+    any_sent: AtomicBool,
+    /// Requests of each API key that wait for a turn after this invocation.
+    waiting: Mutex<HashMap<ApiKey, u32>>,
+}
+
+/// One connector's requests in one invocation.
+struct Lane {
+    connector: Mutex<Arc<Connector>>,
+    /// The secret has been fetched afresh in this invocation.
+    refreshed: tokio::sync::Mutex<bool>,
+    /// No request for this connector can succeed in this invocation.
+    barred: Mutex<Option<Deferral>>,
+}
+
+/// How a request ended.
+enum Sent {
+    Taken(Account),
+    Refused(ApiError),
+    Deferred(Deferral),
+}
+
+impl Submitter {
+    /// A submitter that has learned nothing yet.
+    #[must_use]
+    pub fn new(client: FlexOrchClient, secrets: Arc<SecretCache>, settings: SubmitSettings, clock: Clock) -> Self {
+        Self {
+            client,
+            secrets,
+            settings,
+            clock,
+            permits: Semaphore::new(settings.max_concurrent_requests.get()),
+            gates: Mutex::default(),
+            learned: Mutex::default(),
+            usual: Mutex::default(),
+        }
+    }
+
+    /// Submits the objects of every connector, each object's outcome going into the ledger as it is known. No request is under
+    /// way after `end`.
+    pub async fn submit(
+        &self,
+        work: Vec<Work>,
+        objects: &[S3Object],
+        ledger: &Mutex<Ledger>,
+        metrics: &Metrics,
+        end: SystemTime,
+    ) {
+        let invocation = Invocation {
+            objects,
+            ledger,
+            metrics,
+            end,
+            active_lanes: AtomicUsize::new(work.len()),
+            any_sent: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        };
+        join_all(work.into_iter().map(|work| async {
+            self.run_lane(work, &invocation).await;
+            invocation.active_lanes.fetch_sub(1, Ordering::Relaxed);
+        }))
+        .await;
+    }
+
+    async fn run_lane(&self, work: Work, invocation: &Invocation<'_>) {
+        let secret_id = Arc::clone(&work.connector.secret_id);
+        let lane = Lane {
+            connector: Mutex::new(work.connector),
+            refreshed: tokio::sync::Mutex::new(false),
+            barred: Mutex::new(None),
+        };
+        let most_keys = self.learned(&secret_id).most_keys;
+        let mut queue = BatchQueue::new(&work.objects, most_keys);
+        let mut under_way = FuturesUnordered::new();
+        let mut alone: Vec<(usize, ApiError)> = Vec::new();
+        loop {
+            while under_way.len() < self.share(invocation) && lane.barred().is_none() {
+                let Some(batch) = queue.pop() else { break };
+                under_way.push(self.send(&lane, batch, invocation));
+            }
+            let Some((batch, sent)) = under_way.next().await else { break };
+            match sent {
+                Sent::Taken(account) => {
+                    let smaller = queue.taken(&batch);
+                    self.learn(&secret_id, &account, smaller);
+                    let unclear = invocation.settle_taken(&secret_id, &batch, account);
+                    queue.push_alone(unclear);
+                }
+                Sent::Deferred(deferral) => invocation.defer(&batch.objects, &deferral),
+                Sent::Refused(error) => match queue.refused(batch) {
+                    AfterRefusal::Halved => {}
+                    AfterRefusal::Alone(object) => alone.push((object, error)),
+                    AfterRefusal::Stop => {
+                        lane.bar(refusal_deferral(&secret_id, &error, "FlexOrch refuses every request"));
+                    }
+                },
+            }
+        }
+        if let Some(deferral) = lane.barred() {
+            invocation.defer(&queue.drain(), &deferral);
+        }
+        // Decided last: a key that FlexOrch took after them shows that it is not the form of the requests.
+        let form_is_right = self.learned(&secret_id).taken;
+        for (object, error) in alone {
+            let outcome = if form_is_right || is_the_files_own(&error) {
+                Outcome::Rejected(Rejection {
+                    connector: Some(Arc::clone(&secret_id)),
+                    code: error.code.clone().unwrap_or_else(|| format!("HTTP_{}", error.status)),
+                    message: error.message,
+                })
+            } else {
+                Outcome::Deferred(refusal_deferral(
+                    &secret_id,
+                    &error,
+                    "FlexOrch has taken nothing of this connector yet",
+                ))
+            };
+            invocation.ledger().settle(object, outcome);
+        }
+    }
+
+    /// How many requests of one lane may be under way: an even share while there are several, so that none takes all.
+    fn share(&self, invocation: &Invocation<'_>) -> usize {
+        let lanes = invocation.active_lanes.load(Ordering::Relaxed).max(1);
+        self.settings.max_concurrent_requests.get().div_ceil(lanes)
+    }
+
+    async fn send(&self, lane: &Lane, batch: Batch, invocation: &Invocation<'_>) -> (Batch, Sent) {
+        let keys: Vec<&str> = batch.objects.iter().map(|object| invocation.objects[*object].key.as_str()).collect();
+        let sent = self.attempt(lane, &keys, invocation).await;
+        (batch, sent)
+    }
+
+    async fn attempt(&self, lane: &Lane, keys: &[&str], invocation: &Invocation<'_>) -> Sent {
+        let began = self.clock.now();
+        let mut attempts = 0;
+        loop {
+            let permit = match self.turn(lane, invocation).await {
+                Ok(permit) => permit,
+                Err(deferral) => return Sent::Deferred(deferral),
+            };
+            let connector = lane.connector();
+            let started = self.clock.now();
+            let Some(timeout) = self.budget(invocation).timeout_at(started) else {
+                return Sent::Deferred(out_of_time(&connector));
+            };
+            attempts += 1;
+            invocation.any_sent.store(true, Ordering::Relaxed);
+            invocation.metrics.count_request(attempts > 1);
+            let reply = self.client.submit(&connector.api_key, &connector.id, keys, timeout).await;
+            drop(permit);
+            let now = self.clock.now();
+            let took = now.duration_since(started).unwrap_or_default();
+            if was_answered(&reply) {
+                invocation.metrics.record_latency(took);
+                self.learn_usual(took);
+            }
+            match reply {
+                Reply::Taken(account) => {
+                    let whole = now.duration_since(began).unwrap_or_default();
+                    log_taken(&connector, keys, &account, attempts, whole);
+                    return Sent::Taken(account);
+                }
+                Reply::Refused(error) => {
+                    tracing::info!(
+                        connector = &*connector.secret_id,
+                        keys = keys.len(),
+                        attempts,
+                        status = error.status,
+                        code = error.code.as_deref(),
+                        "FlexOrch refused a request as a whole"
+                    );
+                    return Sent::Refused(error);
+                }
+                Reply::Unauthorized(error) => {
+                    invocation.metrics.count_auth_failure();
+                    if let Err(deferral) = self.renew_key(lane, &connector, &error, invocation).await {
+                        lane.bar(deferral.clone());
+                        return Sent::Deferred(deferral);
+                    }
+                }
+                Reply::Barred(bar, error) => {
+                    let deferral = deferral(class_of(bar), &connector, &error, None);
+                    lane.bar(deferral.clone());
+                    return Sent::Deferred(deferral);
+                }
+                Reply::Passing { error, rate_limited, retry_at } => {
+                    let class = if rate_limited { DeferClass::RateLimited } else { DeferClass::Unavailable };
+                    let policy = RetryPolicy { max_attempts: self.settings.max_attempts };
+                    let latest = self.budget(invocation).latest_start();
+                    let step = policy.after_failure(attempts, retry_at, now, latest, fastrand::f64());
+                    if rate_limited {
+                        invocation.metrics.count_rate_limited();
+                        let untold = match step {
+                            NextStep::RetryAt(time) => time,
+                            NextStep::GiveUp { .. } => now + backoff(attempts, 1.0),
+                        };
+                        self.gate(&connector.api_key, |gate| gate.close(retry_at.unwrap_or(untold)));
+                    }
+                    match step {
+                        NextStep::RetryAt(time) => self.clock.sleep_until(time).await,
+                        NextStep::GiveUp { not_before } => {
+                            return Sent::Deferred(deferral(class, &connector, &error, not_before));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a request may start: the key's gate is open and the process has an allowance free. Nothing is held while
+    /// waiting for the gate, so that a lane that waits does not hold up another.
+    async fn turn(&self, lane: &Lane, invocation: &Invocation<'_>) -> Result<SemaphorePermit<'_>, Deferral> {
+        loop {
+            if let Some(deferral) = lane.barred() {
+                return Err(deferral);
+            }
+            let connector = lane.connector();
+            let (now, latest) = (self.clock.now(), self.budget(invocation).latest_start());
+            if now > latest {
+                return Err(out_of_time(&connector));
+            }
+            let (opens, closed) = self.gate(&connector.api_key, |gate| gate.opens(now));
+            if opens > latest {
+                return Err(self.wait_for_a_later_invocation(&connector, closed, opens, invocation));
+            }
+            self.clock.sleep_until(opens).await;
+            let permit = match tokio::time::timeout(self.clock.until(latest), self.permits.acquire()).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) | Err(_) => return Err(out_of_time(&connector)),
+            };
+            if lane.barred().is_none() && self.gate(&connector.api_key, |gate| gate.pass(self.clock.now())) {
+                return Ok(permit);
+            }
+        }
+    }
+
+    fn wait_for_a_later_invocation(
+        &self,
+        connector: &Connector,
+        closed: Closed,
+        opens: SystemTime,
+        invocation: &Invocation<'_>,
+    ) -> Deferral {
+        let (class, not_before, detail) = match closed {
+            Closed::RateLimited => (DeferClass::RateLimited, opens, "FlexOrch's rate limit, as it answered before"),
+            Closed::Paced => {
+                let mut waiting = lock(&invocation.waiting);
+                let ahead = waiting.entry(connector.api_key.clone()).or_default();
+                let turn = self.gate(&connector.api_key, |gate| gate.turn_of(*ahead, self.clock.now()));
+                *ahead += 1;
+                (DeferClass::Paced, turn, "REQUESTS_PER_MINUTE allows no request before the deadline")
+            }
+        };
+        Deferral {
+            class,
+            detail: detail.into(),
+            code: None,
+            connector: Some(Arc::clone(&connector.secret_id)),
+            not_before: Some(not_before),
+        }
+    }
+
+    /// FlexOrch refused the key: takes a fresh secret, once, and answers whether there is another key to try with.
+    async fn renew_key(
+        &self,
+        lane: &Lane,
+        used: &Connector,
+        error: &ApiError,
+        invocation: &Invocation<'_>,
+    ) -> Result<(), Deferral> {
+        let mut refreshed = lane.refreshed.lock().await;
+        if lane.connector().api_key != used.api_key {
+            // Another request of this lane has renewed it meanwhile.
+            return Ok(());
+        }
+        let refused = deferral(DeferClass::BadCredentials, used, error, None);
+        if std::mem::replace(&mut *refreshed, true) {
+            return Err(refused);
+        }
+        match self.secrets.refresh(&used.secret_id, &used.api_key, invocation.end).await {
+            Refresh::Changed(connector) => {
+                *lock(&lane.connector) = connector;
+                Ok(())
+            }
+            Refresh::Unchanged => Err(refused),
+            Refresh::Failed(reason) => Err(Deferral {
+                detail: format!("{error}; and a fresh secret cannot be had: {reason}").into(),
+                ..refused
+            }),
+        }
+    }
+
+    fn budget(&self, invocation: &Invocation<'_>) -> Budget {
+        // What was learned must not keep every request from being tried.
+        let usual = if invocation.any_sent.load(Ordering::Relaxed) { *lock(&self.usual) } else { Duration::ZERO };
+        Budget { end: invocation.end, request_timeout: self.settings.request_timeout, usual }
+    }
+
+    fn learn_usual(&self, took: Duration) {
+        let mut usual = lock(&self.usual);
+        *usual = if took >= *usual { took } else { (*usual * 3 + took) / 4 };
+    }
+
+    fn gate<T>(&self, key: &ApiKey, act: impl FnOnce(&mut Gate) -> T) -> T {
+        let mut gates = lock(&self.gates);
+        let burst = u32::try_from(self.settings.max_concurrent_requests.get()).unwrap_or(u32::MAX);
+        act(gates.entry(key.clone()).or_insert_with(|| Gate::new(self.settings.requests_per_minute, burst)))
+    }
+
+    fn learned(&self, secret_id: &Arc<str>) -> Learned {
+        let nothing = Learned { taken: false, most_keys: self.settings.max_keys_per_request };
+        lock(&self.learned).get(secret_id).copied().unwrap_or(nothing)
+    }
+
+    fn learn(&self, secret_id: &Arc<str>, account: &Account, smaller: Option<NonZeroUsize>) {
+        let mut known = self.learned(secret_id);
+        known.taken |= account.fates.iter().any(|fate| matches!(fate, KeyFate::Taken { .. }));
+        if let Some(smaller) = smaller {
+            tracing::info!(connector = &**secret_id, keys = smaller, "requests are kept this small from now on");
+            known.most_keys = known.most_keys.min(smaller);
+        }
+        lock(&self.learned).insert(Arc::clone(secret_id), known);
+    }
+}
+
+impl Invocation<'_> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(self.ledger)
+    }
+
+    fn defer(&self, objects: &[usize], deferral: &Deferral) {
+        let mut ledger = self.ledger();
+        for object in objects {
+            ledger.settle(*object, Outcome::Deferred(deferral.clone()));
+        }
+    }
+
+    /// Settles what an answer says of each key. Answers the objects that have to be asked for alone.
+    fn settle_taken(&self, secret_id: &Arc<str>, batch: &Batch, account: Account) -> Vec<usize> {
+        let mut ledger = self.ledger();
+        let mut unclear = Vec::new();
+        for (object, fate) in batch.objects.iter().copied().zip(account.fates) {
+            let deferred = |class, detail: &str, code: Option<&str>| {
+                Outcome::Deferred(Deferral {
+                    class,
+                    detail: detail.into(),
+                    code: code.map(Into::into),
+                    connector: Some(Arc::clone(secret_id)),
+                    not_before: None,
+                })
+            };
+            let outcome = match fate {
+                KeyFate::Taken { job_id, duplicate } => {
+                    Outcome::Forwarded(Forwarded { connector: Arc::clone(secret_id), job_id, duplicate })
+                }
+                KeyFate::Rejected { code, message } => {
+                    Outcome::Rejected(Rejection { connector: Some(Arc::clone(secret_id)), code, message })
+                }
+                KeyFate::NotNow { code } => {
+                    deferred(DeferClass::NotAllowed, "FlexOrch did not take this key for now", Some(&code))
+                }
+                KeyFate::Ambiguous if batch.objects.len() > 1 => {
+                    unclear.push(object);
+                    continue;
+                }
+                KeyFate::Unaccounted | KeyFate::Ambiguous => {
+                    deferred(DeferClass::Unaccounted, "FlexOrch's answer does not account for this key", None)
+                }
+            };
+            ledger.settle(object, outcome);
+        }
+        unclear
+    }
+}
+
+impl Lane {
+    fn connector(&self) -> Arc<Connector> {
+        Arc::clone(&lock(&self.connector))
+    }
+
+    fn barred(&self) -> Option<Deferral> {
+        lock(&self.barred).clone()
+    }
+
+    fn bar(&self, deferral: Deferral) {
+        lock(&self.barred).get_or_insert(deferral);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn deferral(class: DeferClass, connector: &Connector, error: &ApiError, not_before: Option<SystemTime>) -> Deferral {
+    Deferral {
+        class,
+        detail: error.to_string().into(),
+        code: error.code.as_deref().map(Into::into),
+        connector: Some(Arc::clone(&connector.secret_id)),
+        not_before,
+    }
+}
+
+fn refusal_deferral(secret_id: &Arc<str>, error: &ApiError, why: &str) -> Deferral {
+    Deferral {
+        class: DeferClass::RequestRefused,
+        detail: format!("{error}; {why}").into(),
+        code: error.code.as_deref().map(Into::into),
+        connector: Some(Arc::clone(secret_id)),
+        not_before: None,
+    }
+}
+
+fn out_of_time(connector: &Connector) -> Deferral {
+    Deferral {
+        class: DeferClass::Deadline,
+        detail: "not enough time was left for a request".into(),
+        code: None,
+        connector: Some(Arc::clone(&connector.secret_id)),
+        not_before: None,
+    }
+}
+
+fn class_of(bar: Bar) -> DeferClass {
+    match bar {
+        Bar::Quota => DeferClass::QuotaExceeded,
+        Bar::NotAllowed => DeferClass::NotAllowed,
+        Bar::ConnectorNotFound => DeferClass::ConnectorNotFound,
+        Bar::Redirect => DeferClass::Redirected,
+    }
+}
+
+/// Whether a lone key's refusal is about the file, whatever else FlexOrch has taken or not.
+fn is_the_files_own(error: &ApiError) -> bool {
+    matches!(error.status, 413 | 415) || matches!(error.code.as_deref(), Some("UNSUPPORTED_FILE" | "FILE_TOO_LARGE"))
+}
+
+fn was_answered(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Passing { error: ApiError { status: 0, .. }, .. })
+}
+
+fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: u32, took: Duration) {
+    let jobs: serde_json::Map<String, serde_json::Value> = keys
+        .iter()
+        .zip(&account.fates)
+        .filter_map(|(key, fate)| match fate {
+            KeyFate::Taken { job_id, .. } => Some(((*key).to_owned(), job_id.clone().into())),
+            _ => None,
+        })
+        .collect();
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        connector = &*connector.secret_id,
+        connector_id = connector.id.to_string().as_str(),
+        keys = keys.len(),
+        taken = jobs.len(),
+        jobs = serde_json::Value::Object(jobs).to_string().as_str(),
+        attempts,
+        milliseconds = millis,
+        "submitted"
+    );
+    if let Some(note) = &account.note {
+        tracing::warn!(
+            connector = &*connector.secret_id,
+            keys = keys.len(),
+            answer = note.as_str(),
+            "unexpected answer"
+        );
+    }
+}

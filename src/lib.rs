@@ -1,0 +1,42 @@
+//! S3 `ObjectCreated` → FlexOrch, within seconds, and never an object lost.
+//!
+//! ```text
+//!                        event/ (payload → objects)                              event/ (outcomes → answer)
+//!                               │                                                        ▲
+//!        Lambda ──▶ handler ────┴──▶ ingest/: route ─▶ batch ─▶ submit ─▶ outcomes ──────┘
+//!                                               ▲                  │
+//!                                 aws/secrets (credentials)    flexorch/client
+//! ```
+//!
+//! | module | its one job |
+//! | --- | --- |
+//! | [`handler`] | composes the rest: event → objects → outcomes → answer. **Begin here.** |
+//! | [`object`], [`outcome`] | the vocabulary: an object to ingest, and what became of it |
+//! | [`connector`] | a FlexOrch connector, as its secret describes it |
+//! | [`event`] | each source's wire shape, in and out |
+//! | [`ingest`] | the work: which connector, which requests, when, and with what result |
+//! | [`flexorch`] | FlexOrch's API: wire types, error classes, client |
+//! | [`aws`] | the AWS edge: the shared HTTP client, secrets, queues, buckets |
+//! | [`config`] | the environment, checked |
+//! | [`telemetry`] | logs and metrics |
+//! | [`clock`], [`error`] | the time as an argument; errors as people read them |
+//! | `cli` | the operator's command line (feature `cli`); nothing else uses it |
+//!
+//! Dependencies go one way: `cli` → [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`outcome`] → [`object`].
+//! [`object`], [`outcome`], [`connector`], [`event`] and, in [`ingest`], `route`, `batch`, `retry` and `pace` are pure: no async
+//! runtime, no HTTP, no SDK, no environment, and the time is an argument.
+
+pub mod aws;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod connector;
+pub mod error;
+pub mod event;
+pub mod flexorch;
+pub mod handler;
+pub mod ingest;
+pub mod object;
+pub mod outcome;
+pub mod telemetry;

@@ -1,0 +1,241 @@
+//! The vocabulary: an object that an event names, and the parts of that name.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What S3 leaves literal in a key that it writes into a notification. A space is written `+` afterwards.
+const FORM_ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
+
+/// The key of an S3 object as S3 itself stores it: always decoded, never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey(String);
+
+/// Why text is not an object key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The decoded bytes are not UTF-8, which every S3 key is (S3 User Guide, "Naming Amazon S3 objects").
+    #[error("the object key is not UTF-8 after decoding")]
+    NotUtf8,
+    /// S3 has no object without a key.
+    #[error("the object key is empty")]
+    Empty,
+}
+
+impl ObjectKey {
+    /// A key that arrives as it is, as in EventBridge events and S3 listings.
+    ///
+    /// # Errors
+    /// [`KeyError::Empty`].
+    pub fn verbatim(key: impl Into<String>) -> Result<Self, KeyError> {
+        let key = key.into();
+        if key.is_empty() { Err(KeyError::Empty) } else { Ok(Self(key)) }
+    }
+
+    /// Decodes the key of an S3 event notification: `+` is a space, `%XX` is a byte of UTF-8, and a `%` that starts
+    /// no escape stays as it is (S3 User Guide, "Event message structure").
+    ///
+    /// # Errors
+    /// [`KeyError`], where the result is empty or not UTF-8.
+    pub fn from_form_encoded(encoded: &str) -> Result<Self, KeyError> {
+        // `+` first: a plus that belongs to the key arrives as `%2B` and must survive.
+        let spaced = if encoded.contains('+') { Cow::Owned(encoded.replace('+', " ")) } else { Cow::Borrowed(encoded) };
+        Self::from_percent_encoded(&spaced)
+    }
+
+    /// Decodes `%XX` alone, as the tasks of S3 Batch Operations are encoded; a `+` stays a `+`.
+    ///
+    /// # Errors
+    /// [`KeyError`], where the result is empty or not UTF-8.
+    pub fn from_percent_encoded(encoded: &str) -> Result<Self, KeyError> {
+        match percent_decode_str(encoded).decode_utf8() {
+            Ok(decoded) => Self::verbatim(decoded),
+            Err(_) => Err(KeyError::NotUtf8),
+        }
+    }
+
+    /// The key as an S3 event notification writes it; [`ObjectKey::from_form_encoded`] reads it back.
+    #[must_use]
+    pub fn to_form_encoded(&self) -> String {
+        utf8_percent_encode(&self.0, FORM_ENCODED).to_string().replace(' ', "+")
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// S3's own order of the events of one key (S3 User Guide, "Event message structure": `sequencer`).
+///
+/// Comparable for the same bucket and key only. The values are hexadecimal numbers of varying length; AWS's pages disagree
+/// about the side on which the shorter is padded, and left is what makes them compare as the numbers that they are.
+#[derive(Debug, Clone)]
+pub struct Sequencer(String);
+
+impl Sequencer {
+    /// Takes the text of a notification's `sequencer`; `None` where it is empty.
+    #[must_use]
+    pub fn new(hex: impl Into<String>) -> Option<Self> {
+        let hex = hex.into();
+        (!hex.is_empty()).then_some(Self(hex))
+    }
+
+    /// The value as it arrived.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Ord for Sequencer {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.0.trim_start_matches('0'), other.0.trim_start_matches('0'));
+        let digits = |text: &str| text.bytes().map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
+        a.len().cmp(&b.len()).then_with(|| digits(a).cmp(&digits(b)))
+    }
+}
+
+impl PartialOrd for Sequencer {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Sequencer {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Sequencer {}
+
+/// Which part of an invocation named an object: the position of the SQS message or of the Batch Operations task, 0 for an
+/// event that arrives directly. The fate of that part follows from the outcomes of its objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Origin(pub u32);
+
+impl Origin {
+    /// The position as an index.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What happened to the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// `ObjectCreated:*`, EventBridge's `Object Created`, a listed object, or a Batch Operations task: it is to be ingested.
+    Created,
+    /// Any other event, such as `ObjectRemoved:Delete`.
+    Other,
+}
+
+/// One object that an event names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Object {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The decoded key.
+    pub key: ObjectKey,
+    /// Bytes, where the source tells.
+    pub size: Option<u64>,
+    /// The order of this event among those of the same key, where the source tells.
+    pub sequencer: Option<Sequencer>,
+    /// When S3 saw the event; `IngestLag` counts from here.
+    pub event_time: Option<Timestamp>,
+    /// What happened to it.
+    pub change: Change,
+    /// Which part of the invocation named it.
+    pub origin: Origin,
+}
+
+impl S3Object {
+    /// The console's "create folder" makes an empty object whose key ends in a slash: nothing to ingest.
+    #[must_use]
+    pub fn is_folder_marker(&self) -> bool {
+        self.size == Some(0) && self.key.as_str().ends_with('/')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn form(encoded: &str) -> String {
+        ObjectKey::from_form_encoded(encoded).unwrap().as_str().to_owned()
+    }
+
+    #[test]
+    fn a_plus_is_a_space_and_an_encoded_plus_is_a_plus() {
+        assert_eq!(form("red+flower.jpg"), "red flower.jpg");
+        assert_eq!(form("c%2B%2B+notes.pdf"), "c++ notes.pdf");
+    }
+
+    #[test]
+    fn an_encoded_slash_and_a_literal_one_are_the_same_key() {
+        assert_eq!(form("a%2Fb%2fc.pdf"), "a/b/c.pdf");
+        assert_eq!(form("a/b/c.pdf"), "a/b/c.pdf");
+    }
+
+    #[test]
+    fn a_percent_sign_that_starts_no_escape_stays() {
+        assert_eq!(form("100%.pdf"), "100%.pdf");
+        assert_eq!(form("50%2"), "50%2");
+        assert_eq!(form("a%zz%41"), "a%zzA");
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_no_key() {
+        assert_eq!(ObjectKey::from_form_encoded("a%FFb"), Err(KeyError::NotUtf8));
+        assert_eq!(ObjectKey::from_form_encoded(""), Err(KeyError::Empty));
+    }
+
+    #[test]
+    fn a_batch_task_keeps_its_plus() {
+        assert_eq!(ObjectKey::from_percent_encoded("a+b%20c").unwrap().as_str(), "a+b c");
+    }
+
+    #[test]
+    fn sequencers_compare_as_hexadecimal_numbers_of_any_length() {
+        let seq = |s: &str| Sequencer::new(s).unwrap();
+        assert!(seq("0055AED6DCD90281E5") > seq("0055AED6DCD90281E4"));
+        assert!(seq("100") > seq("0FF"));
+        assert!(seq("ab") < seq("0AC"));
+        assert_eq!(seq("00ab"), seq("AB"));
+        assert!(Sequencer::new("").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_survives_encoding_and_decoding(key in ".{1,200}") {
+            let key = ObjectKey::verbatim(key).unwrap();
+            prop_assert_eq!(ObjectKey::from_form_encoded(&key.to_form_encoded()).unwrap(), key);
+        }
+
+        #[test]
+        fn decoding_never_panics(text in ".{0,200}") {
+            let _ = ObjectKey::from_form_encoded(&text);
+            let _ = ObjectKey::from_percent_encoded(&text);
+        }
+
+        #[test]
+        fn sequencers_order_like_the_numbers_they_are(a in any::<u64>(), b in any::<u64>(), pad in 16usize..24) {
+            let (x, y) = (Sequencer::new(format!("{a:x}")).unwrap(), Sequencer::new(format!("{b:0pad$X}")).unwrap());
+            prop_assert_eq!(x.cmp(&y), a.cmp(&b));
+        }
+    }
+}

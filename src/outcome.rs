@@ -1,0 +1,357 @@
+//! What became of each object, and the ledger that makes sure that something did.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+/// The one outcome that every object ends in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// FlexOrch took the key.
+    Forwarded(Forwarded),
+    /// The object is none of this deployment's business.
+    Skipped(SkipReason),
+    /// FlexOrch refused this key for good.
+    Rejected(Rejection),
+    /// It could not be settled now; whatever delivered it delivers it again.
+    Deferred(Deferral),
+}
+
+/// How FlexOrch took a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The secret id of the connector it was submitted for.
+    pub connector: Arc<str>,
+    /// The job that FlexOrch named, where it named one.
+    pub job_id: Option<String>,
+    /// FlexOrch knew the content already and charged nothing.
+    pub duplicate: bool,
+}
+
+/// Why an object is not ingested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SkipReason {
+    /// The event is not an `ObjectCreated`.
+    NotCreated,
+    /// The console's "create folder".
+    FolderMarker,
+    /// A newer event for the same key is in the same invocation.
+    Superseded,
+    /// No configured connector reads this bucket.
+    NoConnector,
+    /// The key starts with no connector's prefix, or with none of `KEY_PREFIXES`.
+    OutOfPrefix,
+    /// The key ends in none of `KEY_SUFFIXES`.
+    OutOfSuffix,
+    /// The object is larger than `MAX_OBJECT_BYTES`.
+    TooLarge,
+}
+
+impl SkipReason {
+    /// The reason as logs, metrics and summaries write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCreated => "not-created",
+            Self::FolderMarker => "folder-marker",
+            Self::Superseded => "superseded",
+            Self::NoConnector => "no-connector",
+            Self::OutOfPrefix => "out-of-prefix",
+            Self::OutOfSuffix => "out-of-suffix",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+/// FlexOrch's refusal of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The secret id of the connector; `None` for a record that could not be read, which never reached one.
+    pub connector: Option<Arc<str>>,
+    /// FlexOrch's error code, `UNREADABLE_RECORD` for a record that could not be read.
+    pub code: String,
+    /// FlexOrch's message; may be empty.
+    pub message: String,
+}
+
+/// Why an object waits for a later try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferral {
+    /// The class of the failure, which decides what an operator does about it.
+    pub class: DeferClass,
+    /// What was seen: a status, FlexOrch's code and message, a connection error.
+    pub detail: Arc<str>,
+    /// FlexOrch's error code, where it gave one.
+    pub code: Option<Arc<str>>,
+    /// The secret id of the connector, where one was chosen.
+    pub connector: Option<Arc<str>>,
+    /// The earliest time at which another try makes sense, where it is known.
+    pub not_before: Option<SystemTime>,
+}
+
+/// The classes of passing failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeferClass {
+    /// FlexOrch's per-minute limit: 429.
+    RateLimited,
+    /// The next request that `REQUESTS_PER_MINUTE` allows is due after the deadline.
+    Paced,
+    /// 5xx, 408, no connection, a timeout, or an answer that is not FlexOrch's.
+    Unavailable,
+    /// FlexOrch does not accept the API key.
+    BadCredentials,
+    /// The month's credits are used up.
+    QuotaExceeded,
+    /// The plan or trial does not allow it: 402, 403 or another refusal of everything.
+    NotAllowed,
+    /// FlexOrch does not know the connector: 404.
+    ConnectorNotFound,
+    /// FlexOrch's address answers with a redirect.
+    Redirected,
+    /// FlexOrch refused the request as a whole and there is no sign that the object is at fault.
+    RequestRefused,
+    /// FlexOrch's answer does not say what became of the key.
+    Unaccounted,
+    /// The invocation's time is over.
+    Deadline,
+    /// The connector's secret could not be read.
+    SecretUnavailable,
+    /// The dead-letter queue could not be reached, so a rejected object stays where it was.
+    DeadLetterUnavailable,
+    /// The record cannot be read and there is no dead-letter queue to put it into.
+    Unreadable,
+    /// S3 could not be asked for what the event leaves open.
+    BucketUnavailable,
+}
+
+impl DeferClass {
+    /// The class as logs and summaries write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate-limited",
+            Self::Paced => "paced",
+            Self::Unavailable => "unavailable",
+            Self::BadCredentials => "bad-credentials",
+            Self::QuotaExceeded => "quota-exceeded",
+            Self::NotAllowed => "not-allowed",
+            Self::ConnectorNotFound => "connector-not-found",
+            Self::Redirected => "redirected",
+            Self::RequestRefused => "request-refused",
+            Self::Unaccounted => "unaccounted",
+            Self::Deadline => "deadline",
+            Self::SecretUnavailable => "secret-unavailable",
+            Self::DeadLetterUnavailable => "dead-letter-unavailable",
+            Self::Unreadable => "unreadable",
+            Self::BucketUnavailable => "bucket-unavailable",
+        }
+    }
+
+    /// What an operator does about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::RateLimited | Self::Paced => "nothing: it is tried again; a larger plan or fewer processes is faster",
+            Self::Unavailable => {
+                "nothing at first: it is tried again; if it lasts, check FLEXORCH_BASE_URL and FlexOrch's status"
+            }
+            Self::BadCredentials => "write a valid `api_key` into the connector's secret",
+            Self::QuotaExceeded => "the month's credits are used up: raise the plan or wait for the next month",
+            Self::NotAllowed => "check the plan, the trial and the API key's rights in FlexOrch",
+            Self::ConnectorNotFound => {
+                "check `connector_id` in the secret and FLEXORCH_BASE_URL; create the connector if it is gone"
+            }
+            Self::Redirected => "set FLEXORCH_BASE_URL to the API's own address; redirects are never followed",
+            Self::RequestRefused => "check `connector_id` in the secret, LOCALE and PIPELINE_CONFIG",
+            Self::Unaccounted => "nothing: it is tried again",
+            Self::Deadline => "nothing: it is tried again; if it is frequent, raise the function's timeout",
+            Self::SecretUnavailable => "check the secret and the function's permission to read it",
+            Self::DeadLetterUnavailable => "check DEAD_LETTER_QUEUE_URL and the permission sqs:SendMessage on it",
+            Self::Unreadable => "look at the message; set DEAD_LETTER_QUEUE_URL to have such messages moved aside",
+            Self::BucketUnavailable => {
+                "check the function's permissions on the bucket: s3:ListBucket, and s3:GetObject for Batch Operations"
+            }
+        }
+    }
+
+    /// Whether somebody has to act, rather than wait.
+    #[must_use]
+    pub fn needs_operator(self) -> bool {
+        !matches!(self, Self::RateLimited | Self::Paced | Self::Unavailable | Self::Unaccounted | Self::Deadline)
+    }
+}
+
+/// The outcomes of an invocation's objects, by the objects' positions. Nothing can be left without one.
+#[derive(Debug)]
+pub struct Ledger {
+    slots: Vec<Option<Outcome>>,
+}
+
+impl Ledger {
+    /// A ledger for so many objects, none of them settled.
+    #[must_use]
+    pub fn new(objects: usize) -> Self {
+        Self { slots: vec![None; objects] }
+    }
+
+    /// Settles an object. The first outcome stands: a late one for an object that has one already is dropped.
+    pub fn settle(&mut self, object: usize, outcome: Outcome) {
+        if let Some(slot) = self.slots.get_mut(object)
+            && slot.is_none()
+        {
+            *slot = Some(outcome);
+        }
+    }
+
+    /// Takes a rejection back: the object could not be put where rejected objects go.
+    pub fn defer_instead(&mut self, object: usize, deferral: Deferral) {
+        if let Some(slot) = self.slots.get_mut(object)
+            && matches!(slot, Some(Outcome::Rejected(_)))
+        {
+            *slot = Some(Outcome::Deferred(deferral));
+        }
+    }
+
+    /// Whether the object has its outcome.
+    #[must_use]
+    pub fn is_settled(&self, object: usize) -> bool {
+        self.slots.get(object).is_some_and(Option::is_some)
+    }
+
+    /// What is settled so far, with the objects' positions.
+    pub fn settled(&self) -> impl Iterator<Item = (usize, &Outcome)> {
+        self.slots.iter().enumerate().filter_map(|(object, slot)| Some((object, slot.as_ref()?)))
+    }
+
+    /// Closes the ledger. What nothing has settled is deferred: the time ran out before its turn came.
+    #[must_use]
+    pub fn close(self) -> Vec<Outcome> {
+        let unfinished: Arc<str> = "the invocation ended before its turn came".into();
+        self.slots
+            .into_iter()
+            .map(|slot| {
+                slot.unwrap_or_else(|| {
+                    Outcome::Deferred(Deferral {
+                        class: DeferClass::Deadline,
+                        detail: Arc::clone(&unfinished),
+                        code: None,
+                        connector: None,
+                        not_before: None,
+                    })
+                })
+            })
+            .collect()
+    }
+}
+
+/// How many objects ended in which outcome: `received = forwarded + skipped + rejected + deferred`, always.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Objects that the event named.
+    pub received: u64,
+    /// Objects that FlexOrch took.
+    pub forwarded: u64,
+    /// Objects that are out of scope.
+    pub skipped: u64,
+    /// Objects that FlexOrch refused for good.
+    pub rejected: u64,
+    /// Objects that are to be delivered again.
+    pub deferred: u64,
+    /// Of the forwarded ones, those whose content FlexOrch knew.
+    pub duplicates: u64,
+    /// The skipped ones by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_by_reason: BTreeMap<SkipReason, u64>,
+    /// The deferred ones by class.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub deferred_by_class: BTreeMap<DeferClass, u64>,
+}
+
+impl Counts {
+    /// Adds one outcome.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.received += 1;
+        match outcome {
+            Outcome::Forwarded(forwarded) => {
+                self.forwarded += 1;
+                self.duplicates += u64::from(forwarded.duplicate);
+            }
+            Outcome::Skipped(reason) => {
+                self.skipped += 1;
+                *self.skipped_by_reason.entry(*reason).or_default() += 1;
+            }
+            Outcome::Rejected(_) => self.rejected += 1,
+            Outcome::Deferred(deferral) => {
+                self.deferred += 1;
+                *self.deferred_by_class.entry(deferral.class).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a Outcome> for Counts {
+    fn from_iter<I: IntoIterator<Item = &'a Outcome>>(outcomes: I) -> Self {
+        let mut counts = Self::default();
+        outcomes.into_iter().for_each(|outcome| counts.add(outcome));
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn outcome(kind: u8) -> Outcome {
+        match kind % 4 {
+            0 => Outcome::Forwarded(Forwarded { connector: "c".into(), job_id: None, duplicate: kind > 100 }),
+            1 => Outcome::Skipped(SkipReason::TooLarge),
+            2 => Outcome::Rejected(Rejection { connector: None, code: "X".into(), message: String::new() }),
+            _ => Outcome::Deferred(Deferral {
+                class: DeferClass::Unavailable,
+                detail: "x".into(),
+                code: None,
+                connector: None,
+                not_before: None,
+            }),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn received_is_the_sum_of_the_four_outcomes_whatever_is_settled(
+            objects in 0usize..50,
+            settlements in proptest::collection::vec((0usize..60, any::<u8>()), 0..100),
+        ) {
+            let mut ledger = Ledger::new(objects);
+            for (object, kind) in settlements {
+                ledger.settle(object, outcome(kind));
+            }
+            let counts: Counts = ledger.close().iter().collect();
+            prop_assert_eq!(counts.received, objects as u64);
+            prop_assert_eq!(counts.received, counts.forwarded + counts.skipped + counts.rejected + counts.deferred);
+            prop_assert_eq!(counts.skipped, counts.skipped_by_reason.values().sum::<u64>());
+            prop_assert_eq!(counts.deferred, counts.deferred_by_class.values().sum::<u64>());
+        }
+    }
+
+    #[test]
+    fn an_object_that_nothing_settled_is_deferred() {
+        assert!(matches!(
+            Ledger::new(1).close().as_slice(),
+            [Outcome::Deferred(Deferral { class: DeferClass::Deadline, .. })]
+        ));
+    }
+
+    #[test]
+    fn the_first_outcome_stands() {
+        let mut ledger = Ledger::new(1);
+        ledger.settle(0, outcome(0));
+        ledger.settle(0, outcome(1));
+        assert!(matches!(ledger.close().as_slice(), [Outcome::Forwarded(_)]));
+    }
+}
