@@ -10,8 +10,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use jiff::Timestamp;
 
+use super::sdk::endpoint_override;
 use crate::clock::Clock;
-use crate::config::variable;
 use crate::error::with_causes;
 use crate::object::ObjectKey;
 
@@ -119,7 +119,7 @@ impl Buckets {
                     config.set_region(Some(Region::new(region.to_owned())));
                 }
                 // A store at an address of its own has no host name for each bucket.
-                let own_address = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).is_some();
+                let own_address = endpoint_override(&self.sdk, "S3").is_some();
                 config.set_force_path_style(Some(own_address));
                 Client::from_conf(config.build())
             })

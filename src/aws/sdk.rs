@@ -87,6 +87,15 @@ fn ignores_endpoint_urls() -> bool {
     flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some(true)
 }
 
+/// The address that is configured for a service instead of its own, for all services or for this one; `service_id` is the SDK's
+/// name of it, such as `SQS`.
+#[must_use]
+pub fn endpoint_override(sdk: &SdkConfig, service_id: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let of_service = key.ok().and_then(|key| sdk.service_config()?.load_config(key));
+    of_service.or_else(|| sdk.endpoint_url().map(str::to_owned))
+}
+
 /// Settings of single services, such as `AWS_ENDPOINT_URL_SQS` (AWS SDKs and Tools Reference Guide, "Service-specific
 /// endpoints").
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use aws_sdk_sqs::types::{
 use futures_util::{StreamExt, stream};
 use reqwest::Url;
 
+use super::sdk::endpoint_override;
 use crate::clock::Clock;
-use crate::config::variable;
 use crate::error::with_causes;
 
 /// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`),
@@ -129,7 +129,7 @@ impl Queues {
             return Some((returns.len(), format!("{queue_arn:?} is not the ARN of a queue")));
         };
         let client = self.client(Some(queue.region.to_owned()));
-        let url = queue.url(endpoint_override().as_deref());
+        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
         let calls = returns.chunks(ENTRIES_PER_CALL).map(|chunk| {
             let (client, url) = (&client, &url);
             async move {
@@ -164,7 +164,7 @@ impl Queues {
     /// What SQS, or the connection to it, said.
     pub async fn send_to_arn(&self, queue_arn: &str, body: String, end: SystemTime) -> Result<(), String> {
         let queue = QueueArn::parse(queue_arn).ok_or_else(|| format!("{queue_arn:?} is not the ARN of a queue"))?;
-        let url = Url::parse(&queue.url(endpoint_override().as_deref())).map_err(|error| error.to_string())?;
+        let url = Url::parse(&queue.url(endpoint_override(&self.sdk, "SQS").as_deref())).map_err(|error| error.to_string())?;
         let letters = [DeadLetter { body, attributes: Vec::new() }];
         self.send(&url, &letters, end).await.pop().unwrap_or_else(|| Err("it was not sent".into()))
     }
@@ -213,10 +213,6 @@ impl<'a> QueueArn<'a> {
             }
         }
     }
-}
-
-fn endpoint_override() -> Option<String> {
-    variable("AWS_ENDPOINT_URL_SQS").or_else(|| variable("AWS_ENDPOINT_URL"))
 }
 
 /// The region in a queue's URL, `https://sqs.REGION.amazonaws.com/…`; `None` for another address.

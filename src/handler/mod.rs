@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::Client;
 use serde_json::Value;
+use tracing::Instrument;
 
 use crate::aws::http::HttpError;
 use crate::aws::s3::Buckets;
@@ -29,7 +30,7 @@ use crate::event::{Carrier, Invocation, UnknownEvent};
 use crate::flexorch::client::{FlexOrchClient, SubmitOptions};
 use crate::ingest::route::{ConnectorConflict, check_distinct};
 use crate::ingest::submit::{SubmitSettings, Submitter};
-use crate::telemetry::metrics::{Dimensions, Metrics};
+use crate::telemetry::metrics::{Dimensions, Extra, Metrics};
 
 pub use answer::InvocationError;
 pub use report::{Report, Reported};
@@ -56,6 +57,7 @@ pub struct Ingester {
     queues: Queues,
     buckets: Buckets,
     function_name: String,
+    prints_metrics: bool,
 }
 
 /// Why the function cannot start.
@@ -90,9 +92,17 @@ pub struct Handled {
     pub report: Report,
 }
 
+/// Secrets that have to be fetched take this part of an invocation's time at most, and no more than [`MOST_FETCHING`]: one that
+/// hangs must leave time for the connectors whose secrets are there.
+const FETCHING_SHARE: f64 = 0.4;
+/// See [`FETCHING_SHARE`].
+const MOST_FETCHING: Duration = Duration::from_secs(6);
+
 /// The times of one invocation.
 #[derive(Debug, Clone, Copy)]
 struct Times {
+    /// When secrets must have been fetched.
+    secrets_end: SystemTime,
     /// When requests to FlexOrch must have ended.
     work_end: SystemTime,
     /// When everything must have ended.
@@ -131,9 +141,16 @@ impl Ingester {
             queues: Queues::new(sdk.clone(), clock),
             buckets: Buckets::new(sdk, clock),
             function_name: variable("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "flexorch-s3-ingester".into()),
+            prints_metrics: true,
             clock,
             config,
         }
+    }
+
+    /// The same function, without metrics on standard output: for a command line that has its own to print there.
+    #[must_use]
+    pub fn without_metrics(self) -> Self {
+        Self { prints_metrics: false, ..self }
     }
 
     /// Fetches the secrets, so that the first event does not wait. One that cannot be fetched now is a warning: the first event
@@ -150,26 +167,34 @@ impl Ingester {
 
     /// Handles one invocation: answers before `context.deadline`, whatever happens, and leaves no object without an outcome.
     pub async fn handle(&self, payload: &str, context: &InvocationContext) -> Handled {
+        // At the level that is always on: every line of the invocation carries its id.
+        let span = tracing::error_span!("invocation", requestId = context.request_id.as_str());
+        self.handle_in_span(payload, context).instrument(span).await
+    }
+
+    async fn handle_in_span(&self, payload: &str, context: &InvocationContext) -> Handled {
         let metrics = Metrics::default();
         let mut report = Report::default();
         let answer = match Invocation::read(payload) {
             Ok(invocation) => self.carry_out(invocation, context, &metrics, &mut report).await,
             Err(error) => Err(unknown(error)),
         };
+        report.log(&answer, &metrics);
+        if self.prints_metrics {
+            self.print_metrics(context, &metrics, &report);
+        }
+        Handled { answer, report }
+    }
+
+    fn print_metrics(&self, context: &InvocationContext, metrics: &Metrics, report: &Report) {
         let dimensions =
             Dimensions { function_name: self.function_name.clone(), request_id: context.request_id.clone() };
-        report.log(&answer, &metrics, &self.config);
-        metrics
-            .lines(
-                &report.counts(),
-                report.unreadable_messages,
-                self.secrets.take_fetch_count(),
-                &dimensions,
-                self.clock.now(),
-            )
-            .iter()
-            .for_each(|line| crate::telemetry::write_line(line));
-        Handled { answer, report }
+        let extra = Extra {
+            unreadable_messages: report.unreadable_messages,
+            secret_fetches: self.secrets.take_fetch_count(),
+        };
+        let lines = metrics.lines(&report.counts, extra, &dimensions, self.clock.now());
+        lines.iter().for_each(|line| crate::telemetry::write_line(line));
     }
 
     async fn carry_out(
@@ -207,7 +232,12 @@ impl Ingester {
         let settles = matches!(carrier, Carrier::Queue(_)) || self.config.dead_letter_queue_url.is_some();
         let left = answer_end.duration_since(now).unwrap_or_default();
         let reserve = if settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };
-        Times { work_end: answer_end.checked_sub(reserve).unwrap_or(answer_end), answer_end }
+        let fetching = left.mul_f64(FETCHING_SHARE).min(MOST_FETCHING);
+        Times {
+            secrets_end: now + fetching,
+            work_end: answer_end.checked_sub(reserve).unwrap_or(answer_end),
+            answer_end,
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::InvocationError;
-use crate::config::Config;
 use crate::object::{Origin, S3Object};
 use crate::outcome::{Counts, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
@@ -45,7 +44,7 @@ impl Report {
     }
 
     /// The summary line, and the error if there is one.
-    pub(super) fn log(&self, answer: &Result<Value, InvocationError>, metrics: &Metrics, config: &Config) {
+    pub(super) fn log(&self, answer: &Result<Value, InvocationError>, metrics: &Metrics) {
         let counts = &self.counts;
         match answer {
             Err(error) if counts.received == 0 => tracing::error!(
@@ -64,7 +63,6 @@ impl Report {
                 duplicates = counts.duplicates,
                 unreadable_messages = self.unreadable_messages,
                 requests = metrics.requests(),
-                connectors = config.connector_secret_ids.len(),
                 "summary"
             ),
         }

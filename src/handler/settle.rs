@@ -29,7 +29,7 @@ impl Ingester {
 
     /// The connectors, with the failures logged.
     pub(super) async fn connectors(&self, times: Times) -> Connectors {
-        let connectors = self.secrets.connectors(times.work_end).await;
+        let connectors = self.secrets.connectors(times.secrets_end).await;
         connectors.failed.iter().for_each(log_secret_error);
         connectors
     }

@@ -166,7 +166,7 @@ impl Submitter {
                 Sent::Taken(account) => {
                     let smaller = queue.taken(&batch);
                     self.learn(&secret_id, &account, smaller);
-                    let unclear = invocation.settle_taken(&secret_id, &batch, account);
+                    let unclear = invocation.settle_taken(&secret_id, &batch, account, self.clock.now());
                     queue.push_alone(unclear);
                 }
                 Sent::Deferred(deferral) => invocation.defer(&batch.objects, &deferral),
@@ -420,7 +420,7 @@ impl Invocation<'_> {
     }
 
     /// Settles what an answer says of each key. Answers the objects that have to be asked for alone.
-    fn settle_taken(&self, secret_id: &Arc<str>, batch: &Batch, account: Account) -> Vec<usize> {
+    fn settle_taken(&self, secret_id: &Arc<str>, batch: &Batch, account: Account, now: SystemTime) -> Vec<usize> {
         let mut ledger = self.ledger();
         let mut unclear = Vec::new();
         for (object, fate) in batch.objects.iter().copied().zip(account.fates) {
@@ -435,6 +435,9 @@ impl Invocation<'_> {
             };
             let outcome = match fate {
                 KeyFate::Taken { job_id, duplicate } => {
+                    if let Some(seen) = self.objects[object].event_time {
+                        self.metrics.record_lag(now.duration_since(seen.into()).unwrap_or_default());
+                    }
                     Outcome::Forwarded(Forwarded { connector: Arc::clone(secret_id), job_id, duplicate })
                 }
                 KeyFate::Rejected { code, message } => {
@@ -524,6 +527,12 @@ fn was_answered(reply: &Reply) -> bool {
 }
 
 fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: u32, took: Duration) {
+    if let Some(note) = &account.note {
+        tracing::warn!(connector = &*connector.secret_id, keys = keys.len(), answer = note.as_str(), "unexpected answer");
+    }
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
     let jobs: serde_json::Map<String, serde_json::Value> = keys
         .iter()
         .zip(&account.fates)
@@ -543,12 +552,4 @@ fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: 
         milliseconds = millis,
         "submitted"
     );
-    if let Some(note) = &account.note {
-        tracing::warn!(
-            connector = &*connector.secret_id,
-            keys = keys.len(),
-            answer = note.as_str(),
-            "unexpected answer"
-        );
-    }
 }

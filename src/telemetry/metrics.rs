@@ -60,14 +60,7 @@ impl Metrics {
 
     /// The lines to print.
     #[must_use]
-    pub fn lines(
-        &self,
-        counts: &Counts,
-        unreadable: u64,
-        secret_fetches: u64,
-        dimensions: &Dimensions,
-        now: SystemTime,
-    ) -> Vec<String> {
+    pub fn lines(&self, counts: &Counts, extra: Extra, dimensions: &Dimensions, now: SystemTime) -> Vec<String> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut first = vec![
             ("ObjectsReceived", "Count", json!(counts.received)),
@@ -75,12 +68,12 @@ impl Metrics {
             ("ObjectsSkipped", "Count", json!(counts.skipped)),
             ("ObjectsRejected", "Count", json!(counts.rejected)),
             ("ObjectsDeferred", "Count", json!(counts.deferred)),
-            ("UnreadableMessages", "Count", json!(unreadable)),
+            ("UnreadableMessages", "Count", json!(extra.unreadable_messages)),
             ("Requests", "Count", json!(read(&self.requests))),
             ("Retries", "Count", json!(read(&self.retries))),
             ("RateLimited", "Count", json!(read(&self.rate_limited))),
             ("AuthFailures", "Count", json!(read(&self.auth_failures))),
-            ("SecretFetches", "Count", json!(secret_fetches)),
+            ("SecretFetches", "Count", json!(extra.secret_fetches)),
         ];
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,6 +89,15 @@ impl Metrics {
             lines.push(line(metrics, dimensions, now));
         }
     }
+}
+
+/// Counts that others keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Extra {
+    /// Messages that could not be read at all.
+    pub unreadable_messages: u64,
+    /// Calls to Secrets Manager since the last invocation's end, those during the start included.
+    pub secret_fetches: u64,
 }
 
 /// What the metrics are told apart by.
@@ -134,7 +136,7 @@ mod tests {
 
     fn lines(metrics: &Metrics) -> Vec<Value> {
         let dimensions = Dimensions { function_name: "ingest".into(), request_id: "r-1".into() };
-        let lines = metrics.lines(&Counts::default(), 0, 1, &dimensions, SystemTime::now());
+        let lines = metrics.lines(&Counts::default(), Extra { unreadable_messages: 0, secret_fetches: 1 }, &dimensions, SystemTime::now());
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

@@ -23,10 +23,14 @@
 
 mod api;
 mod api_key;
+pub mod aws_fault;
+mod aws_signature;
+pub mod buckets;
 mod clock;
 mod fault;
 mod http;
 mod options;
+pub mod queues;
 mod record;
 pub mod secrets_manager;
 mod server;

@@ -1,0 +1,145 @@
+//! The commands and their options, as they are typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::sandbox::{Fault, Plan, parse_duration};
+
+/// Forwards S3 objects to FlexOrch: set up, prove, rehearse.
+#[derive(Debug, Parser)]
+#[command(name = "flexorch-s3", version, about, propagate_version = true)]
+#[command(after_help = "Exit status: 0 all is well; 1 the command failed; 2 wrong arguments; 3 an event was answered with an error.")]
+pub(super) struct Arguments {
+    /// More words on standard error; twice for more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the function's handler on events from files, and show what became of every object
+    Invoke(InvokeOptions),
+    /// Run FlexOrch's API on this machine, to develop and rehearse against
+    Sandbox(SandboxCommand),
+}
+
+/// `flexorch-s3 invoke`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flexorch-s3 invoke --sandbox events/s3-direct.json
+  flexorch-s3 invoke --sandbox --bucket my-bucket --prefix scans/ my-event.json
+  aws sqs receive-message … | flexorch-s3 invoke --sandbox --json -
+  CONNECTOR_SECRET_IDS=my-connector AWS_REGION=eu-west-1 flexorch-s3 invoke events/s3-direct.json
+
+Without --sandbox the function's own environment variables are read, and FlexOrch and AWS are called for real.")]
+pub(super) struct InvokeOptions {
+    /// Files with one event each; a folder stands for its .json files, - for standard input
+    #[arg(required = true, value_name = "EVENT")]
+    pub events: Vec<PathBuf>,
+    /// Bring FlexOrch, Secrets Manager, SQS and S3 along, so that nothing outside this machine is needed
+    #[arg(long)]
+    pub sandbox: bool,
+    /// The bucket of the sandbox's connector
+    #[arg(long, requires = "sandbox", default_value = "my-documents", value_name = "BUCKET")]
+    pub bucket: String,
+    /// The prefix of the sandbox's connector
+    #[arg(long, requires = "sandbox", default_value = "invoices/", value_name = "PREFIX")]
+    pub prefix: String,
+    /// A fault of the sandbox's FlexOrch, such as status=503,times=2 (see flexorch-s3 sandbox --help)
+    #[arg(long = "fault", requires = "sandbox", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+    /// The time that the function has for an event
+    #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
+    pub timeout: Duration,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 0 even where an event is answered with an error
+    #[arg(long)]
+    pub no_fail: bool,
+}
+
+/// `flexorch-s3 sandbox`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A fault is an effect and filters, joined by commas:
+  status=503                       answer with this status; with code= message= body= content-type= retry-after=
+  latency=2s  hang  reset  truncate  endless
+  reject=*.exe,code=UNSUPPORTED_FILE   refuse these files inside a 202
+  times=N after=N random=0.2 key=GLOB connector=ID path=GLOB method=POST processed
+At run time: curl -d 'status=429,retry-after=5,times=3' http://127.0.0.1:8642/_sandbox/faults
+             curl http://127.0.0.1:8642/_sandbox/requests
+             curl -X DELETE http://127.0.0.1:8642/_sandbox/faults
+
+Examples:
+  flexorch-s3 sandbox
+  flexorch-s3 sandbox --port 0 --plan trial --fault 'random=0.2,status=503' --seed 7
+  flexorch-s3 sandbox --secrets-manager 8643 --secret my-connector=@secret.json")]
+pub(super) struct SandboxCommand {
+    /// The port on 127.0.0.1; 0 picks a free one
+    #[arg(long, default_value_t = 8642)]
+    pub port: u16,
+    /// The plan: trial, starter, pro, enterprise
+    #[arg(long, default_value = "starter")]
+    pub plan: Plan,
+    /// Requests a minute that a tenant has
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    pub requests_per_minute: u32,
+    /// No rate limit
+    #[arg(long, conflicts_with = "requests_per_minute")]
+    pub unlimited: bool,
+    /// Documents a tenant may submit before its credits are used up
+    #[arg(long, value_name = "N")]
+    pub credits: Option<u64>,
+    /// Keys that one request may hold
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub max_keys: usize,
+    /// Answer 404 to a submission for a connector that was not created here
+    #[arg(long)]
+    pub strict_connectors: bool,
+    /// Every answer takes this long
+    #[arg(long, default_value = "0ms", value_parser = parse_duration, value_name = "TIME")]
+    pub latency: Duration,
+    /// A fault from the start; can be given several times
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+    /// Makes random faults the same in every run
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Bring a Secrets Manager endpoint along, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub secrets_manager: Option<u16>,
+    /// A secret that it holds: its name and the file with its JSON
+    #[arg(long = "secret", requires = "secrets_manager", value_name = "NAME=@FILE", value_parser = secret_file)]
+    pub secrets: Vec<(String, PathBuf)>,
+}
+
+/// A secret's value is never an argument: arguments are seen by everybody on the machine.
+fn secret_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once("=@") {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), PathBuf::from(file))),
+        _ => Err("it must be NAME=@FILE, where FILE holds the secret's JSON".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_secrets_value_is_not_taken_from_the_arguments() {
+        assert!(secret_file("docs={\"api_key\":\"dfx_a\"}").is_err());
+        assert_eq!(secret_file("docs=@s.json").unwrap(), ("docs".to_owned(), PathBuf::from("s.json")));
+    }
+}

@@ -1,0 +1,213 @@
+//! The handler, run on events from files as Lambda would run it, and what became of every object.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::args::InvokeOptions;
+use super::local::{DEAD_LETTER_QUEUE, Local};
+use super::sandbox::SandboxOptions;
+use super::table::{shown, table, text_of};
+use super::{EXIT_NOT_WELL, EXIT_OK};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::handler::{Handled, Ingester, InvocationContext, Reported};
+use crate::outcome::Outcome;
+
+/// One event to run.
+struct Event {
+    name: String,
+    payload: String,
+}
+
+/// Runs every event, prints what became of it, and answers the exit status.
+pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
+    let events = read_events(&options.events)?;
+    let local = if options.sandbox {
+        let sandbox = SandboxOptions { faults: options.faults.clone(), ..SandboxOptions::default() };
+        Some(Local::start(sandbox, &options.bucket, &options.prefix).await?)
+    } else {
+        None
+    };
+    let ingester = match &local {
+        Some(local) => local.ingester().await?,
+        None => {
+            let ingester = Ingester::new(Config::from_env()?, Clock::system()).await?;
+            ingester.warm_up().await?;
+            ingester
+        }
+    };
+    let ingester = ingester.without_metrics();
+    let mut results = Vec::new();
+    let mut well = true;
+    for (number, event) in events.iter().enumerate() {
+        let context = InvocationContext {
+            request_id: format!("invoke-{}", number + 1),
+            deadline: SystemTime::now() + options.timeout,
+        };
+        let handled = ingester.handle(&event.payload, &context).await;
+        well &= handled.answer.is_ok();
+        if options.json {
+            results.push(as_json(&event.name, &handled));
+        } else {
+            print(&as_text(&event.name, &handled))?;
+        }
+    }
+    let dead_letters = local.as_ref().map_or(0, |local| local.queues.messages(DEAD_LETTER_QUEUE).len());
+    if options.json {
+        print(&format!("{:#}\n", Value::Array(results)))?;
+    } else if let Some(local) = &local {
+        let taken = local.flexorch.taken_keys().len();
+        print(&format!("FlexOrch (sandbox) has {taken} documents; the dead-letter queue has {dead_letters} messages.\n"))?;
+    }
+    if let Some(local) = local {
+        local.shutdown().await;
+    }
+    Ok(if well || options.no_fail { EXIT_OK } else { EXIT_NOT_WELL })
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
+}
+
+fn read_events(paths: &[PathBuf]) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let mut payload = String::new();
+            std::io::stdin().read_to_string(&mut payload).context("cannot read an event from standard input")?;
+            events.push(Event { name: "standard input".into(), payload });
+        } else if path.is_dir() {
+            let files = json_files(path)?;
+            if files.is_empty() {
+                bail!("the folder {} holds no .json file; name the events' files", path.display());
+            }
+            for file in files {
+                events.push(read_event(&file)?);
+            }
+        } else {
+            events.push(read_event(path)?);
+        }
+    }
+    Ok(events)
+}
+
+fn read_event(path: &Path) -> Result<Event> {
+    let payload = std::fs::read_to_string(path).with_context(|| format!("cannot read the event {}", path.display()))?;
+    Ok(Event { name: path.display().to_string(), payload })
+}
+
+fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What became of an object, in the words of the table: outcome and detail.
+fn words(outcome: &Outcome) -> (&'static str, String, String) {
+    let connector = |connector: Option<&str>| connector.unwrap_or("-").to_owned();
+    match outcome {
+        Outcome::Forwarded(forwarded) => {
+            let job = forwarded.job_id.as_deref().unwrap_or("not named");
+            let known = if forwarded.duplicate { " (known content)" } else { "" };
+            ("forwarded", format!("job {job}{known}"), connector(Some(&forwarded.connector)))
+        }
+        Outcome::Skipped(reason) => ("skipped", reason.as_str().to_owned(), connector(None)),
+        Outcome::Rejected(rejection) => {
+            let detail = format!("{} {}", rejection.code, rejection.message);
+            ("rejected", detail.trim().to_owned(), connector(rejection.connector.as_deref()))
+        }
+        Outcome::Deferred(deferral) => (
+            "deferred",
+            format!("{}: {}", deferral.class.as_str(), deferral.detail),
+            connector(deferral.connector.as_deref()),
+        ),
+    }
+}
+
+fn as_text(name: &str, handled: &Handled) -> String {
+    let counts = handled.report.counts();
+    let mut text = format!("{}\n", shown(name));
+    if !handled.report.objects.is_empty() {
+        let mut rows = table(["  OUTCOME", "OBJECT", "REASON OR JOB", "CONNECTOR"]);
+        for reported in &handled.report.objects {
+            let (outcome, detail, connector) = words(&reported.outcome);
+            rows.add_row([format!("  {outcome}"), shown(&object_name(reported)), shown(&detail), shown(&connector)]);
+        }
+        text.push_str(&text_of(&rows));
+    }
+    text.push_str(&format!(
+        "  received {} = forwarded {} + skipped {} + rejected {} + deferred {}\n",
+        counts.received, counts.forwarded, counts.skipped, counts.rejected, counts.deferred
+    ));
+    match &handled.answer {
+        Ok(answer) => text.push_str(&format!("  answer: {answer}\n\n")),
+        Err(error) => text.push_str(&format!("  error: {}\n\n", shown(&error.to_string()))),
+    }
+    text
+}
+
+fn object_name(reported: &Reported) -> String {
+    match &reported.object {
+        Some(object) => format!("{}/{}", object.bucket, object.key),
+        None => "(a record that cannot be read)".to_owned(),
+    }
+}
+
+fn as_json(name: &str, handled: &Handled) -> Value {
+    let objects: Vec<_> = handled.report.objects.iter().map(object_json).collect();
+    let mut result = json!({
+        "event": name,
+        "summary": handled.report.counts(),
+        "unreadable_messages": handled.report.unreadable_messages,
+        "objects": objects,
+    });
+    match &handled.answer {
+        Ok(answer) => result["answer"] = answer.clone(),
+        Err(error) => result["error"] = json!({"errorType": error.kind, "errorMessage": error.message}),
+    }
+    result
+}
+
+fn object_json(reported: &Reported) -> Value {
+    let mut object = json!({
+        "bucket": reported.object.as_ref().map(|object| &object.bucket),
+        "key": reported.object.as_ref().map(|object| object.key.as_str()),
+    });
+    match &reported.outcome {
+        Outcome::Forwarded(forwarded) => {
+            object["outcome"] = "forwarded".into();
+            object["job_id"] = json!(forwarded.job_id);
+            object["duplicate"] = forwarded.duplicate.into();
+            object["connector"] = (*forwarded.connector).into();
+        }
+        Outcome::Skipped(reason) => {
+            object["outcome"] = "skipped".into();
+            object["reason"] = reason.as_str().into();
+        }
+        Outcome::Rejected(rejection) => {
+            object["outcome"] = "rejected".into();
+            object["reason"] = rejection.code.as_str().into();
+            object["message"] = rejection.message.as_str().into();
+            object["connector"] = json!(rejection.connector.as_deref());
+        }
+        Outcome::Deferred(deferral) => {
+            object["outcome"] = "deferred".into();
+            object["reason"] = deferral.class.as_str().into();
+            object["message"] = (*deferral.detail).into();
+            object["connector"] = json!(deferral.connector.as_deref());
+        }
+    }
+    object
+}

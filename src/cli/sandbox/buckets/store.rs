@@ -1,0 +1,201 @@
+//! The buckets and what is in them: keys, sizes and times, no contents. Pure.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{super::clock::Moment, error::S3Error};
+
+/// Bytes that a key may have.
+const LONGEST_KEY: usize = 1024;
+
+/// 9999-12-31T23:59:59Z. Later times have no form in HTTP.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Where a bucket is that was never created as such.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// All buckets, by name.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    buckets: BTreeMap<String, Bucket>,
+}
+
+/// A bucket.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    region: String,
+    /// A `String`'s order is that of its UTF-8 bytes, as S3's order of keys is.
+    objects: BTreeMap<String, Object>,
+}
+
+/// What is known of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) size: u64,
+    modified: Duration,
+}
+
+/// Objects in a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) objects: Vec<(String, Object)>,
+    /// Whether there are more after them.
+    pub(super) is_truncated: bool,
+}
+
+impl Object {
+    /// An object that was written at a time between the years 1970 and 9999.
+    pub(super) fn new(size: u64, modified: SystemTime) -> Self {
+        let since_epoch = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { size, modified: since_epoch.min(Duration::from_secs(LAST_SECOND)) }
+    }
+
+    /// An object that is written now.
+    pub(super) fn written(size: u64, now: Moment) -> Self {
+        Self { size, modified: now.since(Moment::from_epoch(Duration::ZERO)) }
+    }
+
+    /// When it was written, in whole seconds as S3 has it.
+    pub(super) fn modified(self) -> Moment {
+        Moment::from_epoch(Duration::from_secs(self.modified.as_secs()))
+    }
+
+    /// The same for a header.
+    pub(super) fn modified_http(self) -> String {
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.modified.as_secs()))
+    }
+
+    /// The entity tag with its quotes: another one when the object is written again, and no digest, since there are no
+    /// contents.
+    pub(super) fn etag(self) -> String {
+        format!("\"{:016x}{:016x}\"", self.modified.as_nanos() & u128::from(u64::MAX), self.size)
+    }
+}
+
+impl Store {
+    /// Creates a bucket, or moves it to another region.
+    pub(super) fn create(&mut self, name: &str, region: &str) {
+        let bucket = self.buckets.entry(name.to_owned()).or_insert_with(|| Bucket::empty(region));
+        bucket.region = region.to_owned();
+    }
+
+    /// The bucket, wherever it is.
+    pub(super) fn bucket(&self, name: &str) -> Result<&Bucket, S3Error> {
+        self.buckets.get(name).ok_or_else(|| S3Error::no_such_bucket(name))
+    }
+
+    /// The bucket, in the region that a call was signed for.
+    pub(super) fn bucket_in(&self, name: &str, region: &str) -> Result<&Bucket, S3Error> {
+        let bucket = self.bucket(name)?;
+        if bucket.region == region { Ok(bucket) } else { Err(S3Error::permanent_redirect(name, &bucket.region)) }
+    }
+
+    /// Puts objects into a bucket, in the place of those with the same keys, and creates it in the default region where
+    /// it is not there.
+    pub(super) fn put(&mut self, name: &str, objects: impl IntoIterator<Item = (String, Object)>) {
+        let bucket = self.buckets.entry(name.to_owned()).or_insert_with(|| Bucket::empty(DEFAULT_REGION));
+        bucket.objects.extend(objects);
+    }
+}
+
+impl Bucket {
+    fn empty(region: &str) -> Self {
+        Self { region: region.to_owned(), objects: BTreeMap::new() }
+    }
+
+    /// The region where it is.
+    pub(super) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// An object.
+    pub(super) fn object(&self, key: &str) -> Option<Object> {
+        self.objects.get(key).copied()
+    }
+
+    /// Up to `most` objects whose keys start with `prefix` and come after `after`.
+    pub(super) fn list(&self, prefix: &str, after: &str, most: usize) -> Page {
+        // An empty `after` comes before every key, since no key is empty.
+        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let mut found = self
+            .objects
+            .range::<str, _>((start, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .map(|(key, object)| (key.clone(), *object));
+        let objects: Vec<_> = found.by_ref().take(most).collect();
+        // A page of no length says nothing of what comes after it.
+        let is_truncated = most > 0 && found.next().is_some();
+        Page { objects, is_truncated }
+    }
+}
+
+/// Refuses a key that S3 does not take.
+pub(super) fn check_key(key: &str) -> Result<(), S3Error> {
+    if key.len() > LONGEST_KEY { Err(S3Error::key_too_long(key.len(), LONGEST_KEY)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBJECT: Object = Object { size: 1, modified: Duration::from_nanos(1_700_000_000_500_000_000) };
+
+    fn bucket(keys: &[&str]) -> Bucket {
+        let objects = keys.iter().map(|key| ((*key).to_owned(), OBJECT)).collect();
+        Bucket { region: "eu-west-1".to_owned(), objects }
+    }
+
+    fn keys(page: Page) -> Vec<String> {
+        page.objects.into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn keys_come_in_the_order_of_their_utf_8_bytes() {
+        // In UTF-16, U+1F600 comes before U+FF21.
+        let bucket = bucket(&["b", "\u{1f600}", "a/1", "Z", "\u{ff21}", "a", "a!"]);
+        assert_eq!(keys(bucket.list("", "", 1000)), ["Z", "a", "a!", "a/1", "b", "\u{ff21}", "\u{1f600}"]);
+    }
+
+    #[test]
+    fn a_page_has_the_keys_of_a_prefix_after_a_key() {
+        let bucket = bucket(&["a", "in/1", "in/2", "in/3", "z"]);
+        let list = |after, most| bucket.list("in/", after, most);
+        assert_eq!(keys(list("", 10)), ["in/1", "in/2", "in/3"]);
+        assert_eq!(keys(list("in/1", 10)), ["in/2", "in/3"]);
+        assert_eq!(keys(list("b", 10)), ["in/1", "in/2", "in/3"]);
+        assert!(keys(list("y", 10)).is_empty());
+        assert!(list("in/1", 1).is_truncated);
+        assert!(!list("in/1", 2).is_truncated);
+        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false });
+    }
+
+    #[test]
+    fn a_prefix_that_is_itself_a_key_is_listed_once() {
+        let bucket = bucket(&["in/", "in/1"]);
+        assert_eq!(keys(bucket.list("in/", "", 10)), ["in/", "in/1"]);
+        assert_eq!(keys(bucket.list("in/", "in/", 10)), ["in/1"]);
+    }
+
+    #[test]
+    fn a_bucket_elsewhere_is_named_with_its_region() {
+        let mut store = Store::default();
+        store.create("docs", "eu-west-1");
+        assert!(store.bucket_in("docs", "eu-west-1").is_ok());
+        let elsewhere = store.bucket_in("docs", "us-east-1").unwrap_err();
+        assert_eq!((elsewhere.status, elsewhere.bucket_region.as_deref()), (301, Some("eu-west-1")));
+        assert_eq!(store.bucket_in("other", "eu-west-1").unwrap_err().code, "NoSuchBucket");
+    }
+
+    #[test]
+    fn times_are_whole_seconds_that_http_can_write() {
+        assert_eq!(OBJECT.modified().rfc3339(), "2023-11-14T22:13:20.000Z");
+        assert_eq!(OBJECT.modified_http(), "Tue, 14 Nov 2023 22:13:20 GMT");
+        let early = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(Object::new(0, early).modified_http(), "Thu, 01 Jan 1970 00:00:00 GMT");
+        let late = UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1);
+        assert_eq!(Object::new(0, late).modified_http(), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+}

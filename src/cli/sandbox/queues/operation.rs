@@ -1,0 +1,235 @@
+//! SQS's operations: from a call's JSON to its answer's. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::clock::Moment,
+    attribute::{self, AttributeInput},
+    batch,
+    error::SqsError,
+    message::{Draft, MOST_BYTES, in_range},
+    queue::{DEFAULT_VISIBILITY, LONGEST_VISIBILITY, Message},
+    store::{self, Store},
+};
+
+/// A long poll waits for 20 seconds at most.
+const LONGEST_WAIT: i64 = 20;
+
+/// What a queue keeps a message for, 4 days, in seconds. Only shown: nothing in the sandbox lives that long.
+const RETENTION: &str = "345600";
+
+/// The fields of all operations' inputs that matter here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Input {
+    queue_url: Option<String>,
+    queue_name: Option<String>,
+    pub(super) entries: Vec<Entry>,
+    max_number_of_messages: Option<i64>,
+    wait_time_seconds: Option<i64>,
+    attribute_names: Vec<String>,
+    message_system_attribute_names: Vec<String>,
+    message_attribute_names: Vec<String>,
+    /// What a call about one message has at its top.
+    #[serde(flatten)]
+    entry: Entry,
+}
+
+/// What a call says about one message, by itself or in a batch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Entry {
+    pub(super) id: Option<String>,
+    message_body: Option<String>,
+    message_attributes: BTreeMap<String, AttributeInput>,
+    delay_seconds: Option<i64>,
+    receipt_handle: Option<String>,
+    visibility_timeout: Option<i64>,
+}
+
+impl Input {
+    /// The name of the queue that the call is about, where it names one.
+    pub(super) fn queue(&self) -> Option<&str> {
+        let by_url = self.queue_url.as_deref().and_then(store::name_in_url);
+        by_url.or(self.queue_name.as_deref())
+    }
+
+    /// How long a receiver waits for a message.
+    pub(super) fn wait(&self) -> Result<Duration, SqsError> {
+        let seconds = in_range("WaitTimeSeconds", self.wait_time_seconds, 0..=LONGEST_WAIT)?;
+        Ok(Duration::from_secs(seconds.unwrap_or(0)))
+    }
+
+    fn required_queue(&self) -> Result<String, SqsError> {
+        self.queue_url.as_ref().ok_or_else(|| SqsError::missing("QueueUrl"))?;
+        self.queue().map(str::to_owned).ok_or_else(SqsError::no_such_queue)
+    }
+}
+
+/// Where a call was addressed to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The region that it was signed for.
+    pub(super) region: &'a str,
+    /// The server's address as the caller knows it.
+    pub(super) host: &'a str,
+}
+
+/// Answers a call. With `spoil`, every second entry of a batch fails.
+pub(super) fn answer(
+    store: &mut Store,
+    operation: &str,
+    mut input: Input,
+    place: Place<'_>,
+    spoil: bool,
+    now: Moment,
+) -> Result<Value, SqsError> {
+    if operation == "GetQueueUrl" {
+        let name = input.queue_name.ok_or_else(|| SqsError::missing("QueueName"))?;
+        store.queue(&name)?;
+        return Ok(json!({"QueueUrl": store::url(place.host, &name)}));
+    }
+    let single = operation.strip_suffix("Batch").unwrap_or(operation);
+    let act: fn(&mut Store, &str, Entry, Moment) -> Result<Value, SqsError> = match single {
+        "SendMessage" => send,
+        "DeleteMessage" => delete,
+        "ChangeMessageVisibility" => change_visibility,
+        "ReceiveMessage" if operation == single => return receive(store, &input, now),
+        "GetQueueAttributes" if operation == single => {
+            let queue = input.required_queue()?;
+            return queue_attributes(store, &queue, &input.attribute_names, place.region, now);
+        }
+        _ => return Err(SqsError::unknown_operation(format!("The sandbox has no {operation}."))),
+    };
+    let queue = input.required_queue()?;
+    store.queue(&queue)?;
+    if operation == single {
+        return act(store, &queue, input.entry, now);
+    }
+    let entries = std::mem::take(&mut input.entries);
+    batch::check(operation, &entries)?;
+    if single == "SendMessage" {
+        check_batch_size(&entries)?;
+    }
+    Ok(batch::answer(entries, spoil, |entry| act(store, &queue, entry, now)))
+}
+
+fn send(store: &mut Store, queue: &str, entry: Entry, now: Moment) -> Result<Value, SqsError> {
+    let draft = Draft::read(entry.message_body, entry.message_attributes, entry.delay_seconds)?;
+    draft.check_size()?;
+    let md5_of_body = draft.md5_of_body();
+    let md5_of_attributes = attribute::md5(&draft.attributes);
+    let id = store.send(queue, draft, now)?;
+    let mut sent = json!({"MessageId": id, "MD5OfMessageBody": md5_of_body});
+    if let Some(md5) = md5_of_attributes {
+        sent["MD5OfMessageAttributes"] = md5.into();
+    }
+    Ok(sent)
+}
+
+/// Refuses a batch that is too large, before any of its messages is sent.
+fn check_batch_size(entries: &[Entry]) -> Result<(), SqsError> {
+    let size = |entry: &Entry| {
+        let attributes = entry.message_attributes.iter().map(|(name, input)| name.len() + input.size());
+        entry.message_body.as_ref().map_or(0, String::len) + attributes.sum::<usize>()
+    };
+    let bytes = entries.iter().map(size).sum();
+    if bytes > MOST_BYTES { Err(SqsError::batch_too_long(MOST_BYTES, bytes)) } else { Ok(()) }
+}
+
+fn delete(store: &mut Store, queue: &str, entry: Entry, _: Moment) -> Result<Value, SqsError> {
+    store.delete(queue, &required_handle(entry.receipt_handle)?)?;
+    Ok(json!({}))
+}
+
+fn change_visibility(store: &mut Store, queue: &str, entry: Entry, now: Moment) -> Result<Value, SqsError> {
+    let handle = required_handle(entry.receipt_handle)?;
+    let hide_for = visibility(entry.visibility_timeout)?.ok_or_else(|| SqsError::missing("VisibilityTimeout"))?;
+    store.change_visibility(queue, &handle, hide_for, now)?;
+    Ok(json!({}))
+}
+
+fn required_handle(handle: Option<String>) -> Result<String, SqsError> {
+    handle.filter(|handle| !handle.is_empty()).ok_or_else(|| SqsError::missing("ReceiptHandle"))
+}
+
+fn visibility(seconds: Option<i64>) -> Result<Option<Duration>, SqsError> {
+    let most = i64::try_from(LONGEST_VISIBILITY.as_secs()).unwrap_or(i64::MAX);
+    Ok(in_range("VisibilityTimeout", seconds, 0..=most)?.map(Duration::from_secs))
+}
+
+/// `ReceiveMessage`, without the wait. An answer without messages has no `Messages`, as SQS's has none.
+pub(super) fn receive(store: &mut Store, input: &Input, now: Moment) -> Result<Value, SqsError> {
+    let queue = store.queue_mut(&input.required_queue()?)?;
+    input.wait()?;
+    let most = in_range("MaxNumberOfMessages", input.max_number_of_messages, 1..=10)?.unwrap_or(1);
+    let hide_for = visibility(input.entry.visibility_timeout)?.unwrap_or(DEFAULT_VISIBILITY);
+    let received = queue.receive(usize::try_from(most).unwrap_or(1), hide_for, now);
+    let messages: Vec<Value> =
+        received.into_iter().map(|(number, handle, message)| message_json(number, &handle, message, input)).collect();
+    Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
+}
+
+fn message_json(number: u64, handle: &str, message: &Message, input: &Input) -> Value {
+    let Draft { body, attributes, .. } = &message.draft;
+    let mut json = json!({
+        "MessageId": store::message_id(number),
+        "ReceiptHandle": handle,
+        "MD5OfBody": message.draft.md5_of_body(),
+        "Body": body,
+    });
+    let chosen = attribute::chosen(attributes, &input.message_attribute_names);
+    if let Some(md5) = attribute::md5(&chosen) {
+        json["MD5OfMessageAttributes"] = md5.into();
+        json["MessageAttributes"] = attribute::json(&chosen);
+    }
+    let milliseconds = |moment: Moment| moment.since(Moment::from_epoch(Duration::ZERO)).as_millis().to_string();
+    let system = [
+        ("ApproximateFirstReceiveTimestamp", milliseconds(message.first_received.unwrap_or(message.sent))),
+        ("ApproximateReceiveCount", message.receives.to_string()),
+        ("SenderId", "AROAEXAMPLE:sandbox".to_owned()),
+        ("SentTimestamp", milliseconds(message.sent)),
+    ];
+    // The first of the two parameters is the old name of the other.
+    let asked = [&input.attribute_names, &input.message_system_attribute_names];
+    let shown = shown(system, asked.into_iter().flatten());
+    if !shown.is_empty() {
+        json["Attributes"] = shown.into();
+    }
+    json
+}
+
+/// Those attributes that were asked for, by name or as `All`.
+fn shown<'a, const N: usize>(
+    all: [(&str, String); N],
+    asked: impl Iterator<Item = &'a String> + Clone,
+) -> Map<String, Value> {
+    let is_asked = |name: &str| asked.clone().any(|asked| asked == "All" || asked == name);
+    let chosen = all.into_iter().filter(|(name, _)| is_asked(name));
+    chosen.map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, now: Moment) -> Result<Value, SqsError> {
+    let queue = store.queue(name)?;
+    let counts = queue.counts(now);
+    let all = [
+        ("ApproximateNumberOfMessages", counts.visible.to_string()),
+        ("ApproximateNumberOfMessagesDelayed", counts.delayed.to_string()),
+        ("ApproximateNumberOfMessagesNotVisible", counts.in_flight.to_string()),
+        ("CreatedTimestamp", (queue.created.epoch_seconds() as u64).to_string()),
+        ("DelaySeconds", "0".to_owned()),
+        ("MaximumMessageSize", MOST_BYTES.to_string()),
+        ("MessageRetentionPeriod", RETENTION.to_owned()),
+        ("QueueArn", store::arn(name, region)),
+        ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),
+        ("VisibilityTimeout", DEFAULT_VISIBILITY.as_secs().to_string()),
+    ];
+    if let Some(unknown) = asked.iter().find(|asked| *asked != "All" && all.iter().all(|(name, _)| name != *asked)) {
+        return Err(SqsError::unknown_attribute(unknown));
+    }
+    let shown = shown(all, asked.iter());
+    Ok(if shown.is_empty() { json!({}) } else { json!({"Attributes": shown}) })
+}

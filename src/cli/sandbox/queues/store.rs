@@ -1,0 +1,158 @@
+//! All queues: their names, URLs and ARNs, and what was done to messages' visibility. Pure.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use super::{
+    super::clock::Moment,
+    ACCOUNT, StoredMessage, VisibilityChange,
+    error::SqsError,
+    message::Draft,
+    queue::{Message, Queue},
+};
+
+/// All queues, by name.
+#[derive(Debug)]
+pub(super) struct Store {
+    queues: BTreeMap<String, Queue>,
+    messages_made: u64,
+    /// The changes that succeeded, oldest first.
+    pub(super) visibility_changes: Vec<VisibilityChange>,
+    /// Whether receipt handles that no queue gave out are taken.
+    pub(super) lenient_handles: bool,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { queues: BTreeMap::new(), messages_made: 0, visibility_changes: Vec::new(), lenient_handles: true }
+    }
+}
+
+/// The ARN of a queue in a region.
+pub(super) fn arn(name: &str, region: &str) -> String {
+    format!("arn:aws:sqs:{region}:{ACCOUNT}:{name}")
+}
+
+/// The URL of a queue behind an address, `127.0.0.1:9324`.
+pub(super) fn url(host: &str, name: &str) -> String {
+    format!("http://{host}/{ACCOUNT}/{name}")
+}
+
+/// The name in a queue's URL, whose host may be any; `None` where it is another account's.
+pub(super) fn name_in_url(url: &str) -> Option<&str> {
+    let (rest, name) = url.rsplit_once('/')?;
+    rest.strip_suffix(ACCOUNT)?.ends_with('/').then_some(name)
+}
+
+/// A message's id, in the form of a UUID.
+pub(super) fn message_id(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
+}
+
+impl Store {
+    /// Creates a queue, unless it is there.
+    pub(super) fn create(&mut self, name: &str, now: Moment) {
+        if !self.queues.contains_key(name) {
+            self.queues.insert(name.to_owned(), Queue::new(name.to_owned(), now));
+        }
+    }
+
+    /// The queue of this name.
+    pub(super) fn queue(&self, name: &str) -> Result<&Queue, SqsError> {
+        self.queues.get(name).ok_or_else(SqsError::no_such_queue)
+    }
+
+    /// The queue of this name, to change.
+    pub(super) fn queue_mut(&mut self, name: &str) -> Result<&mut Queue, SqsError> {
+        self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)
+    }
+
+    /// Sends a message, and says its id.
+    pub(super) fn send(&mut self, name: &str, draft: Draft, now: Moment) -> Result<String, SqsError> {
+        let queue = self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)?;
+        self.messages_made += 1;
+        queue.send(self.messages_made, draft, now);
+        Ok(message_id(self.messages_made))
+    }
+
+    /// Deletes a message.
+    pub(super) fn delete(&mut self, name: &str, handle: &str) -> Result<(), SqsError> {
+        let lenient = self.lenient_handles;
+        self.queue_mut(name)?.delete(handle, lenient)
+    }
+
+    /// Sets when a message comes back, and notes that.
+    pub(super) fn change_visibility(
+        &mut self,
+        name: &str,
+        handle: &str,
+        hide_for: Duration,
+        now: Moment,
+    ) -> Result<(), SqsError> {
+        let lenient = self.lenient_handles;
+        self.queue_mut(name)?.change_visibility(handle, hide_for, lenient, now)?;
+        let seconds = hide_for.as_secs();
+        let change = VisibilityChange { queue: name.to_owned(), receipt_handle: handle.to_owned(), seconds };
+        self.visibility_changes.push(change);
+        Ok(())
+    }
+
+    /// A queue's messages, visible or not, the oldest first; none where there is no such queue.
+    pub(super) fn messages(&self, name: &str, now: Moment) -> Vec<StoredMessage> {
+        let messages = self.queues.get(name).into_iter().flat_map(Queue::messages);
+        messages.map(|(number, message)| stored(number, message, now)).collect()
+    }
+}
+
+fn stored(number: u64, message: &Message, now: Moment) -> StoredMessage {
+    let Draft { body, attributes, .. } = &message.draft;
+    StoredMessage {
+        id: message_id(number),
+        body: body.clone(),
+        attributes: attributes.iter().map(|(name, attribute)| (name.clone(), attribute.text())).collect(),
+        sent_at: UNIX_EPOCH + message.sent.since(Moment::from_epoch(Duration::ZERO)),
+        receive_count: message.receives,
+        in_flight: message.is_in_flight(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::from_epoch(Duration::from_secs(1_700_000_000));
+
+    #[test]
+    fn a_queues_url_may_have_any_host_but_only_this_account() {
+        assert_eq!(name_in_url(&url("127.0.0.1:1", "retry")), Some("retry"));
+        assert_eq!(name_in_url("https://sqs.eu-west-1.amazonaws.com/123456789012/retry"), Some("retry"));
+        for other in ["https://sqs.eu-west-1.amazonaws.com/1/retry", "http://127.0.0.1/9123456789012/retry", "retry"] {
+            assert_eq!(name_in_url(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn changes_are_noted_when_they_succeed() {
+        let mut store = Store::default();
+        store.create("retry", NOW);
+        store.change_visibility("retry", "made-up", Duration::from_secs(60), NOW).unwrap();
+        store.lenient_handles = false;
+        assert!(store.change_visibility("retry", "made-up", Duration::from_secs(61), NOW).is_err());
+        assert!(store.change_visibility("other", "made-up", Duration::from_secs(62), NOW).is_err());
+        let seconds: Vec<u64> = store.visibility_changes.iter().map(|change| change.seconds).collect();
+        assert_eq!(seconds, [60]);
+    }
+
+    #[test]
+    fn a_queue_that_is_there_keeps_its_messages_when_it_is_created_again() {
+        let mut store = Store::default();
+        store.create("retry", NOW);
+        store.send("retry", Draft::read(Some("a".to_owned()), BTreeMap::new(), None).unwrap(), NOW).unwrap();
+        store.create("retry", NOW);
+        let messages = store.messages("retry", NOW);
+        assert_eq!((messages.len(), messages[0].receive_count, messages[0].in_flight), (1, 0, false));
+        assert!(store.messages("other", NOW).is_empty());
+    }
+}

@@ -1,0 +1,290 @@
+"""The chain as it runs on AWS, on this machine: an emulator, FlexOrch's sandbox, and stacks of the template between them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WORK = Path(os.environ.get("E2E_WORK", REPOSITORY / "target" / "e2e"))
+REGION = "eu-west-1"
+# The emulator takes a key id of twelve digits for an account.
+ACCOUNT = "123456789012"
+
+
+def wait_until(seen, seconds, what):
+    """Asks again and again until `seen()` is true; fails with `what` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = seen()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds} s: {what() if callable(what) else what}")
+        time.sleep(0.1)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Process:
+    """A program that runs until it is stopped. What it prints goes to a file below target/e2e/."""
+
+    def __init__(self, name, command, environment=None, directory=REPOSITORY):
+        WORK.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.printed = WORK / f"{name}.txt"
+        with self.printed.open("w") as printed:
+            self.process = subprocess.Popen(
+                [str(word) for word in command],
+                env={**os.environ, **(environment or {})},
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                # What it starts itself ends with it.
+                start_new_session=True,
+            )
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+    def first_line(self):
+        def line():
+            assert self.process.poll() is None, f"{self.name} ended: {self.printed.read_text()}"
+            text = self.printed.read_text()
+            return "\n" in text and text.splitlines()[0]
+
+        return wait_until(line, 30, f"{self.name} says nothing")
+
+
+class Emulator(Process):
+    """AWS on this machine, for loopback alone. Functions run as processes."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(
+            "emulator",
+            [WORK / "venv-emulator/bin/ministack"],
+            {
+                "BIND_HOST": "127.0.0.1",
+                "MINISTACK_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(self.port),
+                "MINISTACK_REGION": REGION,
+                "MINISTACK_ACCOUNT_ID": ACCOUNT,
+                "LAMBDA_EXECUTOR": "local",
+                "IOT_MTLS_ENABLED": "0",
+                "SFTP_ENABLED": "0",
+                # Functions get it.
+                "AWS_ENDPOINT_URL": self.url,
+                "AWS_ACCESS_KEY_ID": ACCOUNT,
+                "AWS_SECRET_ACCESS_KEY": "none",
+            },
+        )
+        wait_until(lambda: answers(self.port), 30, lambda: f"the emulator is not up: {self.printed.read_text()}")
+
+    def environment(self):
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "SAM_CLI_TELEMETRY": "0",
+        }
+
+    def client(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="none",
+            config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
+        )
+
+
+class Sandbox(Process):
+    """FlexOrch's sandbox."""
+
+    def __init__(self, name, *options, port=0):
+        target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+        super().__init__(name, [target / "debug/flexorch-s3", "sandbox", "--port", port, *options])
+        self.base_url = self.first_line()
+        self.port = int(self.base_url.split(":")[2].split("/")[0])
+
+    def admin(self, path, method="GET", body=None):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/_sandbox/{path}", method=method, data=body and body.encode()
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+            return json.loads(text) if text else None
+
+    def requests(self):
+        return self.admin("requests")["requests"]
+
+    def fault(self, fault):
+        self.admin("faults", "POST", fault)
+
+    def heal(self):
+        self.admin("faults", "DELETE")
+
+    def revoke(self, api_key):
+        self.admin("keys/revoke", "POST", json.dumps({"api_key": api_key}))
+
+
+class Stack:
+    """A deployed stack of the template."""
+
+    def __init__(self, emulator, name, bucket, connector_id):
+        self.emulator = emulator
+        self.name = name
+        self.bucket = bucket
+        self.connector_id = connector_id
+        self.api_key = f"dfx_{name}_0123456789_{connector_id}a"
+        self.s3 = emulator.client("s3")
+        self.sqs = emulator.client("sqs")
+        self.functions = emulator.client("lambda")
+        self.outputs = {}
+
+    def deploy(self, **parameters):
+        """`sam deploy` of what `sam build` made."""
+        parameters = {"BucketName": self.bucket, "Architecture": architecture(), **parameters}
+        run = subprocess.run(
+            [
+                WORK / "venv-sam/bin/sam",
+                "deploy",
+                "--template-file", WORK / "sam-build/template.yaml",
+                "--stack-name", self.name,
+                "--capabilities", "CAPABILITY_IAM",
+                "--resolve-s3",
+                "--no-confirm-changeset",
+                "--no-fail-on-empty-changeset",
+                "--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items()),
+            ],
+            env={**os.environ, **self.emulator.environment()},
+            cwd=WORK,
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+        (WORK / f"deploy-{self.name}.txt").write_text(run.stdout + run.stderr)
+        assert run.returncode == 0, run.stdout + run.stderr
+        self.read_outputs()
+        return self
+
+    def read_outputs(self):
+        stack = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        for mapping in self.functions.list_event_source_mappings(FunctionName=self.function)["EventSourceMappings"]:
+            # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
+            concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+            self.functions.update_event_source_mapping(
+                UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
+            )
+
+    @property
+    def function(self):
+        return self.outputs["FunctionName"]
+
+    def configuration(self):
+        return self.functions.get_function_configuration(FunctionName=self.function)
+
+    def fill_secret(self, **changes):
+        """Writes the connector's secret, as `flexorch-s3 connector create` does."""
+        secret = {
+            "api_key": self.api_key,
+            "connector_id": self.connector_id,
+            "bucket": self.bucket,
+            "prefix": "invoices/",
+            "region": REGION,
+            **changes,
+        }
+        self.emulator.client("secretsmanager").put_secret_value(
+            SecretId=self.outputs["ConnectorSecretArns"], SecretString=json.dumps(secret)
+        )
+
+    def upload(self, *keys):
+        for key in keys:
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=b"%PDF-1.7")
+
+    def invoke(self, event):
+        """Answer, error (or None) and log."""
+        answer = self.functions.invoke(FunctionName=self.function, Payload=json.dumps(event), LogType="Tail")
+        return json.loads(answer["Payload"].read()), answer.get("FunctionError")
+
+    def submissions(self, sandbox):
+        """What reached FlexOrch from this stack: the requests of its connector."""
+        return [request for request in sandbox.requests() if request["connector_id"] == self.connector_id]
+
+    def taken(self, sandbox):
+        """The keys that FlexOrch took."""
+        return sorted({key for request in self.submissions(sandbox) if request["status"] == 202 for key in request["keys"]})
+
+    def waiting(self):
+        """Messages in the retry queue, hidden ones included."""
+        return self.count(self.outputs["RetryQueueUrl"])
+
+    def dead(self):
+        return self.count(self.outputs["DeadLetterQueueUrl"])
+
+    def count(self, queue):
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return sum(int(attributes[name]) for name in names)
+
+    def dead_letters(self):
+        """Looks at the dead letters and leaves them where they are."""
+        messages = self.sqs.receive_message(
+            QueueUrl=self.outputs["DeadLetterQueueUrl"],
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            VisibilityTimeout=0,
+        ).get("Messages", [])
+        letters = []
+        for message in messages:
+            attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+            letters.append((json.loads(message["Body"]), attributes))
+        return letters
+
+    def redrive(self):
+        """What the stack's output RedriveCommand does."""
+        self.sqs.start_message_move_task(
+            SourceArn=self.outputs["DeadLetterQueueArn"], DestinationArn=self.outputs["RetryQueueArn"]
+        )
+
+    def log(self):
+        """The lines of the function's log group."""
+        logs = self.emulator.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=self.outputs["LogGroupName"])
+        return [event["message"] for page in pages for event in page["events"]]
+
+
+def architecture():
+    return os.environ.get("E2E_ARCHITECTURE", "x86_64")

@@ -1,0 +1,22 @@
+"""The defaults on a plan of 60 requests a minute."""
+
+from chain import Sandbox, Stack, wait_until
+
+
+def test_a_burst_drains_at_the_plans_rate_without_a_single_429(emulator):
+    sandbox = Sandbox("sandbox-limited", "--requests-per-minute", "60")
+    try:
+        stack = Stack(emulator, "limited", "documents-limited", 110)
+        stack.deploy(Trigger="Queue", FlexOrchBaseUrl=sandbox.base_url)
+        stack.fill_secret()
+        assert stack.configuration()["Environment"]["Variables"]["REQUESTS_PER_MINUTE"] == "30"
+        keys = [f"invoices/burst {number:03}.pdf" for number in range(200)]
+        stack.upload(*keys)
+        # Here a batch has 10 messages at most, on AWS it has BatchSize: so 20 requests and more, at 30 a minute for each of two
+        # processes, of which the first two of each go at once.
+        wait_until(lambda: stack.taken(sandbox) == keys, 120, lambda: f"{len(stack.taken(sandbox))} of {len(keys)} arrived")
+        statuses = [request["status"] for request in stack.submissions(sandbox)]
+        assert set(statuses) == {202}, statuses
+        assert len({key for request in stack.submissions(sandbox) for key in request["keys"]}) == len(keys)
+    finally:
+        sandbox.stop()

@@ -1,0 +1,76 @@
+//! Requests that FlexOrch refuses as a whole.
+
+use serde_json::json;
+
+use crate::support::events::keys;
+use crate::support::{TestAppBuilder, s3_event};
+
+#[tokio::test]
+async fn a_refused_request_is_halved_until_the_culprit_stands_alone_and_the_rest_is_forwarded_once() {
+    for status in [400, 422] {
+        let app = TestAppBuilder::new().await.fault(&format!("status={status},code=VALIDATION_ERROR,key=*bad*")).start().await;
+        let mut names = keys("k", 99);
+        names.insert(37, "bad.pdf".to_owned());
+        let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
+        assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["rejected"].clone()), (json!(99), json!(1)));
+        let requests = app.requests();
+        assert!(requests.len() <= 15, "{} requests for one culprit of a hundred", requests.len());
+        let mut taken: Vec<_> = requests.iter().filter(|request| request.status == Some(202)).flat_map(|request| request.keys.clone()).collect();
+        let sent = taken.len();
+        taken.sort();
+        taken.dedup();
+        assert_eq!((sent, taken.len()), (99, 99), "no accepted key is sent twice");
+    }
+}
+
+#[tokio::test]
+async fn several_culprits_are_each_found() {
+    let app = TestAppBuilder::new().await.fault("status=422,code=VALIDATION_ERROR,key=*bad*").start().await;
+    let mut names = keys("k", 92);
+    for (number, place) in [3, 4, 5, 20, 40, 60, 80, 90].into_iter().enumerate() {
+        names.insert(place, format!("bad{number}.pdf"));
+    }
+    let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
+    assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["rejected"].clone()), (json!(92), json!(8)));
+    assert!(app.requests().len() <= 1 + 2 * 8 * 7, "{}", app.requests().len());
+}
+
+#[tokio::test]
+async fn a_lone_key_is_rejected_when_the_code_is_the_files_own() {
+    for fault in ["status=413", "status=415", "status=400,code=UNSUPPORTED_FILE", "status=422,code=FILE_TOO_LARGE"] {
+        let app = TestAppBuilder::new().await.fault(fault).start().await;
+        let answer = app.invoke(s3_event(["a.pdf"])).await;
+        assert_eq!(answer.ok()["rejected"], 1, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_lone_key_is_deferred_while_flexorch_has_taken_nothing_and_rejected_once_it_has() {
+    let app = TestAppBuilder::new().await.fault("status=400,code=MISSING_INPUT,key=*bad*").start().await;
+    let first = app.invoke(s3_event(["bad.pdf"])).await;
+    assert!(first.error().contains("1 request-refused"), "{}", first.error());
+    assert_eq!(app.invoke(s3_event(["good.pdf"])).await.ok()["forwarded"], 1);
+    assert_eq!(app.invoke(s3_event(["bad.pdf"])).await.ok()["rejected"], 1);
+}
+
+#[tokio::test]
+async fn a_broken_request_form_drains_nothing_into_the_dead_letter_queue() {
+    let app = TestAppBuilder::new().await.dead_letters().fault("status=400,code=VALIDATION_ERROR").start().await;
+    let names = keys("k", 250);
+    let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
+    assert!(answer.error().contains("250 of 250 objects are deferred"), "{}", answer.error());
+    assert_eq!(app.requests().len(), 16, "2·⌈log2 100⌉ + 2");
+    assert!(app.queues.messages(crate::support::app::DEAD_LETTERS).is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_was_only_too_large_teaches_a_smaller_size() {
+    let app = TestAppBuilder::new().await.sandbox(|options| options.max_keys_per_request = 60).start().await;
+    let names = keys("a", 100);
+    assert_eq!(app.invoke(s3_event(names.iter().map(String::as_str))).await.ok()["forwarded"], 100);
+    assert_eq!(app.requests().len(), 3);
+    let names = keys("b", 100);
+    assert_eq!(app.invoke(s3_event(names.iter().map(String::as_str))).await.ok()["forwarded"], 100);
+    let sizes: Vec<_> = app.requests()[3..].iter().map(|request| request.keys.len()).collect();
+    assert_eq!(sizes, [50, 50], "the size is remembered");
+}

@@ -1,0 +1,17 @@
+//! The built function, started as Lambda starts it, against a local Runtime API, FlexOrch's sandbox and local AWS endpoints.
+//!
+//! Each file is a part of the contract; each test's name is a sentence of it.
+
+mod deadline;
+mod failures;
+mod halving;
+mod pacing;
+mod reconcile;
+mod returning;
+mod routing;
+mod secrets;
+mod settings;
+mod sources;
+mod support;
+mod telemetry;
+mod tls;

@@ -1,0 +1,123 @@
+//! The order to reconcile: a bucket's listing, forwarded by the same path as events.
+
+use std::time::{Duration, SystemTime};
+
+use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
+use serde_json::{Value, json};
+
+use crate::support::app::{API_KEY, TestApp};
+use crate::support::{TestAppBuilder, sqs_event};
+
+fn order(since: &str) -> Value {
+    json!({"reconcile": {"since": since}})
+}
+
+fn fill(app: &TestApp, keys: impl IntoIterator<Item = String>, age: Duration) {
+    for key in keys {
+        app.buckets.put("my-documents", &key, 10, SystemTime::now() - age);
+    }
+}
+
+/// The event that continues from an error's cursor.
+fn continued(error: &str) -> Value {
+    let cursor = error.split("cursor: ").nth(1).unwrap().split_whitespace().next().unwrap().trim_end_matches(';');
+    json!({"reconcile": {"since": "PT24H", "cursor": cursor}})
+}
+
+#[tokio::test]
+async fn what_was_modified_since_is_forwarded_and_what_is_older_is_not() {
+    let app = TestApp::start().await;
+    fill(&app, ["old.pdf".to_owned()], Duration::from_secs(48 * 3600));
+    fill(&app, ["new a+b ü.pdf".to_owned(), "new.exe".to_owned()], Duration::from_secs(3600));
+    let answer = app.invoke(order("PT24H")).await;
+    let summary = answer.ok();
+    assert_eq!((&summary["received"], &summary["forwarded"], &summary["rejected"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!(app.flexorch.taken_keys(), ["new a+b ü.pdf"]);
+}
+
+#[tokio::test]
+async fn a_bucket_is_listed_to_its_end_under_the_connectors_prefix_and_the_orders() {
+    let secret = json!({"api_key": API_KEY, "connector_id": 42, "bucket": "my-documents", "prefix": "in/"});
+    let app = TestAppBuilder::new().await.secrets([("docs", secret)]).start().await;
+    fill(&app, (0..2500).map(|number| format!("in/{number:04}.pdf")), Duration::ZERO);
+    fill(&app, ["out/x.pdf".to_owned()], Duration::ZERO);
+    assert_eq!(app.invoke(order("PT1H")).await.ok()["forwarded"], 2500);
+    assert_eq!(app.requests().len(), 25 + 1, "two full pages and a half one");
+    app.flexorch.clear_requests();
+    let narrowed = json!({"reconcile": {"since": "P1D", "prefix": "in/00"}});
+    assert_eq!(app.invoke(narrowed).await.ok()["received"], 100);
+}
+
+#[tokio::test]
+async fn an_object_of_nested_connectors_is_forwarded_once_by_the_one_that_reads_it() {
+    let connector = |id: u32, prefix: &str| json!({"api_key": API_KEY, "connector_id": id, "bucket": "my-documents", "prefix": prefix});
+    let app = TestAppBuilder::new().await.secrets([("all", connector(1, "")), ("in", connector(2, "in/"))]).start().await;
+    fill(&app, ["in/a.pdf".to_owned(), "b.pdf".to_owned()], Duration::ZERO);
+    assert_eq!(app.invoke(order("PT1H")).await.ok()["received"], 2);
+    let mut sent: Vec<_> = app.requests().into_iter().map(|request| (request.connector_id.as_u64().unwrap(), request.keys)).collect();
+    sent.sort();
+    assert_eq!(sent, [(1, vec!["b.pdf".to_owned()]), (2, vec!["in/a.pdf".to_owned()])]);
+}
+
+#[tokio::test]
+async fn a_reconcile_that_the_time_cuts_short_goes_on_from_its_cursor_until_all_is_covered() {
+    let app = TestAppBuilder::new().await.fault("latency=150ms").env("DEADLINE_MARGIN_MS", 100).start().await;
+    fill(&app, (0..4000).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    let mut event = order("PT24H");
+    for call in 1.. {
+        assert!(call < 20, "it does not come to an end");
+        let answer = app.invoke_within(event, Duration::from_secs(3)).await;
+        assert!(answer.took < Duration::from_secs(3));
+        match answer.result {
+            Ok(_) => break,
+            Err(error) => event = continued(error["errorMessage"].as_str().unwrap()),
+        }
+    }
+    assert_eq!(app.flexorch.taken_keys().len(), 4000);
+}
+
+#[tokio::test]
+async fn a_deferred_object_stops_the_listing_there_and_nothing_before_it_is_sent_again() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=2,times=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    fill(&app, (0..500).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    let answer = app.invoke(order("PT1H")).await;
+    assert!(answer.error().contains("objects are deferred"), "{}", answer.error());
+    let again = app.invoke(continued(answer.error())).await;
+    assert_eq!(again.ok()["received"], 300);
+    assert_eq!(app.flexorch.taken_keys().len(), 500);
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_listed_is_an_error_that_names_the_permission() {
+    let app = TestApp::start().await;
+    app.buckets.set_fault(Some(AwsFault::AccessDenied));
+    let answer = app.invoke(order("PT1H")).await;
+    assert!(answer.error().contains("s3:ListBucket"), "{}", answer.error());
+}
+
+#[tokio::test]
+async fn in_a_queue_the_rest_of_a_reconcile_becomes_a_message_of_its_own() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=1,times=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    let answer = app.invoke(sqs_event([order("PT1H")])).await;
+    assert!(answer.failures().is_empty());
+    let [rest] = &app.queues.messages("retry")[..] else { panic!("one message") };
+    let rest: Value = serde_json::from_str(&rest.body).unwrap();
+    assert!(app.invoke(sqs_event([rest])).await.failures().is_empty());
+    assert_eq!(app.flexorch.taken_keys().len(), 300);
+}
+
+#[tokio::test]
+async fn the_on_failure_record_of_a_reconcile_goes_on_from_the_cursor_in_its_error() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=1,times=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    let failed = app.invoke(order("PT1H")).await;
+    let record = json!({
+        "version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": order("PT1H"),
+        "responseContext": {"statusCode": 200}, "responsePayload": {"errorType": "ObjectsDeferred", "errorMessage": failed.error()},
+    });
+    app.flexorch.clear_requests();
+    assert!(app.invoke(sqs_event([record])).await.failures().is_empty());
+    assert_eq!(app.submitted_keys().len(), 200);
+    assert_eq!(app.flexorch.taken_keys().len(), 300);
+}

@@ -1,0 +1,167 @@
+//! What comes back, when it comes back, and what goes aside.
+
+use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
+use serde_json::{Value, json};
+
+use crate::support::app::DEAD_LETTERS;
+use crate::support::events::sqs_event_received;
+use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
+
+/// The visibility that each message was given, by receipt handle.
+fn visibility(app: &TestApp, handle: &str) -> Option<u32> {
+    let changes = app.queues.visibility_changes();
+    changes.iter().rev().find(|change| change.receipt_handle == handle).map(|change| u32::try_from(change.seconds).unwrap())
+}
+
+#[tokio::test]
+async fn only_the_messages_with_a_deferred_object_come_back() {
+    let app = TestAppBuilder::new().await.fault("status=402,key=*b.pdf").env("MAX_KEYS_PER_REQUEST", 1).start().await;
+    let event = sqs_event([s3_event(["a.pdf"]), s3_event(["c.pdf", "b.pdf"]), s3_event(["d.exe"])]);
+    let answer = app.invoke(event).await;
+    assert!(answer.failures().contains(&"m-1"));
+    assert!(!answer.failures().contains(&"m-0") || app.requests().len() == 1);
+}
+
+#[tokio::test]
+async fn messages_share_requests_and_keep_their_own_fate() {
+    let app = TestAppBuilder::new().await.fault("reject=*007.pdf,code=RATE_LIMIT_EXCEEDED").start().await;
+    let bodies = (0..300).map(|number| s3_event([format!("{number:03}.pdf").as_str()]));
+    let answer = app.invoke(sqs_event(bodies)).await;
+    assert_eq!(answer.failures(), ["m-7"]);
+    assert_eq!(app.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_deferred_message_comes_back_after_30_seconds_doubling_with_the_receive_count() {
+    for (receives, least, most) in [(1, 24, 36), (2, 48, 72), (4, 192, 288), (40, 720, 1080)] {
+        let app = TestAppBuilder::new().await.fault("status=402").start().await;
+        let answer = app.invoke(sqs_event_received(receives, [s3_event(["a.pdf"]).to_string()])).await;
+        assert_eq!(answer.failures(), ["m-0"]);
+        let seconds = visibility(&app, "handle-0").unwrap();
+        assert!((least..=most).contains(&seconds), "received {receives} times: {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_deferred_message_comes_back_at_the_time_that_flexorch_named() {
+    let app = TestAppBuilder::new().await.fault("status=429,retry-after=120").start().await;
+    let answer = app.invoke(sqs_event_received(9, [s3_event(["a.pdf"]).to_string()])).await;
+    assert_eq!(answer.failures(), ["m-0"]);
+    let seconds = visibility(&app, "handle-0").unwrap();
+    assert!((118..=121).contains(&seconds), "{seconds} s");
+}
+
+#[tokio::test]
+async fn visibility_is_set_in_tens() {
+    let app = TestAppBuilder::new().await.fault("status=402").start().await;
+    let answer = app.invoke(sqs_event((0..25).map(|number| s3_event([format!("{number}.pdf").as_str()])))).await;
+    assert_eq!(answer.failures().len(), 25);
+    assert_eq!(app.queues.visibility_changes().len(), 25);
+    let calls = app.queues.calls().iter().filter(|call| call.operation == "ChangeMessageVisibilityBatch").count();
+    assert_eq!(calls, 3);
+}
+
+#[tokio::test]
+async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer() {
+    let app = TestAppBuilder::new().await.fault("status=402").start().await;
+    app.queues.set_fault(Some(AwsFault::AccessDenied));
+    let answer = app.invoke(sqs_event([s3_event(["a.pdf"])])).await;
+    assert_eq!(answer.failures(), ["m-0"]);
+    let warned = app.logs().await.into_iter().any(|line| line["action"].as_str().is_some_and(|text| text.contains("sqs:ChangeMessageVisibility")));
+    assert!(warned);
+}
+
+#[tokio::test]
+async fn a_rejected_object_goes_to_the_dead_letter_queue_as_a_notification_that_can_be_redriven() {
+    let app = TestAppBuilder::new().await.dead_letters().start().await;
+    let answer = app.invoke(sqs_event([s3_event(["in/vi+rus%2B.exe", "a.pdf"])])).await;
+    assert!(answer.failures().is_empty());
+    let [letter] = &app.queues.messages(DEAD_LETTERS)[..] else { panic!("one dead letter") };
+    for (name, value) in [("connector", "connector"), ("connector_id", "42"), ("code", "UNSUPPORTED_FILE")] {
+        assert_eq!(letter.attributes[name], value, "{name}");
+    }
+    assert!(letter.attributes.contains_key("message"));
+    // Redriven: the same body comes as a message of the retry queue.
+    app.flexorch.clear_requests();
+    let answer = app.invoke(sqs_event_received(1, [letter.body.clone()])).await;
+    assert!(answer.failures().is_empty());
+    assert_eq!(app.submitted_keys(), ["in/vi rus+.exe"]);
+}
+
+#[tokio::test]
+async fn a_rejected_object_is_deferred_where_the_dead_letter_queue_cannot_be_reached() {
+    for fault in [AwsFault::AccessDenied, AwsFault::PartialFailure] {
+        let app = TestAppBuilder::new().await.dead_letters().env("AWS_MAX_ATTEMPTS", 1).start().await;
+        app.queues.set_fault(Some(fault));
+        let answer = app.invoke(sqs_event([s3_event(["a.exe"]), s3_event(["b.exe"]), s3_event(["c.pdf"])])).await;
+        let expected: &[&str] = if matches!(fault, AwsFault::PartialFailure) { &["m-1"] } else { &["m-0", "m-1"] };
+        assert_eq!(answer.failures(), expected, "{fault:?}");
+        let logs = app.logs().await;
+        assert!(logs.iter().any(|line| line["class"] == "dead-letter-unavailable"), "{logs:#?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_dead_letter_queue_a_rejected_object_is_logged_and_its_message_done() {
+    let app = TestApp::start().await;
+    assert!(app.invoke(sqs_event([s3_event(["a.exe"])])).await.failures().is_empty());
+    let logs = app.logs().await;
+    assert_eq!(logs.iter().filter(|line| line["level"] == "ERROR" && line["class"] == "rejected").count(), 1);
+}
+
+fn unreadable_batch() -> Value {
+    let bodies = ["no json at all", r#"{"version":"2.0","routeKey":"$default"}"#, "[]", ""];
+    let mut bodies: Vec<String> = bodies.map(str::to_owned).to_vec();
+    bodies.push(s3_event(["good.pdf"]).to_string());
+    sqs_event_received(1, bodies)
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_fails_alone() {
+    let app = TestApp::start().await;
+    let answer = app.invoke(unreadable_batch()).await;
+    assert_eq!(answer.failures(), ["m-0", "m-1", "m-2", "m-3"]);
+    assert_eq!(app.submitted_keys(), ["good.pdf"]);
+    assert_eq!(app.metrics().await["UnreadableMessages"], 4.0);
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_goes_to_the_dead_letter_queue_with_the_reason() {
+    let app = TestAppBuilder::new().await.dead_letters().start().await;
+    let mut event = unreadable_batch();
+    // SQS has no empty messages; the one above could not be sent on.
+    event["Records"].as_array_mut().unwrap().remove(3);
+    let answer = app.invoke(event).await;
+    assert!(answer.failures().is_empty(), "{:?}", answer.failures());
+    let letters = app.queues.messages(DEAD_LETTERS);
+    let bodies: Vec<_> = letters.iter().map(|letter| letter.body.as_str()).collect();
+    assert_eq!(bodies, ["no json at all", r#"{"version":"2.0","routeKey":"$default"}"#, "[]"]);
+    assert!(letters[1].attributes["message"].contains("routeKey"));
+    assert!(letters.iter().all(|letter| letter.attributes["code"].starts_with("UNREADABLE")));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_does_not_touch_its_neighbours() {
+    let mut event = s3_event(["good.pdf", "bad%FF.pdf"]);
+    event["Records"].as_array_mut().unwrap().push(json!({"eventName": "ObjectCreated:Put"}));
+    let app = TestApp::start().await;
+    let answer = app.invoke(sqs_event([event.clone()])).await;
+    assert_eq!(answer.failures(), ["m-0"]);
+    assert_eq!(app.submitted_keys(), ["good.pdf"]);
+    let app = TestAppBuilder::new().await.dead_letters().start().await;
+    assert!(app.invoke(sqs_event([event])).await.failures().is_empty());
+    let letters = app.queues.messages(DEAD_LETTERS);
+    assert_eq!(letters.len(), 2);
+    let body: Value = serde_json::from_str(&letters[0].body).unwrap();
+    assert_eq!(body["Records"][0]["s3"]["object"]["key"], "bad%FF.pdf");
+}
+
+#[tokio::test]
+async fn three_thousand_messages_are_thirty_requests() {
+    let app = TestApp::start().await;
+    let bodies = (0..3000).map(|number| s3_event([format!("in/{number:04}.pdf").as_str()]));
+    let answer = app.invoke(sqs_event(bodies)).await;
+    assert!(answer.failures().is_empty());
+    assert_eq!(app.requests().len(), 30);
+    assert_eq!(app.flexorch.taken_keys().len(), 3000);
+}

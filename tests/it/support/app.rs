@@ -1,0 +1,246 @@
+//! The function and everything around it.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flexorch_s3_ingester::cli::sandbox::buckets::Buckets;
+use flexorch_s3_ingester::cli::sandbox::queues::Queues;
+use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsManager;
+use flexorch_s3_ingester::cli::sandbox::{Fault, RecordedRequest, Sandbox, SandboxOptions};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::runtime_api::{Answer, RuntimeApi};
+
+/// The key in the connector's secret unless a test says otherwise.
+pub const API_KEY: &str = "dfx_test_0123456789";
+/// The secret's name.
+pub const SECRET: &str = "connector";
+/// The dead-letter queue's name.
+pub const DEAD_LETTERS: &str = "dead-letters";
+
+/// The built function with its Runtime API, FlexOrch's sandbox, Secrets Manager, SQS and S3, all on random ports.
+pub struct TestApp {
+    pub flexorch: Sandbox,
+    pub secrets: SecretsManager,
+    pub queues: Queues,
+    pub buckets: Buckets,
+    runtime_api: RuntimeApi,
+    function: Child,
+    output: Output,
+}
+
+/// Everything that the function printed, standard error included.
+#[derive(Clone)]
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    ended: watch::Sender<u32>,
+}
+
+/// What a test sets before the function starts.
+pub struct TestAppBuilder {
+    options: SandboxOptions,
+    env: BTreeMap<String, String>,
+    secrets: Vec<(String, String)>,
+    secrets_manager: SecretsManager,
+    dead_letters: bool,
+}
+
+/// The connector of most tests: bucket `my-documents`, everything in it.
+pub fn connector_secret() -> Value {
+    json!({"api_key": API_KEY, "connector_id": 42, "bucket": "my-documents"})
+}
+
+impl TestAppBuilder {
+    pub async fn new() -> Self {
+        Self {
+            options: SandboxOptions { requests_per_minute: None, ..SandboxOptions::default() },
+            env: BTreeMap::new(),
+            secrets: vec![(SECRET.to_owned(), connector_secret().to_string())],
+            secrets_manager: SecretsManager::start(0).await.unwrap(),
+            dead_letters: false,
+        }
+    }
+
+    /// Sets a variable of the function's environment.
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Replaces the secrets: names and their texts. `CONNECTOR_SECRET_IDS` names them all.
+    pub fn secrets<'a>(mut self, secrets: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
+        self.secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
+        self
+    }
+
+    /// Changes the sandbox before it starts.
+    pub fn sandbox(mut self, change: impl FnOnce(&mut SandboxOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// A fault of FlexOrch's from the start.
+    pub fn fault(mut self, fault: &str) -> Self {
+        self.options.faults.push(fault.parse::<Fault>().unwrap());
+        self
+    }
+
+    /// Sets `DEAD_LETTER_QUEUE_URL` to a queue that is there.
+    pub fn dead_letters(mut self) -> Self {
+        self.dead_letters = true;
+        self
+    }
+
+    /// Secrets Manager, before the function starts.
+    pub fn secrets_manager(&self) -> &SecretsManager {
+        &self.secrets_manager
+    }
+
+    /// Starts the function and waits until it asks for work.
+    pub async fn start(self) -> TestApp {
+        let app = self.spawn().await;
+        let initialised = tokio::time::timeout(Duration::from_secs(30), app.runtime_api.initialised()).await;
+        assert!(initialised.is_ok(), "the function did not start: {:#?}", app.lines());
+        app
+    }
+
+    /// Starts the function without waiting for anything.
+    pub async fn spawn(self) -> TestApp {
+        let flexorch = Sandbox::start(self.options).await.unwrap();
+        let (queues, buckets) = (Queues::start(0).await.unwrap(), Buckets::start(0).await.unwrap());
+        let runtime_api = RuntimeApi::start().await;
+        queues.create(DEAD_LETTERS);
+        queues.create("retry");
+        buckets.create("my-documents", "eu-west-1");
+        for (name, secret) in &self.secrets {
+            self.secrets_manager.put(name, secret);
+        }
+        let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
+        let mut env = BTreeMap::from([
+            ("AWS_LAMBDA_RUNTIME_API".to_owned(), runtime_api.address()),
+            ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "ingest".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "256".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
+            ("AWS_REGION".to_owned(), "eu-west-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), "aws-secret-never-printed".to_owned()),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), self.secrets_manager.endpoint_url()),
+            ("AWS_ENDPOINT_URL_SQS".to_owned(), queues.endpoint_url()),
+            ("AWS_ENDPOINT_URL_S3".to_owned(), buckets.endpoint_url()),
+            ("FLEXORCH_BASE_URL".to_owned(), flexorch.base_url()),
+            ("CONNECTOR_SECRET_IDS".to_owned(), names.join(",")),
+            ("AWS_LAMBDA_LOG_LEVEL".to_owned(), "DEBUG".to_owned()),
+        ]);
+        if self.dead_letters {
+            env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), queues.url(DEAD_LETTERS));
+        }
+        env.extend(self.env);
+        let mut function = Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester"))
+            .env_clear()
+            .envs(env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
+        output.follow(function.stdout.take().unwrap());
+        output.follow(function.stderr.take().unwrap());
+        let secrets = self.secrets_manager;
+        TestApp { flexorch, secrets, queues, buckets, runtime_api, function, output }
+    }
+}
+
+impl Output {
+    fn follow(&self, stream: impl AsyncRead + Send + Unpin + 'static) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                this.lines.lock().unwrap().push(line);
+            }
+            this.ended.send_modify(|ended| *ended += 1);
+        });
+    }
+}
+
+impl TestApp {
+    /// The function with its defaults.
+    pub async fn start() -> Self {
+        TestAppBuilder::new().await.start().await
+    }
+
+    /// Hands the function an event, with 30 seconds for it.
+    pub async fn invoke(&self, event: Value) -> Answer {
+        self.invoke_within(event, Duration::from_secs(30)).await
+    }
+
+    /// Hands the function an event, with this much time until Lambda would end it.
+    pub async fn invoke_within(&self, event: Value, time: Duration) -> Answer {
+        self.runtime_api.invoke(event.to_string(), time).await
+    }
+
+    /// Hands the function a payload as it is.
+    pub async fn invoke_raw(&self, payload: &str) -> Answer {
+        self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await
+    }
+
+    /// What was submitted to FlexOrch so far, oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.flexorch.requests()
+    }
+
+    /// The keys of every submission so far, in order, repeats included.
+    pub fn submitted_keys(&self) -> Vec<String> {
+        self.flexorch.submitted_keys()
+    }
+
+    /// Waits for the function's report that it cannot start, and for its end; answers the report and the exit code.
+    pub async fn init_error(&mut self) -> (String, Option<i32>) {
+        let error = tokio::time::timeout(Duration::from_secs(30), self.runtime_api.init_error()).await.unwrap();
+        let status = self.function.wait().await.unwrap();
+        (error["errorMessage"].as_str().unwrap().to_owned(), status.code())
+    }
+
+    /// Ends the function and answers everything that it printed.
+    pub async fn output(mut self) -> Vec<String> {
+        let _ = self.function.kill().await;
+        let mut ended = self.output.ended.subscribe();
+        let _ = ended.wait_for(|ended| *ended == 2).await;
+        self.lines()
+    }
+
+    /// Ends the function and answers its log lines; metrics are not among them.
+    pub async fn logs(self) -> Vec<Value> {
+        let lines = self.output().await;
+        lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| line.get("_aws").is_none()).collect()
+    }
+
+    /// Ends the function and answers the sums of its metrics, and the values of those that are lists.
+    pub async fn metrics(self) -> BTreeMap<String, f64> {
+        let mut sums = BTreeMap::new();
+        for line in self.output().await {
+            let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
+            let Some(declared) = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array() else { continue };
+            for metric in declared {
+                let name = metric["Name"].as_str().unwrap();
+                let value = match &line[name] {
+                    Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).sum(),
+                    value => value.as_f64().unwrap(),
+                };
+                *sums.entry(name.to_owned()).or_insert(0.0) += value;
+            }
+        }
+        sums
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.output.lines.lock().unwrap().clone()
+    }
+}
