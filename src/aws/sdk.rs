@@ -91,7 +91,8 @@ fn ignores_endpoint_urls() -> bool {
 /// name of it, such as `SQS`.
 #[must_use]
 pub fn endpoint_override(sdk: &SdkConfig, service_id: &str) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let key =
+        ServiceConfigKey::builder().service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let of_service = key.ok().and_then(|key| sdk.service_config()?.load_config(key));
     of_service.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }

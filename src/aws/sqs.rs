@@ -164,7 +164,8 @@ impl Queues {
     /// What SQS, or the connection to it, said.
     pub async fn send_to_arn(&self, queue_arn: &str, body: String, end: SystemTime) -> Result<(), String> {
         let queue = QueueArn::parse(queue_arn).ok_or_else(|| format!("{queue_arn:?} is not the ARN of a queue"))?;
-        let url = Url::parse(&queue.url(endpoint_override(&self.sdk, "SQS").as_deref())).map_err(|error| error.to_string())?;
+        let url = Url::parse(&queue.url(endpoint_override(&self.sdk, "SQS").as_deref()))
+            .map_err(|error| error.to_string())?;
         let letters = [DeadLetter { body, attributes: Vec::new() }];
         self.send(&url, &letters, end).await.pop().unwrap_or_else(|| Err("it was not sent".into()))
     }

@@ -10,7 +10,9 @@ use super::sandbox::{Fault, Plan, parse_duration};
 /// Forwards S3 objects to FlexOrch: set up, prove, rehearse.
 #[derive(Debug, Parser)]
 #[command(name = "flexorch-s3", version, about, propagate_version = true)]
-#[command(after_help = "Exit status: 0 all is well; 1 the command failed; 2 wrong arguments; 3 an event was answered with an error.")]
+#[command(
+    after_help = "Exit status: 0 all is well; 1 the command failed; 2 wrong arguments; 3 an event was answered with an error."
+)]
 pub(super) struct Arguments {
     /// More words on standard error; twice for more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]

@@ -61,7 +61,9 @@ pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
         print(&format!("{:#}\n", Value::Array(results)))?;
     } else if let Some(local) = &local {
         let taken = local.flexorch.taken_keys().len();
-        print(&format!("FlexOrch (sandbox) has {taken} documents; the dead-letter queue has {dead_letters} messages.\n"))?;
+        print(&format!(
+            "FlexOrch (sandbox) has {taken} documents; the dead-letter queue has {dead_letters} messages.\n"
+        ))?;
     }
     if let Some(local) = local {
         local.shutdown().await;

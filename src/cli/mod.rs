@@ -37,7 +37,8 @@ pub const EXIT_NOT_WELL: u8 = 3;
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let level = match arguments.verbose {
-        0 => LevelFilter::ERROR,
+        // What went wrong is in the command's own output.
+        0 => LevelFilter::OFF,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };

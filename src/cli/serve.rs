@@ -13,7 +13,8 @@ use super::sandbox::{Sandbox, SandboxOptions};
 pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
-        let json = std::fs::read_to_string(&file).with_context(|| format!("cannot read the secret's file {}", file.display()))?;
+        let json = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read the secret's file {}", file.display()))?;
         secrets.push((name, json));
     }
     let options = SandboxOptions {

@@ -189,10 +189,8 @@ impl Ingester {
     fn print_metrics(&self, context: &InvocationContext, metrics: &Metrics, report: &Report) {
         let dimensions =
             Dimensions { function_name: self.function_name.clone(), request_id: context.request_id.clone() };
-        let extra = Extra {
-            unreadable_messages: report.unreadable_messages,
-            secret_fetches: self.secrets.take_fetch_count(),
-        };
+        let extra =
+            Extra { unreadable_messages: report.unreadable_messages, secret_fetches: self.secrets.take_fetch_count() };
         let lines = metrics.lines(&report.counts, extra, &dimensions, self.clock.now());
         lines.iter().for_each(|line| crate::telemetry::write_line(line));
     }

@@ -77,6 +77,16 @@ impl BatchQueue {
         first
     }
 
+    /// Whether another request may be sent beside `under_way` others: while FlexOrch has refused everything, no more than it
+    /// takes to know that it is not the objects.
+    #[must_use]
+    pub fn allows_another(&self, under_way: usize) -> bool {
+        let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
+        self.taken
+            || self.refused_in_a_row == 0
+            || self.refused_in_a_row.saturating_add(under_way) < most_refusals(self.largest)
+    }
+
     /// Puts single objects in line, each as a request of its own.
     pub fn push_alone(&mut self, objects: impl IntoIterator<Item = usize>) {
         self.waiting.extend(objects.into_iter().map(|object| Batch { objects: vec![object], half_of: None }));

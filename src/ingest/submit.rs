@@ -157,7 +157,10 @@ impl Submitter {
         let mut under_way = FuturesUnordered::new();
         let mut alone: Vec<(usize, ApiError)> = Vec::new();
         loop {
-            while under_way.len() < self.share(invocation) && lane.barred().is_none() {
+            while under_way.len() < self.share(invocation)
+                && queue.allows_another(under_way.len())
+                && lane.barred().is_none()
+            {
                 let Some(batch) = queue.pop() else { break };
                 under_way.push(self.send(&lane, batch, invocation));
             }
@@ -528,7 +531,12 @@ fn was_answered(reply: &Reply) -> bool {
 
 fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: u32, took: Duration) {
     if let Some(note) = &account.note {
-        tracing::warn!(connector = &*connector.secret_id, keys = keys.len(), answer = note.as_str(), "unexpected answer");
+        tracing::warn!(
+            connector = &*connector.secret_id,
+            keys = keys.len(),
+            answer = note.as_str(),
+            "unexpected answer"
+        );
     }
     if !tracing::enabled!(tracing::Level::INFO) {
         return;

@@ -136,7 +136,12 @@ mod tests {
 
     fn lines(metrics: &Metrics) -> Vec<Value> {
         let dimensions = Dimensions { function_name: "ingest".into(), request_id: "r-1".into() };
-        let lines = metrics.lines(&Counts::default(), Extra { unreadable_messages: 0, secret_fetches: 1 }, &dimensions, SystemTime::now());
+        let lines = metrics.lines(
+            &Counts::default(),
+            Extra { unreadable_messages: 0, secret_fetches: 1 },
+            &dimensions,
+            SystemTime::now(),
+        );
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

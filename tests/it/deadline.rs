@@ -10,7 +10,13 @@ use crate::support::{TestAppBuilder, s3_event};
 #[tokio::test]
 async fn whatever_flexorch_does_the_answer_comes_the_margin_before_the_deadline() {
     for fault in ["hang", "endless,latency=10s", "latency=20s", "status=503", "reset", "status=429,retry-after=2"] {
-        let app = TestAppBuilder::new().await.fault(fault).env("DEADLINE_MARGIN_MS", 500).env("MAX_KEYS_PER_REQUEST", 2).start().await;
+        let app = TestAppBuilder::new()
+            .await
+            .fault(fault)
+            .env("DEADLINE_MARGIN_MS", 500)
+            .env("MAX_KEYS_PER_REQUEST", 2)
+            .start()
+            .await;
         let names = keys("k", 20);
         let answer = app.invoke_within(s3_event(names.iter().map(String::as_str)), Duration::from_secs(3)).await;
         assert!(answer.error().contains("20 of 20 objects are deferred"), "{fault}: {}", answer.error());

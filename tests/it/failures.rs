@@ -82,7 +82,8 @@ async fn what_no_retry_mends_is_deferred_at_once_and_stops_further_requests_for_
 
 #[tokio::test]
 async fn one_connectors_trouble_does_not_stop_another() {
-    let connector = |id: u32| json!({"api_key": format!("dfx_key_{id}"), "connector_id": id, "bucket": format!("b{id}")});
+    let connector =
+        |id: u32| json!({"api_key": format!("dfx_key_{id}"), "connector_id": id, "bucket": format!("b{id}")});
     for fault in ["status=402,connector=1", "status=503,connector=1", "hang,connector=1", "status=400,connector=1"] {
         let app = TestAppBuilder::new()
             .await
@@ -97,7 +98,8 @@ async fn one_connectors_trouble_does_not_stop_another() {
             (0..6).flat_map(|n| [s3_record("b1", &format!("{n}.pdf")), s3_record("b2", &format!("{n}.pdf"))]).collect();
         let answer = app.invoke_within(json!({"Records": records}), std::time::Duration::from_secs(8)).await;
         assert!(answer.error().contains("6 of 12 objects are deferred"), "{fault}: {}", answer.error());
-        let taken = app.requests().iter().filter(|request| request.connector_id == 2 && request.status == Some(202)).count();
+        let taken =
+            app.requests().iter().filter(|request| request.connector_id == 2 && request.status == Some(202)).count();
         assert_eq!(taken, 6, "{fault}");
     }
 }
@@ -137,7 +139,9 @@ async fn a_success_that_says_nothing_of_keys_is_taken_as_a_whole_with_a_warning_
         let app = with_fault(fault).await;
         assert_eq!(app.invoke(s3_event(["a.pdf", "b.pdf"])).await.ok()["forwarded"], 2, "{fault}");
         let logs = app.logs().await;
-        let warned = logs.iter().any(|line| line["level"] == "WARN" && line["answer"].as_str().is_some_and(|text| text.contains(shape)));
+        let warned = logs
+            .iter()
+            .any(|line| line["level"] == "WARN" && line["answer"].as_str().is_some_and(|text| text.contains(shape)));
         assert!(warned, "{fault}: {logs:#?}");
     }
 }

@@ -8,14 +8,22 @@ use crate::support::{TestAppBuilder, s3_event};
 #[tokio::test]
 async fn a_refused_request_is_halved_until_the_culprit_stands_alone_and_the_rest_is_forwarded_once() {
     for status in [400, 422] {
-        let app = TestAppBuilder::new().await.fault(&format!("status={status},code=VALIDATION_ERROR,key=*bad*")).start().await;
+        let app = TestAppBuilder::new()
+            .await
+            .fault(&format!("status={status},code=VALIDATION_ERROR,key=*bad*"))
+            .start()
+            .await;
         let mut names = keys("k", 99);
         names.insert(37, "bad.pdf".to_owned());
         let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
         assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["rejected"].clone()), (json!(99), json!(1)));
         let requests = app.requests();
         assert!(requests.len() <= 15, "{} requests for one culprit of a hundred", requests.len());
-        let mut taken: Vec<_> = requests.iter().filter(|request| request.status == Some(202)).flat_map(|request| request.keys.clone()).collect();
+        let mut taken: Vec<_> = requests
+            .iter()
+            .filter(|request| request.status == Some(202))
+            .flat_map(|request| request.keys.clone())
+            .collect();
         let sent = taken.len();
         taken.sort();
         taken.dedup();

@@ -2,6 +2,8 @@
 //!
 //! Each file is a part of the contract; each test's name is a sentence of it.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
+
 mod deadline;
 mod failures;
 mod halving;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::events::{keys, s3_event, sqs_event};
 use crate::support::TestAppBuilder;
+use crate::support::events::{keys, s3_event, sqs_event};
 
 #[tokio::test]
 async fn requests_are_spread_after_a_burst_of_max_concurrent_requests() {
@@ -33,7 +33,13 @@ async fn a_plans_rate_is_kept_by_two_processes_that_share_it() {
     let first = TestAppBuilder::new().await.sandbox(|options| options.requests_per_minute = Some(60));
     let one = first.env("REQUESTS_PER_MINUTE", 30).env("MAX_KEYS_PER_REQUEST", 1).start().await;
     let url = one.flexorch.base_url();
-    let two = TestAppBuilder::new().await.env("FLEXORCH_BASE_URL", &url).env("REQUESTS_PER_MINUTE", 30).env("MAX_KEYS_PER_REQUEST", 1).start().await;
+    let two = TestAppBuilder::new()
+        .await
+        .env("FLEXORCH_BASE_URL", &url)
+        .env("REQUESTS_PER_MINUTE", 30)
+        .env("MAX_KEYS_PER_REQUEST", 1)
+        .start()
+        .await;
     let event = |prefix: &str| s3_event(keys(prefix, 200).iter().map(String::as_str));
     let time = Duration::from_secs(9);
     let _ = tokio::join!(one.invoke_within(event("a"), time), two.invoke_within(event("b"), time));

@@ -10,7 +10,11 @@ use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 /// The visibility that each message was given, by receipt handle.
 fn visibility(app: &TestApp, handle: &str) -> Option<u32> {
     let changes = app.queues.visibility_changes();
-    changes.iter().rev().find(|change| change.receipt_handle == handle).map(|change| u32::try_from(change.seconds).unwrap())
+    changes
+        .iter()
+        .rev()
+        .find(|change| change.receipt_handle == handle)
+        .map(|change| u32::try_from(change.seconds).unwrap())
 }
 
 #[tokio::test]
@@ -67,7 +71,11 @@ async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer() {
     app.queues.set_fault(Some(AwsFault::AccessDenied));
     let answer = app.invoke(sqs_event([s3_event(["a.pdf"])])).await;
     assert_eq!(answer.failures(), ["m-0"]);
-    let warned = app.logs().await.into_iter().any(|line| line["action"].as_str().is_some_and(|text| text.contains("sqs:ChangeMessageVisibility")));
+    let warned = app
+        .logs()
+        .await
+        .into_iter()
+        .any(|line| line["action"].as_str().is_some_and(|text| text.contains("sqs:ChangeMessageVisibility")));
     assert!(warned);
 }
 

@@ -53,7 +53,11 @@ async fn an_object_of_a_bucket_without_a_connector_is_skipped_with_a_warning() {
     let answer = app.invoke(json!({"Records": [s3_record("stranger", "a.pdf")]})).await;
     assert_eq!(answer.ok()["skipped_by_reason"], json!({"no-connector": 1}));
     assert!(app.requests().is_empty());
-    let warned = app.logs().await.into_iter().any(|line| line["level"] == "WARN" && line["class"] == "no-connector" && line["bucket"] == "stranger");
+    let warned = app
+        .logs()
+        .await
+        .into_iter()
+        .any(|line| line["level"] == "WARN" && line["class"] == "no-connector" && line["bucket"] == "stranger");
     assert!(warned);
 }
 
@@ -73,10 +77,7 @@ async fn only_keys_under_a_prefix_with_a_suffix_and_of_a_size_are_forwarded() {
     let mut event = s3_event(["invoices/a.PDF", "scans/b.tiff", "drafts/c.pdf", "invoices/d.exe"]);
     event["Records"].as_array_mut().unwrap().extend([large, unknown]);
     let answer = app.invoke(event).await;
-    assert_eq!(
-        answer.ok()["skipped_by_reason"],
-        json!({"out-of-prefix": 1, "out-of-suffix": 1, "too-large": 1})
-    );
+    assert_eq!(answer.ok()["skipped_by_reason"], json!({"out-of-prefix": 1, "out-of-suffix": 1, "too-large": 1}));
     let mut sent = app.submitted_keys();
     sent.sort();
     assert_eq!(sent, ["invoices/a.PDF", "scans/b.tiff", "scans/unknown-size.tiff"]);
@@ -84,9 +85,7 @@ async fn only_keys_under_a_prefix_with_a_suffix_and_of_a_size_are_forwarded() {
 
 #[tokio::test]
 async fn of_several_connectors_the_longest_prefix_of_the_bucket_takes_the_object() {
-    let connector = |id: u32, bucket: &str, prefix: &str| {
-        json!({"api_key": format!("dfx_{id}_key"), "connector_id": id, "bucket": bucket, "prefix": prefix})
-    };
+    let connector = |id: u32, bucket: &str, prefix: &str| json!({"api_key": format!("dfx_{id}_key"), "connector_id": id, "bucket": bucket, "prefix": prefix});
     let app = TestAppBuilder::new()
         .await
         .secrets([
@@ -105,10 +104,13 @@ async fn of_several_connectors_the_longest_prefix_of_the_bucket_takes_the_object
     let mut sent: Vec<_> = app
         .requests()
         .into_iter()
-        .map(|request| (request.connector_id.as_u64().unwrap(), request.api_key.unwrap().expose().to_owned(), request.keys))
+        .map(|request| {
+            (request.connector_id.as_u64().unwrap(), request.api_key.unwrap().expose().to_owned(), request.keys)
+        })
         .collect();
     sent.sort();
-    let expected = [(1, "dfx_1_key", "letters/b.pdf"), (2, "dfx_2_key", "invoices/a.pdf"), (3, "dfx_3_key", "invoices/c.pdf")];
+    let expected =
+        [(1, "dfx_1_key", "letters/b.pdf"), (2, "dfx_2_key", "invoices/a.pdf"), (3, "dfx_3_key", "invoices/c.pdf")];
     assert_eq!(sent, expected.map(|(id, key, name)| (id, key.to_owned(), vec![name.to_owned()])));
 }
 
@@ -123,7 +125,10 @@ async fn a_key_is_sent_once_an_invocation_and_the_highest_sequencer_stands() {
     };
     let event = json!({"Records": [numbered("0A", 1), numbered("100", 2), numbered("FF", 3)]});
     let answer = app.invoke(event).await;
-    assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["skipped_by_reason"].clone()), (json!(1), json!({"superseded": 2})));
+    assert_eq!(
+        (answer.ok()["forwarded"].clone(), answer.ok()["skipped_by_reason"].clone()),
+        (json!(1), json!({"superseded": 2}))
+    );
     assert_eq!(app.submitted_keys(), ["a.pdf"]);
 }
 

@@ -37,12 +37,8 @@ async fn an_expired_secret_is_fetched_again_and_its_new_key_used() {
 #[tokio::test]
 async fn an_expired_secret_stays_in_use_while_secrets_manager_fails_for_a_passing_reason() {
     for fault in [SecretsFault::Internal, SecretsFault::Throttling] {
-        let app = TestAppBuilder::new()
-            .await
-            .env("SECRET_CACHE_TTL_SECONDS", 0)
-            .env("AWS_MAX_ATTEMPTS", 1)
-            .start()
-            .await;
+        let app =
+            TestAppBuilder::new().await.env("SECRET_CACHE_TTL_SECONDS", 0).env("AWS_MAX_ATTEMPTS", 1).start().await;
         app.secrets.set_fault(Some(fault));
         assert_eq!(app.invoke(s3_event(["a.pdf"])).await.ok()["forwarded"], 1, "{fault:?}");
     }
@@ -137,7 +133,8 @@ async fn after_a_401_a_key_that_changed_is_used_at_once() {
 
 #[tokio::test]
 async fn after_a_401_with_an_unchanged_key_the_objects_are_deferred_after_one_fresh_fetch() {
-    let app = TestAppBuilder::new().await.env("MAX_KEYS_PER_REQUEST", 1).env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    let app =
+        TestAppBuilder::new().await.env("MAX_KEYS_PER_REQUEST", 1).env("MAX_CONCURRENT_REQUESTS", 1).start().await;
     app.flexorch.revoke_key(API_KEY);
     let answer = app.invoke(s3_event(["a.pdf", "b.pdf", "c.pdf"])).await;
     assert!(answer.error().contains("3 bad-credentials"), "{}", answer.error());

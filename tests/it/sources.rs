@@ -13,12 +13,23 @@ async fn app_of_the_samples() -> TestApp {
 
 #[tokio::test]
 async fn direct_invocations_are_answered_with_a_summary_that_adds_up() {
-    for name in ["s3-direct.json", "s3-direct-two-buckets.json", "sns-direct.json", "eventbridge-direct.json", "s3-test-event.json", "sns-test-event.json"] {
+    for name in [
+        "s3-direct.json",
+        "s3-direct-two-buckets.json",
+        "sns-direct.json",
+        "eventbridge-direct.json",
+        "s3-test-event.json",
+        "sns-test-event.json",
+    ] {
         let app = app_of_the_samples().await;
         let answer = app.invoke(sample(name)).await;
         let summary = answer.ok();
         let count = |field: &str| summary[field].as_u64().unwrap();
-        assert_eq!(count("received"), count("forwarded") + count("skipped") + count("rejected") + count("deferred"), "{name}");
+        assert_eq!(
+            count("received"),
+            count("forwarded") + count("skipped") + count("rejected") + count("deferred"),
+            "{name}"
+        );
         assert_eq!(count("forwarded") == 0, name.contains("test-event"), "{name}: {summary}");
     }
 }
@@ -99,7 +110,9 @@ async fn a_deferred_task_fails_for_now_and_a_rejected_one_for_good() {
 
 #[tokio::test]
 async fn s3_is_asked_which_key_a_plus_in_a_task_means() {
-    for (stored, wire) in [("a b.pdf", "a+b.pdf"), ("a+b.pdf", "a+b.pdf"), ("a+b.pdf", "a%2Bb.pdf"), ("ü b.pdf", "%C3%BC+b.pdf")] {
+    for (stored, wire) in
+        [("a b.pdf", "a+b.pdf"), ("a+b.pdf", "a+b.pdf"), ("a+b.pdf", "a%2Bb.pdf"), ("ü b.pdf", "%C3%BC+b.pdf")]
+    {
         let app = TestApp::start().await;
         app.buckets.put("my-documents", stored, 10, std::time::SystemTime::now());
         let answer = app.invoke(batch_task(wire)).await;

@@ -7,8 +7,18 @@ use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 
 #[tokio::test]
 async fn every_object_is_counted_in_exactly_one_metric() {
-    let app = TestAppBuilder::new().await.env("KEY_PREFIXES", "in/").env("MAX_KEYS_PER_REQUEST", 2).fault("status=402,key=*late*").start().await;
-    let event = sqs_event([s3_event(["in/a.pdf", "out/b.pdf"]), s3_event(["in/c.exe"]), s3_event(["in/late1.pdf", "in/late2.pdf"])]);
+    let app = TestAppBuilder::new()
+        .await
+        .env("KEY_PREFIXES", "in/")
+        .env("MAX_KEYS_PER_REQUEST", 2)
+        .fault("status=402,key=*late*")
+        .start()
+        .await;
+    let event = sqs_event([
+        s3_event(["in/a.pdf", "out/b.pdf"]),
+        s3_event(["in/c.exe"]),
+        s3_event(["in/late1.pdf", "in/late2.pdf"]),
+    ]);
     app.invoke(event).await.ok();
     let metrics = app.metrics().await;
     let expected = [("Received", 5.0), ("Forwarded", 1.0), ("Skipped", 1.0), ("Rejected", 1.0), ("Deferred", 2.0)];
@@ -26,13 +36,19 @@ async fn an_invocation_tells_one_line_a_request_one_a_failed_object_and_one_summ
     let logs = app.logs().await;
     let with = |message: &str| logs.iter().filter(|line| line["message"] == message).collect::<Vec<_>>();
     let [submitted] = with("submitted")[..] else { panic!("one line a request: {logs:#?}") };
-    assert_eq!((&submitted["level"], &submitted["connector"], &submitted["attempts"]), (&json!("INFO"), &json!(SECRET), &json!(1)));
+    assert_eq!(
+        (&submitted["level"], &submitted["connector"], &submitted["attempts"]),
+        (&json!("INFO"), &json!(SECRET), &json!(1))
+    );
     let jobs: serde_json::Value = serde_json::from_str(submitted["jobs"].as_str().unwrap()).unwrap();
     assert!(jobs["a.pdf"].is_string() && jobs["b.pdf"].is_string(), "{jobs}");
     assert!(submitted["milliseconds"].is_u64());
     assert_eq!((with("rejected").len(), with("summary").len()), (1, 1));
     assert_eq!(with("summary")[0]["received"], 3);
-    assert!(logs.iter().all(|line| line.to_string().contains("8476a536-e9f4-11e8-9739")), "a line has no request id: {logs:#?}");
+    assert!(
+        logs.iter().all(|line| line.to_string().contains("8476a536-e9f4-11e8-9739")),
+        "a line has no request id: {logs:#?}"
+    );
 }
 
 #[tokio::test]
@@ -53,7 +69,14 @@ async fn no_secret_and_no_raw_body_is_printed_at_any_level() {
         let _ = app.invoke(event.clone()).await;
         let _ = app.invoke(sqs_event([event, json!({"unknown": "payload-contents"})])).await;
         let output = app.output().await.join("\n");
-        for hidden in [API_KEY, "AKIAHIDDENHIDDEN", "aws-hidden-secret", "aws-secret-never-printed", "raw-body-contents", "payload-contents"] {
+        for hidden in [
+            API_KEY,
+            "AKIAHIDDENHIDDEN",
+            "aws-hidden-secret",
+            "aws-secret-never-printed",
+            "raw-body-contents",
+            "payload-contents",
+        ] {
             assert!(!output.contains(hidden), "{level}: {hidden} in {output}");
         }
     }

@@ -52,7 +52,8 @@ async fn ssl_cert_file_is_the_root_that_is_trusted_and_without_it_the_public_one
     std::fs::write(&file, root).unwrap();
     let url = format!("https://localhost:{port}/v1");
 
-    let trusting = TestAppBuilder::new().await.env("FLEXORCH_BASE_URL", &url).env("SSL_CERT_FILE", file.display()).start().await;
+    let trusting =
+        TestAppBuilder::new().await.env("FLEXORCH_BASE_URL", &url).env("SSL_CERT_FILE", file.display()).start().await;
     assert_eq!(trusting.invoke(s3_event(["a.pdf"])).await.ok()["forwarded"], 1);
     assert_eq!(behind.submitted_keys(), ["a.pdf"]);
 

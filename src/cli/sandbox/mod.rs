@@ -16,7 +16,10 @@
 //! | `api` | what FlexOrch decides, without HTTP or a clock |
 //! | `fault` | what goes wrong, for which requests, how often |
 //! | `record` | what was submitted |
-//! | `secrets_manager` | an AWS Secrets Manager endpoint beside it |
+//! | [`secrets_manager`] | an AWS Secrets Manager endpoint beside it |
+//! | [`queues`] | an Amazon SQS endpoint beside it |
+//! | [`buckets`] | an Amazon S3 endpoint beside it |
+//! | [`aws_fault`], `aws_signature` | what the AWS endpoints share |
 //!
 //! Any key that starts with `dfx_` is a tenant of its own. Keys are kept in memory alone and shown masked.
 //! Where FlexOrch's behaviour is not known, the sandbox does the stricter thing, and the item's comment says so.

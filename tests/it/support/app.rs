@@ -219,7 +219,11 @@ impl TestApp {
     /// Ends the function and answers its log lines; metrics are not among them.
     pub async fn logs(self) -> Vec<Value> {
         let lines = self.output().await;
-        lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| line.get("_aws").is_none()).collect()
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line.get("_aws").is_none())
+            .collect()
     }
 
     /// Ends the function and answers the sums of its metrics, and the values of those that are lists.

@@ -13,7 +13,7 @@ pub fn sample(name: &str) -> Value {
 pub fn s3_record(bucket: &str, wire_key: &str) -> Value {
     json!({
         "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-west-1",
-        "eventTime": "2026-11-23T10:00:00.000Z", "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-01-31T10:00:00.000Z", "eventName": "ObjectCreated:Put",
         "s3": {"bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")}, "object": {"key": wire_key, "size": 1024}},
     })
 }

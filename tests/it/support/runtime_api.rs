@@ -52,10 +52,13 @@ struct Pending {
     answer: oneshot::Sender<Answer>,
 }
 
+/// The events that the function has and has not answered: since when, and who waits.
+type UnderWay = HashMap<String, (Instant, oneshot::Sender<Answer>)>;
+
 #[derive(Clone)]
 struct Shared {
     events: Arc<tokio::sync::Mutex<mpsc::Receiver<Pending>>>,
-    under_way: Arc<Mutex<HashMap<String, (Instant, oneshot::Sender<Answer>)>>>,
+    under_way: Arc<Mutex<UnderWay>>,
     asked: watch::Sender<u64>,
     init_errors: watch::Sender<Vec<Value>>,
 }

@@ -1,0 +1,155 @@
+"""Wrong parameters are refused before anything is created."""
+
+import os
+import subprocess
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chain import WORK
+
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:flexorch/docs-AbCdEf"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+RIGHT = [
+    {},
+    {"Trigger": "Queue", "NotificationPrefix": "invoices/", "NotificationSuffix": ".pdf"},
+    {"Trigger": "EventBridge", "NotificationPrefix": "invoices/", "NotificationSuffix": ".pdf"},
+    {"BucketName": "a.b-c.1"},
+    {"ConnectorSecretArns": f"{ARN},{ARN}", "SecretsKmsKeyArns": KEY, "KmsKeyArn": KEY},
+    {"KeyPrefixes": "Rechnungen 2026/,scans/", "KeySuffixes": ".pdf,.docx", "MaxObjectBytes": "26214400"},
+    {"PipelineConfig": '{"ocr": true}', "Locale": "de-DE"},
+    {"PlanRequestsPerMinute": "600", "MaximumConcurrency": "10", "ReservedConcurrency": "12"},
+    {"ProcessRequestsPerMinute": "45", "Timeout": "120", "BatchSize": "10000", "MaxReceiveCount": "1000"},
+    {"ReconcileSchedule": "rate(1 day)", "ReconcileSince": "PT25H"},
+    {"ReconcileSchedule": "cron(30 3 ? * MON-FRI *)", "ReconcileSince": "P7DT30M", "ReconcileTimezone": "Europe/Berlin"},
+    {"VpcSubnetIds": "subnet-0123456789abcdef0,subnet-12345678", "VpcSecurityGroupIds": "sg-0123456789abcdef0"},
+    {"AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops", "LagAlarmSeconds": "60", "Tracing": "Active"},
+    {"Alarms": "false", "Dashboard": "false", "LogLevel": "DEBUG", "LogRetentionDays": "7"},
+    {"PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary"},
+    {"FlexOrchBaseUrl": "https://eu.flexorch.example/v1"},
+    {"FlexOrchBaseUrl": "http://127.0.0.1:8642/v1"},
+    {"FlexOrchBaseUrl": "http://[::1]:8642/v1"},
+]
+
+WRONG = [
+    {"Trigger": "Sns"},
+    {"BucketName": ""},
+    {"BucketName": "My_Documents"},
+    {"BucketName": "ab"},
+    {"BucketName": "192.168.1.1"},
+    {"BucketName": "a..b"},
+    {"BucketName": "docs-s3alias"},
+    {"BucketName": "arn:aws:s3:::docs"},
+    {"NotificationPrefix": "invoices 2026/"},
+    {"NotificationPrefix": "invoices/*"},
+    {"NotificationSuffix": ".pdf,.docx"},
+    {"KeySuffixes": ".pdf, .docx"},
+    {"MaxObjectBytes": "25MB"},
+    {"MaxObjectBytes": "0"},
+    {"ConnectorSecretArns": "flexorch/docs"},
+    {"ConnectorSecretArns": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:flexorch/docs"},
+    {"ConnectorSecretArns": f"{ARN}, {ARN}"},
+    {"PlanRequestsPerMinute": "61"},
+    {"FlexOrchBaseUrl": "http://api.flexorch.com/v1"},
+    {"FlexOrchBaseUrl": "http://127.0.0.1.example.com/v1"},
+    {"FlexOrchBaseUrl": "https://user:pass@api.flexorch.com/v1"},
+    {"FlexOrchBaseUrl": "https://api.flexorch.com/v1?key=1"},
+    {"FlexOrchBaseUrl": "api.flexorch.com"},
+    {"Locale": "german!"},
+    {"PipelineConfig": "[1]"},
+    {"MaximumConcurrency": "1"},
+    {"MaximumConcurrency": "7"},
+    {"MaximumConcurrency": "6", "ReservedConcurrency": "5"},
+    {"MaximumConcurrency": "20", "ReservedConcurrency": "15"},
+    {"ReservedConcurrency": "1"},
+    {"BatchSize": "10001"},
+    {"BatchSize": "0"},
+    {"BatchWindowSeconds": "0"},
+    {"MaxReceiveCount": "1001"},
+    {"MaximumEventAgeSeconds": "59"},
+    {"ProcessRequestsPerMinute": "0"},
+    {"ReconcileSchedule": "daily"},
+    {"ReconcileSince": "24h"},
+    {"ReconcileSince": "P"},
+    {"ReconcileSince": "PT"},
+    {"Architecture": "arm"},
+    {"MemorySize": "64"},
+    {"Timeout": "31"},
+    {"Timeout": "901"},
+    {"MaxKeysPerRequest": "0"},
+    {"MaxAttempts": "0"},
+    {"SecretCacheTtlSeconds": "86401"},
+    {"DeadlineMarginMs": "30000"},
+    # A level above INFO would drop the metrics.
+    {"LogLevel": "WARN"},
+    {"LogRetentionDays": "31"},
+    {"AlarmTopicArn": "ops"},
+    {"AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:ops", "Alarms": "false"},
+    {"KmsKeyArn": "alias/mine"},
+    {"SecretsKmsKeyArns": KEY},
+    {"VpcSubnetIds": "subnet-12345678"},
+    {"VpcSecurityGroupIds": "sg-12345678"},
+    {"VpcSubnetIds": "vpc-12345678", "VpcSecurityGroupIds": "sg-12345678"},
+    {"PermissionsBoundaryArn": "boundary"},
+]
+
+
+def as_name(parameters):
+    return ", ".join(f"{name}={value!r}" for name, value in parameters.items()) or "the defaults"
+
+
+@pytest.fixture(scope="module")
+def change_set(emulator):
+    """Asks CloudFormation what it would do; nothing is carried out."""
+    packaged = WORK / "packaged.yaml"
+    subprocess.run(
+        [WORK / "venv-sam/bin/sam", "package", "--template-file", WORK / "sam-build/template.yaml", "--resolve-s3"]
+        + ["--output-template-file", packaged],
+        env={**os.environ, **emulator.environment()},
+        cwd=WORK,
+        check=True,
+        capture_output=True,
+    )
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket="templates", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.upload_file(str(packaged), "templates", "template.yaml")
+    cloudformation = emulator.client("cloudformation")
+    names = iter(range(1000))
+
+    def ask(parameters):
+        name = f"asked-{next(names)}"
+        cloudformation.create_change_set(
+            StackName=name,
+            ChangeSetName="asked",
+            ChangeSetType="CREATE",
+            TemplateURL=f"{emulator.url}/templates/template.yaml",
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value}
+                for key, value in {"BucketName": "documents-asked", **parameters}.items()
+            ],
+        )
+        return cloudformation.describe_change_set(StackName=name, ChangeSetName="asked")
+
+    return ask
+
+
+@pytest.mark.parametrize("parameters", RIGHT, ids=as_name)
+def test_what_is_right_is_taken(change_set, parameters):
+    planned = change_set(parameters)
+    assert planned["Status"] == "CREATE_COMPLETE", planned.get("StatusReason")
+    types = {change["ResourceChange"]["ResourceType"] for change in planned["Changes"]}
+    assert "AWS::Lambda::Function" in types
+    assert ("AWS::S3::Bucket" in types) == (parameters.get("Trigger") != "EventBridge")
+    assert ("AWS::SecretsManager::Secret" in types) == ("ConnectorSecretArns" not in parameters)
+    assert ("AWS::Scheduler::Schedule" in types) == ("ReconcileSchedule" in parameters)
+
+
+@pytest.mark.parametrize("parameters", WRONG, ids=as_name)
+def test_what_is_wrong_is_refused_by_name(change_set, parameters):
+    with pytest.raises(ClientError) as refused:
+        change_set(parameters)
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    message = refused.value.response["Error"]["Message"]
+    assert any(name in message for name in parameters), message

@@ -1,0 +1,129 @@
+"""What is deployed may do what it has to do, and nothing else."""
+
+import json
+
+import pytest
+
+from chain import ACCOUNT, REGION, Stack
+
+
+
+def statements(emulator, role):
+    iam = emulator.client("iam")
+    assert not iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        yield from document["Statement"]
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def grants(emulator, stack):
+    role = stack.configuration()["Role"].rsplit("/", 1)[-1]
+    return [
+        (action, resource, statement.get("Condition"))
+        for statement in statements(emulator, role)
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    ]
+
+
+def test_the_function_may_read_its_secrets_use_its_queues_write_its_log_and_nothing_else(emulator, stack):
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{stack.name}"
+    granted = {(action, resource) for action, resource, _ in grants(emulator, stack)}
+    secret = stack.configuration()["Environment"]["Variables"]["CONNECTOR_SECRET_IDS"]
+    log_group = next(resource for action, resource in granted if action == "logs:PutLogEvents")
+    assert f":log-group:{stack.outputs['LogGroupName']}" in log_group
+    assert granted == {
+        ("secretsmanager:GetSecretValue", secret),
+        ("sqs:ReceiveMessage", f"{queue}-retry"),
+        ("sqs:DeleteMessage", f"{queue}-retry"),
+        ("sqs:GetQueueAttributes", f"{queue}-retry"),
+        ("sqs:ChangeMessageVisibility", f"{queue}-retry"),
+        ("sqs:SendMessage", f"{queue}-retry"),
+        ("sqs:SendMessage", f"{queue}-dead-letters"),
+        ("logs:CreateLogStream", log_group),
+        ("logs:PutLogEvents", log_group),
+    }
+
+
+def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeouts(stack):
+    for queue in [stack.outputs["RetryQueueUrl"], stack.outputs["DeadLetterQueueUrl"]]:
+        attributes = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        assert attributes["SqsManagedSseEnabled"] == "true"
+        assert attributes["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+        tls_only = json.loads(attributes["Policy"])["Statement"][0]
+        assert (tls_only["Effect"], tls_only["Principal"]) == ("Deny", "*")
+        assert tls_only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    retry = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["RetryQueueUrl"], AttributeNames=["All"])["Attributes"]
+    assert int(retry["VisibilityTimeout"]) == 6 * stack.configuration()["Timeout"]
+    redrive = json.loads(retry["RedrivePolicy"])
+    assert redrive["deadLetterTargetArn"] == stack.outputs["DeadLetterQueueArn"]
+    assert int(redrive["maxReceiveCount"]) == 120
+
+
+def test_only_the_stacks_own_source_may_send_and_invoke(stacks):
+    allowed = {}
+    for shape, stack in stacks.items():
+        attributes = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["RetryQueueUrl"], AttributeNames=["Policy"])
+        statements = json.loads(attributes["Attributes"]["Policy"])["Statement"]
+        allowed[shape] = [statement for statement in statements if statement["Effect"] == "Allow"]
+    assert allowed["Direct"] == []
+    [queue] = allowed["Queue"]
+    assert queue["Principal"] == {"Service": "s3.amazonaws.com"} and queue["Action"] == "sqs:SendMessage"
+    assert queue["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": "arn:aws:s3:::documents-queue"},
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+    }
+    [rule] = allowed["EventBridge"]
+    assert rule["Principal"] == {"Service": "events.amazonaws.com"}
+    assert f":{ACCOUNT}:rule/" in rule["Condition"]["ArnEquals"]["aws:SourceArn"]
+
+    direct = stacks["Direct"]
+    policy = json.loads(direct.functions.get_policy(FunctionName=direct.function)["Policy"])
+    [permission] = policy["Statement"]
+    conditions = json.dumps(permission["Condition"])
+    assert "arn:aws:s3:::documents-direct" in conditions and ACCOUNT in conditions
+    for shape in ["Queue", "EventBridge"]:
+        with pytest.raises(direct.functions.exceptions.ResourceNotFoundException):
+            stacks[shape].functions.get_policy(FunctionName=stacks[shape].function)
+
+
+def test_a_failed_notification_is_not_tried_again_by_lambda_but_goes_to_the_retry_queue(stack):
+    config = stack.functions.get_function_event_invoke_config(FunctionName=stack.function, Qualifier="$LATEST")
+    assert config["MaximumRetryAttempts"] == 0
+    assert config["MaximumEventAgeInSeconds"] == 21600
+    assert config["DestinationConfig"]["OnFailure"]["Destination"] == stack.outputs["RetryQueueArn"]
+
+
+def test_batches_are_answered_message_by_message_with_a_bounded_number_of_processes(stack):
+    [mapping] = stack.functions.list_event_source_mappings(FunctionName=stack.function)["EventSourceMappings"]
+    assert mapping["EventSourceArn"] == stack.outputs["RetryQueueArn"]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (1000, 5)
+
+
+def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    secrets = [f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:docs-{end}" for end in ["AbCdEf", "GhIjKl"]]
+    stack = Stack(emulator, "optional", "documents-optional", 130)
+    stack.deploy(
+        FlexOrchBaseUrl=sandbox.base_url,
+        ConnectorSecretArns=",".join(secrets),
+        SecretsKmsKeyArns=key,
+        NotificationPrefix="invoices/",
+        ReconcileSchedule="rate(1 day)",
+        Tracing="Active",
+    )
+    granted = grants(emulator, stack)
+    assert {resource for action, resource, _ in granted if action == "secretsmanager:GetSecretValue"} == set(secrets)
+    [(_, decrypts, condition)] = [grant for grant in granted if grant[0] == "kms:Decrypt"]
+    assert decrypts == key and condition == {"StringLike": {"kms:ViaService": "secretsmanager.*.amazonaws.com"}}
+    [(_, listed, condition)] = [grant for grant in granted if grant[0].startswith("s3:")]
+    assert listed == "arn:aws:s3:::documents-optional" and condition == {"StringLike": {"s3:prefix": "invoices/*"}}
+    everywhere = {action for action, resource, _ in granted if resource == "*"}
+    assert everywhere == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "these know no resources"
+    assert not [action for action, _, _ in granted if "*" in action]
