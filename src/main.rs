@@ -1,6 +1,7 @@
 //! The Lambda function: telemetry, configuration, start the runtime.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::config::{Config, variable};
@@ -14,8 +15,7 @@ fn main() -> ExitCode {
     telemetry::log_panics();
     let Some(runtime_api) = variable("AWS_LAMBDA_RUNTIME_API") else {
         tracing::error!(
-            action = "run it with `cargo lambda watch`, or use `flexorch-s3 invoke`",
-            "AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function and is started by Lambda"
+            "AWS_LAMBDA_RUNTIME_API is not set: run this with `cargo lambda watch`, or use `flexorch-s3 invoke`"
         );
         return ExitCode::FAILURE;
     };
@@ -38,8 +38,8 @@ fn main() -> ExitCode {
             }
         };
         let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
-            let context =
-                InvocationContext { deadline: event.context.deadline(), request_id: event.context.request_id };
+            let (id, deadline) = (event.context.request_id, event.context.deadline);
+            let context = InvocationContext::new(id, deadline, SystemTime::now());
             ingester.handle(event.payload.get(), &context).await.answer
         });
         match lambda_runtime::Runtime::new(handler).run().await {

@@ -26,6 +26,9 @@ const CALLS_AT_ONCE: usize = 8;
 /// No message is hidden for longer (SQS Developer Guide, "Visibility timeout").
 const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// No message can be sent for later than this (SQS API Reference, `SendMessage`).
+const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+
 /// A message for the dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
@@ -158,16 +161,29 @@ impl Queues {
         failures.last().map(|reason| (failures.len(), reason.clone()))
     }
 
-    /// Sends one message to the queue of this ARN.
+    /// Sends one message to the queue of this ARN, to be received after `delay`.
     ///
     /// # Errors
     /// What SQS, or the connection to it, said.
-    pub async fn send_to_arn(&self, queue_arn: &str, body: String, end: SystemTime) -> Result<(), String> {
+    pub async fn send_to_arn(
+        &self,
+        queue_arn: &str,
+        body: String,
+        delay: Duration,
+        end: SystemTime,
+    ) -> Result<(), String> {
         let queue = QueueArn::parse(queue_arn).ok_or_else(|| format!("{queue_arn:?} is not the ARN of a queue"))?;
-        let url = Url::parse(&queue.url(endpoint_override(&self.sdk, "SQS").as_deref()))
-            .map_err(|error| error.to_string())?;
-        let letters = [DeadLetter { body, attributes: Vec::new() }];
-        self.send(&url, &letters, end).await.pop().unwrap_or_else(|| Err("it was not sent".into()))
+        let call = self
+            .client(Some(queue.region.to_owned()))
+            .send_message()
+            .queue_url(queue.url(endpoint_override(&self.sdk, "SQS").as_deref()))
+            .message_body(body)
+            .delay_seconds(i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or_default());
+        match tokio::time::timeout(self.clock.until(end), call.send()).await {
+            Err(_) => Err("no answer from SQS in time".to_owned()),
+            Ok(Err(error)) => Err(service_words(&error)),
+            Ok(Ok(_)) => Ok(()),
+        }
     }
 
     fn client(&self, region: Option<String>) -> Client {

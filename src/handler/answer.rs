@@ -1,8 +1,8 @@
 //! Outcomes → the answer that the carrier expects, and when what is deferred comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
@@ -144,24 +144,34 @@ impl Ingester {
         times: Times,
         report: &mut Report,
     ) -> Result<Value, InvocationError> {
+        let mut goes_on_elsewhere = BTreeSet::new();
+        let mut begins_again = BTreeSet::new();
+        for (origin, stop) in stopped {
+            let order = orders.iter().find(|(ordered, _)| *ordered == origin).map(|(_, order)| order);
+            if self.continue_later(batch, order, &stop, times).await {
+                goes_on_elsewhere.insert(origin);
+            } else {
+                begins_again.insert(origin);
+            }
+        }
         let fates = fates(report);
         let mut comes_back = vec![false; batch.messages.len()];
         let mut returns = Vec::new();
         for (position, message) in (0..).zip(&batch.messages) {
-            if let Some(fate) = fates.get(&Origin(position)).filter(|fate| fate.deferred.is_some()) {
-                comes_back[Origin(position).index()] = true;
+            let origin = Origin(position);
+            let fate = fates.get(&origin).filter(|fate| fate.deferred.is_some());
+            let unsettled = fate.is_some() && !goes_on_elsewhere.contains(&origin);
+            if unsettled || begins_again.contains(&origin) {
+                comes_back[origin.index()] = true;
                 if let Some(receipt_handle) = message.receipt_handle.clone() {
-                    let after =
-                        visibility_timeout(fate.not_before, message.receive_count, self.clock.now(), fastrand::f64());
+                    let not_before = fate.and_then(|fate| fate.not_before);
+                    let now = self.clock.now();
+                    let after = visibility_timeout(not_before, message.receive_count, now, fastrand::f64());
                     returns.push(Return { receipt_handle, after });
                 }
             }
         }
         self.set_unreadable_aside(batch, &mut comes_back, times, report).await;
-        for (origin, stop) in stopped {
-            let done = self.continue_later(batch, orders, origin, &stop, times).await;
-            comes_back[origin.index()] = !done;
-        }
         if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty())
             && let Some((calls, reason)) = self.queues.set_visibility(queue, &returns, times.answer_end).await
         {
@@ -215,22 +225,24 @@ impl Ingester {
     }
 
     /// Sends the rest of a reconcile as a message of its own, so that the one that ordered it is done. Answers whether it was
-    /// sent.
-    async fn continue_later(
-        &self,
-        batch: &Batch,
-        orders: &[(Origin, ReconcileRequest)],
-        origin: Origin,
-        stop: &Stop,
-        times: Times,
-    ) -> bool {
-        let order = orders.iter().find(|(ordered, _)| *ordered == origin).map(|(_, order)| order);
+    /// sent. Where nothing was done since the order was given, there is no rest: the order comes back, later every time.
+    async fn continue_later(&self, batch: &Batch, order: Option<&ReconcileRequest>, stop: &Stop, times: Times) -> bool {
         let (Some(queue), Some(order), Some(cursor)) = (&batch.queue_arn, order, &stop.cursor) else {
             tracing::error!(reason = stop.reason.as_str(), "reconcile is not finished; it begins again");
             return false;
         };
+        let began_at = order.cursor.as_ref().and_then(|cursor| cursor.after.as_ref());
+        if stop.trouble && (cursor.after.is_none() || cursor.after.as_ref() == began_at) {
+            tracing::error!(reason = stop.reason.as_str(), "reconcile is stuck; it is tried again");
+            return false;
+        }
+        let delay = if stop.trouble {
+            visibility_timeout(stop.not_before, 1, self.clock.now(), fastrand::f64())
+        } else {
+            Duration::ZERO
+        };
         let rest = order.continuing(cursor).to_string();
-        match self.queues.send_to_arn(queue, rest, times.answer_end).await {
+        match self.queues.send_to_arn(queue, rest, delay, times.answer_end).await {
             Ok(()) => {
                 tracing::info!(reason = stop.reason.as_str(), "reconcile goes on with a message of its own");
                 true
@@ -239,6 +251,7 @@ impl Ingester {
                 tracing::error!(
                     reason = stop.reason.as_str(),
                     error = error.as_str(),
+                    action = "allow the function sqs:SendMessage on the queue",
                     "reconcile is not finished; it begins again"
                 );
                 false

@@ -83,6 +83,20 @@ pub struct InvocationContext {
     pub deadline: SystemTime,
 }
 
+/// Milliseconds since 1970 that no invocation's deadline can be: September 2001.
+const LEAST_DEADLINE: u64 = 1_000_000_000_000;
+
+impl InvocationContext {
+    /// Takes the deadline as the Runtime API gives it: milliseconds since 1970 (Lambda Developer Guide, "Using the Lambda runtime
+    /// API for custom runtimes"). `cargo lambda watch` gives a constant number of milliseconds instead, which is taken as the time
+    /// from now on; as a date it would be long past, and nothing could be done in time.
+    #[must_use]
+    pub fn new(request_id: String, deadline_ms: u64, now: SystemTime) -> Self {
+        let since = if deadline_ms < LEAST_DEADLINE { now } else { SystemTime::UNIX_EPOCH };
+        Self { request_id, deadline: since + Duration::from_millis(deadline_ms) }
+    }
+}
+
 /// What an invocation came to.
 #[derive(Debug)]
 pub struct Handled {
@@ -249,4 +263,18 @@ fn log_secret_error(error: &SecretError) {
         error = error.to_string().as_str(),
         "a connector's secret cannot be used; its objects are deferred until it can"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_date_unless_it_can_only_be_a_duration() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_784_800_000_000);
+        let deadline = |ms| InvocationContext::new("r".into(), ms, now).deadline;
+        assert_eq!(deadline(1_784_800_030_000), now + Duration::from_secs(30));
+        assert_eq!(deadline(1_784_799_999_000), now - Duration::from_secs(1));
+        assert_eq!(deadline(600_000), now + Duration::from_secs(600));
+    }
 }

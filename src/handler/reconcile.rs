@@ -1,18 +1,19 @@
 //! The order to reconcile: a connector's bucket, listed page by page, and what was modified since forwarded by the same path as
 //! events.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
 use super::{Ingester, Report, Times};
 use crate::aws::s3::Listed;
+use crate::aws::secrets::Connectors;
 use crate::connector::Connector;
 use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
 use crate::ingest::route::{Route, route};
 use crate::object::{Change, Origin, S3Object};
-use crate::outcome::Outcome;
+use crate::outcome::{DeferClass, Outcome};
 use crate::telemetry::metrics::Metrics;
 
 /// A page is not begun with less time than this.
@@ -25,18 +26,27 @@ pub(super) struct Stop {
     pub cursor: Option<Cursor>,
     /// Why.
     pub reason: String,
+    /// It was not the time that ended: going on at once would meet the same.
+    pub trouble: bool,
+    /// When it makes sense to go on, where FlexOrch named a time.
+    pub not_before: Option<SystemTime>,
 }
 
-/// Where the listing of one connector's bucket stopped.
-struct Unfinished {
+/// One connector's bucket, as far as an order asks for it.
+struct Listing<'a> {
+    connector: &'a Connector,
+    bucket: &'a str,
+    prefix: &'a str,
     after: Option<String>,
-    reason: String,
+    since: Timestamp,
+    origin: Origin,
 }
 
 impl Ingester {
     /// Carries an order out as far as the time allows; `None` where all of it is done.
     ///
-    /// A connector that cannot be listed or served does not stop the next one. The cursor is the first place that is not done.
+    /// A connector that cannot be listed or served does not stop the next one. The cursor is the first place that is not done; a
+    /// connector whose secret cannot be read is left to a later order where there is one.
     pub(super) async fn reconcile(
         &self,
         origin: Origin,
@@ -47,22 +57,23 @@ impl Ingester {
     ) -> Option<Stop> {
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
         let connectors = self.connectors(times).await;
-        let mut stop: Option<Stop> =
-            connectors.failed.first().map(|error| Stop { cursor: None, reason: error.to_string() });
-        let mut cursor = order.cursor.as_ref();
-        if let Some(wanted) = cursor
-            && !connectors.known.iter().any(|connector| *connector.secret_id == *wanted.secret_id)
-        {
-            // The connector is gone, or cannot be read now: better everything again than a part never.
-            cursor = None;
-        }
-        for (position, connector) in connectors.known.iter().enumerate() {
+        let unreadable = connectors.failed.first().map(|error| Stop {
+            cursor: None,
+            reason: error.to_string(),
+            trouble: true,
+            not_before: None,
+        });
+        // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
+        let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);
+        let mut cursor = order.cursor.as_ref().filter(known);
+        let mut stop = None;
+        for connector in &connectors.known {
             let mut after = None;
-            if let Some(wanted) = cursor {
-                if *connector.secret_id != *wanted.secret_id {
+            if let Some(begin) = cursor {
+                if *connector.secret_id != *begin.secret_id {
                     continue;
                 }
-                after.clone_from(&wanted.after);
+                after.clone_from(&begin.after);
                 cursor = None;
             }
             let Some(prefix) = common_prefix(&connector.prefix, order.prefix.as_deref().unwrap_or_default()) else {
@@ -76,58 +87,74 @@ impl Ingester {
                 );
                 continue;
             };
-            let mut unfinished = None;
-            loop {
-                if self.clock.until(times.work_end) < PAGE_TIME {
-                    unfinished = Some(Unfinished { after, reason: "the time was over".into() });
-                    break;
-                }
-                let region = connector.region.as_deref();
-                let page = match self.buckets.list(bucket, region, prefix, after.as_deref(), times.work_end).await {
-                    Ok(page) => page,
-                    Err(reason) => {
-                        let reason = format!("bucket {bucket:?} cannot be listed: {reason}");
-                        unfinished = Some(Unfinished { after, reason });
-                        break;
-                    }
-                };
-                let objects: Vec<S3Object> = page
-                    .objects
-                    .iter()
-                    .filter(|listed| listed.modified.is_none_or(|modified| modified >= since))
-                    .map(|listed| as_object(listed, bucket, origin))
-                    .filter(|object| {
-                        // What a connector with a longer prefix reads, its own listing names.
-                        let all_known = connectors.failed.is_empty();
-                        let led = route(object, &connectors.known, all_known, &self.config.scope);
-                        !matches!(led, Route::To(other) if other != position)
-                    })
-                    .collect();
-                let before = report.objects.len();
-                self.settle_with(&connectors, objects, times, metrics, report).await;
-                let deferred = report.objects[before..].iter().find_map(|reported| match &reported.outcome {
-                    Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), &deferral.detail)),
-                    _ => None,
-                });
-                if let Some((key, why)) = deferred {
-                    let last_done =
-                        page.objects.iter().map(|listed| listed.key.as_str()).take_while(|listed| *listed < key).last();
-                    let after = last_done.map(str::to_owned).or(after);
-                    unfinished = Some(Unfinished { after, reason: format!("an object was deferred: {why}") });
-                    break;
-                }
-                match page.objects.last() {
-                    Some(last) if page.more => after = Some(last.key.as_str().to_owned()),
-                    _ => break,
-                }
-            }
-            if let Some(unfinished) = unfinished {
-                let here =
-                    Stop { cursor: Some(cursor_at(connector, unfinished.after, since)), reason: unfinished.reason };
+            let listing = Listing { connector, bucket, prefix, after, since, origin };
+            if let Some(here) = self.reconcile_bucket(listing, &connectors, times, metrics, report).await {
                 stop.get_or_insert(here);
             }
         }
-        stop
+        stop.or(unreadable)
+    }
+
+    /// Goes through one bucket, page by page; `None` where it came to the end.
+    async fn reconcile_bucket(
+        &self,
+        listing: Listing<'_>,
+        connectors: &Connectors,
+        times: Times,
+        metrics: &Metrics,
+        report: &mut Report,
+    ) -> Option<Stop> {
+        let Listing { connector, bucket, prefix, mut after, since, origin } = listing;
+        let here = |after: Option<String>| Some(cursor_at(connector, after, since));
+        loop {
+            if self.clock.until(times.work_end) < PAGE_TIME {
+                let reason = "the time was over".to_owned();
+                return Some(Stop { cursor: here(after), reason, trouble: false, not_before: None });
+            }
+            let region = connector.region.as_deref();
+            let page = match self.buckets.list(bucket, region, prefix, after.as_deref(), times.work_end).await {
+                Ok(page) => page,
+                Err(reason) => {
+                    let reason = format!("bucket {bucket:?} cannot be listed: {reason}");
+                    return Some(Stop { cursor: here(after), reason, trouble: true, not_before: None });
+                }
+            };
+            let objects = page
+                .objects
+                .iter()
+                .filter(|listed| listed.modified.is_none_or(|modified| modified >= since))
+                .map(|listed| as_object(listed, bucket, origin))
+                .filter(|object| !self.is_anothers(object, connector, connectors))
+                .collect();
+            let before = report.objects.len();
+            self.settle_with(connectors, objects, times, metrics, report).await;
+            let deferred = report.objects[before..].iter().find_map(|reported| match &reported.outcome {
+                Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), deferral)),
+                _ => None,
+            });
+            if let Some((key, deferral)) = deferred {
+                let keys = page.objects.iter().map(|listed| listed.key.as_str());
+                let last_done = keys.take_while(|listed| *listed < key).last().map(str::to_owned);
+                return Some(Stop {
+                    cursor: here(last_done.or(after)),
+                    reason: format!("an object was deferred: {}", deferral.detail),
+                    trouble: deferral.class != DeferClass::Deadline,
+                    not_before: deferral.not_before,
+                });
+            }
+            match page.objects.last() {
+                Some(last) if page.more => after = Some(last.key.as_str().to_owned()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether another connector reads the object, one with a longer prefix: its own listing names it.
+    fn is_anothers(&self, object: &S3Object, own: &Connector, connectors: &Connectors) -> bool {
+        match route(object, &connectors.known, connectors.failed.is_empty(), &self.config.scope) {
+            Route::To(position) => connectors.known[position].secret_id != own.secret_id,
+            _ => false,
+        }
     }
 }
 

@@ -274,10 +274,17 @@ class Stack:
         return letters
 
     def redrive(self):
-        """What the stack's output RedriveCommand does."""
-        self.sqs.start_message_move_task(
-            SourceArn=self.outputs["DeadLetterQueueArn"], DestinationArn=self.outputs["RetryQueueArn"]
-        )
+        """What the stack's output RedriveCommand does on AWS, message by message: the emulator has no StartMessageMoveTask. That
+        AWS lets it is checked by the queues' redrive policies (test_permissions.py)."""
+        dead = self.outputs["DeadLetterQueueUrl"]
+        moved = self.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        for message in moved["Messages"]:
+            self.sqs.send_message(
+                QueueUrl=self.outputs["RetryQueueUrl"],
+                MessageBody=message["Body"],
+                MessageAttributes=message.get("MessageAttributes", {}),
+            )
+            self.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
 
     def log(self):
         """The lines of the function's log group."""

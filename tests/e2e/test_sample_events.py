@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from chain import REGION, REPOSITORY, WORK, Process, free_port, wait_until
+from chain import REGION, REPOSITORY, WORK, Process, answers, free_port, wait_until
 
 EVENTS = sorted(path.name for path in (REPOSITORY / "events").glob("*.json"))
 
@@ -62,7 +62,7 @@ def invoke(emulator, sandbox):
             "DEAD_LETTER_QUEUE_URL": dead_letters,
         },
     )
-    wait_until(lambda: "listening" in watch.printed.read_text().lower(), 60, lambda: watch.printed.read_text())
+    wait_until(lambda: answers(port), 60, lambda: watch.printed.read_text())
 
     def invoke(event):
         run = subprocess.run(

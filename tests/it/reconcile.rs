@@ -126,3 +126,13 @@ async fn the_on_failure_record_of_a_reconcile_goes_on_from_the_cursor_in_its_err
     assert_eq!(app.submitted_keys().len(), 200);
     assert_eq!(app.flexorch.taken_keys().len(), 300);
 }
+
+#[tokio::test]
+async fn in_a_queue_a_reconcile_that_is_stuck_comes_back_later_and_makes_no_new_message() {
+    let app = TestApp::start().await;
+    app.buckets.set_fault(Some(AwsFault::AccessDenied));
+    let answer = app.invoke(sqs_event([order("PT1H")])).await;
+    assert_eq!(answer.failures(), ["m-0"]);
+    assert!(app.queues.messages("retry").is_empty());
+    assert!(app.queues.visibility_changes()[0].seconds >= 24);
+}
