@@ -130,7 +130,10 @@ fn connection_error(error: reqwest::Error) -> String {
 /// FlexOrch's words may repeat the key that it refuses.
 fn redacted(mut reply: Reply, key: &ApiKey) -> Reply {
     match &mut reply {
-        Reply::Refused(error) | Reply::Unauthorized(error) | Reply::Barred(_, error) | Reply::Passing { error, .. } => {
+        Reply::Refused(error)
+        | Reply::Unauthorized(error)
+        | Reply::Barred { error, .. }
+        | Reply::Passing { error, .. } => {
             let key = key.0.expose_secret();
             error.message = error.message.replace(key, "[redacted]");
             error.code = error.code.take().map(|code| code.replace(&key.to_ascii_uppercase(), "[redacted]"));

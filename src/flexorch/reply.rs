@@ -67,7 +67,14 @@ pub enum Reply {
     /// FlexOrch does not accept the API key.
     Unauthorized(ApiError),
     /// No request for this connector can succeed until somebody acts.
-    Barred(Bar, ApiError),
+    Barred {
+        /// Why.
+        bar: Bar,
+        /// What was seen.
+        error: ApiError,
+        /// When FlexOrch said to come back.
+        retry_at: Option<SystemTime>,
+    },
     /// It may pass: another attempt makes sense.
     Passing {
         /// What was seen.
@@ -125,16 +132,16 @@ pub fn read_reply(answer: RawAnswer<'_>, keys: &[&str], now: SystemTime) -> Repl
 fn class_of(answer: RawAnswer<'_>, error: ApiError, now: SystemTime) -> Reply {
     let code = error.code.as_deref().unwrap_or_default();
     match answer.status {
-        300..=399 => Reply::Barred(Bar::Redirect, error),
+        300..=399 => barred(Bar::Redirect, error, answer, now),
         400 | 413 | 415 | 422 => Reply::Refused(error),
         401 => Reply::Unauthorized(error),
         403 if matches!(code, "INVALID_API_KEY" | "UNAUTHORIZED") => Reply::Unauthorized(error),
-        404 => Reply::Barred(Bar::ConnectorNotFound, error),
-        429 if code == "QUOTA_EXCEEDED" => Reply::Barred(Bar::Quota, error),
+        404 => barred(Bar::ConnectorNotFound, error, answer, now),
+        429 if code == "QUOTA_EXCEEDED" => barred(Bar::Quota, error, answer, now),
         429 => passing(error, true, answer, now),
         408 | 425 | 500..=599 => passing(error, false, answer, now),
         // 402, 403, and what no documentation names: not the object's fault, and another attempt would meet the same.
-        400..=499 => Reply::Barred(Bar::NotAllowed, error),
+        400..=499 => barred(Bar::NotAllowed, error, answer, now),
         _ => passing(error, false, answer, now),
     }
 }
@@ -143,13 +150,17 @@ fn class_of(answer: RawAnswer<'_>, error: ApiError, now: SystemTime) -> Reply {
 fn class_of_code(answer: RawAnswer<'_>, error: ApiError, now: SystemTime) -> Reply {
     match error.code.as_deref().unwrap_or_default() {
         "INVALID_API_KEY" | "UNAUTHORIZED" => Reply::Unauthorized(error),
-        "TRIAL_EXPIRED" | "PLAN_UPGRADE_REQUIRED" => Reply::Barred(Bar::NotAllowed, error),
-        "NOT_FOUND" => Reply::Barred(Bar::ConnectorNotFound, error),
-        "QUOTA_EXCEEDED" => Reply::Barred(Bar::Quota, error),
+        "TRIAL_EXPIRED" | "PLAN_UPGRADE_REQUIRED" => barred(Bar::NotAllowed, error, answer, now),
+        "NOT_FOUND" => barred(Bar::ConnectorNotFound, error, answer, now),
+        "QUOTA_EXCEEDED" => barred(Bar::Quota, error, answer, now),
         "FILE_TOO_LARGE" | "UNSUPPORTED_FILE" | "VALIDATION_ERROR" | "MISSING_INPUT" => Reply::Refused(error),
         "RATE_LIMIT_EXCEEDED" => passing(error, true, answer, now),
         _ => passing(error, false, answer, now),
     }
+}
+
+fn barred(bar: Bar, error: ApiError, answer: RawAnswer<'_>, now: SystemTime) -> Reply {
+    Reply::Barred { bar, error, retry_at: answer.retry_after.and_then(|text| retry_at(text, now)) }
 }
 
 fn passing(error: ApiError, rate_limited: bool, answer: RawAnswer<'_>, now: SystemTime) -> Reply {
@@ -237,12 +248,15 @@ mod tests {
         for code in ["INVALID_API_KEY", "UNAUTHORIZED"] {
             assert!(matches!(reply(403, None, &coded(code)), Reply::Unauthorized(_)));
         }
-        assert!(matches!(reply(403, None, &coded("PLAN_UPGRADE_REQUIRED")), Reply::Barred(Bar::NotAllowed, _)));
-        assert!(matches!(reply(402, None, &coded("TRIAL_EXPIRED")), Reply::Barred(Bar::NotAllowed, _)));
-        assert!(matches!(reply(404, None, "<html>"), Reply::Barred(Bar::ConnectorNotFound, _)));
-        assert!(matches!(reply(429, None, &coded("QUOTA_EXCEEDED")), Reply::Barred(Bar::Quota, _)));
+        assert!(matches!(
+            reply(403, None, &coded("PLAN_UPGRADE_REQUIRED")),
+            Reply::Barred { bar: Bar::NotAllowed, .. }
+        ));
+        assert!(matches!(reply(402, None, &coded("TRIAL_EXPIRED")), Reply::Barred { bar: Bar::NotAllowed, .. }));
+        assert!(matches!(reply(404, None, "<html>"), Reply::Barred { bar: Bar::ConnectorNotFound, .. }));
+        assert!(matches!(reply(429, None, &coded("QUOTA_EXCEEDED")), Reply::Barred { bar: Bar::Quota, .. }));
         for status in [301, 302, 307, 308] {
-            assert!(matches!(reply(status, None, ""), Reply::Barred(Bar::Redirect, _)));
+            assert!(matches!(reply(status, None, ""), Reply::Barred { bar: Bar::Redirect, .. }));
         }
         for status in [408, 500, 502, 503, 504, 529] {
             assert!(matches!(reply(status, None, "oops"), Reply::Passing { rate_limited: false, .. }), "{status}");
@@ -254,12 +268,12 @@ mod tests {
 
     #[test]
     fn a_2xx_that_carries_an_error_is_classed_by_its_code() {
-        assert!(matches!(reply(202, None, &coded("QUOTA_EXCEEDED")), Reply::Barred(Bar::Quota, _)));
+        assert!(matches!(reply(202, None, &coded("QUOTA_EXCEEDED")), Reply::Barred { bar: Bar::Quota, .. }));
         assert!(matches!(reply(200, None, &coded("VALIDATION_ERROR")), Reply::Refused(_)));
         assert!(matches!(reply(200, None, &coded("INVALID_API_KEY")), Reply::Unauthorized(_)));
         assert!(matches!(reply(200, None, &coded("RATE_LIMIT_EXCEEDED")), Reply::Passing { rate_limited: true, .. }));
         assert!(matches!(reply(200, None, &coded("SOMETHING_NEW")), Reply::Passing { rate_limited: false, .. }));
-        assert!(matches!(reply(200, None, r#"{"error":"QUOTA_EXCEEDED"}"#), Reply::Barred(Bar::Quota, _)));
+        assert!(matches!(reply(200, None, r#"{"error":"QUOTA_EXCEEDED"}"#), Reply::Barred { bar: Bar::Quota, .. }));
     }
 
     #[test]

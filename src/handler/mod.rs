@@ -41,6 +41,8 @@ const WARM_UP: Duration = Duration::from_secs(5);
 
 /// Timers fire a little late and answers take a moment to write: work ends this long before the answer is due.
 const SLACK: Duration = Duration::from_millis(40);
+/// and for each object, whose line has to be written, so much earlier.
+const SLACK_PER_OBJECT: Duration = Duration::from_micros(20);
 
 /// Dead letters and visibility timeouts come after FlexOrch: this part of the time is theirs,
 const SETTLING_SHARE: u32 = 10;
@@ -218,7 +220,7 @@ impl Ingester {
     ) -> Result<Value, InvocationError> {
         let Invocation { carrier, contents } = invocation;
         report.source = answer::source_name(&carrier);
-        let times = self.times(context, &carrier);
+        let times = self.times(context, &carrier, contents.objects.len());
         let mut objects = contents.objects;
         if matches!(carrier, Carrier::BatchJob(_)) {
             self.decide_plus_signs(&mut objects, times, report).await;
@@ -238,9 +240,11 @@ impl Ingester {
         }
     }
 
-    fn times(&self, context: &InvocationContext, carrier: &Carrier) -> Times {
+    fn times(&self, context: &InvocationContext, carrier: &Carrier, objects: usize) -> Times {
         let now = self.clock.now();
-        let answer_end = context.deadline.checked_sub(self.config.deadline_margin + SLACK).unwrap_or(now).max(now);
+        let writing = SLACK_PER_OBJECT.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX));
+        let earlier = self.config.deadline_margin + SLACK + writing;
+        let answer_end = context.deadline.checked_sub(earlier).unwrap_or(now).max(now);
         let settles = matches!(carrier, Carrier::Queue(_)) || self.config.dead_letter_queue_url.is_some();
         let left = answer_end.duration_since(now).unwrap_or_default();
         let reserve = if settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };

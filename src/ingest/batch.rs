@@ -22,7 +22,7 @@ pub struct BatchQueue {
     refused: HashMap<usize, Refused>,
     next_refused: usize,
     most_keys: NonZeroUsize,
-    largest: usize,
+    most_refusals: u32,
     refused_in_a_row: u32,
     taken: bool,
 }
@@ -40,8 +40,6 @@ pub enum AfterRefusal {
     Halved,
     /// The request held one key: it is the culprit, or FlexOrch refuses everything.
     Alone(usize),
-    /// Nothing but refusals: it is not the objects. What waits is not to be sent.
-    Stop,
 }
 
 impl BatchQueue {
@@ -50,13 +48,15 @@ impl BatchQueue {
     pub fn new(objects: &[usize], most_keys: NonZeroUsize) -> Self {
         let waiting: VecDeque<_> =
             objects.chunks(most_keys.get()).map(|chunk| Batch { objects: chunk.to_vec(), half_of: None }).collect();
-        let largest = waiting.front().map_or(0, |batch| batch.objects.len());
+        // Of requests with one key each, as many as it would take to find one among them all.
+        let keys = waiting.front().map_or(0, |batch| batch.objects.len());
+        let most_refusals = most_refusals(if keys > 1 { keys } else { objects.len() });
         Self {
             waiting,
             refused: HashMap::new(),
             next_refused: 0,
             most_keys,
-            largest,
+            most_refusals,
             refused_in_a_row: 0,
             taken: false,
         }
@@ -82,9 +82,13 @@ impl BatchQueue {
     #[must_use]
     pub fn allows_another(&self, under_way: usize) -> bool {
         let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
-        self.taken
-            || self.refused_in_a_row == 0
-            || self.refused_in_a_row.saturating_add(under_way) < most_refusals(self.largest)
+        self.taken || self.refused_in_a_row == 0 || self.refused_in_a_row.saturating_add(under_way) < self.most_refusals
+    }
+
+    /// Nothing but refusals, so many that it is not the objects: what waits is not to be sent.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        !self.taken && self.refused_in_a_row >= self.most_refusals
     }
 
     /// Puts single objects in line, each as a request of its own.
@@ -118,10 +122,6 @@ impl BatchQueue {
         let keys = batch.objects.len();
         if let [object] = batch.objects[..] {
             return AfterRefusal::Alone(object);
-        }
-        if !self.taken && self.refused_in_a_row >= most_refusals(self.largest) {
-            self.waiting.push_front(batch);
-            return AfterRefusal::Stop;
         }
         let id = self.next_refused;
         self.next_refused += 1;
@@ -166,7 +166,9 @@ mod tests {
                 match queue.refused(batch) {
                     AfterRefusal::Halved => {}
                     AfterRefusal::Alone(object) => assert!(alone.insert(object), "sent twice after it was found"),
-                    AfterRefusal::Stop => break,
+                }
+                if queue.is_hopeless() {
+                    break;
                 }
             } else {
                 queue.taken(&batch);
@@ -207,6 +209,8 @@ mod tests {
         assert_eq!((taken.len(), alone.len()), (0, 0));
         assert_eq!((unsent.len(), requests), (100, 16));
         assert_eq!(play(10_000, 100, |_| true).3, 16);
+        let (_, alone, unsent, requests) = play(1000, 1, |_| true);
+        assert_eq!((alone.len(), unsent.len(), requests), (22, 978, 22));
     }
 
     #[test]

@@ -173,13 +173,14 @@ impl Submitter {
                     queue.push_alone(unclear);
                 }
                 Sent::Deferred(deferral) => invocation.defer(&batch.objects, &deferral),
-                Sent::Refused(error) => match queue.refused(batch) {
-                    AfterRefusal::Halved => {}
-                    AfterRefusal::Alone(object) => alone.push((object, error)),
-                    AfterRefusal::Stop => {
+                Sent::Refused(error) => {
+                    if let AfterRefusal::Alone(object) = queue.refused(batch) {
+                        alone.push((object, error.clone()));
+                    }
+                    if queue.is_hopeless() {
                         lane.bar(refusal_deferral(&secret_id, &error, "FlexOrch refuses every request"));
                     }
-                },
+                }
             }
         }
         if let Some(deferral) = lane.barred() {
@@ -265,8 +266,8 @@ impl Submitter {
                         return Sent::Deferred(deferral);
                     }
                 }
-                Reply::Barred(bar, error) => {
-                    let deferral = deferral(class_of(bar), &connector, &error, None);
+                Reply::Barred { bar, error, retry_at } => {
+                    let deferral = deferral(class_of(bar), &connector, &error, retry_at);
                     lane.bar(deferral.clone());
                     return Sent::Deferred(deferral);
                 }

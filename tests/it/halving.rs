@@ -82,3 +82,15 @@ async fn a_request_that_was_only_too_large_teaches_a_smaller_size() {
     let sizes: Vec<_> = app.requests()[3..].iter().map(|request| request.keys.len()).collect();
     assert_eq!(sizes, [50, 50], "the size is remembered");
 }
+
+#[tokio::test]
+async fn with_one_key_a_request_a_few_refused_keys_do_not_keep_the_others_from_being_sent() {
+    let app = TestAppBuilder::new()
+        .await
+        .fault("status=400,code=VALIDATION_ERROR,key=bad*")
+        .env("MAX_KEYS_PER_REQUEST", 1)
+        .start()
+        .await;
+    let answer = app.invoke(s3_event(["bad1.pdf", "bad2.pdf", "bad3.pdf", "good.pdf"])).await;
+    assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["rejected"].clone()), (json!(1), json!(3)));
+}
