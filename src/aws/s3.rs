@@ -1,16 +1,14 @@
 //! S3 itself, for the two questions that an event leaves open: which objects are there, and which of two keys is meant. The
 //! client is made when the first of them comes up: events do not need it.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use jiff::Timestamp;
 
-use super::sdk::endpoint_override;
+use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
 use crate::error::with_causes;
 use crate::object::ObjectKey;
@@ -39,7 +37,7 @@ pub struct Listed {
 #[derive(Debug)]
 pub struct Buckets {
     sdk: SdkConfig,
-    clients: Mutex<HashMap<Option<String>, Client>>,
+    clients: Regional<Client>,
     clock: Clock,
 }
 
@@ -47,7 +45,7 @@ impl Buckets {
     /// Nothing is made yet.
     #[must_use]
     pub fn new(sdk: SdkConfig, clock: Clock) -> Self {
-        Self { sdk, clients: Mutex::default(), clock }
+        Self { sdk, clients: Regional::new(), clock }
     }
 
     /// Lists the objects after `after` under `prefix`, a page of up to 1,000 at a time (`ListObjectsV2`).
@@ -110,20 +108,15 @@ impl Buckets {
     }
 
     fn client(&self, region: Option<&str>) -> Client {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients
-            .entry(region.map(str::to_owned))
-            .or_insert_with(|| {
-                let mut config = aws_sdk_s3::config::Builder::from(&self.sdk);
-                if let Some(region) = region {
-                    config.set_region(Some(Region::new(region.to_owned())));
-                }
-                // A store at an address of its own has no host name for each bucket.
-                let own_address = endpoint_override(&self.sdk, "S3").is_some();
-                config.set_force_path_style(Some(own_address));
-                Client::from_conf(config.build())
-            })
-            .clone()
+        self.clients.get(region, |region| {
+            let mut config = aws_sdk_s3::config::Builder::from(&self.sdk);
+            if region.is_some() {
+                config.set_region(region);
+            }
+            // A store at an address of its own has no host name for each bucket.
+            config.set_force_path_style(Some(endpoint_override(&self.sdk, "S3").is_some()));
+            Client::from_conf(config.build())
+        })
     }
 }
 

@@ -4,6 +4,8 @@
 //! provider chain, no metadata service, which `aws_config::load` spends a millisecond on at every cold start. Where the
 //! environment holds no credentials, as on a developer's machine, the SDK's own chain is used.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -85,6 +87,24 @@ fn flag(name: &str) -> Option<bool> {
 
 fn ignores_endpoint_urls() -> bool {
     flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some(true)
+}
+
+/// Clients of one service, one for each region, made when they are first needed. `None`: the function's own region.
+#[derive(Debug)]
+pub(super) struct Regional<C>(Mutex<HashMap<Option<String>, C>>);
+
+impl<C: Clone> Regional<C> {
+    /// No client is made yet.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    /// The client for a region; `make` makes it.
+    pub(super) fn get(&self, region: Option<&str>, make: impl FnOnce(Option<Region>) -> C) -> C {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(region.map(str::to_owned));
+        client.or_insert_with(|| make(region.map(|region| Region::new(region.to_owned())))).clone()
+    }
 }
 
 /// The address that is configured for a service instead of its own, for all services or for this one; `service_id` is the SDK's

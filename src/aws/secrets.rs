@@ -3,18 +3,18 @@
 //! One fetch at a time for each secret. A value that has expired stays in use while Secrets Manager cannot be asked for a passing
 //! reason; one bad secret does not stop the other connectors.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, SystemTime};
 
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+use super::sdk::Regional;
 use crate::clock::Clock;
 use crate::connector::{Connector, ConnectorError};
 use crate::error::with_causes;
@@ -90,7 +90,7 @@ pub enum Refresh {
 #[derive(Debug)]
 pub struct SecretCache {
     sdk: SdkConfig,
-    clients: StdMutex<HashMap<Option<String>, Client>>,
+    clients: Regional<Client>,
     entries: Vec<Entry>,
     time_to_live: Duration,
     clock: Clock,
@@ -116,7 +116,7 @@ impl SecretCache {
     pub fn new(sdk: SdkConfig, secret_ids: &[String], time_to_live: Duration, clock: Clock) -> Self {
         let entries =
             secret_ids.iter().map(|id| Entry { secret_id: id.as_str().into(), cached: Mutex::new(None) }).collect();
-        Self { sdk, clients: StdMutex::default(), entries, time_to_live, clock, fetches: AtomicU64::new(0) }
+        Self { sdk, clients: Regional::new(), entries, time_to_live, clock, fetches: AtomicU64::new(0) }
     }
 
     /// All connectors; what is not fresh is fetched, side by side, until `end` at the latest.
@@ -206,18 +206,13 @@ impl SecretCache {
 
     /// The client for the secret's own region, which need not be the function's.
     fn client_for(&self, secret_id: &str) -> Client {
-        let region = region_of(secret_id).map(str::to_owned);
-        let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        clients
-            .entry(region)
-            .or_insert_with_key(|region| {
-                let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.sdk);
-                if let Some(region) = region {
-                    config.set_region(Some(Region::new(region.clone())));
-                }
-                Client::from_conf(config.build())
-            })
-            .clone()
+        self.clients.get(region_of(secret_id), |region| {
+            let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.sdk);
+            if region.is_some() {
+                config.set_region(region);
+            }
+            Client::from_conf(config.build())
+        })
     }
 }
 

@@ -1,10 +1,8 @@
 //! SQS: where rejected objects and unreadable messages go, and when deferred messages come back.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
@@ -13,7 +11,7 @@ use aws_sdk_sqs::types::{
 use futures_util::{StreamExt, stream};
 use reqwest::Url;
 
-use super::sdk::endpoint_override;
+use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
 use crate::error::with_causes;
 
@@ -51,7 +49,7 @@ pub struct Return {
 #[derive(Debug)]
 pub struct Queues {
     sdk: SdkConfig,
-    clients: Mutex<HashMap<Option<String>, Client>>,
+    clients: Regional<Client>,
     clock: Clock,
 }
 
@@ -59,12 +57,12 @@ impl Queues {
     /// Nothing is made yet.
     #[must_use]
     pub fn new(sdk: SdkConfig, clock: Clock) -> Self {
-        Self { sdk, clients: Mutex::default(), clock }
+        Self { sdk, clients: Regional::new(), clock }
     }
 
     /// Sends messages to a queue, until `end` at the latest. Answers for each, in order, whether it is there.
     pub async fn send(&self, queue: &Url, letters: &[DeadLetter], end: SystemTime) -> Vec<Result<(), String>> {
-        let client = self.client(region_of_url(queue));
+        let client = self.client(region_of_url(queue).as_deref());
         let mut results: Vec<Result<(), String>> = vec![Err("no time was left to send it".into()); letters.len()];
         let calls = in_calls(letters).into_iter().map(|range| {
             let client = &client;
@@ -131,7 +129,7 @@ impl Queues {
         let Some(queue) = QueueArn::parse(queue_arn) else {
             return Some((returns.len(), format!("{queue_arn:?} is not the ARN of a queue")));
         };
-        let client = self.client(Some(queue.region.to_owned()));
+        let client = self.client(Some(queue.region));
         let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
         let calls = returns.chunks(ENTRIES_PER_CALL).map(|chunk| {
             let (client, url) = (&client, &url);
@@ -174,7 +172,7 @@ impl Queues {
     ) -> Result<(), String> {
         let queue = QueueArn::parse(queue_arn).ok_or_else(|| format!("{queue_arn:?} is not the ARN of a queue"))?;
         let call = self
-            .client(Some(queue.region.to_owned()))
+            .client(Some(queue.region))
             .send_message()
             .queue_url(queue.url(endpoint_override(&self.sdk, "SQS").as_deref()))
             .message_body(body)
@@ -186,18 +184,14 @@ impl Queues {
         }
     }
 
-    fn client(&self, region: Option<String>) -> Client {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients
-            .entry(region)
-            .or_insert_with_key(|region| {
-                let mut config = aws_sdk_sqs::config::Builder::from(&self.sdk);
-                if let Some(region) = region {
-                    config.set_region(Some(Region::new(region.clone())));
-                }
-                Client::from_conf(config.build())
-            })
-            .clone()
+    fn client(&self, region: Option<&str>) -> Client {
+        self.clients.get(region, |region| {
+            let mut config = aws_sdk_sqs::config::Builder::from(&self.sdk);
+            if region.is_some() {
+                config.set_region(region);
+            }
+            Client::from_conf(config.build())
+        })
     }
 }
 

@@ -15,6 +15,7 @@
 
 pub mod batch_job;
 pub mod destination;
+mod entity;
 pub mod eventbridge;
 pub mod reconcile;
 pub mod s3;

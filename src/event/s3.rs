@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::wire::{self, text, timestamp, whole_number};
+use super::entity::Entity;
+use super::wire::{self, text, timestamp};
 use super::{Contents, UnknownEvent, UnreadableRecord};
-use crate::object::{Change, ObjectKey, Origin, S3Object, Sequencer};
+use crate::object::{Change, ObjectKey, Origin, S3Object};
 
 /// What S3 sends to SNS and SQS when a notification configuration is saved (S3 User Guide, "Event message structure").
 pub(super) const TEST_EVENT: &str = "s3:TestEvent";
@@ -22,30 +23,6 @@ struct Record<'a> {
     event_time: Option<&'a RawValue>,
     #[serde(borrow)]
     s3: Option<Entity<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Entity<'a> {
-    #[serde(borrow)]
-    bucket: Option<Bucket<'a>>,
-    #[serde(borrow)]
-    object: Option<Object<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Bucket<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Object<'a> {
-    #[serde(borrow)]
-    key: Option<&'a RawValue>,
-    #[serde(borrow)]
-    size: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sequencer: Option<&'a RawValue>,
 }
 
 /// Reads the records of a notification. One that cannot be read does not touch the others.
@@ -61,25 +38,11 @@ fn object(record: &RawValue, origin: Origin) -> Result<S3Object, String> {
     let record: Record<'_> = serde_json::from_str(record.get()).map_err(|_| {
         format!("the record is not of an S3 notification's shape; its fields are: {}", wire::field_names(record.get()))
     })?;
-    let missing = |field: &str| format!("the record has no field `{field}`, or it is not text");
+    let missing = |field: &str| format!("it has no field `{field}`, or it is not text");
     let name = record.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
     let entity = record.s3.ok_or_else(|| missing("s3"))?;
-    let bucket = entity
-        .bucket
-        .and_then(|bucket| text(bucket.name?).filter(|name| !name.is_empty()))
-        .ok_or_else(|| missing("s3.bucket.name"))?;
-    let object = entity.object.ok_or_else(|| missing("s3.object"))?;
-    let key = object.key.and_then(text).ok_or_else(|| missing("s3.object.key"))?;
-    let key = ObjectKey::from_form_encoded(&key).map_err(|error| error.to_string())?;
-    Ok(S3Object {
-        bucket: bucket.into_owned(),
-        key,
-        size: object.size.and_then(whole_number),
-        sequencer: object.sequencer.and_then(text).and_then(Sequencer::new),
-        event_time: record.event_time.and_then(timestamp),
-        change: change(&name),
-        origin,
-    })
+    let event_time = record.event_time.and_then(timestamp);
+    entity.object("s3", ObjectKey::from_form_encoded, event_time, change(&name), origin)
 }
 
 /// Direct notifications name the event `ObjectCreated:Put`; a bucket's configuration and some stores write
@@ -125,6 +88,7 @@ pub fn notification_around(record: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Sequencer;
 
     fn read_all(json: &str) -> Contents {
         let records: Box<RawValue> = serde_json::from_str(json).unwrap();

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::batch::{AfterRefusal, Batch, BatchQueue};
+use super::lane::{Invocation, Lane, class_of, deferral, is_the_files_own, lock, out_of_time, refusal_deferral};
 use super::pace::{Closed, Gate};
 use super::retry::{Budget, NextStep, RetryPolicy, backoff};
 use crate::aws::secrets::{Refresh, SecretCache};
@@ -23,9 +24,9 @@ use crate::connector::Connector;
 use crate::flexorch::ApiKey;
 use crate::flexorch::account::{Account, KeyFate};
 use crate::flexorch::client::FlexOrchClient;
-use crate::flexorch::reply::{ApiError, Bar, Reply};
+use crate::flexorch::reply::{ApiError, Reply};
 use crate::object::S3Object;
-use crate::outcome::{DeferClass, Deferral, Forwarded, Ledger, Outcome, Rejection};
+use crate::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection};
 use crate::telemetry::metrics::Metrics;
 
 /// How requests are made; each from the setting of the same name.
@@ -73,27 +74,6 @@ struct Learned {
     taken: bool,
     /// FlexOrch has refused larger requests for nothing but their size.
     most_keys: NonZeroUsize,
-}
-
-/// What all lanes of an invocation share.
-struct Invocation<'a> {
-    objects: &'a [S3Object],
-    ledger: &'a Mutex<Ledger>,
-    metrics: &'a Metrics,
-    end: SystemTime,
-    active_lanes: AtomicUsize,
-    any_sent: AtomicBool,
-    /// Requests of each API key that wait for a turn after this invocation.
-    waiting: Mutex<HashMap<ApiKey, u32>>,
-}
-
-/// One connector's requests in one invocation.
-struct Lane {
-    connector: Mutex<Arc<Connector>>,
-    /// The secret has been fetched afresh in this invocation.
-    refreshed: tokio::sync::Mutex<bool>,
-    /// No request for this connector can succeed in this invocation.
-    barred: Mutex<Option<Deferral>>,
 }
 
 /// How a request ended.
@@ -411,125 +391,6 @@ impl Submitter {
     }
 }
 
-impl Invocation<'_> {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        lock(self.ledger)
-    }
-
-    fn defer(&self, objects: &[usize], deferral: &Deferral) {
-        let mut ledger = self.ledger();
-        for object in objects {
-            ledger.settle(*object, Outcome::Deferred(deferral.clone()));
-        }
-    }
-
-    /// Settles what an answer says of each key. Answers the objects that have to be asked for alone.
-    fn settle_taken(&self, secret_id: &Arc<str>, batch: &Batch, account: Account, now: SystemTime) -> Vec<usize> {
-        let mut ledger = self.ledger();
-        let mut unclear = Vec::new();
-        for (object, fate) in batch.objects.iter().copied().zip(account.fates) {
-            let deferred = |class, detail: &str, code: Option<&str>| {
-                Outcome::Deferred(Deferral {
-                    class,
-                    detail: detail.into(),
-                    code: code.map(Into::into),
-                    connector: Some(Arc::clone(secret_id)),
-                    not_before: None,
-                })
-            };
-            let outcome = match fate {
-                KeyFate::Taken { job_id, duplicate } => {
-                    if let Some(seen) = self.objects[object].event_time {
-                        self.metrics.record_lag(now.duration_since(seen.into()).unwrap_or_default());
-                    }
-                    Outcome::Forwarded(Forwarded { connector: Arc::clone(secret_id), job_id, duplicate })
-                }
-                KeyFate::Rejected { code, message } => {
-                    Outcome::Rejected(Rejection { connector: Some(Arc::clone(secret_id)), code, message })
-                }
-                KeyFate::NotNow { code } => {
-                    deferred(DeferClass::NotAllowed, "FlexOrch did not take this key for now", Some(&code))
-                }
-                KeyFate::Ambiguous if batch.objects.len() > 1 => {
-                    unclear.push(object);
-                    continue;
-                }
-                KeyFate::Unaccounted | KeyFate::Ambiguous => {
-                    deferred(DeferClass::Unaccounted, "FlexOrch's answer does not account for this key", None)
-                }
-            };
-            ledger.settle(object, outcome);
-        }
-        unclear
-    }
-}
-
-impl Lane {
-    fn connector(&self) -> Arc<Connector> {
-        Arc::clone(&lock(&self.connector))
-    }
-
-    fn barred(&self) -> Option<Deferral> {
-        lock(&self.barred).clone()
-    }
-
-    fn bar(&self, deferral: Deferral) {
-        lock(&self.barred).get_or_insert(deferral);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn deferral(class: DeferClass, connector: &Connector, error: &ApiError, not_before: Option<SystemTime>) -> Deferral {
-    Deferral {
-        class,
-        detail: error.to_string().into(),
-        code: error.code.as_deref().map(Into::into),
-        connector: Some(Arc::clone(&connector.secret_id)),
-        not_before,
-    }
-}
-
-fn refusal_deferral(secret_id: &Arc<str>, error: &ApiError, why: &str) -> Deferral {
-    Deferral {
-        class: DeferClass::RequestRefused,
-        detail: format!("{error}; {why}").into(),
-        code: error.code.as_deref().map(Into::into),
-        connector: Some(Arc::clone(secret_id)),
-        not_before: None,
-    }
-}
-
-fn out_of_time(connector: &Connector) -> Deferral {
-    Deferral {
-        class: DeferClass::Deadline,
-        detail: "not enough time was left for a request".into(),
-        code: None,
-        connector: Some(Arc::clone(&connector.secret_id)),
-        not_before: None,
-    }
-}
-
-fn class_of(bar: Bar) -> DeferClass {
-    match bar {
-        Bar::Quota => DeferClass::QuotaExceeded,
-        Bar::NotAllowed => DeferClass::NotAllowed,
-        Bar::ConnectorNotFound => DeferClass::ConnectorNotFound,
-        Bar::Redirect => DeferClass::Redirected,
-    }
-}
-
-/// Whether a lone key's refusal is about the file, whatever else FlexOrch has taken or not.
-fn is_the_files_own(error: &ApiError) -> bool {
-    matches!(error.status, 413 | 415) || matches!(error.code.as_deref(), Some("UNSUPPORTED_FILE" | "FILE_TOO_LARGE"))
-}
-
-fn was_answered(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Passing { error: ApiError { status: 0, .. }, .. })
-}
-
 fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: u32, took: Duration) {
     if let Some(note) = &account.note {
         tracing::warn!(
@@ -561,4 +422,8 @@ fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: 
         milliseconds = millis,
         "submitted"
     );
+}
+
+fn was_answered(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Passing { error: ApiError { status: 0, .. }, .. })
 }
