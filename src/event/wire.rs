@@ -85,22 +85,20 @@ pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
     text(raw)?.parse().ok()
 }
 
-/// The first item of a JSON list.
-pub(super) fn first_item(list: &RawValue) -> Result<Option<&RawValue>, serde_json::Error> {
-    struct First;
-    impl<'de> Visitor<'de> for First {
-        type Value = Option<&'de RawValue>;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a list")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let first = seq.next_element()?;
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(first)
-        }
+/// The first item of a JSON list, without a look at the others.
+pub(super) fn first_item(list: &RawValue) -> Result<Option<&RawValue>, NotAList> {
+    let items = list.get().strip_prefix('[').ok_or(NotAList)?;
+    if items.trim_start().starts_with(']') {
+        return Ok(None);
     }
-    serde_json::Deserializer::from_str(list.get()).deserialize_seq(First)
+    // A stream of values that is read up to the first: what separates it from the next is never met.
+    let first = serde_json::Deserializer::from_str(items).into_iter::<&RawValue>().next();
+    first.transpose().map_err(|_| NotAList)
 }
+
+/// JSON, but no list.
+#[derive(Debug)]
+pub(super) struct NotAList;
 
 /// Calls `each` with every item of a JSON list, one at a time and without keeping them.
 pub(super) fn for_each_item<'a>(list: &'a RawValue, each: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
@@ -128,6 +126,21 @@ mod tests {
     fn field_names_hold_no_contents_and_no_line_breaks() {
         assert_eq!(field_names(r#"{"a":"secret","b\nc":{"d":1}}"#), r"a, b\nc");
         assert_eq!(field_names("{}"), "none");
+    }
+
+    #[test]
+    fn the_first_item_is_found_whatever_its_kind_and_whatever_follows() {
+        let first = |json: &str| {
+            let list: Box<RawValue> = serde_json::from_str(json).unwrap();
+            first_item(&list).map(|item| item.map(|item| item.get().to_owned()))
+        };
+        assert_eq!(first(r#"[ {"a":[1,2]} , {}]"#).unwrap().unwrap(), r#"{"a":[1,2]}"#);
+        assert_eq!(first(r#"["x","y"]"#).unwrap().unwrap(), r#""x""#);
+        assert_eq!(first("[ ]").unwrap(), None);
+        assert!(first("7").is_err());
+        for other in ["[1,2]", "[null,1]", "[true,1]"] {
+            assert!(first(other).is_ok_and(|item| item.is_some()), "{other}");
+        }
     }
 
     #[test]
