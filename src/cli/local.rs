@@ -1,5 +1,7 @@
 //! Embedded FlexOrch and AWS, and a function that is wired to them: nothing outside this machine is needed.
 
+use std::time::SystemTime;
+
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
@@ -57,6 +59,10 @@ impl Local {
         local.secrets.put(SECRET_ID, secret.to_string());
         local.queues.create(DEAD_LETTER_QUEUE);
         local.buckets.create(bucket, REGION);
+        // Something that no event names, for an order to reconcile to find.
+        for name in ["backlog/scan 001.pdf", "backlog/scan 002.pdf"] {
+            local.buckets.put(bucket, format!("{prefix}{name}"), 24_576, SystemTime::now());
+        }
         Ok(local)
     }
 
