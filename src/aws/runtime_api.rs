@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::config::variable;
+
+/// The variable in which Lambda gives the API's address, a host and a port.
+pub const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
+
 /// The report is a courtesy: the log has the error too.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Tells Lambda why the function cannot start, so that whoever invoked it sees the reason (Lambda Developer Guide, "Using the
 /// Lambda runtime API for custom runtimes", "Initialization error").
-pub async fn report_init_error(runtime_api: &str, message: &str) {
+pub async fn report_init_error(message: &str) {
     const KIND: &str = "Runtime.ConfigInvalid";
+    let Some(runtime_api) = variable(ADDRESS) else { return };
     let Ok(client) = super::http::client(None) else { return };
     let report = client
         .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))

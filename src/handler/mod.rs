@@ -68,6 +68,11 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// Nothing started the program as a Lambda function.
+    #[error(
+        "AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function, which Lambda starts; run it with `cargo lambda watch`, or use `flexorch-s3 invoke`"
+    )]
+    NotInLambda,
     /// There is no HTTP client.
     #[error(transparent)]
     Http(#[from] HttpError),

@@ -55,8 +55,16 @@ async fn a_root_certificate_file_that_is_not_there_is_an_error_at_start() {
 }
 
 #[tokio::test]
-async fn started_outside_lambda_the_function_says_what_to_do_instead() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester")).env_clear().output().unwrap();
+async fn started_outside_lambda_the_function_names_a_wrong_setting_first_and_then_says_what_to_do_instead() {
+    let function = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester"));
+        command.env_clear();
+        command
+    };
+    let output = function().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("CONNECTOR_SECRET_IDS"));
+    let output = function().env("CONNECTOR_SECRET_IDS", "docs").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("cargo lambda watch"));
 }
