@@ -39,8 +39,9 @@ pub use report::{Report, Reported};
 /// lifecycle"); secrets that take longer than this are fetched with the first event.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-/// Timers fire a little late and answers take a moment to write: work ends this long before the answer is due.
-const SLACK: Duration = Duration::from_millis(40);
+/// Work ends this long before the answer is due. Timers fire late where the processor is shared: a function with little memory
+/// is given its part of every 100 ms, and may have to wait for the next.
+const SLACK: Duration = Duration::from_millis(150);
 /// and for each object, whose line has to be written, so much earlier.
 const SLACK_PER_OBJECT: Duration = Duration::from_micros(20);
 

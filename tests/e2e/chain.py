@@ -18,6 +18,7 @@ WORK = Path(os.environ.get("E2E_WORK", REPOSITORY / "target" / "e2e"))
 REGION = "eu-west-1"
 # The emulator takes a key id of twelve digits for an account.
 ACCOUNT = "123456789012"
+BATCHES = ["sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
 
 
 def wait_until(seen, seconds, what):
@@ -83,12 +84,35 @@ class Process:
         return wait_until(line, 30, f"{self.name} says nothing")
 
 
+def certificate():
+    """An authority for this run, and the emulator's certificate from it: the template's queues and buckets take nothing but TLS."""
+    folder = WORK / "tls"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for command in [
+        ["req", "-x509", *new_key, "-days", "30", "-subj", "/CN=end-to-end", "-keyout", "ca.key", "-out", "ca.pem"]
+        + ["-addext", "basicConstraints=critical,CA:TRUE"],
+        ["req", *new_key, "-subj", "/CN=127.0.0.1", "-keyout", "emulator.key", "-out", "emulator.csr"],
+        ["x509", "-req", "-in", "emulator.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30"]
+        + ["-extfile", "extensions", "-out", "emulator.pem"],
+    ]:
+        # `-addext` beside a configuration file that has the same extension makes two of it; so none.
+        subprocess.run(
+            ["openssl", *command], cwd=folder, check=True, capture_output=True, env={**os.environ, "OPENSSL_CONF": "/dev/null"}
+        )
+    return folder
+
+
 class Emulator(Process):
-    """AWS on this machine, for loopback alone. Functions run as processes."""
+    """AWS on this machine, for loopback alone: over TLS, with IAM in force, and functions as processes with their role's
+    credentials."""
 
     def __init__(self):
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"https://127.0.0.1:{self.port}"
+        tls = certificate()
+        self.authority = str(tls / "ca.pem")
         super().__init__(
             "emulator",
             [WORK / "venv-emulator/bin/ministack"],
@@ -101,8 +125,14 @@ class Emulator(Process):
                 "LAMBDA_EXECUTOR": "local",
                 "IOT_MTLS_ENABLED": "0",
                 "SFTP_ENABLED": "0",
-                # Functions get it.
+                "AUTH": "true",
+                "USE_SSL": "1",
+                "MINISTACK_SSL_CERT": str(tls / "emulator.pem"),
+                "MINISTACK_SSL_KEY": str(tls / "emulator.key"),
+                # Functions get these.
                 "AWS_ENDPOINT_URL": self.url,
+                "SSL_CERT_FILE": self.authority,
+                # The account's root user.
                 "AWS_ACCESS_KEY_ID": ACCOUNT,
                 "AWS_SECRET_ACCESS_KEY": "none",
             },
@@ -112,6 +142,8 @@ class Emulator(Process):
     def environment(self):
         return {
             "AWS_ENDPOINT_URL": self.url,
+            "AWS_CA_BUNDLE": self.authority,
+            "SSL_CERT_FILE": self.authority,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
@@ -123,6 +155,7 @@ class Emulator(Process):
         return boto3.client(
             service,
             endpoint_url=self.url,
+            verify=self.authority,
             region_name=REGION,
             aws_access_key_id=ACCOUNT,
             aws_secret_access_key="none",
@@ -202,12 +235,25 @@ class Stack:
     def read_outputs(self):
         stack = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self.allow_batches()
         for mapping in self.functions.list_event_source_mappings(FunctionName=self.function)["EventSourceMappings"]:
             # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
             concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
             self.functions.update_event_source_mapping(
                 UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
             )
+
+    def allow_batches(self):
+        """On AWS a batch call needs the permission for the single call, and none of its own (SQS Developer Guide, "Actions, resources,
+        and condition keys"). The emulator wants actions that AWS does not have: they are granted where the template grants the
+        single ones, and nowhere else."""
+        iam = self.emulator.client("iam")
+        role = self.configuration()["Role"].rsplit("/", 1)[-1]
+        document = iam.get_role_policy(RoleName=role, PolicyName="ingest")["PolicyDocument"]
+        for statement in document["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            statement["Action"] = actions + [f"{action}Batch" for action in actions if action in BATCHES]
+        iam.put_role_policy(RoleName=role, PolicyName="ingest", PolicyDocument=json.dumps(document))
 
     @property
     def function(self):
