@@ -229,12 +229,16 @@ fn unknown(payload: &str) -> UnknownEvent {
 
 /// Whose records these are, as the first of them says; `None` for an empty list.
 fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
-    let malformed = |reason: String| UnknownEvent::Malformed { kind: "an event with `Records`", reason };
-    let Some(first) = wire::first_item(records).map_err(|_| malformed("`Records` is not a list".into()))? else {
-        return Ok(None);
+    let malformed = |reason: &str| UnknownEvent::Malformed { kind: "an event with `Records`", reason: reason.into() };
+    let first = wire::first_item::<&RawValue>;
+    let kind = match wire::first_item::<RecordKind<'_>>(records) {
+        Ok(Some(kind)) => kind,
+        Ok(None) => return Ok(None),
+        Err(_) if first(records).is_ok() => {
+            return Err(malformed("its first record is not an object, or names a field twice"));
+        }
+        Err(_) => return Err(malformed("`Records` is not a list")),
     };
-    let kind: RecordKind<'_> = serde_json::from_str(first.get())
-        .map_err(|_| malformed("its first record is not an object, or names a field twice".into()))?;
     if kind.sns_event_source.and_then(wire::text).is_some_and(|source| source == "aws:sns") {
         return Ok(Some(Records::Sns));
     }
@@ -243,6 +247,9 @@ fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
         // S3-compatible stores name themselves here; what makes the record S3's is its part `s3`.
         _ if kind.s3.is_some() => Ok(Some(Records::S3)),
         Some("aws:s3") => Ok(Some(Records::S3)),
-        _ => Err(UnknownEvent::Fields(format!("Records (each with {})", wire::field_names(first.get())))),
+        _ => {
+            let fields = first(records).ok().flatten().map(|record| wire::field_names(record.get()));
+            Err(UnknownEvent::Fields(format!("Records (each with {})", fields.unwrap_or_default())))
+        }
     }
 }

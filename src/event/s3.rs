@@ -27,7 +27,18 @@ struct Record<'a> {
 
 /// Reads the records of a notification. One that cannot be read does not touch the others.
 pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) -> Result<(), UnknownEvent> {
-    wire::for_each_item(records, |record| match object(record, origin) {
+    let before = contents.objects.len();
+    let mut all_read = true;
+    let well_formed = wire::for_each_item(records, |record: Record<'_>| match record.object(origin) {
+        Ok(object) => contents.objects.push(object),
+        Err(_) => all_read = false,
+    });
+    if all_read && well_formed.is_ok() {
+        return Ok(());
+    }
+    // Something is amiss: once more, with each record's own text at hand.
+    contents.objects.truncate(before);
+    wire::for_each_item(records, |record: &RawValue| match object(record, origin) {
         Ok(object) => contents.objects.push(object),
         Err(reason) => contents.unreadable.push(UnreadableRecord { origin, reason, record: record.get().to_owned() }),
     })
@@ -35,14 +46,21 @@ pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) 
 }
 
 fn object(record: &RawValue, origin: Origin) -> Result<S3Object, String> {
-    let record: Record<'_> = serde_json::from_str(record.get()).map_err(|_| {
-        format!("the record is not of an S3 notification's shape; its fields are: {}", wire::field_names(record.get()))
+    let read: Record<'_> = serde_json::from_str(record.get()).map_err(|_| {
+        let fields = wire::field_names(record.get());
+        format!("the record is not of an S3 notification's shape; its fields are: {fields}")
     })?;
-    let missing = |field: &str| format!("it has no field `{field}`, or it is not text");
-    let name = record.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
-    let entity = record.s3.ok_or_else(|| missing("s3"))?;
-    let event_time = record.event_time.and_then(timestamp);
-    entity.object("s3", ObjectKey::from_form_encoded, event_time, change(&name), origin)
+    read.object(origin)
+}
+
+impl Record<'_> {
+    fn object(&self, origin: Origin) -> Result<S3Object, String> {
+        let missing = |field: &str| format!("it has no field `{field}`, or it is not text");
+        let name = self.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
+        let entity = self.s3.as_ref().ok_or_else(|| missing("s3"))?;
+        let event_time = self.event_time.and_then(timestamp);
+        entity.object("s3", ObjectKey::from_form_encoded, event_time, change(&name), origin)
+    }
 }
 
 /// Direct notifications name the event `ObjectCreated:Put`; a bucket's configuration and some stores write

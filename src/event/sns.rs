@@ -27,7 +27,7 @@ struct Message<'a> {
 
 /// Reads the records of an SNS invocation. One that cannot be read does not touch the others.
 pub(super) fn read(records: &RawValue, origin: Origin, depth: u8, contents: &mut Contents) -> Result<(), UnknownEvent> {
-    wire::for_each_item(records, |raw| {
+    wire::for_each_item(records, |raw: &RawValue| {
         let record: Option<Record<'_>> = serde_json::from_str(raw.get()).ok();
         let read = match record.and_then(|record| record.sns?.message) {
             Some(message) => read_envelope(message, origin, depth, contents),

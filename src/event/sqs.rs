@@ -46,33 +46,45 @@ struct MessageId<'a> {
     id: Option<&'a RawValue>,
 }
 
+impl Message {
+    /// What came in a message's place and is none.
+    fn unreadable(raw: &str) -> Self {
+        let id = serde_json::from_str::<MessageId<'_>>(raw).ok().and_then(|message| wire::text(message.id?));
+        Self {
+            id: id.map(std::borrow::Cow::into_owned),
+            receipt_handle: None,
+            receive_count: 1,
+            unreadable: Some(Unreadable {
+                reason: format!("it is not of an SQS message's shape; its fields are: {}", wire::field_names(raw)),
+                body: raw.to_owned(),
+            }),
+        }
+    }
+}
+
 impl Batch {
     /// Reads the messages and what is inside them. One that cannot be read is marked and does not touch the others.
     pub(super) fn read(records: &RawValue, contents: &mut Contents) -> Result<Self, UnknownEvent> {
         let mut batch = Self { queue_arn: None, messages: Vec::new() };
-        wire::for_each_item(records, |raw| {
-            let origin = Origin(u32::try_from(batch.messages.len()).unwrap_or(u32::MAX));
-            let message = match serde_json::from_str::<SqsMessage>(raw.get()) {
-                Ok(message) => batch.read_message(message, origin, contents),
-                Err(_) => Message {
-                    id: serde_json::from_str::<MessageId<'_>>(raw.get())
-                        .ok()
-                        .and_then(|message| Some(wire::text(message.id?)?.into_owned())),
-                    receipt_handle: None,
-                    receive_count: 1,
-                    unreadable: Some(Unreadable {
-                        reason: format!(
-                            "it is not of an SQS message's shape; its fields are: {}",
-                            wire::field_names(raw.get())
-                        ),
-                        body: raw.get().to_owned(),
-                    }),
-                },
-            };
-            batch.messages.push(message);
+        let well_formed = wire::for_each_item(records, |message: SqsMessage| batch.push(message, contents));
+        if well_formed.is_ok() {
+            return Ok(batch);
+        }
+        // A message is not even a message: once more, with each one's own text at hand.
+        *contents = Contents::default();
+        batch = Self { queue_arn: None, messages: Vec::new() };
+        wire::for_each_item(records, |raw: &RawValue| match serde_json::from_str(raw.get()) {
+            Ok(message) => batch.push(message, contents),
+            Err(_) => batch.messages.push(Message::unreadable(raw.get())),
         })
         .map_err(|_| UnknownEvent::Malformed { kind: "an SQS event", reason: "`Records` is not a list".into() })?;
         Ok(batch)
+    }
+
+    fn push(&mut self, message: SqsMessage, contents: &mut Contents) {
+        let origin = Origin(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
+        let message = self.read_message(message, origin, contents);
+        self.messages.push(message);
     }
 
     fn read_message(&mut self, message: SqsMessage, origin: Origin, contents: &mut Contents) -> Message {
@@ -104,5 +116,37 @@ impl Batch {
             }
         }
         Some(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_none_is_marked_by_its_id_and_the_others_are_read_once() {
+        let body = |key: &str| {
+            let notice = format!(
+                r#"{{"Records":[{{"eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"b"}},"object":{{"key":"{key}"}}}}}}]}}"#
+            );
+            serde_json::to_string(&notice).unwrap()
+        };
+        let records = format!(
+            r#"[{{"messageId":"m-0","body":{}}},{{"messageId":"m-1","body":7}},"x",{{"messageId":"m-3","body":{}}}]"#,
+            body("a"),
+            body("c")
+        );
+        let records: Box<RawValue> = serde_json::from_str(&records).unwrap();
+        let mut contents = Contents::default();
+        let batch = Batch::read(&records, &mut contents).unwrap();
+        let ids: Vec<_> = batch.messages.iter().map(|message| message.id.as_deref()).collect();
+        assert_eq!(ids, [Some("m-0"), Some("m-1"), None, Some("m-3")]);
+        let unreadable: Vec<_> = batch.messages.iter().map(|message| message.unreadable.is_some()).collect();
+        assert_eq!(unreadable, [false, true, true, false]);
+        let objects: Vec<_> = contents.objects.iter().map(|object| (object.key.as_str(), object.origin.0)).collect();
+        assert_eq!(objects, [("a", 0), ("c", 3)]);
+        // One without an id can only come back with the whole batch.
+        assert!(batch.answer(|origin| origin.0 == 2).is_none());
+        assert_eq!(batch.answer(|origin| origin.0 == 1).unwrap().batch_item_failures[0].item_identifier, "m-1");
     }
 }

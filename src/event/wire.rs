@@ -1,7 +1,9 @@
 //! Small readers of JSON that the sources share. They look, and never fail on what they do not need.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -85,25 +87,29 @@ pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
     text(raw)?.parse().ok()
 }
 
-/// The first item of a JSON list, without a look at the others.
-pub(super) fn first_item(list: &RawValue) -> Result<Option<&RawValue>, NotAList> {
+/// The first item of a JSON list, without a look at the others; `None` for an empty list.
+pub(super) fn first_item<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Result<Option<T>, NotAList> {
     let items = list.get().strip_prefix('[').ok_or(NotAList)?;
     if items.trim_start().starts_with(']') {
         return Ok(None);
     }
     // A stream of values that is read up to the first: what separates it from the next is never met.
-    let first = serde_json::Deserializer::from_str(items).into_iter::<&RawValue>().next();
+    let first = serde_json::Deserializer::from_str(items).into_iter::<T>().next();
     first.transpose().map_err(|_| NotAList)
 }
 
-/// JSON, but no list.
+/// JSON, but no list, or not of such items.
 #[derive(Debug)]
 pub(super) struct NotAList;
 
-/// Calls `each` with every item of a JSON list, one at a time and without keeping them.
-pub(super) fn for_each_item<'a>(list: &'a RawValue, each: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
-    struct Each<F>(F);
-    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Each<F> {
+/// Calls `each` with every item of a JSON list, one at a time and without keeping them. An item that is no `T` ends it with an
+/// error; as a `&RawValue` every item can be read.
+pub(super) fn for_each_item<'a, T: Deserialize<'a>>(
+    list: &'a RawValue,
+    each: impl FnMut(T),
+) -> Result<(), serde_json::Error> {
+    struct Each<T, F>(F, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<T, F> {
         type Value = ();
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("a list")
@@ -115,7 +121,7 @@ pub(super) fn for_each_item<'a>(list: &'a RawValue, each: impl FnMut(&'a RawValu
             Ok(())
         }
     }
-    serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each(each))
+    serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each(each, PhantomData))
 }
 
 #[cfg(test)]
@@ -132,7 +138,7 @@ mod tests {
     fn the_first_item_is_found_whatever_its_kind_and_whatever_follows() {
         let first = |json: &str| {
             let list: Box<RawValue> = serde_json::from_str(json).unwrap();
-            first_item(&list).map(|item| item.map(|item| item.get().to_owned()))
+            first_item::<&RawValue>(&list).map(|item| item.map(|item| item.get().to_owned()))
         };
         assert_eq!(first(r#"[ {"a":[1,2]} , {}]"#).unwrap().unwrap(), r#"{"a":[1,2]}"#);
         assert_eq!(first(r#"["x","y"]"#).unwrap().unwrap(), r#""x""#);
