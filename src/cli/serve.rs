@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::EXIT_OK;
 use super::args::SandboxCommand;
@@ -11,6 +12,8 @@ use super::sandbox::{Sandbox, SandboxOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
 pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
+    // Before anything is printed: whoever reads the base URL may end the program at once.
+    let interruption = Interruption::listen().context("signals cannot be listened to")?;
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)
@@ -39,18 +42,26 @@ pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
     }
     writeln!(out, "Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
     out.flush()?;
-    interrupted().await?;
+    interruption.wait().await;
     sandbox.shutdown().await;
     Ok(EXIT_OK)
 }
 
-/// Waits until somebody wants the program to end.
-async fn interrupted() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
+/// Ctrl-C and SIGTERM, listened to from the moment it is made.
+struct Interruption {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interruption {
+    fn listen() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

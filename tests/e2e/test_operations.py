@@ -39,6 +39,22 @@ def test_the_schedules_order_submits_what_no_notification_brought(emulator, sand
     wait_until(lambda: len([r for r in stack.submissions(sandbox) if r["keys"] == keys]) == 2, 30, "not carried out")
 
 
+def test_with_a_key_of_yours_queues_log_and_secret_are_encrypted_with_it_and_uploads_arrive(emulator, sandbox):
+    key = emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
+    stack = Stack(emulator, "encrypted", "documents-encrypted", 145)
+    stack.deploy(Trigger="Queue", FlexOrchBaseUrl=sandbox.base_url, KmsKeyArn=key)
+    stack.fill_secret()
+    for queue in [stack.outputs["RetryQueueUrl"], stack.outputs["DeadLetterQueueUrl"]]:
+        attributes = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        assert attributes["KmsMasterKeyId"] == key
+    secret = emulator.client("secretsmanager").describe_secret(SecretId=stack.outputs["ConnectorSecretArns"])
+    assert secret["KmsKeyId"] == key
+    groups = emulator.client("logs").describe_log_groups(logGroupNamePrefix=stack.outputs["LogGroupName"])["logGroups"]
+    assert groups[0]["kmsKeyId"] == key
+    stack.upload("invoices/encrypted.pdf")
+    wait_until(lambda: stack.taken(sandbox) == ["invoices/encrypted.pdf"], 30, "it never arrived")
+
+
 def test_a_stack_changes_from_direct_to_queue_and_keeps_its_bucket(emulator, sandbox):
     stack = Stack(emulator, "changing", "documents-changing", 150)
     stack.deploy(FlexOrchBaseUrl=sandbox.base_url, PlanRequestsPerMinute="6000")

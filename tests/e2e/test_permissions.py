@@ -23,6 +23,7 @@ def grants(emulator, stack):
     return [
         (action, resource, statement.get("Condition"))
         for statement in statements(emulator, role)
+        if statement["Effect"] == "Allow"
         for action in as_list(statement["Action"])
         # What Stack.allow_batches added for the emulator.
         if not action.endswith("Batch")
@@ -119,6 +120,9 @@ def test_batches_are_answered_message_by_message_with_a_bounded_number_of_proces
 def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     secrets = [f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:docs-{end}" for end in ["AbCdEf", "GhIjKl"]]
+    network = emulator.client("ec2")
+    subnet = network.describe_subnets()["Subnets"][0]
+    groups = network.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])["SecurityGroups"]
     stack = Stack(emulator, "optional", "documents-optional", 130)
     stack.deploy(
         FlexOrchBaseUrl=sandbox.base_url,
@@ -127,6 +131,8 @@ def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
         NotificationPrefix="invoices/",
         ReconcileSchedule="rate(1 day)",
         Tracing="Active",
+        VpcSubnetIds=subnet["SubnetId"],
+        VpcSecurityGroupIds=groups[0]["GroupId"],
     )
     granted = grants(emulator, stack)
     assert {resource for action, resource, _ in granted if action == "secretsmanager:GetSecretValue"} == set(secrets)
@@ -135,5 +141,13 @@ def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
     [(_, listed, condition)] = [grant for grant in granted if grant[0].startswith("s3:")]
     assert listed == "arn:aws:s3:::documents-optional" and condition == {"StringLike": {"s3:prefix": "invoices/*"}}
     everywhere = {action for action, resource, _ in granted if resource == "*"}
-    assert everywhere == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "these know no resources"
+    interfaces = {action for action in everywhere if action.startswith("ec2:")}
+    assert everywhere - interfaces == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "these know no resources"
+    [denied] = [
+        statement
+        for statement in statements(emulator, stack.configuration()["Role"].rsplit("/", 1)[-1])
+        if statement["Effect"] == "Deny"
+    ]
+    assert set(denied["Action"]) == interfaces, "Lambda may, the function's own code may not"
+    assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
     assert not [action for action, _, _ in granted if "*" in action]
