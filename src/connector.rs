@@ -28,9 +28,7 @@ pub struct Connector {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     /// The secret is there and empty, as a newly deployed one is.
-    #[error(
-        "the secret is still empty; write {{\"api_key\": …, \"connector_id\": …, \"bucket\": …}} into it (`flexorch-s3 connector create` does)"
-    )]
+    #[error("the secret is still empty; write {{\"api_key\": …, \"connector_id\": …, \"bucket\": …}} into it")]
     Empty,
     /// The secret is not a JSON object.
     #[error(

@@ -239,6 +239,10 @@ fn is_passing(error: &SdkError<GetSecretValueError>) -> bool {
 fn reason(error: &SdkError<GetSecretValueError>) -> String {
     let Some(service) = error.as_service_error() else { return with_causes(error) };
     let hint = match service.code() {
+        // Made without a value: there is no version to have.
+        Some("ResourceNotFoundException") if service.message().is_some_and(|words| words.contains("staging label")) => {
+            " (the secret is still empty: write {\"api_key\": …, \"connector_id\": …, \"bucket\": …} into it)"
+        }
         Some("ResourceNotFoundException") => " (check CONNECTOR_SECRET_IDS and the region)",
         Some("AccessDeniedException") => {
             " (the function's role needs secretsmanager:GetSecretValue on it, and kms:Decrypt on its key)"

@@ -1,5 +1,6 @@
 """The chain as it runs on AWS, on this machine: an emulator, FlexOrch's sandbox, and stacks of the template between them."""
 
+import atexit
 import json
 import os
 import signal
@@ -65,6 +66,8 @@ class Process:
                 # What it starts itself ends with it.
                 start_new_session=True,
             )
+        # Where a test's preparation fails, too.
+        atexit.register(self.stop)
 
     def stop(self):
         if self.process.poll() is None:
@@ -263,7 +266,7 @@ class Stack:
         return self.functions.get_function_configuration(FunctionName=self.function)
 
     def fill_secret(self, **changes):
-        """Writes the connector's secret, as `flexorch-s3 connector create` does."""
+        """Writes the connector's secret."""
         secret = {
             "api_key": self.api_key,
             "connector_id": self.connector_id,

@@ -20,3 +20,20 @@ def test_a_burst_drains_at_the_plans_rate_without_a_single_429(emulator):
         assert len({key for request in stack.submissions(sandbox) for key in request["keys"]}) == len(keys)
     finally:
         sandbox.stop()
+
+
+def test_a_burst_over_the_rate_in_the_direct_shape_meets_429s_and_still_nothing_is_lost(emulator):
+    sandbox = Sandbox("sandbox-limited-direct", "--requests-per-minute", "60")
+    try:
+        stack = Stack(emulator, "limited-direct", "documents-limited-direct", 111)
+        stack.deploy(Trigger="Direct", FlexOrchBaseUrl=sandbox.base_url)
+        stack.fill_secret()
+        keys = [f"invoices/burst {number:03}.pdf" for number in range(150)]
+        stack.upload(*keys)
+        # One invocation an object: the first minute's 60 go straight through, the rest by way of the retry queue.
+        wait_until(lambda: stack.taken(sandbox) == keys, 240, lambda: f"{len(stack.taken(sandbox))} of {len(keys)} arrived")
+        assert 429 in [request["status"] for request in stack.submissions(sandbox)]
+        wait_until(lambda: stack.waiting() == 0, 60, "messages are left")
+        assert stack.dead() == 0
+    finally:
+        sandbox.stop()
