@@ -61,7 +61,8 @@ fn from_env(http: &Client, credentials: Credentials) -> SdkConfig {
 }
 
 fn credentials_from_env() -> Option<Credentials> {
-    // A profile that is asked for by name wins, as it does in the SDK's own chain for everything but Lambda.
+    // First in the SDK's own chain too, so nothing that it would find is passed over (AWS SDKs and Tools Reference Guide,
+    // "Standardized credential providers").
     let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
     Some(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment"))
 }

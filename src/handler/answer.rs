@@ -232,11 +232,13 @@ impl Ingester {
             return false;
         };
         let began_at = order.cursor.as_ref().and_then(|cursor| cursor.after.as_ref());
-        if stop.trouble && (cursor.after.is_none() || cursor.after.as_ref() == began_at) {
+        let no_progress = cursor.after.is_none() || cursor.after.as_ref() == began_at;
+        if stop.trouble && no_progress {
             tracing::error!(reason = stop.reason.as_str(), "reconcile is stuck; it is tried again");
             return false;
         }
-        let delay = if stop.trouble {
+        // Going on at once makes sense only where more time is all that was wanting, and some was enough for something.
+        let delay = if stop.trouble || no_progress {
             visibility_timeout(stop.not_before, 1, self.clock.now(), fastrand::f64())
         } else {
             Duration::ZERO
