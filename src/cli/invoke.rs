@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::args::InvokeOptions;
+use super::context::Context as Options;
 use super::local::{DEAD_LETTER_QUEUE, Local};
 use super::sandbox::SandboxOptions;
 use super::table::{shown, table, text_of};
 use super::{EXIT_NOT_WELL, EXIT_OK};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handled, Ingester, InvocationContext, Reported};
 use crate::outcome::Outcome;
@@ -24,7 +24,8 @@ struct Event {
 }
 
 /// Runs every event, prints what became of it, and answers the exit status.
-pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
+pub(super) async fn run(options: InvokeOptions, context: &Options) -> Result<u8> {
+    let is_json = context.output.is_json();
     let events = read_events(&options.events)?;
     let local = if options.sandbox {
         let sandbox = SandboxOptions { faults: options.faults.clone(), ..SandboxOptions::default() };
@@ -35,7 +36,9 @@ pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
     let ingester = match &local {
         Some(local) => local.ingester().await?,
         None => {
-            let ingester = Ingester::new(Config::from_env()?, Clock::system())?;
+            let config = Config { flexorch_base_url: context.flexorch_url()?, ..Config::from_env()? };
+            let sdk = context.aws().await?.clone();
+            let ingester = Ingester::with_clients(config, context.clock, context.http.clone(), sdk);
             ingester.warm_up().await?;
             ingester
         }
@@ -44,20 +47,20 @@ pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
     let mut results = Vec::new();
     let mut well = true;
     for (number, event) in events.iter().enumerate() {
-        let context = InvocationContext {
+        let invocation = InvocationContext {
             request_id: format!("invoke-{}", number + 1),
             deadline: SystemTime::now() + options.timeout,
         };
-        let handled = ingester.handle(&event.payload, &context).await;
+        let handled = ingester.handle(&event.payload, &invocation).await;
         well &= handled.answer.is_ok();
-        if options.json {
+        if is_json {
             results.push(as_json(&event.name, &handled));
         } else {
             print(&as_text(&event.name, &handled))?;
         }
     }
     let dead_letters = local.as_ref().map_or(0, |local| local.queues.messages(DEAD_LETTER_QUEUE).len());
-    if options.json {
+    if is_json {
         print(&format!("{:#}\n", Value::Array(results)))?;
     } else if let Some(local) = &local {
         let taken = local.flexorch.taken_keys().len();

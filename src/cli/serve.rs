@@ -1,25 +1,26 @@
 //! The sandbox as a command: it runs until it is interrupted.
 
-use std::io::Write;
-
 use anyhow::{Context, Result};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use serde_json::json;
 
 use super::EXIT_OK;
 use super::args::SandboxCommand;
+use super::context::Context as Options;
+use super::interruption::Interruption;
 use super::sandbox::secrets_manager::SecretsManagerOptions;
 use super::sandbox::{Sandbox, SandboxOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
-pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
+pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8> {
     // Before anything is printed: whoever reads the base URL may end the program at once.
-    let interruption = Interruption::listen().context("signals cannot be listened to")?;
+    let mut interruption = Interruption::listen()?;
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read the secret's file {}", file.display()))?;
         secrets.push((name, json));
     }
+    let output = options.output;
     let options = SandboxOptions {
         port: command.port,
         plan: command.plan,
@@ -33,35 +34,20 @@ pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
         secrets_manager: command.secrets_manager.map(|port| SecretsManagerOptions { port, secrets }),
     };
     let sandbox = Sandbox::start(options).await.context("the sandbox cannot start")?;
-    let mut out = std::io::stdout();
+    let secrets_manager = sandbox.secrets_manager().map(|secrets| secrets.endpoint_url());
     // The base URL first and alone on its line: scripts read it from there.
-    writeln!(out, "{}", sandbox.base_url())?;
-    writeln!(out, "admin: {} (requests, faults, state)", sandbox.admin_url())?;
-    if let Some(secrets) = sandbox.secrets_manager() {
-        writeln!(out, "AWS_ENDPOINT_URL_SECRETS_MANAGER={}", secrets.endpoint_url())?;
+    output.line(sandbox.base_url())?;
+    output.line(format_args!("admin: {} (requests, faults, state)", sandbox.admin_url()))?;
+    if let Some(url) = &secrets_manager {
+        output.line(format_args!("AWS_ENDPOINT_URL_SECRETS_MANAGER={url}"))?;
     }
-    writeln!(out, "Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
-    out.flush()?;
-    interruption.wait().await;
+    output.line("Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
+    output.document(&json!({
+        "base_url": sandbox.base_url(),
+        "admin_url": sandbox.admin_url(),
+        "secrets_manager_url": secrets_manager,
+    }))?;
+    interruption.next().await;
     sandbox.shutdown().await;
     Ok(EXIT_OK)
-}
-
-/// Ctrl-C and SIGTERM, listened to from the moment it is made.
-struct Interruption {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interruption {
-    fn listen() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
