@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
 mod command_line;
+mod connector;
 mod deadline;
 mod failures;
 mod halving;

@@ -94,6 +94,7 @@ impl Fields {
         for (field, text) in options {
             fields.add(field, text, secret)?;
         }
+        fields.added.sort_unstable();
         Ok(fields)
     }
 
