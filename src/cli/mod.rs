@@ -5,7 +5,7 @@
 //! | `args` | the commands and their options, as they are typed |
 //! | `context` | what the options of every command come to: clients, and where the output goes |
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
-//! | `invoke` | the handler, run on events from files |
+//! | `invoke`, `samples` | the handler, run on events from files or on the samples |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
@@ -22,6 +22,7 @@ mod interruption;
 mod invoke;
 pub mod local;
 mod output;
+mod samples;
 pub mod sandbox;
 mod schedule;
 mod serve;
@@ -74,6 +75,7 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Connector(action) => connector::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
+        Command::Demo(options) => invoke::demo(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {
             clap_complete::generate(options.shell, &mut Arguments::command(), "flexorch-s3", &mut std::io::stdout());

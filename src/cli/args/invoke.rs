@@ -40,3 +40,16 @@ pub(in super::super) struct InvokeOptions {
     #[arg(long)]
     pub no_fail: bool,
 }
+
+/// `flexorch-s3 demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flexorch-s3 demo
+  flexorch-s3 demo --fault status=503,times=2
+  flexorch-s3 demo --json | jq '.[].summary'")]
+pub(in super::super) struct DemoOptions {
+    /// A fault of the sandbox's FlexOrch, such as status=503,times=2 (see flexorch-s3 sandbox --help)
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+}

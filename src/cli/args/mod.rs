@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(super) use global::{Colour, GlobalOptions};
-pub(super) use invoke::InvokeOptions;
+pub(super) use invoke::{DemoOptions, InvokeOptions};
 pub(super) use sandbox::SandboxCommand;
 pub(super) use schedule::{ScheduleAction, ScheduleId};
 
@@ -39,6 +39,8 @@ pub(super) enum Command {
     Schedule(ScheduleAction),
     /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
+    /// Run a sample of every source through the handler and the sandbox: nothing outside this machine is needed
+    Demo(DemoOptions),
     /// Run FlexOrch's API on this machine, to develop and rehearse against
     Sandbox(SandboxCommand),
     /// Print a completion script for a shell
