@@ -1,6 +1,7 @@
 //! What the command line says, and asks: words for people or one JSON document for programs, never both.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{BufRead, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -84,18 +85,13 @@ pub(super) fn confirm(question: &str, flag: &str) -> Result<bool> {
     if !can_ask() {
         bail!("{question} Nobody can be asked here: add {flag} if you mean it");
     }
-    let _ = write!(anstream::stderr().lock(), "{question} [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    let answer = read_answer(&format!("{question} [y/N] ")).context("cannot read the answer")?;
+    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Asks for a value that may be seen.
 pub(super) fn ask(what: &str) -> Result<String> {
-    let _ = write!(anstream::stderr().lock(), "{what}: ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).with_context(|| format!("cannot read {what}"))?;
-    Ok(answer.trim().to_owned())
+    read_answer(&format!("{what}: ")).with_context(|| format!("cannot read {what}"))
 }
 
 /// Asks for a value that nobody may see; it is not echoed.
@@ -105,7 +101,19 @@ pub(super) fn ask_unseen(what: &str) -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// Whether a person sits at both ends.
+/// The terminal that the command was started from, whatever its input and output were redirected to.
+const TERMINAL: &str = "/dev/tty";
+
+/// Whether a person sits there.
 pub(super) fn can_ask() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    std::io::stderr().is_terminal() && File::open(TERMINAL).is_ok()
+}
+
+/// Asks and reads at the terminal: standard input may bring something else, such as fields.
+fn read_answer(question: &str) -> std::io::Result<String> {
+    let mut terminal = File::options().read(true).write(true).open(TERMINAL)?;
+    terminal.write_all(question.as_bytes())?;
+    let mut answer = String::new();
+    std::io::BufReader::new(terminal).read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
 }

@@ -78,13 +78,25 @@ async fn fields_come_from_an_open_descriptor_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_buckets_region_is_asked_of_s3_where_nobody_names_it() {
+    let operator = Operator::start().await;
+    operator.buckets.create("my-documents", "eu-central-1");
+    let mut secret = fresh_secret();
+    secret.as_object_mut().unwrap().remove("region");
+    operator.secrets.put(SECRET, secret.to_string());
+    operator.run(&CREATE).await.says(0, &["in eu-central-1", "region, connector_id written"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_lacks_fields_is_named_with_them_where_nobody_can_be_asked() {
     let operator = Operator::start().await;
     operator.secrets.put(SECRET, json!({"bucket": "b"}).to_string());
-    operator.run(&CREATE).await.says(1, &["`api_key`, `region`", "--fields-from"]);
+    operator.run(&CREATE).await.says(1, &["lacks `api_key`", "--fields-from"]);
+    operator.secrets.put(SECRET, json!({"api_key": HIDDEN[0], "bucket": "b"}).to_string());
+    operator.run(&CREATE).await.says(1, &["lacks `region`"]);
     operator.secrets.put(SECRET, json!({"api_key": HIDDEN[0], "bucket": "b", "region": "eu-west-1"}).to_string());
     operator.run(&CREATE).await.says(1, &["`aws_access_key_id`, `aws_secret_access_key`"]);
-    assert_eq!(operator.secrets.versions(SECRET).len(), 3, "nothing is written");
+    assert_eq!(operator.secrets.versions(SECRET).len(), 4, "nothing is written");
 }
 
 #[tokio::test(flavor = "multi_thread")]

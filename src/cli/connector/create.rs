@@ -11,13 +11,20 @@ use super::super::table::shown;
 use super::super::{EXIT_NOT_WELL, EXIT_OK};
 use super::fields::{Field, Fields};
 use super::{place, test_line};
+use crate::aws::s3::Buckets;
 use crate::flexorch::management::{ConnectorTest, ConnectorView, Management, NewConnector};
 
 /// Runs the command. The secret is written last, so whatever fails before leaves it as it was.
 pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8> {
     let mut secret = context.secret(&options.secret.secret).await?;
     let mut fields = Fields::gather(&secret, &options)?;
-    fields.complete(&[Field::ApiKey, Field::Bucket, Field::Region, Field::Prefix], &secret)?;
+    fields.complete(&[Field::ApiKey, Field::Bucket, Field::Prefix], &secret)?;
+    if !fields.has(Field::Region)
+        && let Some(region) = bucket_region(context, fields.text(Field::Bucket)).await?
+    {
+        fields.found(Field::Region, region, &secret)?;
+    }
+    fields.complete(&[Field::Region], &secret)?;
     let flexorch = context.flexorch(fields.api_key()?)?;
     let (view, created) = match find(&secret, &fields, &options, &flexorch).await? {
         Some(view) => (view, false),
@@ -49,6 +56,11 @@ pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8>
         "secret": {"id": secret.id, "arn": secret.arn, "written": written, "version_id": version},
     }))?;
     Ok(if found.success { EXIT_OK } else { EXIT_NOT_WELL })
+}
+
+/// Where a bucket is, as far as S3 says so: it does even to those who may not read it (S3 API Reference, "HeadBucket").
+async fn bucket_region(context: &Context, bucket: &str) -> Result<Option<String>> {
+    Ok(Buckets::new(context.aws().await?.clone(), context.clock).region_of(bucket).await)
 }
 
 /// The connector that is there already: the secret's own, or one that reads the same.

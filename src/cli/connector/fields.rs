@@ -114,6 +114,19 @@ impl Fields {
         Ok(())
     }
 
+    /// Whether a field is known.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.known.contains_key(&field)
+    }
+
+    /// Takes what somebody else found out.
+    ///
+    /// # Errors
+    /// Never where it was not known.
+    pub(super) fn found(&mut self, field: Field, text: String, secret: &SecretDocument) -> Result<()> {
+        self.add(field, text.into(), secret)
+    }
+
     /// Asks a person for those of these fields that are still missing.
     ///
     /// # Errors
