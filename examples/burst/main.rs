@@ -136,20 +136,26 @@ impl Arguments {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = Arguments::parse();
-    let mut out = io::stdout().lock();
+    match print(&Arguments::parse(), &mut io::stdout().lock()) {
+        // Who reads has read enough.
+        Err(error) if error.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe) => Ok(()),
+        result => result,
+    }
+}
+
+fn print(arguments: &Arguments, mut out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>> {
     if arguments.backfill {
         let plans = if arguments.rpm.len() > 1 { arguments.rpm.clone() } else { plans() };
-        return Ok(backfill::table(&mut out, &plans, arguments.latency())?);
+        return Ok(backfill::table(out, &plans, arguments.latency())?);
     }
     let runs = arguments.scenarios().iter().map(world::run).collect::<Result<Vec<Report>, _>>()?;
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &runs)?;
         writeln!(out)?;
     } else if arguments.objects.len() * arguments.rpm.len() > 1 {
-        words::one_a_row(&mut out, &runs)?;
+        words::one_a_row(out, &runs)?;
     } else {
-        words::side_by_side(&mut out, &runs)?;
+        words::side_by_side(out, &runs)?;
     }
     if let Some(file) = &arguments.svg {
         std::fs::write(file, plot::svg(&runs)).map_err(|error| format!("{}: {error}", file.display()))?;
