@@ -145,6 +145,7 @@ impl Poller {
         let mut gathered = Vec::new();
         while let Some(slot) = self.has_room() {
             let Some(message) = queue.receive() else { break };
+            self.next = (slot + 1) % self.slots.len();
             if matches!(self.slots[slot], Slot::Free) {
                 self.gatherings += 1;
                 self.slots[slot] = Slot::Gathering(Vec::with_capacity(self.most.min(1024)), self.gatherings);
@@ -161,15 +162,13 @@ impl Poller {
     }
 
     /// The next slot that can take a message.
-    fn has_room(&mut self) -> Option<usize> {
+    fn has_room(&self) -> Option<usize> {
         let slots = self.slots.len();
-        let slot = (0..slots).map(|step| (self.next + step) % slots).find(|slot| match &self.slots[*slot] {
+        (0..slots).map(|step| (self.next + step) % slots).find(|slot| match &self.slots[*slot] {
             Slot::Free => true,
             Slot::Gathering(messages, _) => messages.len() < self.most,
             Slot::Working => false,
-        })?;
-        self.next = (slot + 1) % slots;
-        Some(slot)
+        })
     }
 
     /// Takes a slot's batch to work on it; nothing where that gathering has ended before.
@@ -233,6 +232,17 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| queue.receive()).count(), 120_000);
         queue.delete();
         assert_eq!(queue.receive(), Some(120_000));
+    }
+
+    #[test]
+    fn messages_that_come_one_by_one_go_to_the_free_slots_in_turn() {
+        let mut queue = RetryQueue::new(4, 9);
+        let mut poller = Poller::new(2, 10);
+        for object in 0..4 {
+            queue.send(object);
+            poller.gather(&mut queue);
+        }
+        assert_eq!((poller.take(0, None), poller.take(1, None)), (Some(vec![0, 2]), Some(vec![1, 3])));
     }
 
     #[test]
