@@ -106,6 +106,18 @@ fn where_flexorch_never_answers_in_time_everything_is_a_dead_letter_and_nothing_
     }
 }
 
+#[test]
+fn the_documentation_shows_what_the_program_prints() {
+    let runs: Vec<Report> = Shape::ALL.iter().map(|shape| figures(&scenario(*shape, 100_000, 60))).collect();
+    let mut table = Vec::new();
+    crate::words::side_by_side(&mut table, &runs).unwrap();
+    let table = String::from_utf8(table).unwrap();
+    let page = include_str!("../../docs/scaling.md");
+    assert!(page.contains(&table), "docs/scaling.md is to show this table, and to be read again:\n{table}");
+    let picture = include_str!("../../docs/scaling-burst.svg");
+    assert!(picture == crate::plot::svg(&runs), "docs/scaling-burst.svg is to be drawn again");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
