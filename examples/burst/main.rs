@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `scenario` | what is simulated, with the template's defaults |
 //! | `agenda` | virtual time |
-//! | `world` | the chain, event by event |
+//! | `world` | the chain, event by event; `world::delivery`, `world::answer`: how work reaches a process, and how it ends |
 //! | `process` | one process of the function: the crate's gate, batches, budget and retries |
 //! | `lambda`, `queue`, `flexorch` | what it runs in, receives from and sends to |
 //! | `tally` | where every object is, so that none is lost |

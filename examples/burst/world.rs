@@ -1,16 +1,18 @@
 //! The whole chain as a discrete-event simulation: uploads → notifications → (queue →) processes → FlexOrch, and back.
 
+mod answer;
+mod delivery;
+
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::{Config, ConfigError};
 use flexorch_s3_ingester::handler::times::Times;
-use flexorch_s3_ingester::ingest::retry::visibility_timeout;
 
 use crate::agenda::{Agenda, start};
 use crate::flexorch::{FlexOrch, Verdict};
 use crate::lambda::{Lambda, Work};
-use crate::process::{Ended, Fate, Step};
-use crate::queue::{Gathered, MESSAGES_PER_CALL, Poller, RetryQueue};
+use crate::process::{Ended, Step};
+use crate::queue::{Poller, RetryQueue};
 use crate::report::Report;
 use crate::scenario::{Scenario, Shape};
 use crate::tally::{Imbalance, Tally};
@@ -18,17 +20,6 @@ use crate::tally::{Imbalance, Tally};
 /// From an upload to its notification ("typically within seconds": S3 User Guide, "Amazon S3 Event Notifications"), and from a
 /// failed invocation to its record in the retry queue: assumptions.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
-
-/// Lambda tries a throttled event again after a second, doubling up to 5 minutes (Lambda Developer Guide, "How Lambda handles errors
-/// and retries with asynchronous invocation").
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// See [`FIRST_RETRY`].
-const LAST_RETRY: Duration = Duration::from_secs(300);
-
-/// One call to SQS, and how many of them the function makes at once (`aws::sqs`).
-const SQS_CALL: Duration = Duration::from_millis(20);
-/// See [`SQS_CALL`].
-const SQS_CALLS_AT_ONCE: usize = 8;
 
 /// A batch's payload has at most 6 MB (Lambda Developer Guide, "Lambda quotas"); a message with a notification has about so many
 /// bytes of it,
@@ -183,61 +174,6 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Gives a notification to a process, or has Lambda try again, or leaves it to the retry queue when it is too old.
-    fn notify(&mut self, object: u32, tries: u32, since: SystemTime) {
-        let now = self.agenda.now();
-        match self.lambda.invoke(Work::Notice, vec![object], now) {
-            Ok((id, ready)) => {
-                self.tally.on_the_way -= 1;
-                self.agenda.at(ready, Event::Begin(id));
-            }
-            Err(_) if now >= since + self.scenario.event_age => self.agenda.after(NOTICE_DELAY, Event::Failed(object)),
-            Err(_) => {
-                let wait = FIRST_RETRY.saturating_mul(1 << tries.min(16)).min(LAST_RETRY);
-                let wait = wait.mul_f64(0.8 + 0.4 * self.chance.f64());
-                self.agenda.after(wait, Event::Again { object, tries: tries + 1, since });
-            }
-        }
-    }
-
-    fn poll(&mut self) {
-        let now = self.agenda.now();
-        for gathered in self.poller.gather(&mut self.queue) {
-            match gathered {
-                Gathered::Began(slot, gathering) => {
-                    self.agenda.after(self.scenario.batch_window, Event::WindowOver { slot, gathering });
-                }
-                Gathered::Full(slot) => {
-                    if let Some(batch) = self.poller.take(slot, None) {
-                        self.dispatch(slot, batch, now);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Gives a batch to a process. While there is none, the poller tries each second, until the messages' visibility timeout.
-    fn dispatch(&mut self, slot: usize, batch: Vec<u32>, received: SystemTime) {
-        let now = self.agenda.now();
-        let visible_again = received + self.visibility();
-        let messages = batch.len();
-        match self.lambda.invoke(Work::Batch(slot, received), batch, now) {
-            Ok((id, ready)) => {
-                self.queue.count_calls(messages);
-                self.agenda.at(ready, Event::Begin(id));
-            }
-            Err(batch) if now < visible_again => {
-                self.poller.without_process += messages;
-                self.agenda.after(Duration::from_secs(1), Event::Dispatch { slot, batch, received });
-            }
-            Err(batch) => {
-                batch.into_iter().for_each(|object| self.queue.hide(object, now));
-                self.poller.free(slot);
-                self.agenda.at(now, Event::Show);
-            }
-        }
-    }
-
     fn begin(&mut self, id: usize) {
         let now = self.agenda.now();
         let (timeout, margin) = (self.scenario.timeout, self.config.deadline_margin);
@@ -292,64 +228,6 @@ impl World<'_> {
         }
     }
 
-    /// Says when deferred messages come back, as `handler::answer` does; an event that came directly fails instead.
-    fn settle(&mut self, id: usize) {
-        let now = self.agenda.now();
-        let environment = self.lambda.environment(id);
-        let deferred = environment.process.fates().iter().filter(|fate| matches!(fate, Fate::Deferred(_))).count();
-        let took = match environment.work {
-            Work::Notice => Duration::ZERO,
-            Work::Batch(..) => SQS_CALL * rounds(deferred),
-        };
-        environment.settling_from = now;
-        let answer = (now + took).min(environment.answer_end.max(now));
-        self.agenda.at(answer, Event::Answered(id));
-    }
-
-    fn answered(&mut self, id: usize) {
-        let now = self.agenda.now();
-        let visibility = self.visibility();
-        let environment = self.lambda.environment(id);
-        let objects = std::mem::take(&mut environment.objects);
-        environment.taken = 0;
-        let (settling_from, answer_end) = (environment.settling_from, environment.answer_end);
-        let fates = environment.process.fates().to_vec();
-        let work = environment.work;
-        let mut deferred = 0;
-        let mut shows = Vec::new();
-        for (object, fate) in objects.iter().copied().zip(fates) {
-            match (work, fate) {
-                (Work::Notice, Fate::Forwarded) => {}
-                (Work::Notice, Fate::Deferred(_)) => {
-                    self.tally.failed_notices += 1;
-                    self.tally.on_the_way += 1;
-                    self.agenda.after(NOTICE_DELAY, Event::Failed(object));
-                }
-                (Work::Batch(..), Fate::Forwarded) => self.queue.delete(),
-                (Work::Batch(_, received), Fate::Deferred(not_before)) => {
-                    deferred += 1;
-                    let receives = self.queue.receive_count(object);
-                    let wait = visibility_timeout(not_before, receives, now, self.chance.f64());
-                    // What there was no time to say comes back after the queue's own timeout.
-                    let said = settling_from + SQS_CALL * rounds(deferred) <= answer_end;
-                    let until = if said { now + wait } else { received + visibility };
-                    self.queue.hide(object, until);
-                    shows.push(until);
-                }
-            }
-        }
-        self.tally.deferred += deferred as u64;
-        if matches!(work, Work::Batch(..)) {
-            self.queue.count_calls(objects.len() - deferred);
-            self.queue.count_calls(deferred);
-        }
-        shows.sort_unstable();
-        shows.dedup();
-        shows.into_iter().for_each(|time| self.agenda.at(time, Event::Show));
-        let free = self.lambda.answered(id, now);
-        self.agenda.at(free, Event::Free(id));
-    }
-
     /// The retry queue's visibility timeout: six times the function's.
     fn visibility(&self) -> Duration {
         self.scenario.timeout * 6
@@ -359,9 +237,4 @@ impl World<'_> {
         let waiting = self.queue.waiting() + self.poller.gathering() + self.lambda.unsettled() + self.tally.on_the_way;
         self.tally.check(waiting, self.flexorch.taken_keys, self.agenda.now())
     }
-}
-
-/// How many rounds of calls to SQS so many messages take.
-fn rounds(messages: usize) -> u32 {
-    u32::try_from(messages.div_ceil(MESSAGES_PER_CALL).div_ceil(SQS_CALLS_AT_ONCE)).unwrap_or(u32::MAX)
 }
