@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::report::Report;
 use crate::scenario::Shape;
-use crate::words::number;
+use crate::words::{duration, number};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 380.0;
@@ -35,9 +35,9 @@ pub fn svg(runs: &[Report]) -> String {
     let mut svg = String::new();
     let title = runs.first().map_or_else(String::new, |run| {
         format!(
-            "{} uploads in {:.0} s, a plan of {} requests a minute",
+            "{} uploads in {}, a plan of {} requests a minute",
             number(u64::from(run.scenario.objects)),
-            run.scenario.upload.as_secs_f64(),
+            duration(run.scenario.upload.as_secs_f64()),
             number(u64::from(run.scenario.rpm.get()))
         )
     });
