@@ -22,7 +22,10 @@ At run time: curl -d 'status=429,retry-after=5,times=3' http://127.0.0.1:8642/_s
 Examples:
   flexorch-s3 sandbox
   flexorch-s3 sandbox --port 0 --plan trial --fault 'random=0.2,status=503' --seed 7
-  flexorch-s3 sandbox --secrets-manager 8643 --secret my-connector=@secret.json")]
+  flexorch-s3 sandbox --secrets-manager 8643 --secret my-connector=@secret.json
+  flexorch-s3 sandbox --secrets-manager --secret my-connector=@secret.json --s3 --bucket my-documents --objects 10000
+
+What it prints as NAME=URL is for the environment of whatever is to use it instead of AWS.")]
 pub(in super::super) struct SandboxCommand {
     /// The port on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 8642)]
@@ -60,6 +63,21 @@ pub(in super::super) struct SandboxCommand {
     /// A secret that it holds: its name and the file with its JSON
     #[arg(long = "secret", requires = "secrets_manager", value_name = "NAME=@FILE", value_parser = secret_file)]
     pub secrets: Vec<(String, PathBuf)>,
+    /// Bring an S3 endpoint along, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub s3: Option<u16>,
+    /// A bucket that it has, in eu-west-1; can be given several times
+    #[arg(long = "bucket", requires = "s3", value_name = "NAME")]
+    pub buckets: Vec<String>,
+    /// Put so many objects into each bucket, invoices/000001.pdf and on
+    #[arg(long, requires = "buckets", default_value_t = 0, value_name = "N")]
+    pub objects: u32,
+    /// Bring an SQS endpoint along, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub sqs: Option<u16>,
+    /// A queue that it has; can be given several times
+    #[arg(long = "queue", requires = "sqs", value_name = "NAME")]
+    pub queues: Vec<String>,
 }
 
 /// A secret's value is never an argument: arguments are seen by everybody on the machine.
