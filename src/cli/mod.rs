@@ -5,12 +5,14 @@
 //! | `args` | the commands and their options, as they are typed |
 //! | `context` | what the options of every command come to: clients, and where the output goes |
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
+//! | `attach` | a bucket's notifications: one more, one less |
 //! | `invoke` | the handler, run on events from files |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
 //! | `connector_secret` | a connector's secret, read and written whole |
 //! | `aws_failure` | what AWS refused, as an operator reads it |
+//! | `notification` | what a bucket's notification configuration may hold |
 //! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
 
 mod args;
@@ -21,6 +23,7 @@ mod context;
 mod interruption;
 mod invoke;
 pub mod local;
+mod notification;
 mod output;
 pub mod sandbox;
 mod schedule;
