@@ -16,6 +16,7 @@
 //! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
 
 mod args;
+mod attach;
 mod aws_failure;
 mod connector;
 mod connector_secret;
@@ -76,6 +77,8 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
+        Command::Attach(options) => attach::run(options, &context).await,
+        Command::Detach(options) => attach::run_detach(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {

@@ -74,10 +74,8 @@ impl Notification {
 
     /// Whether S3 refuses the two in one bucket: they have an event type and keys in common.
     pub(in super::super) fn overlaps(&self, other: &Self) -> bool {
-        let share_an_event = self
-            .events
-            .iter()
-            .any(|a| other.events.iter().any(|b| event_covers(a, b) || event_covers(b, a)));
+        let share_an_event =
+            self.events.iter().any(|a| other.events.iter().any(|b| event_covers(a, b) || event_covers(b, a)));
         share_an_event && self.filter.overlaps(&other.filter)
     }
 
@@ -269,10 +267,7 @@ fn read_filter(node: Node<'_, '_>) -> Result<Filter, ConfigurationError> {
 }
 
 /// The elements in an element, all of which must be known.
-fn children<'a, 'input>(
-    node: Node<'a, 'input>,
-    known: &[&str],
-) -> Result<Vec<Node<'a, 'input>>, ConfigurationError> {
+fn children<'a, 'input>(node: Node<'a, 'input>, known: &[&str]) -> Result<Vec<Node<'a, 'input>>, ConfigurationError> {
     let found: Vec<_> = node.children().filter(Node::is_element).collect();
     match found.iter().find(|child| !known.contains(&child.tag_name().name())) {
         Some(child) => Err(unknown(node.tag_name().name(), format!("<{}>", child.tag_name().name()))),

@@ -34,7 +34,9 @@ impl Filter {
     pub(in super::super) fn checked(prefix: &str, suffix: &str) -> Result<Self, String> {
         for (name, text) in [("prefix", prefix), ("suffix", suffix)] {
             if text.contains('*') {
-                return Err(format!("the {name} {text:?} holds a *, and S3 has no wildcards in a notification's filter"));
+                return Err(format!(
+                    "the {name} {text:?} holds a *, and S3 has no wildcards in a notification's filter"
+                ));
             }
             let length = encoded(text).len();
             if length > LONGEST {

@@ -105,9 +105,9 @@ impl Policy {
     /// Whether a statement lets the visitor in for sure. One with conditions that are not understood here does not count: another
     /// statement does no harm. Denials are S3's to find, which tries the destination when a notification is written.
     pub(in super::super) fn lets_in(&self, visitor: &Visitor) -> bool {
-        self.statements.iter().any(|raw| {
-            serde_json::from_str::<Statement>(raw.get()).is_ok_and(|statement| statement.lets_in(visitor))
-        })
+        self.statements
+            .iter()
+            .any(|raw| serde_json::from_str::<Statement>(raw.get()).is_ok_and(|statement| statement.lets_in(visitor)))
     }
 }
 
