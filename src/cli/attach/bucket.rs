@@ -11,7 +11,7 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::NotificationConfiguration;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::super::context::Context;
 use super::super::notification::{Configuration, ConfigurationError};
+use super::super::output::Output;
 use super::super::table::shown;
 use crate::aws::sdk::endpoint_override;
 
@@ -32,6 +33,7 @@ pub(super) struct Bucket {
     /// Its region.
     pub region: String,
     client: Client,
+    output: Output,
 }
 
 /// Why a configuration was not replaced.
@@ -68,7 +70,7 @@ impl Bucket {
             }
         };
         let region = region.unwrap_or(own_region);
-        Ok(Self { name: name.to_owned(), client: client(sdk, &region), region })
+        Ok(Self { name: name.to_owned(), client: client(sdk, &region), region, output: context.output })
     }
 
     /// Its ARN, in the partition of its region.
@@ -123,7 +125,10 @@ impl Bucket {
         let end = Instant::now() + patience;
         while let Err(error) = self.write(after, tried).await {
             match error {
-                WriteError::Destination(_) if Instant::now() + PAUSE < end => tokio::time::sleep(PAUSE).await,
+                WriteError::Destination(_) if Instant::now() + PAUSE < end => {
+                    self.output.progress("S3 does not see the new permission yet; waiting");
+                    tokio::time::sleep(PAUSE).await;
+                }
                 WriteError::Destination(why) | WriteError::Refused(why) => return Err(ReplaceError::NotWritten(why)),
                 WriteError::NoAnswer(why) => {
                     return match self.read().await {
@@ -231,7 +236,7 @@ fn arn(region: &str, bucket: &str) -> String {
     format!("arn:{partition}:s3:::{bucket}")
 }
 
-/// The text of an answer, before the SDK makes its own of it.
+/// The text of an answer beside what the SDK makes of it.
 #[derive(Debug, Clone, Default)]
 struct Answer(Arc<Mutex<String>>);
 
@@ -246,9 +251,9 @@ impl Intercept for Answer {
         "Answer"
     }
 
-    fn read_before_deserialization(
+    fn read_after_deserialization(
         &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {

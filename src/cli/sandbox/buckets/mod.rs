@@ -68,6 +68,7 @@ struct State {
     faults: FaultPlan,
     missing_objects_denied: bool,
     refused_destination: Option<String>,
+    notification_writes_denied: bool,
 }
 
 impl Shared {
@@ -138,6 +139,11 @@ impl Buckets {
     /// A destination that does not let S3 in: a configuration that names it is refused from now on.
     pub fn refuse_destination(&self, arn: Option<&str>) {
         self.shared.lock().refused_destination = arn.map(str::to_owned);
+    }
+
+    /// Whether notification configurations may be read and not written, as for a role without `s3:PutBucketNotification`.
+    pub fn deny_notification_writes(&self, denied: bool) {
+        self.shared.lock().notification_writes_denied = denied;
     }
 
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.

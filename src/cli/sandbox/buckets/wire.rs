@@ -154,6 +154,9 @@ impl Shared {
 
     fn put_notification(&self, bucket: &str, region: &str, xml: String, tries: bool) -> Result<Response, S3Error> {
         let mut state = self.lock();
+        if state.notification_writes_denied {
+            return Err(S3Error::access_denied());
+        }
         let refused = state.refused_destination.clone().filter(|_| tries);
         let bucket = state.store.bucket_in_mut(bucket, region)?;
         check_notification(&xml, refused.as_deref())?;
