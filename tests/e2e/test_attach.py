@@ -207,6 +207,17 @@ def test_a_permission_that_the_caller_lacks_is_named_with_its_resource(site, lac
     assert (notifications(site), function_statements(site)) == (before, [])
 
 
+def test_what_was_attached_to_a_queue_that_is_gone_can_be_detached(site):
+    before = notifications(site)
+    url = site.sqs.create_queue(QueueName="short-lived")["QueueUrl"]
+    changed(site, "attach", "--prefix", "invoices/", "--queue", url)
+    site.sqs.delete_queue(QueueUrl=url)
+    status, words = cli(site, "attach", "--prefix", "more/", "--queue", site.outputs["RetryQueueArn"], wait=0)
+    assert status == 1 and "short-lived" in words, words
+    changed(site, "detach", "--queue", ANY_QUEUE + "short-lived")
+    assert notifications(site) == before
+
+
 def test_a_bucket_that_is_not_there_is_named(site):
     status, words = cli(site, "attach", "--eventbridge", bucket="no-such-bucket")
     assert status == 1 and 'there is no bucket "no-such-bucket"' in words, words

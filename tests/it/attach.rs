@@ -185,7 +185,7 @@ async fn twice_is_once_for_attach_and_for_detach() {
     let url = account.queues.url("retry");
     account.detach(&["--queue", &url]).await.ok();
     let writes = account.writes();
-    assert!(account.detach(&["--queue", &url]).await.ok().contains("attach made nothing here"));
+    assert!(account.detach(&["--queue", &url]).await.ok().contains("not attached: nothing to change"));
     assert_eq!(account.writes(), writes);
 }
 
@@ -210,7 +210,7 @@ async fn a_dry_run_shows_the_difference_and_changes_nothing() {
 async fn the_queue_lets_s3_in_from_then_on_and_no_longer_than_it_must() {
     let account = Account::bare().await;
     let theirs = r#"{"Version":"2012-10-17","Statement":[{"Sid":"TlsOnly","Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}"#;
-    set_policy(&account, theirs).await;
+    set_attribute(&account, "Policy", theirs).await;
     account.attach(&["--prefix", "a/"]).await.ok();
     let policy: Value = serde_json::from_str(&account.queues.policy("retry").unwrap()).unwrap();
     let own = &policy["Statement"][1];
@@ -229,9 +229,9 @@ async fn the_queue_lets_s3_in_from_then_on_and_no_longer_than_it_must() {
     assert!(!account.notifications().contains("flexorch-s3-"));
 }
 
-async fn set_policy(account: &Account, policy: &str) {
+async fn set_attribute(account: &Account, name: &str, value: &str) {
     let scope = format!("AKIDEXAMPLE/20260131/{REGION}/sqs/aws4_request");
-    let body = json!({"QueueUrl": account.queues.url("retry"), "Attributes": {"Policy": policy}});
+    let body = json!({"QueueUrl": account.queues.url("retry"), "Attributes": {name: value}});
     let answer = http::client(None)
         .unwrap()
         .post(account.queues.endpoint_url())
@@ -334,7 +334,7 @@ async fn a_missing_permission_is_named_with_its_resource() {
     let words = account.attach(&["--prefix", "invoices/"]).await;
     assert!(words.failed().contains(&format!("sqs:GetQueueUrl on {}", account.retry_arn())), "{}", words.err);
     account.queues.set_fault(None);
-    account.buckets.deny_notification_writes(true);
+    account.buckets.fail_notification_writes(Some(AwsFault::AccessDenied));
     let words = account.attach(&["--prefix", "invoices/"]).await;
     assert!(
         words.failed().contains("your AWS identity needs s3:PutBucketNotification on arn:aws:s3:::my-documents"),
@@ -359,6 +359,75 @@ async fn a_destination_that_s3_refuses_leaves_everything_as_it_was() {
     account.attach(&["--prefix", "invoices/"]).await.ok();
     account.buckets.refuse_destination(Some("arn:aws:sqs:eu-west-1:123456789012:archive"));
     account.detach(&["--all"]).await.ok();
+}
+
+#[tokio::test]
+async fn whoever_writes_at_the_same_time_is_noticed() {
+    let account = Account::bare().await;
+    let theirs = xml(OTHERS[1]);
+    account.buckets.write_notification_after_next_read(&theirs);
+    let words = account.attach(&[]).await;
+    assert!(words.failed().contains("somebody else changed the notifications"), "{}", words.err);
+    assert!(words.err.contains("the permission was taken back, nothing was changed"), "{}", words.err);
+    assert_eq!((account.notifications(), account.queues.policy("retry")), (theirs.clone(), None));
+
+    account.buckets.write_notification_after_next_write(&theirs);
+    let words = account.attach(&[]).await;
+    assert!(
+        words.failed().contains("shows something else: it lacks queue arn:aws:sqs:eu-west-1:123456789012:retry"),
+        "{}",
+        words.err
+    );
+    account.attach(&[]).await.ok();
+    assert!(account.notifications().contains(OTHERS[1]) && account.notifications().contains("flexorch-s3-"));
+}
+
+#[tokio::test]
+async fn a_write_whose_fate_is_not_known_says_so_and_the_next_run_tidies_up() {
+    let account = Account::start().await;
+    let before = account.notifications();
+    account.buckets.fail_notification_writes(Some(AwsFault::Internal));
+    let words = account.attach(&["--prefix", "invoices/"]).await;
+    assert!(
+        words.failed().contains("whether the notifications were written is not known: run the command again"),
+        "{}",
+        words.err
+    );
+    assert!(account.queues.policy("retry").is_some_and(|policy| policy.contains("FlexorchS3")), "it may be needed");
+    account.buckets.fail_notification_writes(None);
+    let shown = account.detach(&["--queue", &account.retry_arn()]).await;
+    assert!(shown.ok().contains("- policy of arn:aws:sqs:eu-west-1:123456789012:retry"), "{}", shown.out);
+    assert_eq!((account.notifications(), account.queues.policy("retry")), (before, None));
+}
+
+#[tokio::test]
+async fn s3_may_take_its_time_to_see_a_new_permission() {
+    let account = Account::start().await;
+    account.buckets.refuse_destination(Some(&account.retry_arn()));
+    let sees_it_later = async {
+        // The first write of a configuration was the preparation's.
+        while account.buckets.calls().iter().filter(|call| call.method == "PUT").count() < 2 {
+            tokio::task::yield_now().await;
+        }
+        account.buckets.refuse_destination(None);
+    };
+    let arn = account.retry_arn();
+    let attach = ["attach", "--bucket", BUCKET, "--wait", "30", "--prefix", "invoices/", "--queue", &arn];
+    let (shown, ()) = tokio::join!(account.run(&attach), sees_it_later);
+    assert!(shown.ok().contains("✓ attached"), "{}", shown.out);
+    assert!(shown.err.contains("S3 does not see the new permission yet"), "{}", shown.err);
+}
+
+#[tokio::test]
+async fn a_queue_with_a_kms_key_is_attached_with_a_word_about_the_keys_policy() {
+    let account = Account::bare().await;
+    for (key, told) in
+        [("alias/ours", "its key policy must allow s3.amazonaws.com"), ("alias/aws/sqs", "AWS's own key")]
+    {
+        set_attribute(&account, "KmsMasterKeyId", key).await;
+        let shown = account.attach(&[]).await;
+        assert!(shown.ok().contains(told), "{}", shown.out);
+    }
 }
 
 #[tokio::test]

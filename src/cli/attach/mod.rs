@@ -90,7 +90,10 @@ async fn write(
     let patience = if grant.is_some() { wait } else { Duration::ZERO };
     match bucket.replace(before, &change.configuration(), true, patience, wait).await {
         Ok(()) => Ok(()),
-        Err(ReplaceError::Unclear(error)) => Err(error),
+        Err(ReplaceError::Unclear(error)) => Err(match grant {
+            Some(_) => anyhow!("{error:#}; the permission that was given stays"),
+            None => error,
+        }),
         Err(ReplaceError::NotWritten(error)) => Err(match grant {
             None => anyhow!("{error:#}; nothing was changed"),
             Some((destination, visitor)) => match destination.revoke(&own_statement_id(visitor)).await {
@@ -223,6 +226,9 @@ impl Place {
 fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification]) -> anyhow::Error {
     let named: Vec<_> = others.iter().map(|other| shown(&other.to_string())).collect();
     let way_out = match others.iter().find(|other| other.is_own()) {
+        None if others.iter().all(|other| other.destination == own.destination) => {
+            "That one tells the same destination, of a part only: widen it or take it away by hand".to_owned()
+        }
         Some(ours) => format!(
             "attach made it: `flexorch-s3 detach --bucket {} --{} {}` takes it away",
             bucket.name,

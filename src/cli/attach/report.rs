@@ -76,9 +76,12 @@ impl<'a> Report<'a> {
         let changed = !change.is_empty() || !self.permissions.is_empty();
         output.line(match (changed, self.dry_run, done) {
             (true, true, _) => "a dry run: nothing was changed".to_owned(),
+            (true, false, _) if change.is_empty() => {
+                format!("{} the policy alone had to be changed", styled(GOOD, "✓"))
+            }
             (true, false, _) => format!("{} {done}; read back, and everything else is as it was", styled(GOOD, "✓")),
             (false, _, "attached") => format!("{} attached already: nothing to change", styled(GOOD, "✓")),
-            (false, ..) => format!("{} attach made nothing here that is to be taken away", styled(GOOD, "✓")),
+            (false, ..) => format!("{} not attached: nothing to change", styled(GOOD, "✓")),
         })?;
         output.document(&json!({
             "bucket": self.bucket.name,

@@ -209,7 +209,10 @@ mod tests {
     fn a_queue_without_a_policy_gets_one_and_loses_it_again() {
         let policy = Policy::parse("").unwrap().with("Own", &visitor()).unwrap();
         let text = policy.to_text().unwrap();
-        assert!(text.starts_with(r#"{"Version":"2012-10-17","Statement":[{"#) && text.contains(r#""Sid":"Own""#), "{text}");
+        assert!(
+            text.starts_with(r#"{"Version":"2012-10-17","Statement":[{"#) && text.contains(r#""Sid":"Own""#),
+            "{text}"
+        );
         assert_eq!(policy.without("Own").to_text().unwrap(), "");
         assert!(Policy::parse("[]").is_err());
     }

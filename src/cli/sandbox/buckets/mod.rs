@@ -68,7 +68,9 @@ struct State {
     faults: FaultPlan,
     missing_objects_denied: bool,
     refused_destination: Option<String>,
-    notification_writes_denied: bool,
+    notification_write_fault: Option<AwsFault>,
+    rival_after_read: Option<String>,
+    rival_after_write: Option<String>,
 }
 
 impl Shared {
@@ -141,9 +143,20 @@ impl Buckets {
         self.shared.lock().refused_destination = arn.map(str::to_owned);
     }
 
-    /// Whether notification configurations may be read and not written, as for a role without `s3:PutBucketNotification`.
-    pub fn deny_notification_writes(&self, denied: bool) {
-        self.shared.lock().notification_writes_denied = denied;
+    /// What writes of notification configurations meet, and nothing else, until it is set to `None`: an error at once, whatever the
+    /// fault.
+    pub fn fail_notification_writes(&self, fault: Option<AwsFault>) {
+        self.shared.lock().notification_write_fault = fault;
+    }
+
+    /// Another client writes this notification configuration right after the next one is read.
+    pub fn write_notification_after_next_read(&self, xml: &str) {
+        self.shared.lock().rival_after_read = Some(xml.to_owned());
+    }
+
+    /// Another client writes this notification configuration right after the next one is written.
+    pub fn write_notification_after_next_write(&self, xml: &str) {
+        self.shared.lock().rival_after_write = Some(xml.to_owned());
     }
 
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.

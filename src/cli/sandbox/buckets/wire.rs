@@ -76,7 +76,7 @@ impl Endpoint {
             Operation::GetBucketLocation => self.shared.location(bucket, region),
             Operation::GetBucketNotification => self.shared.notification(bucket, region),
             Operation::PutBucketNotification => {
-                let tries = !parts.headers.get("x-amz-skip-destination-validation").is_some_and(|skip| skip == "true");
+                let tries = parts.headers.get("x-amz-skip-destination-validation").is_none_or(|skip| skip != "true");
                 let bytes = axum::body::to_bytes(body, LARGEST_DOCUMENT).await;
                 let bytes = bytes.map_err(|_| S3Error::malformed_xml())?;
                 let xml = String::from_utf8(bytes.into()).map_err(|_| S3Error::malformed_xml())?;
@@ -147,20 +147,27 @@ impl Shared {
     }
 
     fn notification(&self, bucket: &str, region: &str) -> Result<Response, S3Error> {
-        let state = self.lock();
-        let xml = state.store.bucket_in(bucket, region)?.notification.clone();
+        let mut state = self.lock();
+        let rival = state.rival_after_read.take();
+        let bucket = state.store.bucket_in_mut(bucket, region)?;
+        let xml = bucket.notification.clone();
+        bucket.notification = rival.or_else(|| xml.clone());
         Ok(document(StatusCode::OK, xml.unwrap_or_else(xml::no_notifications)))
     }
 
     fn put_notification(&self, bucket: &str, region: &str, xml: String, tries: bool) -> Result<Response, S3Error> {
         let mut state = self.lock();
-        if state.notification_writes_denied {
-            return Err(S3Error::access_denied());
+        match state.notification_write_fault {
+            Some(AwsFault::AccessDenied) => return Err(S3Error::access_denied()),
+            Some(AwsFault::Throttling) => return Err(S3Error::slow_down()),
+            Some(_) => return Err(S3Error::internal()),
+            None => {}
         }
+        let rival = state.rival_after_write.take();
         let refused = state.refused_destination.clone().filter(|_| tries);
         let bucket = state.store.bucket_in_mut(bucket, region)?;
         check_notification(&xml, refused.as_deref())?;
-        bucket.notification = Some(xml);
+        bucket.notification = rival.or(Some(xml));
         Ok(Response::new(Body::empty()))
     }
 
