@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 from chain import REPOSITORY, WORK, Stack, wait_until
 
@@ -34,14 +35,15 @@ def commands(section):
 
 
 def run(emulator, sandbox, folder, script, typed=""):
-    venvs = [WORK / f"venv-{name}/bin" for name in ["aws-cli", "sam"]]
+    programs = [WORK / f"venv-{name}/bin" for name in ["aws-cli", "sam"]]
+    programs.append(Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "debug")
     done = subprocess.run(
         ["bash", "-c", AROUND + script],
         env={
             **os.environ,
             **emulator.environment(),
             "FLEXORCH_BASE_URL": sandbox.base_url,
-            "PATH": ":".join([*map(str, venvs), os.environ["PATH"]]),
+            "PATH": ":".join([*map(str, programs), os.environ["PATH"]]),
             "BUILT": str(WORK / "sam-build/template.yaml"),
             "AWS_PAGER": "",
         },

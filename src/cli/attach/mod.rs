@@ -82,7 +82,7 @@ async fn write(
     wait: Duration,
 ) -> Result<()> {
     if let Some((destination, visitor)) = grant {
-        destination.grant(visitor).await.context("nothing was changed")?;
+        destination.grant(visitor).await.context("the bucket's notifications were not touched")?;
     }
     if change.is_empty() {
         return Ok(());
@@ -230,19 +230,20 @@ fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification]) -> anyh
             "That one tells the same destination, of a part only: widen it or take it away by hand".to_owned()
         }
         Some(ours) => format!(
-            "attach made it: `flexorch-s3 detach --bucket {} --{} {}` takes it away",
+            "Attach made it: `flexorch-s3 detach --bucket {} --{} {}` takes it away",
             bucket.name,
             ours.service.name(),
             ours.destination
         ),
         None => format!(
-            "give --prefix or --suffix so that no key passes both; or tell both through EventBridge, where nothing overlaps \
+            "Give --prefix or --suffix so that no key passes both; or tell both through EventBridge, where nothing overlaps \
              (`flexorch-s3 attach --bucket {} --eventbridge`, and a rule); or let the other's place be taken by an SNS topic that tells both",
             bucket.name
         ),
     };
     anyhow!(
-        "S3 allows no two notifications for the same event of the same key, and {} ({}) would overlap with: {}. {way_out}; nothing was changed",
+        "S3 allows no two notifications for the same event of the same key, and this one ({}, {}) would overlap with: {}. {way_out}. Nothing was \
+         changed",
         own.filter,
         own.events.join(","),
         named.join("; ")
