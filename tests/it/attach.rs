@@ -73,16 +73,17 @@ impl Account {
 
     /// Writes a configuration over HTTP, as another client would.
     async fn put_notifications(&self, entries: &str) {
-        let (status, answer) = self.put(&xml(entries)).await;
+        let (status, answer) = self.put(&xml(entries), "UNSIGNED-PAYLOAD").await;
         assert_eq!(status, 200, "{answer}");
     }
 
-    async fn put(&self, xml: &str) -> (u16, String) {
+    async fn put(&self, xml: &str, digest: &str) -> (u16, String) {
         let scope = format!("AKIDEXAMPLE/20260131/{REGION}/s3/aws4_request");
         let answer = http::client(None)
             .unwrap()
             .put(format!("{}/{BUCKET}?notification", self.buckets.endpoint_url()))
             .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"))
+            .header("x-amz-content-sha256", digest)
             .body(xml.to_owned())
             .send()
             .await
@@ -512,13 +513,16 @@ async fn the_embedded_s3_refuses_what_s3_refuses() {
         )
     };
     let overlap = [queue("a", "s3:ObjectCreated:*", "in/"), queue("b", "s3:ObjectCreated:Put", "in/x")].concat();
-    for (body, told) in [
-        (xml(&overlap), "ambiguously defined"),
-        (xml("<Queue/>"), "MalformedXML"),
-        ("<NotificationConfiguration>".to_owned(), "MalformedXML"),
-        ("<Tagging/>".to_owned(), "MalformedXML"),
+    let unsigned = "UNSIGNED-PAYLOAD";
+    let of_another = "0".repeat(64);
+    for (body, digest, told) in [
+        (xml(""), of_another.as_str(), "XAmzContentSHA256Mismatch"),
+        (xml(&overlap), unsigned, "ambiguously defined"),
+        (xml("<Queue/>"), unsigned, "MalformedXML"),
+        ("<NotificationConfiguration>".to_owned(), unsigned, "MalformedXML"),
+        ("<Tagging/>".to_owned(), unsigned, "MalformedXML"),
     ] {
-        let (status, answer) = account.put(&body).await;
+        let (status, answer) = account.put(&body, digest).await;
         assert!(status == 400 && answer.contains(told), "{status} {answer}");
     }
     assert_eq!(account.buckets.notification(BUCKET), None);

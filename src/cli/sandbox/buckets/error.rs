@@ -84,6 +84,12 @@ impl S3Error {
         Self::new(400, "MalformedXML", message)
     }
 
+    /// A document with another digest than the one that was signed.
+    pub(super) fn content_mismatch() -> Self {
+        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        Self::new(400, "XAmzContentSHA256Mismatch", message)
+    }
+
     /// Two notifications for the same events of the same keys.
     pub(super) fn overlapping_notifications(filtered: bool) -> Self {
         let message = match filtered {

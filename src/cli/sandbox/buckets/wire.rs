@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -79,6 +80,7 @@ impl Endpoint {
                 let tries = parts.headers.get("x-amz-skip-destination-validation").is_none_or(|skip| skip != "true");
                 let bytes = axum::body::to_bytes(body, LARGEST_DOCUMENT).await;
                 let bytes = bytes.map_err(|_| S3Error::malformed_xml())?;
+                check_digest(&parts.headers, &bytes)?;
                 let xml = String::from_utf8(bytes.into()).map_err(|_| S3Error::malformed_xml())?;
                 self.shared.put_notification(bucket, region, xml, tries)
             }
@@ -202,6 +204,16 @@ impl Shared {
         let mut response = Response::new(Body::empty());
         insert(response.headers_mut(), "etag", &object.etag());
         Ok(response)
+    }
+}
+
+/// Refuses a document that is not the one that was signed.
+fn check_digest(headers: &HeaderMap, bytes: &[u8]) -> Result<(), S3Error> {
+    let signed = headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok());
+    let computed: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    match signed.filter(|signed| signed.len() == computed.len() && *signed != computed) {
+        Some(_) => Err(S3Error::content_mismatch()),
+        None => Ok(()),
     }
 }
 
