@@ -91,12 +91,12 @@ impl Bucket {
         Configuration::parse(&xml).map_err(|error| match error {
             ConfigurationError::Unknown { .. } => anyhow!(
                 "the notification configuration of bucket {:?} cannot be judged: {}. Take a newer version of this program, or change the \
-                 notifications by hand; nothing was changed",
+                 notifications by hand",
                 self.name,
                 shown(&error.to_string())
             ),
             _ => anyhow!(
-                "S3's answer for bucket {:?} is no notification configuration: {}; nothing was changed",
+                "S3's answer for bucket {:?} is no notification configuration: {}",
                 self.name,
                 shown(&error.to_string())
             ),

@@ -41,7 +41,7 @@ pub(super) async fn run(options: AttachOptions, context: &Context) -> Result<u8>
         (None, Some(queue)) => Some(Destination::named(Service::Queue, queue, &bucket, context).await?),
         (None, None) => None,
     };
-    let before = bucket.read().await?;
+    let before = bucket.read().await.map_err(unchanged)?;
     let mut report = Report::new(&bucket, &options.how);
     let change = match &destination {
         None => switch_event_bridge(&before, true),
@@ -95,7 +95,7 @@ async fn write(
             None => error,
         }),
         Err(ReplaceError::NotWritten(error)) => Err(match grant {
-            None => anyhow!("{error:#}; nothing was changed"),
+            None => unchanged(error),
             Some((destination, visitor)) => match destination.revoke(&own_statement_id(visitor)).await {
                 Ok(()) => anyhow!("{error:#}; the permission was taken back, nothing was changed"),
                 Err(left) => anyhow!("{error:#}; the permission that was given could not be taken back: {left:#}"),
@@ -113,46 +113,26 @@ pub(super) async fn run_detach(options: DetachOptions, context: &Context) -> Res
         (None, Some(queue)) => Some(Destination::named(Service::Queue, queue, &bucket, context).await?),
         (None, None) => None,
     };
-    let before = bucket.read().await?;
+    let before = bucket.read().await.map_err(unchanged)?;
     let mut report = Report::new(&bucket, &options.how);
-    let mut revocations = Vec::new();
-    let change = if options.from.eventbridge {
-        switch_event_bridge(&before, false)
+    let (change, statements) = if options.from.eventbridge {
+        (switch_event_bridge(&before, false), Vec::new())
     } else {
         let which = Which {
             destination: named.as_ref().map(|named| (named.service, named.arn.clone())),
             prefix: options.prefix.clone(),
             suffix: options.suffix.clone(),
         };
-        let change = notification::detach(&before, &which);
-        // Of a destination that was asked for by name, a statement may be left from a run that was cut short.
-        let mut destinations: Vec<_> = named.into_iter().collect();
-        for gone in change.removed.iter().filter_map(|entry| entry.notification.as_ref()) {
-            if destinations.iter().all(|known: &Destination| known.arn != gone.destination) {
-                destinations.push(Destination::from_arn(gone.service, &gone.destination, context).await?);
-            }
-        }
-        for destination in destinations {
-            let needed = change.kept.iter().filter_map(|entry| entry.notification.as_ref());
-            if needed.into_iter().any(|stays| stays.destination == destination.arn) {
-                continue;
-            }
-            let id = own_statement_id(&destination.visitor(&bucket));
-            if destination.access().await?.is_some_and(|access| access.policy.has(&id)) {
-                report.permissions.push(PermissionChange::taken(&destination, &id));
-                revocations.push((destination, id));
-            }
-        }
-        let others: Vec<_> = before
-            .notifications()
-            .filter(|there| !there.is_own() && which.names(there))
-            .map(|it| it.id.as_str())
-            .collect();
+        let others = before.notifications().filter(|there| !there.is_own() && which.names(there));
+        let others: Vec<_> = others.map(|other| other.id.as_str()).collect();
         if which.destination.is_some() && !others.is_empty() {
-            report.notes.push(format!("not made by attach, so it stays: {}", shown(&others.join(", "))));
+            report.notes.push(format!("not made by attach, so it stays: {}", others.join(", ")));
         }
-        change
+        let change = notification::detach(&before, &which);
+        let statements = statements_in_vain(&change, named, &bucket, context).await?;
+        (change, statements)
     };
+    report.permissions = statements.iter().map(|(of, id)| PermissionChange::taken(of, id)).collect();
     report.show(&change, context.output)?;
     if !options.how.dry_run {
         let question = format!(
@@ -162,25 +142,67 @@ pub(super) async fn run_detach(options: DetachOptions, context: &Context) -> Res
         if options.from.eventbridge && !change.is_empty() && !options.yes && !confirm(&question, "--yes")? {
             bail!("nothing was changed");
         }
-        if !change.is_empty() {
-            // What is left was tried when it was written; some of it may be broken, which is no reason to keep ours.
-            match bucket.replace(&before, &change.configuration(), false, Duration::ZERO, options.how.wait()).await {
-                Ok(()) => {}
-                Err(ReplaceError::Unclear(error)) => return Err(error),
-                Err(ReplaceError::NotWritten(error)) => bail!("{error:#}; nothing was changed"),
-            }
-        }
-        for (destination, id) in &revocations {
-            destination.revoke(id).await.with_context(|| {
-                format!(
-                    "the notification is gone; statement {id} in the policy of {} is left, run the command again",
-                    destination.arn
-                )
-            })?;
-        }
+        remove(&bucket, &before, &change, &statements, options.how.wait()).await?;
     }
     report.conclude(&change, "detached", context.output)?;
     Ok(EXIT_OK)
+}
+
+/// Attach's statements in the policies of what is told no more, by any notification of the bucket. Of a destination that was named,
+/// one may be left from a run that was cut short.
+async fn statements_in_vain(
+    change: &Change,
+    named: Option<Destination>,
+    bucket: &Bucket,
+    context: &Context,
+) -> Result<Vec<(Destination, String)>> {
+    let mut destinations: Vec<_> = named.into_iter().collect();
+    for gone in change.removed.iter().filter_map(|entry| entry.notification.as_ref()) {
+        if destinations.iter().all(|known| known.arn != gone.destination) {
+            destinations.push(Destination::from_arn(gone.service, &gone.destination, context).await?);
+        }
+    }
+    let mut statements = Vec::new();
+    for destination in destinations {
+        let mut kept = change.kept.iter().filter_map(|entry| entry.notification.as_ref());
+        if kept.any(|stays| stays.destination == destination.arn) {
+            continue;
+        }
+        let id = own_statement_id(&destination.visitor(bucket));
+        if destination.access().await?.is_some_and(|access| access.policy.has(&id)) {
+            statements.push((destination, id));
+        }
+    }
+    Ok(statements)
+}
+
+/// Writes the configuration, then takes the statements away.
+async fn remove(
+    bucket: &Bucket,
+    before: &Configuration,
+    change: &Change,
+    statements: &[(Destination, String)],
+    wait: Duration,
+) -> Result<()> {
+    if !change.is_empty() {
+        // What is left was tried when it was written; some of it may be broken, which is no reason to keep ours.
+        match bucket.replace(before, &change.configuration(), false, Duration::ZERO, wait).await {
+            Ok(()) => {}
+            Err(ReplaceError::Unclear(error)) => return Err(error),
+            Err(ReplaceError::NotWritten(error)) => return Err(unchanged(error)),
+        }
+    }
+    for (destination, id) in statements {
+        destination.revoke(id).await.with_context(|| {
+            let arn = &destination.arn;
+            format!("no notification is left, but statement {id} in the policy of {arn} is: run the command again")
+        })?;
+    }
+    Ok(())
+}
+
+fn unchanged(error: anyhow::Error) -> anyhow::Error {
+    anyhow!("{error:#}; nothing was changed")
 }
 
 /// The bucket that is meant, and what its connector reads of it.
