@@ -167,7 +167,7 @@ impl Destination {
     }
 
     fn parse(&self, policy: &str) -> Result<Policy> {
-        Policy::parse(policy).map_err(|why| anyhow!("{}: {}; nothing was changed", self.arn, shown(&why)))
+        Policy::parse(policy).map_err(|why| anyhow!("{}: {}", self.arn, shown(&why)))
     }
 
     /// Lets the visitor in, under a statement id of its own.
