@@ -5,15 +5,18 @@
 //! | `args` | the commands and their options, as they are typed |
 //! | `context` | what the options of every command come to: clients, and where the output goes |
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
+//! | `attach` | a bucket's notifications: one more, one less |
 //! | `invoke`, `samples` | the handler, run on events from files or on the samples |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
 //! | `connector_secret` | a connector's secret, read and written whole |
 //! | `aws_failure` | what AWS refused, as an operator reads it |
+//! | `notification` | what a bucket's notification configuration may hold |
 //! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
 
 mod args;
+mod attach;
 mod aws_failure;
 mod connector;
 mod connector_secret;
@@ -21,6 +24,7 @@ mod context;
 mod interruption;
 mod invoke;
 pub mod local;
+mod notification;
 mod output;
 mod samples;
 pub mod sandbox;
@@ -74,6 +78,8 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
+        Command::Attach(options) => attach::run(options, &context).await,
+        Command::Detach(options) => attach::run_detach(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Demo(options) => invoke::demo(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,

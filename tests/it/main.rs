@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
+mod attach;
 mod command_line;
 mod connector;
 mod deadline;

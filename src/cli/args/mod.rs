@@ -1,5 +1,6 @@
 //! The commands and their options, as they are typed.
 
+mod attach;
 mod connector;
 mod global;
 mod invoke;
@@ -8,6 +9,7 @@ mod schedule;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use attach::{AttachOptions, BucketOptions, DetachOptions, HowOptions};
 pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(super) use global::{Colour, GlobalOptions};
 pub(super) use invoke::{DemoOptions, InvokeOptions};
@@ -37,6 +39,10 @@ pub(super) enum Command {
     /// FlexOrch's own Scheduled Sync of a connector, as a second net
     #[command(subcommand)]
     Schedule(ScheduleAction),
+    /// Have a bucket that exists tell a function, a queue or EventBridge of uploads
+    Attach(AttachOptions),
+    /// Take away what attach added
+    Detach(DetachOptions),
     /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
     /// Run a sample of every source through the handler and the sandbox: nothing outside this machine is needed
