@@ -12,11 +12,11 @@ NOT_HERE = ("aws logs tail", "aws sqs start-message-move-task", "sam deploy --gu
 
 AROUND = r"""
 set -euo pipefail
-# Built already; what is built is what is deployed. The function needs no FlexOrch for these commands.
+# Built already; what is built is what is deployed, for the sandbox instead of FlexOrch itself.
 sam() {
   case $1 in
   build) ;;
-  deploy) command sam "$@" --template-file "$BUILT" --capabilities CAPABILITY_IAM --resolve-s3 ;;
+  deploy) command sam "$@" FlexOrchBaseUrl="$FLEXORCH_BASE_URL" --template-file "$BUILT" --capabilities CAPABILITY_IAM --resolve-s3 ;;
   *) command sam "$@" ;;
   esac
 }
@@ -25,13 +25,17 @@ aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
 """
 
 
-def commands(section):
-    """The shell commands of a section of the guide."""
+def blocks(section):
+    """The blocks of shell commands of a section of the guide."""
     guide = (REPOSITORY / "docs/deploying.md").read_text()
     text = re.search(rf"^## {section}$(.*?)^## ", guide, re.M | re.S)[1]
-    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S)
-    lines = "\n".join(blocks).splitlines()
-    return "\n".join(line for line in lines if not line.strip().startswith(NOT_HERE))
+    found = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S)
+    return ["\n".join(line for line in block.splitlines() if not line.strip().startswith(NOT_HERE)) for block in found]
+
+
+def commands(section):
+    """All shell commands of a section of the guide."""
+    return "\n".join(blocks(section))
 
 
 def run(emulator, sandbox, folder, script, api_key=None):
@@ -97,3 +101,33 @@ def test_the_guides_commands_lead_from_nothing_to_an_upload_and_back(emulator, s
         found["StackStatus"] == "DELETE_COMPLETE" for found in stacks if found["StackName"] == stack.name
     ), 30, "the stack is still there")  # fmt: skip
     assert stack.s3.head_object(Bucket=stack.bucket, Key="invoices/invoice.pdf"), "bucket and objects stay"
+
+
+def test_the_guides_commands_bring_in_a_bucket_that_exists(emulator, sandbox, tmp_path):
+    bucket, stack = "documents-of-old", "guide-existing"
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    for number in range(120):
+        s3.put_object(Bucket=bucket, Key=f"invoices/{number:03}.pdf", Body=b"%PDF-1.7")
+    queue = emulator.client("sqs").create_queue(QueueName="of-others")["QueueUrl"]
+    of_others = {"QueueConfigurations": [{
+        "Id": "of others", "Events": ["s3:ObjectRemoved:*"], "QueueArn": f"arn:aws:sqs:eu-west-1:123456789012:{queue.split('/')[-1]}"
+    }]}  # fmt: skip
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration=of_others, SkipDestinationValidation=True
+    )
+
+    def at(mark, section):
+        [block] = [block for block in blocks(section) if mark in block]
+        return block
+
+    new, existing = "A new bucket", "A bucket that exists"
+    names = at("export BUCKET", new).replace("my-documents-4711", bucket).replace("flexorch-s3-ingester", stack)
+    script = [names, at("output()", new), at("sam deploy", existing)]
+    script += [at("create-user", new), at("connector create", new), at("attach", existing), at("doctor", new), at("backfill", existing)]
+    printed = run(emulator, sandbox, tmp_path, "\n".join(script), api_key="dfx_existing_0123456789")
+    assert "forwarded 120" in printed.replace(",", ""), printed
+
+    left = s3.get_bucket_notification_configuration(Bucket=bucket)
+    assert left["QueueConfigurations"] == of_others["QueueConfigurations"], "the notifications of others stay"
+    assert "EventBridgeConfiguration" in left
