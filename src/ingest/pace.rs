@@ -53,6 +53,12 @@ impl Gate {
         }
     }
 
+    /// Changes the rate. What it has let through counts towards the new one.
+    #[cfg(feature = "cli")]
+    pub fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
+        self.rate = per_minute.map(|per_minute| Rate::new(per_minute, burst));
+    }
+
     /// When the next request may start, and what holds it back until then.
     #[must_use]
     pub fn opens(&self, now: SystemTime) -> (SystemTime, Closed) {
