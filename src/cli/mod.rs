@@ -5,6 +5,7 @@
 //! | `args` | the commands and their options, as they are typed |
 //! | `context` | what the options of every command come to: clients, and where the output goes |
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
+//! | `submit`, `backfill` | keys, and what is in a bucket already, to FlexOrch; `forwarder` is what they share |
 //! | `invoke` | the handler, run on events from files |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
@@ -15,9 +16,11 @@
 
 mod args;
 mod aws_failure;
+mod backfill;
 mod connector;
 mod connector_secret;
 mod context;
+mod forwarder;
 mod interruption;
 mod invoke;
 pub mod local;
@@ -25,6 +28,7 @@ mod output;
 pub mod sandbox;
 mod schedule;
 mod serve;
+mod submit;
 mod table;
 
 use std::process::ExitCode;
@@ -73,6 +77,8 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
+        Command::Submit(options) => submit::run(options, &context).await,
+        Command::Backfill(options) => backfill::run(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {

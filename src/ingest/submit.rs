@@ -311,7 +311,10 @@ impl Submitter {
                 Ok(Ok(permit)) => permit,
                 Ok(Err(_)) | Err(_) => return Err(out_of_time(&connector)),
             };
-            if lane.barred().is_none() && !self.stop.is_asked() && self.gate(&connector.api_key, |gate| gate.pass(self.clock.now())) {
+            if lane.barred().is_none()
+                && !self.stop.is_asked()
+                && self.gate(&connector.api_key, |gate| gate.pass(self.clock.now()))
+            {
                 return Ok(permit);
             }
         }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
+mod backfill;
 mod command_line;
 mod deadline;
 mod failures;
@@ -15,6 +16,7 @@ mod routing;
 mod secrets;
 mod settings;
 mod sources;
+mod submit;
 mod support;
 mod telemetry;
 mod tls;

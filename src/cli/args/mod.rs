@@ -1,18 +1,22 @@
 //! The commands and their options, as they are typed.
 
+mod backfill;
 mod connector;
 mod global;
 mod invoke;
 mod sandbox;
 mod schedule;
+mod submit;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use backfill::{BackfillOptions, Via};
 pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(super) use global::{Colour, GlobalOptions};
 pub(super) use invoke::InvokeOptions;
 pub(super) use sandbox::SandboxCommand;
 pub(super) use schedule::{ScheduleAction, ScheduleId};
+pub(super) use submit::SubmitOptions;
 
 /// Sets up, proves and backfills the way of S3 objects to FlexOrch.
 #[derive(Debug, Parser)]
@@ -37,6 +41,10 @@ pub(super) enum Command {
     /// FlexOrch's own Scheduled Sync of a connector, as a second net
     #[command(subcommand)]
     Schedule(ScheduleAction),
+    /// Send object keys to FlexOrch now
+    Submit(SubmitOptions),
+    /// Send what is in the bucket already, at the plan's pace
+    Backfill(BackfillOptions),
     /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
     /// Run FlexOrch's API on this machine, to develop and rehearse against

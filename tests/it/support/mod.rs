@@ -3,6 +3,7 @@
 pub mod app;
 pub mod events;
 pub mod runtime_api;
+pub mod site;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use events::{s3_event, sqs_event};
