@@ -123,8 +123,8 @@ async fn a_torn_last_line_is_cut_off_and_its_chunk_is_sent_again() {
     assert_eq!(site.run(&["backfill", "--journal", "j.jsonl", "--concurrency", "1"]).await.status.code(), Some(0));
     let path = site.folder.path().join("j.jsonl");
     let whole = std::fs::read_to_string(&path).unwrap();
-    let lines: Vec<_> = whole.lines().collect();
-    std::fs::write(&path, format!("{}\n{}", lines[..3].join("\n"), &lines[3][..30])).unwrap();
+    let torn = whole.find(r#""through":"in/000299.pdf""#).unwrap();
+    std::fs::write(&path, &whole[..torn]).unwrap();
     site.flexorch.clear_requests();
     let output = site.run(&["backfill", "--journal", "j.jsonl"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
@@ -134,7 +134,7 @@ async fn a_torn_last_line_is_cut_off_and_its_chunk_is_sent_again() {
 #[tokio::test]
 async fn through_a_storm_of_429s_every_key_arrives_once() {
     let site = Site::with(|options| {
-        options.faults.push(fault("status=429,code=RATE_LIMIT_EXCEEDED,random=0.6"));
+        options.faults.push(fault("status=429,code=RATE_LIMIT_EXCEEDED,random=0.6,path=/v1/data-process/async"));
         options.seed = 7;
     })
     .await;
@@ -152,6 +152,45 @@ async fn through_a_storm_of_429s_every_key_arrives_once() {
     taken.sort();
     assert!(taken == names, "a key is missing or was taken twice");
     assert!(document(&output)["summary"]["rate_limited"].as_u64().unwrap() > 5);
+}
+
+#[tokio::test]
+async fn a_second_interruption_ends_at_once_and_the_journal_is_whole() {
+    let site = Site::start().await;
+    site.fill(numbered(500));
+    site.flexorch.faults().add(fault("hang,after=3,path=/v1/data-process/async"));
+    let mut running = site.spawn(site.command(&["backfill", "--concurrency", "1"]));
+    site.until_requests(4).await;
+    running.signal("-INT");
+    running.until_told("the requests under way are waited for").await;
+    running.signal("-INT");
+    assert_eq!(running.output().await.status.code(), Some(130));
+    site.flexorch.faults().clear();
+    site.flexorch.clear_requests();
+    assert_eq!(site.run(&["backfill"]).await.status.code(), Some(0));
+    assert_eq!(site.submitted_keys(), numbered(500)[300..]);
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_work_and_costs_no_more_than_what_was_under_way() {
+    let site = Site::start().await;
+    site.fill(numbered(2_000));
+    let plain = site.command(&["backfill", "--journal", "j.jsonl"]);
+    let mut limited = std::process::Command::new("sh");
+    // Files end at 512 bytes times two; the signal that would say so is ignored, so the write fails as on a full disk.
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    limited.current_dir(site.folder.path()).env_clear();
+    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = site.finish(limited).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains("the journal j.jsonl cannot be written"), "{}", shown(&output));
+    assert!(site.flexorch.requests().len() < 20);
+    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status.code(), Some(0));
+    assert_eq!(site.flexorch.taken_keys().len(), 2_000);
+    assert!(site.submitted_keys().len() <= 2_000 + 200);
 }
 
 #[tokio::test]

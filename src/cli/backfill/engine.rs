@@ -212,17 +212,19 @@ impl<'a> Engine<'a> {
         if self.end.is_some() || !all_listed || !nothing_to_send {
             return;
         }
-        self.end = match self.refused.first() {
+        if self.refused.iter().any(|(taken, ..)| *taken < self.taken) {
+            return;
+        }
+        self.end = Some(match self.refused.first() {
             None => match self.write(Line::Finished { at: self.timestamp() }) {
-                Ok(()) => Some(End::Finished),
-                Err(error) => Some(End::Broken(error)),
+                Ok(()) => End::Finished,
+                Err(error) => End::Broken(error),
             },
-            Some((taken, _, why)) if *taken == self.taken => {
+            Some((_, _, why)) => {
                 let keys = self.refused.iter().map(|(_, parcel, _)| parcel.objects.len() as u64).sum();
-                Some(End::Refused { keys, why: why.clone() })
+                End::Refused { keys, why: why.clone() }
             }
-            Some(_) => None,
-        };
+        });
     }
 
     /// Takes the listing's next chunks; one without an object in scope is settled already.
@@ -309,7 +311,11 @@ impl<'a> Engine<'a> {
 
     fn stop(&mut self, end: End) {
         self.sink.stop();
-        self.end.get_or_insert(end);
+        match end {
+            // Whatever else ends the work, that has to be told.
+            End::Broken(_) => self.end = Some(end),
+            end => _ = self.end.get_or_insert(end),
+        }
     }
 
     fn write(&mut self, line: Line) -> Result<()> {

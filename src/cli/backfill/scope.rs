@@ -23,7 +23,7 @@ impl std::str::FromStr for Moment {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let typed = text.trim();
         let date = || {
-            let midnight = typed.parse::<civil::Date>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+            let midnight = civil::Date::strptime("%Y-%m-%d", typed).ok()?.to_zoned(TimeZone::UTC).ok()?;
             Some(Since::At(midnight.timestamp()))
         };
         match date().or_else(|| Since::parse(typed)) {
@@ -156,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(typed.parse::<Moment>().unwrap().resolve(now), meant.parse().unwrap(), "{typed}");
         }
-        for wrong in ["yesterday", "2026-13-01", "", "-P1D"] {
+        for wrong in ["yesterday", "2026-13-01", "2026-01-31T10:00:00", "", "-P1D"] {
             assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
         }
     }

@@ -9,6 +9,7 @@ use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsManager;
 use flexorch_s3_ingester::cli::sandbox::{Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 
 use super::app::API_KEY;
 
@@ -30,6 +31,7 @@ pub struct Site {
 pub struct Running {
     child: tokio::process::Child,
     pid: String,
+    words: Vec<u8>,
 }
 
 impl Site {
@@ -106,7 +108,7 @@ impl Site {
     pub fn spawn(&self, command: Command) -> Running {
         let mut command = tokio::process::Command::from(command);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        Running { pid: child.id().unwrap().to_string(), child }
+        Running { pid: child.id().unwrap().to_string(), child, words: Vec::new() }
     }
 
     /// Waits until FlexOrch has seen so many submissions.
@@ -146,9 +148,22 @@ impl Running {
         line.trim().trim_end_matches(" kB").parse().ok()
     }
 
+    /// Waits until it has said this on standard error.
+    pub async fn until_told(&mut self, words: &str) {
+        let stderr = self.child.stderr.as_mut().unwrap();
+        let told = async {
+            while !String::from_utf8_lossy(&self.words).contains(words) {
+                assert!(stderr.read_buf(&mut self.words).await.unwrap() > 0, "it ended without saying {words:?}");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("it does not say it");
+    }
+
     /// Waits for its end.
     pub async fn output(self) -> Output {
-        self.child.wait_with_output().await.unwrap()
+        let mut output = self.child.wait_with_output().await.unwrap();
+        output.stderr.splice(..0, self.words);
+        output
     }
 
     /// Whether it has ended.
