@@ -123,7 +123,7 @@ impl Context {
     /// A secret as it is, which need not be whole.
     pub(super) async fn secret(&self, id: &str) -> Result<SecretDocument> {
         self.flexorch_url()?;
-        Ok(self.secrets().await?.read(id).await?)
+        self.secrets().await?.read(id).await
     }
 
     /// The connector that a secret describes.

@@ -20,6 +20,14 @@ fn fault(text: &str) -> Fault {
     text.parse().unwrap()
 }
 
+/// The keys of the submissions that were taken, sorted, repeats included.
+fn taken(site: &Site) -> Vec<String> {
+    let requests = site.flexorch.requests().into_iter().filter(|request| request.status == Some(202));
+    let mut keys: Vec<_> = requests.flat_map(|request| request.keys).collect();
+    keys.sort();
+    keys
+}
+
 fn journal_of(site: &Site) -> String {
     let files = site.files();
     let [journal] = &files[..] else { panic!("one file: {files:?}") };
@@ -134,24 +142,55 @@ async fn a_torn_last_line_is_cut_off_and_its_chunk_is_sent_again() {
 #[tokio::test]
 async fn through_a_storm_of_429s_every_key_arrives_once() {
     let site = Site::with(|options| {
-        options.faults.push(fault("status=429,code=RATE_LIMIT_EXCEEDED,random=0.6,path=/v1/data-process/async"));
+        options.faults.push(fault("status=429,code=RATE_LIMIT_EXCEEDED,random=0.5,path=/v1/data-process/async"));
         options.seed = 7;
     })
     .await;
-    let names = numbered(3_000);
+    let names = numbered(1_500);
     site.fill(names.clone());
     let output = site.run(&["backfill", "--json"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-    let mut taken: Vec<_> = site
-        .flexorch
-        .requests()
-        .into_iter()
-        .filter(|request| request.status == Some(202))
-        .flat_map(|request| request.keys)
-        .collect();
-    taken.sort();
-    assert!(taken == names, "a key is missing or was taken twice");
+    assert!(taken(&site) == names, "a key is missing or was taken twice");
     assert!(document(&output)["summary"]["rate_limited"].as_u64().unwrap() > 5);
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_settled_in_part_goes_on_with_exactly_its_open_keys() {
+    let site = Site::start().await;
+    let mut names = keys("k", 99);
+    names.push("k010-bad.pdf".to_owned());
+    names.sort();
+    site.fill(names.clone());
+    // The request is refused, then one half of it; the other half is taken, and then the trial is over.
+    let over = site.flexorch.faults().add(fault("status=402,after=3,path=/v1/data-process/async"));
+    site.flexorch.faults().add(fault("status=422,code=VALIDATION_ERROR,key=*bad*"));
+    let output = site.run(&["backfill", "--concurrency", "1", "--journal", "j.jsonl"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains("open       50 of the objects so far"), "{}", shown(&output));
+    site.flexorch.faults().remove(over);
+    let output = site.run(&["backfill", "--journal", "j.jsonl", "--json"]).await;
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    let summary = &document(&output)["summary"];
+    assert_eq!(
+        (&summary["in_scope"], &summary["forwarded"], &summary["rejected"]),
+        (&json!(100), &json!(99), &json!(1))
+    );
+    names.retain(|name| !name.contains("bad"));
+    assert_eq!(taken(&site), names);
+}
+
+#[tokio::test]
+async fn an_api_key_that_is_changed_meanwhile_is_read_afresh() {
+    let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
+    site.fill(numbered(5_000));
+    let running = site.spawn(site.command(&["backfill"]));
+    site.until_requests(5).await;
+    site.put_secret(&json!({"api_key": "dfx_another_0123456789"}));
+    site.flexorch.revoke_key(API_KEY);
+    let output = running.output().await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(taken(&site), numbered(5_000));
+    assert!(site.flexorch.requests().len() <= 52, "the refused key is not tried again and again");
 }
 
 #[tokio::test]

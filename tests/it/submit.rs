@@ -95,7 +95,7 @@ async fn a_refused_api_key_costs_one_request_for_all_keys_and_says_what_to_do() 
 }
 
 #[tokio::test]
-async fn submit_obeys_a_429_and_takes_a_fresh_key_at_a_401_as_the_function_does() {
+async fn submit_waits_as_long_as_a_429_says() {
     let site = Site::with(|options| options.faults.push("status=429,retry-after=1,times=1".parse().unwrap())).await;
     let output = site.run(&["submit", "a.pdf"]).await;
     assert_eq!((output.status.code(), site.flexorch.requests().len()), (Some(0), 2), "{}", shown(&output));

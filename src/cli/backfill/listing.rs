@@ -13,8 +13,8 @@ use crate::aws::s3::Buckets;
 pub(super) struct Listing {
     pub buckets: Buckets,
     pub bucket: String,
-    /// The bucket's; `None`: the region that AWS is asked in.
-    pub region: Option<String>,
+    /// The bucket's.
+    pub region: String,
     pub scope: Scope,
     pub keys_per_chunk: usize,
 }
@@ -65,7 +65,7 @@ impl<'a> Lister<'a> {
     pub(super) async fn page(&mut self) -> Result<Vec<Chunk>, ListError> {
         let Some(chunker) = &mut self.chunker else { return Ok(Vec::new()) };
         let Listing { buckets, bucket, region, scope, .. } = self.listing;
-        let page = buckets.page(bucket, region.as_deref(), &scope.prefix, chunker.next_page_after()).await;
+        let page = buckets.page(bucket, Some(region), &scope.prefix, chunker.next_page_after()).await;
         let page = page.map_err(|error| {
             ListError::Aws(AwsFailure::new(&error, "s3:ListBucket", format!("arn:aws:s3:::{bucket}")))
         })?;

@@ -150,7 +150,10 @@ impl<'a> Backfill<'a> {
         let listing = Listing {
             buckets: Buckets::new(context.aws().await?.clone(), context.clock),
             bucket,
-            region: connector.region.clone(),
+            region: match &connector.region {
+                Some(region) => region.clone(),
+                None => context.region().await?,
+            },
             scope: Scope::new(&header.identity.scope, header.modified_since, header.modified_until),
             keys_per_chunk: options.keys_per_request.get(),
         };
@@ -188,7 +191,7 @@ impl<'a> Backfill<'a> {
                     concurrency: self.options.concurrency,
                     requests_per_minute: pace,
                 };
-                Sink::FlexOrch(Forwarder::new(self.context, self.connector.clone(), pace).await?)
+                Sink::FlexOrch(Box::new(Forwarder::new(self.context, self.connector.clone(), pace).await?))
             }
         };
         let gaps = match self.found.borrow().as_ref().filter(|_| !self.options.restart) {

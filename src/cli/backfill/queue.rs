@@ -181,7 +181,7 @@ mod tests {
     fn a_hundred_objects_are_one_call_of_ten_messages() {
         let messages = messages(&objects(100, "k"));
         assert_eq!(messages.len(), 10);
-        assert_eq!(in_calls(&messages), [0..10]);
+        assert_eq!(in_calls(&messages).as_slice(), std::slice::from_ref(&(0..10)));
         assert_eq!(messages[9].objects, 90..100);
         let body: Value = serde_json::from_str(&messages[9].body).unwrap();
         assert_eq!(body["Records"].as_array().unwrap().len(), 10);

@@ -16,7 +16,7 @@ use crate::telemetry::metrics::Metrics;
 /// Where objects go.
 #[derive(Debug)]
 pub(super) enum Sink {
-    FlexOrch(Forwarder),
+    FlexOrch(Box<Forwarder>),
     Queue(QueueSender),
 }
 
