@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Error, Result, anyhow};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -56,7 +56,7 @@ pub(super) async fn run(options: SubmitOptions, context: &Context) -> Result<u8>
             Ok(objects) => objects,
             Err(error) => {
                 report.end()?;
-                return Err(error.context("the keys before it were sent"));
+                return Err(error.context("what is told above of the keys before it stands"));
             }
         };
         if objects.is_empty() {
@@ -134,7 +134,11 @@ fn bars(outcome: &Outcome) -> Option<Deferral> {
 enum Keys {
     Typed(std::vec::IntoIter<String>),
     /// Read by a thread of its own: a terminal or a pipe may keep it waiting, and Ctrl-C has to be heard meanwhile.
-    Read(mpsc::Receiver<Result<String>>),
+    Read {
+        keys: mpsc::Receiver<Result<String>>,
+        /// What came after the last key that could be read.
+        failed: Option<Error>,
+    },
 }
 
 impl Keys {
@@ -157,16 +161,26 @@ impl Keys {
                 }
             }
         });
-        Ok(Self::Read(receiver))
+        Ok(Self::Read { keys: receiver, failed: None })
     }
 
-    /// The next keys, as objects; none at the end.
+    /// The next keys, as objects; none at the end. Where a key cannot be read, those before it are answered first.
     async fn next(&mut self, most: usize, bucket: &str) -> Result<Vec<S3Object>> {
         let mut objects = Vec::new();
         while objects.len() < most {
             let key = match self {
                 Self::Typed(keys) => keys.next(),
-                Self::Read(keys) => keys.recv().await.transpose()?,
+                Self::Read { failed: Some(_), .. } if !objects.is_empty() => None,
+                Self::Read { keys, failed } => match failed.take() {
+                    Some(error) => return Err(error),
+                    None => match keys.recv().await.transpose() {
+                        Ok(key) => key,
+                        Err(error) => {
+                            *failed = Some(error);
+                            continue;
+                        }
+                    },
+                },
             };
             let Some(key) = key else { break };
             objects.push(S3Object {
@@ -186,7 +200,7 @@ impl Keys {
     fn has_more(&mut self) -> bool {
         match self {
             Self::Typed(keys) => keys.len() > 0,
-            Self::Read(keys) => keys.try_recv().is_ok(),
+            Self::Read { keys, .. } => keys.try_recv().is_ok(),
         }
     }
 }

@@ -411,6 +411,7 @@ async fn what_keeps_a_backfill_from_beginning_is_a_clear_error_and_leaves_nothin
     site.queues.set_fault(Some(AwsFault::AccessDenied));
     let url = site.queues.url("retry");
     refused(site.command(&["backfill", "--via", "queue", "--queue", &url]), &["sqs:SendMessage", &url]).await;
+    refused(site.command(&["backfill", "--queue", &url]), &["--via queue"]).await;
     let fifo = format!("{url}.fifo");
     refused(site.command(&["backfill", "--via", "queue", "--queue", &fifo]), &["FIFO"]).await;
     site.put_secret(&json!({"bucket": null}));

@@ -52,6 +52,16 @@ async fn keys_come_from_standard_input_too_and_the_json_document_has_each_with_i
 }
 
 #[tokio::test]
+async fn the_keys_before_one_that_cannot_be_read_are_sent_and_told() {
+    let site = Site::start().await;
+    std::fs::write(site.folder.path().join("keys.txt"), b"a.pdf\nb.pdf\n\xff.pdf\nc.pdf\n").unwrap();
+    let output = site.run(&["submit", "--keys-from", "keys.txt"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains("forwarded 2") && shown(&output).contains("not UTF-8"), "{}", shown(&output));
+    assert_eq!(site.submitted_keys(), ["a.pdf", "b.pdf"]);
+}
+
+#[tokio::test]
 async fn a_key_outside_the_connectors_prefix_is_told_and_sent_only_where_that_is_asked_for() {
     let site = Site::start().await;
     site.put_secret(&json!({"prefix": "invoices/"}));

@@ -105,6 +105,9 @@ struct Ready<'a> {
 
 impl<'a> Backfill<'a> {
     async fn prepare(options: &'a BackfillOptions, context: &'a Context) -> Result<Self> {
+        if options.via == Via::Api && options.queue.is_some() {
+            bail!("--queue goes with --via queue: add that, or leave --queue out to send to FlexOrch directly");
+        }
         let connector = context.connector(&options.secret.secret).await?;
         let Some(bucket) = connector.bucket.clone() else {
             bail!(

@@ -32,7 +32,7 @@ impl Progress {
         let is_terminal = std::io::stderr().is_terminal() && !output.is_json();
         let bar = is_terminal.then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-            let look = if total.is_some() { "{bar:24} {percent:>3}%  {msg}" } else { "{spinner} {msg}" };
+            let look = if total.is_some() { "{bar:24} {percent:>3}%  {wide_msg}" } else { "{spinner} {wide_msg}" };
             if let Ok(style) = ProgressStyle::with_template(look) {
                 bar.set_style(style);
             }
@@ -52,9 +52,8 @@ impl Progress {
         let words = self.words(replay, under_way);
         match &self.bar {
             Some(bar) => {
-                bar.set_position(replay.tally.settled());
                 bar.set_message(words);
-                bar.tick();
+                bar.set_position(replay.tally.settled());
             }
             None if self.begun.elapsed() >= ELSEWHERE => self.output.progress(words),
             None => {}
@@ -81,12 +80,12 @@ impl Progress {
         let settled = tally.settled() - self.settled_before;
         let per_minute = (tally.requests - self.requests_before) as f64 * 60.0 / took.as_secs_f64().max(0.001);
         let mut words = format!(
-            "{} listed, {} in scope, {} forwarded, {} rejected; {} requests ({under_way} under way), {per_minute:.0}/min",
+            "{} listed, {} in scope, {} forwarded, {} rejected; {} requests, {per_minute:.0}/min, {under_way} under way",
             tally.listed, tally.in_scope, tally.forwarded, tally.rejected, tally.requests
         );
         let rest = self.total.map(|total| total.saturating_sub(tally.settled()));
         if let Some(left) = rest.and_then(|rest| time_left(settled, rest, took)) {
-            words.push_str(&format!("; about {} left", in_words(left)));
+            words.push_str(&format!("; about {} left", in_words(left.max(Duration::from_secs(1)))));
         }
         words
     }

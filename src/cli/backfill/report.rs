@@ -29,7 +29,7 @@ pub(super) struct Ending<'a> {
 pub(super) fn summary(output: Output, ending: &Ending<'_>, replay: &Replay) -> Result<()> {
     let Ending { header, journal, state, reason, took } = ending;
     let (tally, identity) = (&replay.tally, &header.identity);
-    let verb = if identity.queue.is_some() { "put into the queue" } else { "forwarded" };
+    let verb = if identity.queue.is_some() { "queued" } else { "forwarded" };
     let place = shown(&format!("s3://{}/{}", identity.bucket, identity.scope.prefix));
     let head = match *state {
         "finished" if tally.rejected == 0 => styled(GOOD, "✓ finished"),
@@ -40,7 +40,7 @@ pub(super) fn summary(output: Output, ending: &Ending<'_>, replay: &Replay) -> R
     output.line(format!("  listed     {}{}", tally.listed, skipped_words(&tally.skipped)))?;
     output.line(format!("  in scope   {}", tally.in_scope))?;
     let known = if tally.duplicates > 0 { format!(" ({} known content)", tally.duplicates) } else { String::new() };
-    output.line(format!("  {verb}  {}{known}", tally.forwarded))?;
+    output.line(format!("  {verb:<10} {}{known}", tally.forwarded))?;
     output.line(format!("  rejected   {}{}", tally.rejected, by_number(&tally.rejected_by_code)))?;
     if replay.open_keys() > 0 {
         output.line(format!("  open       {} of the objects so far", replay.open_keys()))?;
