@@ -154,6 +154,17 @@ mod tests {
         assert!(gate.pass(at(5_000)));
     }
 
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_changed_rate_holds_from_the_next_request_on() {
+        let mut gate = gate(60, 1);
+        assert!(gate.pass(at(0)));
+        gate.set_rate(NonZeroU32::new(600), 1);
+        assert!(gate.pass(at(1_100)) && !gate.pass(at(1_150)) && gate.pass(at(1_250)));
+        gate.set_rate(None, 1);
+        assert!(gate.pass(at(1_250)) && gate.pass(at(1_250)));
+    }
+
     #[test]
     fn those_that_wait_have_turns_one_interval_apart() {
         let mut gate = gate(60, 1);

@@ -183,7 +183,7 @@ async fn a_chunk_that_is_settled_in_part_goes_on_with_exactly_its_open_keys() {
 async fn an_api_key_that_is_changed_meanwhile_is_read_afresh() {
     let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
     site.fill(numbered(5_000));
-    let running = site.spawn(site.command(&["backfill"]));
+    let running = site.spawn(site.command(&["backfill", "--count"]));
     site.until_requests(5).await;
     site.put_secret(&json!({"api_key": "dfx_another_0123456789"}));
     site.flexorch.revoke_key(API_KEY);
@@ -230,6 +230,19 @@ async fn a_full_disk_stops_the_work_and_costs_no_more_than_what_was_under_way() 
     assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status.code(), Some(0));
     assert_eq!(site.flexorch.taken_keys().len(), 2_000);
     assert!(site.submitted_keys().len() <= 2_000 + 200);
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_meanwhile_is_waited_for_and_goes_on_where_it_was() {
+    let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
+    site.fill(numbered(4_000));
+    let running = site.spawn(site.command(&["backfill"]));
+    site.until_requests(1).await;
+    // Three calls are what the AWS SDK tries by itself.
+    site.buckets.fail_next(4, AwsFault::Internal);
+    let output = running.output().await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(site.submitted_keys(), numbered(4_000));
 }
 
 #[tokio::test]

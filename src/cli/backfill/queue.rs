@@ -44,9 +44,11 @@ impl QueueSender {
     /// # Errors
     /// Where it is no standard queue.
     pub(super) fn new(sdk: &SdkConfig, url: &str) -> Result<Self> {
-        let Ok(url) = Url::parse(url) else {
+        // The journal holds the URL, so nothing else may be in it.
+        let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        let Some(url) = Url::parse(url).ok().filter(is_plain) else {
             bail!(
-                "--queue is {url:?}, but must be a queue's URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/retry"
+                "--queue must be a queue's URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/retry, and nothing besides"
             );
         };
         if url.path().ends_with(".fifo") {

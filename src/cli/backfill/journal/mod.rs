@@ -55,6 +55,9 @@ impl Journal {
                 return Err(error).with_context(|| format!("the journal {} cannot be opened", path.display()));
             }
         };
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            bail!("{} is not a file: name one with --journal", path.display());
+        }
         lock(&file, path)?;
         let read = || format!("the journal {} cannot be read", path.display());
         let mut reader = BufReader::new(&file);

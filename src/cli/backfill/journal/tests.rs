@@ -82,6 +82,12 @@ fn a_damaged_line_among_others_and_a_file_that_is_no_journal_are_errors_that_cha
 }
 
 #[test]
+fn what_is_not_a_file_is_left_alone() {
+    let error = Journal::find(Path::new("/dev/null")).unwrap_err().to_string();
+    assert!(error.contains("not a file") && Path::new("/dev/null").exists(), "{error}");
+}
+
+#[test]
 fn a_first_line_that_was_never_finished_is_as_if_there_were_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.jsonl");
