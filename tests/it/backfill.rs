@@ -300,6 +300,17 @@ async fn an_outage_is_waited_out_for_so_long_and_then_the_command_stops_and_says
 }
 
 #[tokio::test]
+async fn where_flexorch_asks_for_a_longer_wait_than_anybody_would_wait_the_command_stops_at_once() {
+    let site = Site::start().await;
+    site.fill(numbered(10));
+    site.flexorch.faults().add(fault("status=429,retry-after=7200,path=/v1/data-process/async"));
+    let output = site.run(&["backfill"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains("asks to come back in 1 h 59 min"), "{}", shown(&output));
+    assert_eq!(site.flexorch.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn keys_that_are_refused_as_a_whole_are_isolated_once_another_request_is_taken() {
     let site = Site::start().await;
     site.flexorch.faults().add(fault("status=422,code=VALIDATION_ERROR,key=bad*"));

@@ -154,8 +154,8 @@ impl<'a> Engine<'a> {
             tokio::select! {
                 biased;
                 () = interruption.next() => {
-                    if matches!(self.end, Some(End::Interrupted)) {
-                        return self.close(End::Interrupted);
+                    if let Some(end) = self.end.take() {
+                        return self.close(end);
                     }
                     self.stop(End::Interrupted);
                     self.progress.note("stopping: the requests under way are waited for (again: at once)");
