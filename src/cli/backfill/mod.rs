@@ -228,7 +228,11 @@ impl<'a> Backfill<'a> {
                 ));
                 Some(plan::SMALL_PLAN)
             }
-            Err(error) => return Err(anyhow!(error).context("nothing was sent (with --requests-per-minute the plan is not asked for)")),
+            Err(error) => {
+                return Err(
+                    anyhow!(error).context("nothing was sent (with --requests-per-minute the plan is not asked for)")
+                );
+            }
         };
         Ok(plan::pace(plan, self.options.share))
     }
