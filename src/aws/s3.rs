@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
 use jiff::Timestamp;
 
 use super::sdk::{Regional, endpoint_override};
@@ -60,18 +61,27 @@ impl Buckets {
         after: Option<&str>,
         end: SystemTime,
     ) -> Result<Page, String> {
-        let request = self
-            .client(region)
-            .list_objects_v2()
-            .bucket(bucket)
-            .prefix(prefix)
-            .set_start_after(after.map(str::to_owned))
-            .send();
-        let answer = match tokio::time::timeout(self.clock.until(end), request).await {
-            Err(_) => return Err("no answer from S3 in time".into()),
-            Ok(Err(error)) => return Err(words(&error, "s3:ListBucket", bucket)),
-            Ok(Ok(answer)) => answer,
-        };
+        let page = self.page(bucket, region, prefix, after);
+        match tokio::time::timeout(self.clock.until(end), page).await {
+            Err(_) => Err("no answer from S3 in time".into()),
+            Ok(Err(error)) => Err(words(&*error, "s3:ListBucket", bucket)),
+            Ok(Ok(page)) => Ok(page),
+        }
+    }
+
+    /// As [`Buckets::list`], with the SDK's own error and limits of time.
+    ///
+    /// # Errors
+    /// The SDK's.
+    pub async fn page(
+        &self,
+        bucket: &str,
+        region: Option<&str>,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Page, Box<SdkError<ListObjectsV2Error>>> {
+        let request = self.client(region).list_objects_v2().bucket(bucket).prefix(prefix);
+        let answer = request.set_start_after(after.map(str::to_owned)).send().await.map_err(Box::new)?;
         let objects = answer
             .contents()
             .iter()

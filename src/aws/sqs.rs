@@ -227,7 +227,7 @@ impl<'a> QueueArn<'a> {
 }
 
 /// The region in a queue's URL, `https://sqs.REGION.amazonaws.com/…`; `None` for another address.
-fn region_of_url(url: &Url) -> Option<String> {
+pub(crate) fn region_of_url(url: &Url) -> Option<String> {
     let mut labels = url.host_str()?.split('.');
     match (labels.next(), labels.next(), labels.next()) {
         (Some("sqs"), Some(region), Some("amazonaws")) => Some(region.to_owned()),

@@ -89,6 +89,11 @@ impl Context {
         Ok(sdk)
     }
 
+    /// Whether more words are asked for.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
     /// The region that AWS is asked in.
     pub(super) async fn region(&self) -> Result<String> {
         Ok(self.aws().await?.region().map(ToString::to_string).unwrap_or_default())

@@ -150,7 +150,7 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What became of an object, in the words of the table: outcome and detail.
-fn words(outcome: &Outcome) -> (&'static str, String, String) {
+pub(super) fn words(outcome: &Outcome) -> (&'static str, String, String) {
     let connector = |connector: Option<&str>| connector.unwrap_or("-").to_owned();
     match outcome {
         Outcome::Forwarded(forwarded) => {
@@ -220,7 +220,13 @@ fn object_json(reported: &Reported) -> Value {
         "bucket": reported.object.as_ref().map(|object| &object.bucket),
         "key": reported.object.as_ref().map(|object| object.key.as_str()),
     });
-    match &reported.outcome {
+    add_outcome(&mut object, &reported.outcome);
+    object
+}
+
+/// Adds the fields that say what became of an object.
+pub(super) fn add_outcome(object: &mut Value, outcome: &Outcome) {
+    match outcome {
         Outcome::Forwarded(forwarded) => {
             object["outcome"] = "forwarded".into();
             object["job_id"] = json!(forwarded.job_id);
@@ -244,5 +250,4 @@ fn object_json(reported: &Reported) -> Value {
             object["connector"] = json!(deferral.connector.as_deref());
         }
     }
-    object
 }

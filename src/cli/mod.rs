@@ -7,6 +7,7 @@
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
 //! | `attach` | a bucket's notifications: one more, one less |
 //! | `invoke`, `samples` | the handler, run on events from files or on the samples |
+//! | `submit`, `backfill` | keys, and what is in a bucket already, to FlexOrch; `forwarder` is what they share |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
@@ -18,9 +19,11 @@
 mod args;
 mod attach;
 mod aws_failure;
+mod backfill;
 mod connector;
 mod connector_secret;
 mod context;
+mod forwarder;
 mod interruption;
 mod invoke;
 pub mod local;
@@ -30,6 +33,7 @@ mod samples;
 pub mod sandbox;
 mod schedule;
 mod serve;
+mod submit;
 mod table;
 
 use std::process::ExitCode;
@@ -80,6 +84,8 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Attach(options) => attach::run(options, &context).await,
         Command::Detach(options) => attach::run_detach(options, &context).await,
+        Command::Submit(options) => submit::run(options, &context).await,
+        Command::Backfill(options) => backfill::run(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Demo(options) => invoke::demo(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,

@@ -86,7 +86,9 @@ impl ReconcileRequest {
 }
 
 impl Since {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads an RFC 3339 time or an ISO 8601 duration.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         if let Ok(time) = text.parse() {
             return Some(Self::At(time));
         }

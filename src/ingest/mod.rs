@@ -8,4 +8,5 @@ mod lane;
 pub mod pace;
 pub mod retry;
 pub mod route;
+mod stop;
 pub mod submit;

@@ -53,6 +53,12 @@ impl Gate {
         }
     }
 
+    /// Changes the rate. What it has let through counts towards the new one.
+    #[cfg(feature = "cli")]
+    pub fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
+        self.rate = per_minute.map(|per_minute| Rate::new(per_minute, burst));
+    }
+
     /// When the next request may start, and what holds it back until then.
     #[must_use]
     pub fn opens(&self, now: SystemTime) -> (SystemTime, Closed) {
@@ -146,6 +152,17 @@ mod tests {
         assert_eq!(gate.opens(at(0)), (at(5_000), Closed::RateLimited));
         assert!(!gate.pass(at(4_999)));
         assert!(gate.pass(at(5_000)));
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_changed_rate_holds_from_the_next_request_on() {
+        let mut gate = gate(60, 1);
+        assert!(gate.pass(at(0)));
+        gate.set_rate(NonZeroU32::new(600), 1);
+        assert!(gate.pass(at(1_100)) && !gate.pass(at(1_150)) && gate.pass(at(1_250)));
+        gate.set_rate(None, 1);
+        assert!(gate.pass(at(1_250)) && gate.pass(at(1_250)));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::batch::{AfterRefusal, Batch, BatchQueue};
 use super::lane::{Invocation, Lane, class_of, deferral, is_the_files_own, lock, out_of_time, refusal_deferral};
 use super::pace::{Closed, Gate};
 use super::retry::{Budget, NextStep, RetryPolicy, backoff};
+use super::stop::Stop;
 use crate::aws::secrets::{Refresh, SecretCache};
 use crate::clock::Clock;
 use crate::connector::Connector;
@@ -61,6 +62,7 @@ pub struct Submitter {
     settings: SubmitSettings,
     clock: Clock,
     permits: Semaphore,
+    stop: Stop,
     gates: Mutex<HashMap<ApiKey, Gate>>,
     learned: Mutex<HashMap<Arc<str>, Learned>>,
     /// How long an answered request usually takes.
@@ -93,6 +95,7 @@ impl Submitter {
             settings,
             clock,
             permits: Semaphore::new(settings.max_concurrent_requests.get()),
+            stop: Stop::default(),
             gates: Mutex::default(),
             learned: Mutex::default(),
             usual: Mutex::default(),
@@ -123,6 +126,18 @@ impl Submitter {
             invocation.active_lanes.fetch_sub(1, Ordering::Relaxed);
         }))
         .await;
+    }
+
+    /// Lets the requests that are under way end, and sends no other one: the rest is deferred.
+    #[cfg(feature = "cli")]
+    pub fn stop(&self) {
+        self.stop.ask();
+    }
+
+    /// Changes how many requests a minute go out with a key.
+    #[cfg(feature = "cli")]
+    pub fn set_pace(&self, key: &ApiKey, per_minute: Option<NonZeroU32>) {
+        self.gate(key, |gate| gate.set_rate(per_minute, self.burst()));
     }
 
     async fn run_lane(&self, work: Work, invocation: &Invocation<'_>) {
@@ -265,7 +280,7 @@ impl Submitter {
                         self.gate(&connector.api_key, |gate| gate.close(retry_at.unwrap_or(untold)));
                     }
                     match step {
-                        NextStep::RetryAt(time) => self.clock.sleep_until(time).await,
+                        NextStep::RetryAt(time) => self.stop.sleep_until(&self.clock, time).await,
                         NextStep::GiveUp { not_before } => {
                             return Sent::Deferred(deferral(class, &connector, &error, not_before));
                         }
@@ -284,19 +299,22 @@ impl Submitter {
             }
             let connector = lane.connector();
             let (now, latest) = (self.clock.now(), self.budget(invocation).latest_start());
-            if now > latest {
+            if now > latest || self.stop.is_asked() {
                 return Err(out_of_time(&connector));
             }
             let (opens, closed) = self.gate(&connector.api_key, |gate| gate.opens(now));
             if opens > latest {
                 return Err(self.wait_for_a_later_invocation(&connector, closed, opens, invocation));
             }
-            self.clock.sleep_until(opens).await;
+            self.stop.sleep_until(&self.clock, opens).await;
             let permit = match tokio::time::timeout(self.clock.until(latest), self.permits.acquire()).await {
                 Ok(Ok(permit)) => permit,
                 Ok(Err(_)) | Err(_) => return Err(out_of_time(&connector)),
             };
-            if lane.barred().is_none() && self.gate(&connector.api_key, |gate| gate.pass(self.clock.now())) {
+            if lane.barred().is_none()
+                && !self.stop.is_asked()
+                && self.gate(&connector.api_key, |gate| gate.pass(self.clock.now()))
+            {
                 return Ok(permit);
             }
         }
@@ -371,8 +389,11 @@ impl Submitter {
 
     fn gate<T>(&self, key: &ApiKey, act: impl FnOnce(&mut Gate) -> T) -> T {
         let mut gates = lock(&self.gates);
-        let burst = u32::try_from(self.settings.max_concurrent_requests.get()).unwrap_or(u32::MAX);
-        act(gates.entry(key.clone()).or_insert_with(|| Gate::new(self.settings.requests_per_minute, burst)))
+        act(gates.entry(key.clone()).or_insert_with(|| Gate::new(self.settings.requests_per_minute, self.burst())))
+    }
+
+    fn burst(&self) -> u32 {
+        u32::try_from(self.settings.max_concurrent_requests.get()).unwrap_or(u32::MAX)
     }
 
     fn learned(&self, secret_id: &Arc<str>) -> Learned {

@@ -58,6 +58,11 @@ impl Metrics {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// How many of them FlexOrch answered 429.
+    pub fn rate_limited(&self) -> u64 {
+        self.rate_limited.load(Ordering::Relaxed)
+    }
+
     /// The lines to print.
     #[must_use]
     pub fn lines(&self, counts: &Counts, extra: Extra, dimensions: &Dimensions, now: SystemTime) -> Vec<String> {

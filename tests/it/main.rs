@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
 mod attach;
+mod backfill;
 mod command_line;
 mod connector;
 mod deadline;
@@ -17,6 +18,7 @@ mod routing;
 mod secrets;
 mod settings;
 mod sources;
+mod submit;
 mod support;
 mod telemetry;
 mod tls;

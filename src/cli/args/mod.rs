@@ -1,20 +1,24 @@
 //! The commands and their options, as they are typed.
 
 mod attach;
+mod backfill;
 mod connector;
 mod global;
 mod invoke;
 mod sandbox;
 mod schedule;
+mod submit;
 
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use attach::{AttachOptions, BucketOptions, DetachOptions, HowOptions};
+pub(super) use backfill::{BackfillOptions, Via};
 pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(super) use global::{Colour, GlobalOptions};
 pub(super) use invoke::{DemoOptions, InvokeOptions};
 pub(super) use sandbox::SandboxCommand;
 pub(super) use schedule::{ScheduleAction, ScheduleId};
+pub(super) use submit::SubmitOptions;
 
 /// Sets up, proves and backfills the way of S3 objects to FlexOrch.
 #[derive(Debug, Parser)]
@@ -43,6 +47,10 @@ pub(super) enum Command {
     Attach(AttachOptions),
     /// Take away what attach added
     Detach(DetachOptions),
+    /// Send object keys to FlexOrch now
+    Submit(SubmitOptions),
+    /// Send what is in the bucket already, at the plan's pace
+    Backfill(BackfillOptions),
     /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
     /// Run a sample of every source through the handler and the sandbox: nothing outside this machine is needed

@@ -4,6 +4,7 @@ pub mod app;
 pub mod events;
 pub mod operator;
 pub mod runtime_api;
+pub mod site;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use events::{s3_event, sqs_event};
