@@ -5,6 +5,7 @@
 //! | `args` | the commands and their options, as they are typed |
 //! | `context` | what the options of every command come to: clients, and where the output goes |
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
+//! | `doctor` | the whole chain, from the bucket to FlexOrch: what is not well, and what to do |
 //! | `invoke` | the handler, run on events from files |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
@@ -18,6 +19,7 @@ mod aws_failure;
 mod connector;
 mod connector_secret;
 mod context;
+mod doctor;
 mod interruption;
 mod invoke;
 pub mod local;
@@ -73,6 +75,7 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
+        Command::Doctor(options) => doctor::run(&options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {

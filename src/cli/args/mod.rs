@@ -1,6 +1,7 @@
 //! The commands and their options, as they are typed.
 
 mod connector;
+mod doctor;
 mod global;
 mod invoke;
 mod sandbox;
@@ -9,6 +10,7 @@ mod schedule;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
+pub(super) use doctor::DoctorOptions;
 pub(super) use global::{Colour, GlobalOptions};
 pub(super) use invoke::InvokeOptions;
 pub(super) use sandbox::SandboxCommand;
@@ -37,6 +39,8 @@ pub(super) enum Command {
     /// FlexOrch's own Scheduled Sync of a connector, as a second net
     #[command(subcommand)]
     Schedule(ScheduleAction),
+    /// Check the whole chain, from the bucket to FlexOrch, and say what to do: why is my document not there?
+    Doctor(DoctorOptions),
     /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
     /// Run FlexOrch's API on this machine, to develop and rehearse against
