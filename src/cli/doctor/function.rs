@@ -94,10 +94,16 @@ pub(super) async fn policy(aws: &Aws<'_>, function: &Function) -> Result<Option<
 
 /// Where Lambda sends notifications that the function failed on; `None`: nowhere.
 pub(super) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
-    let question =
-        aws.lambda(function.region()).get_function_event_invoke_config().function_name(&function.name).send();
-    let answer = ask_for("lambda:GetFunctionEventInvokeConfig", &function.arn, question).await?;
-    Ok(answer.and_then(|answer| answer.destination_config?.on_failure?.destination))
+    // Templates set it for `$LATEST`, which is what an ARN without a version means.
+    for qualifier in [None, Some("$LATEST")] {
+        let question = aws.lambda(function.region()).get_function_event_invoke_config().function_name(&function.name);
+        let question = question.set_qualifier(qualifier.map(str::to_owned)).send();
+        let answer = ask_for("lambda:GetFunctionEventInvokeConfig", &function.arn, question).await?;
+        if let Some(found) = answer {
+            return Ok(found.destination_config.and_then(|config| config.on_failure?.destination));
+        }
+    }
+    Ok(None)
 }
 
 /// The name of the one function that a queue feeds; `None`: there is none, or several.

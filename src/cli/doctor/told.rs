@@ -233,11 +233,14 @@ impl<'a> Scene<'a> {
         match destination {
             Some(arn) if arn == queue.arn => Check::well(name::FAILED_NOTIFICATIONS, format!("go to {}", queue.name())),
             other => {
-                let goes = other.map_or("nowhere: they are lost", queue_name);
+                let found = match other {
+                    None => "are lost: Lambda has no destination for them".to_owned(),
+                    Some(arn) => format!("go to {}, not to {}", queue_name(arn), queue.name()),
+                };
                 let set = json!({"OnFailure": {"Destination": queue.arn}}).to_string();
                 Check::failed(
                     name::FAILED_NOTIFICATIONS,
-                    format!("go to {goes}, not to {}", queue.name()),
+                    found,
                     Next::new(
                         "send them there",
                         self.commands.aws(format_args!(
