@@ -36,6 +36,8 @@ def chains(emulator, flexorch):
             Trigger=shape,
             FlexOrchBaseUrl=flexorch.base_url,
             PlanRequestsPerMinute="600",
+            # What a test changes in the secret is in use at once.
+            SecretCacheTtlSeconds="0",
             **({"NotificationPrefix": "invoices/"} if shape == "EventBridge" else {}),
         )
         stack.flexorch = flexorch
@@ -271,6 +273,8 @@ def test_a_filter_that_is_too_narrow_is_a_warning_and_one_beside_the_prefix_a_fa
         stack.s3.put_bucket_notification_configuration(
             Bucket=stack.bucket, NotificationConfiguration={"QueueConfigurations": [queue]}
         )
+        # S3's test event is in the queue.
+        settled(stack)
 
     try:
         filtered("invoices/2026/")

@@ -6,6 +6,7 @@
 
 mod command_line;
 mod deadline;
+mod doctor;
 mod failures;
 mod halving;
 mod pacing;

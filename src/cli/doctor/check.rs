@@ -84,6 +84,11 @@ impl Check {
         self.status == Status::Failed
     }
 
+    /// Whether both were not looked at, for the same reason.
+    pub(super) fn is_left_out_with(&self, other: &Self) -> bool {
+        self.status == Status::Skipped && other.status == Status::Skipped && self.found == other.found
+    }
+
     fn with_next(check: &'static str, status: Status, found: String, next: Next) -> Self {
         Self { check, status, found, action: Some(next.action), command: Some(next.command) }
     }

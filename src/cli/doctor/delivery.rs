@@ -9,10 +9,13 @@ use super::letters::{self, Letter};
 use super::mapping::{self, Mapping};
 use super::name;
 use super::notification::{self, Destination, Notifications, Rule};
+use super::object::{self, Circumstances};
 use super::queue::{self, Queue};
 use super::subject::Subject;
 use super::told::Scene;
+use crate::connector::Connector;
 use crate::flexorch::management::RateLimits;
+use crate::object::ObjectKey;
 
 /// What a question brought; `None`: it was not asked.
 type Answer<T> = Option<Result<T, AwsFailure>>;
@@ -31,22 +34,34 @@ pub(super) struct Delivery {
     retry: Answer<Option<Queue>>,
     dead: Answer<Option<Queue>>,
     letters: Answer<Vec<Letter>>,
+    /// Bucket, key, and what S3 shows of it.
+    object: Option<(String, ObjectKey, object::Seen)>,
+}
+
+/// What to look at.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// The bucket's region.
+    pub region: Option<&'a str>,
+    /// The function's name or ARN.
+    pub function: Option<&'a str>,
+    /// An object's key.
+    pub key: Option<ObjectKey>,
+    pub bucket_is_there: bool,
 }
 
 impl Delivery {
     /// Reads everything, from the bucket's notifications and the function to the dead letters.
-    pub(super) async fn read(
-        aws: &Aws<'_>,
-        subject: &Subject,
-        region: Option<&str>,
-        function: Option<&str>,
-        bucket: &Check,
-    ) -> Self {
+    pub(super) async fn read(aws: &Aws<'_>, subject: &Subject, asked: Asked<'_>) -> Self {
         let mut delivery = Self::default();
-        if let Some(name) = subject.bucket.as_deref().filter(|_| !bucket.has_failed()) {
-            delivery.notifications = Some(Notifications::read(aws, name, region).await);
+        if let Some(bucket) = subject.bucket.as_deref().filter(|_| asked.bucket_is_there) {
+            delivery.notifications = Some(Notifications::read(aws, bucket, asked.region).await);
+            if let Some(key) = asked.key {
+                let seen = object::read(aws, bucket, &key, asked.region).await;
+                delivery.object = Some((bucket.to_owned(), key, seen));
+            }
         }
-        delivery.named = match function {
+        delivery.named = match asked.function {
             Some(name) => Some((name.to_owned(), false)),
             None => delivery.follow_bucket(aws).await.map(|name| (name, true)),
         };
@@ -182,10 +197,7 @@ impl Delivery {
             }
             _ => None,
         };
-        let queue = match &self.retry {
-            Some(Ok(queue)) => queue.as_ref(),
-            _ => None,
-        };
+        let queue = found(&self.retry);
         let scene = Scene { bucket, prefix, notifications, rules, function, policy, queue, commands };
         let mut checks = Vec::new();
         for (name, judged) in [(both[0], scene.notification()), (both[1], scene.permission())] {
@@ -200,6 +212,37 @@ impl Delivery {
             });
         }
         checks
+    }
+
+    /// Follows the object that was asked for.
+    pub(super) fn object_checks(
+        &self,
+        subject: &Subject,
+        connector: Option<&Connector>,
+        commands: &Commands,
+    ) -> Vec<Check> {
+        let Some((bucket, key, seen)) = &self.object else { return Vec::new() };
+        let function = found(&self.function);
+        let commands =
+            &function.and_then(Function::region).map_or_else(|| commands.clone(), |region| commands.in_region(region));
+        let config = function.and_then(|function| function.config().ok());
+        let scene = match (function, &self.notifications, &self.rules, &subject.prefix) {
+            (Some(function), Some(Ok(notifications)), Some(Ok(rules)), Some(prefix)) => {
+                let queue = found(&self.retry);
+                Some(Scene { bucket, prefix, notifications, rules, function, policy: None, queue, commands })
+            }
+            _ => None,
+        };
+        let around = Circumstances {
+            connector,
+            scope: config.as_ref().map(|config| &config.scope),
+            function: function.map(|function| function.name.as_str()),
+            retry: found(&self.retry),
+            dead: found(&self.dead),
+            letters: self.letters.as_ref().and_then(|letters| letters.as_deref().ok()),
+            commands,
+        };
+        object::checks(seen, bucket, key, scene.as_ref(), around)
     }
 
     fn queues(&self, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Vec<Check> {
@@ -254,6 +297,14 @@ impl Delivery {
             (Some(dead), None) => letters::check(dead, &retry.arn, None, commands),
         });
         checks
+    }
+}
+
+/// What is there, where it was asked for and answered.
+fn found<T>(answer: &Answer<Option<T>>) -> Option<&T> {
+    match answer {
+        Some(Ok(Some(found))) => Some(found),
+        _ => None,
     }
 }
 

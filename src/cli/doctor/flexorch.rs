@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::connector_secret::SecretDocument;
+use super::super::output::Output;
 use super::super::table::shown;
 use super::check::{Check, Next, skipped};
 use super::commands::{Commands, quoted};
@@ -32,6 +33,7 @@ pub(super) async fn look(
     secret: Option<&SecretDocument>,
     subject: &Subject,
     commands: &Commands,
+    output: Output,
 ) -> Seen {
     let (Some(flexorch), Some(secret)) = (flexorch, secret) else {
         let all = [name::FLEXORCH, name::API_KEY, name::PLAN, name::CONNECTOR, name::TEST];
@@ -52,6 +54,9 @@ pub(super) async fn look(
         seen.checks.extend(skipped(&[name::CONNECTOR, name::TEST], "the secret names no connector"));
         return seen;
     };
+    if seen.rate.as_ref().is_some_and(is_used_up) {
+        output.progress("the plan's requests of this minute are used up: waiting for the next");
+    }
     let found = tokio::time::timeout(LATER, flexorch.connector(&id)).await;
     let view = match found {
         Ok(Ok(Some(view))) => view,
@@ -157,9 +162,9 @@ fn plan(rate: &RateLimits, secret: &str, commands: &Commands) -> Check {
     let Some(limit) = rate.per_minute else { return Check::well(name::PLAN, format!("{plan}: no limit of requests")) };
     let used = rate.used.map(|used| format!(", {used} used in this one")).unwrap_or_default();
     let found = format!("{plan}: {limit} requests a minute{used}");
-    match (rate.used, rate.reset_in_seconds) {
-        (Some(used), reset) if used >= limit => {
-            let when = reset.map(|seconds| format!(" in {seconds} s")).unwrap_or_default();
+    match is_used_up(rate) {
+        true => {
+            let when = rate.reset_in_seconds.map(|seconds| format!(" in {seconds} s")).unwrap_or_default();
             Check::warning(
                 name::PLAN,
                 found,
@@ -169,8 +174,12 @@ fn plan(rate: &RateLimits, secret: &str, commands: &Commands) -> Check {
                 ),
             )
         }
-        _ => Check::well(name::PLAN, found),
+        false => Check::well(name::PLAN, found),
     }
+}
+
+fn is_used_up(rate: &RateLimits) -> bool {
+    matches!((rate.used, rate.per_minute), (Some(used), Some(limit)) if used >= limit)
 }
 
 /// Whether the connector is what the secret says.

@@ -7,7 +7,6 @@ use super::super::table::shown;
 use super::aws::{Aws, ask, region_of};
 use super::check::{Check, Next};
 use super::commands::{Commands, quoted};
-use super::mapping::queue_name;
 use super::name;
 use super::queue::Queue;
 use crate::event::Invocation;
@@ -23,6 +22,7 @@ pub(super) struct Letter {
     id: String,
     /// The attribute `code`; `None`: SQS moved it, after too many receives.
     code: Option<String>,
+    /// FlexOrch's words; `None`: it had none, which the function writes as `-`.
     message: Option<String>,
     /// The objects that its body names.
     keys: Vec<(String, String)>,
@@ -48,7 +48,7 @@ pub(super) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<Letter>, Aw
         let letter = Letter {
             id: message.message_id().unwrap_or_default().to_owned(),
             code: text("code"),
-            message: text("message"),
+            message: text("message").filter(|words| words != "-"),
             keys: keys(message.body().unwrap_or_default()),
         };
         // What stays visible may be given out twice.
@@ -91,9 +91,8 @@ fn shortened(words: &str) -> String {
 
 /// How many there are, why, and how they go back. `letters` is `None` where nobody could look at them without moving them.
 pub(super) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[Letter]>, commands: &Commands) -> Check {
-    let (visible, hidden, delayed) = queue.counts();
     let seen = letters.map_or(0, |letters| u64::try_from(letters.len()).unwrap_or(u64::MAX));
-    let all = (visible + hidden + delayed).max(seen);
+    let all = queue.all().max(seen);
     if all == 0 {
         return Check::well(name::LETTERS, "none");
     }
@@ -104,6 +103,9 @@ pub(super) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[Letter]>, 
     }
     let reasons: Vec<_> = reasons.values().filter_map(|alike| Some(reason(alike, alike.first()?))).collect();
     let of = match letters.len() {
+        0 if queue.redrive().is_some() => {
+            format!("; {} has a dead-letter queue of its own, so they were only counted", queue.name())
+        }
         0 => "; why is not known".to_owned(),
         some if u64::try_from(some).unwrap_or(u64::MAX) < all => {
             format!("; of {some} that were looked at: {}", reasons.join("; "))
@@ -111,12 +113,20 @@ pub(super) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[Letter]>, 
         _ => format!(": {}", reasons.join("; ")),
     };
     let objects = if all == 1 { "1 was given up" } else { &format!("{all} were given up") };
-    let redrive = commands.aws(format_args!(
+    Check::failed(
+        name::LETTERS,
+        format!("{objects}{of}"),
+        Next::new(advice(letters), redrive(queue, retry_arn, commands)),
+    )
+}
+
+/// Sends all dead letters back to the retry queue.
+pub(super) fn redrive(dead: &Queue, retry_arn: &str, commands: &Commands) -> String {
+    commands.aws(format_args!(
         "sqs start-message-move-task --source-arn {} --destination-arn {}",
-        quoted(&queue.arn),
+        quoted(&dead.arn),
         quoted(retry_arn)
-    ));
-    Check::failed(name::LETTERS, format!("{objects}{of}"), Next::new(advice(letters), redrive))
+    ))
 }
 
 fn reason(alike: &[&Letter], first: &Letter) -> String {
@@ -141,11 +151,6 @@ fn advice(letters: &[Letter]) -> String {
     advice.join("; ")
 }
 
-/// Where they are, for whoever wants to see them whole.
-pub(super) fn unseen(queue: &Queue) -> String {
-    format!("{} has a dead-letter queue of its own: its messages are only counted", queue_name(&queue.arn))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::check::Status;
@@ -163,7 +168,8 @@ mod tests {
 
     #[test]
     fn dead_letters_are_grouped_by_their_reason_and_go_back_with_one_command() {
-        let queue = Queue { arn: "arn:aws:sqs:eu-west-1:1:dead".into(), ..Queue::default() };
+        let mut queue = Queue::default();
+        queue.arn = "arn:aws:sqs:eu-west-1:1:dead".into();
         let letters = [letter(Some("FILE_TOO_LARGE")), letter(None), letter(Some("FILE_TOO_LARGE"))];
         let found = check(&queue, "arn:aws:sqs:eu-west-1:1:retry", Some(&letters), &Commands::default());
         assert_eq!(found.status, Status::Failed);

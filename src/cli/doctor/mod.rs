@@ -18,6 +18,7 @@
 //! | `delivery` | what is between them, read |
 //! | `function`, `mapping`, `queue`, `letters` | each link on AWS: read, and judged by itself |
 //! | `notification`, `told` | how uploads are told: read; judged |
+//! | `object` | one object on its way |
 //! | `reach`, `pattern`, `policy` | what filters, rules and policies let through |
 
 mod aws;
@@ -30,6 +31,7 @@ mod function;
 mod letters;
 mod mapping;
 mod notification;
+mod object;
 mod pattern;
 mod policy;
 mod queue;
@@ -39,14 +41,16 @@ mod secret;
 mod subject;
 mod told;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::args::DoctorOptions;
 use super::context::Context;
 use aws::Aws;
 use commands::Commands;
-use delivery::Delivery;
+use delivery::{Asked, Delivery};
 use subject::Subject;
+
+use crate::object::ObjectKey;
 
 /// The checks' names, in the order of the report.
 mod name {
@@ -73,30 +77,39 @@ mod name {
     pub(super) const DEAD_LETTER_QUEUE: &str = "dead-letter queue";
     pub(super) const WAITING: &str = "waiting";
     pub(super) const LETTERS: &str = "dead letters";
+    pub(super) const OBJECT: &str = "object";
+    pub(super) const OBJECT_SCOPE: &str = "object's scope";
+    pub(super) const OBJECT_TOLD: &str = "object's notification";
+    pub(super) const OBJECT_FATE: &str = "object's fate";
     pub(super) const OF_SETTINGS: [&str; 4] = [ITS_SECRET, ADDRESS, FILTERS, TIME];
 }
 
 /// Runs the command: exit status 3 where a check failed. Without AWS credentials, a region or a usable address nothing can be
 /// looked at, and that is the command's own failure.
 pub(super) async fn run(options: &DoctorOptions, context: &Context) -> Result<u8> {
+    let key = options.key.as_deref().map(ObjectKey::verbatim).transpose().context("--key cannot be an object's key")?;
     let address = context.flexorch_url()?.as_str().trim_end_matches('/').to_owned();
     let (store, home) = (context.secrets().await?, context.region().await?);
     let aws = Aws::new(context.aws().await?);
     let commands = Commands::new(&context.given_options(), home.clone());
     let (mut checks, document) = secret::look(&store, &options.secret.secret, &commands).await;
     let subject = Subject::new(&options.secret.secret, document.as_ref());
-    let key = document.as_ref().and_then(|secret| secret.api_key().ok());
-    let flexorch = key.map(|key| context.flexorch(key)).transpose()?;
-    let (seen, ((bucket, region), delivery)) =
-        tokio::join!(flexorch::look(flexorch.as_ref(), &address, document.as_ref(), &subject, &commands), async {
+    let api_key = document.as_ref().and_then(|secret| secret.api_key().ok());
+    let flexorch = api_key.map(|key| context.flexorch(key)).transpose()?;
+    let connector = document.as_ref().and_then(|secret| secret.as_connector().ok());
+    let (seen, (bucket, delivery)) = tokio::join!(
+        flexorch::look(flexorch.as_ref(), &address, document.as_ref(), &subject, &commands, context.output),
+        async {
             let (bucket, region) = bucket::look(&aws, &subject, &home, &commands).await;
-            let in_region = region.as_deref().or(subject.region.as_deref());
-            let delivery = Delivery::read(&aws, &subject, in_region, options.function.as_deref(), &bucket).await;
-            ((bucket, region), delivery)
-        });
-    let _ = region;
+            let region = region.as_deref().or(subject.region.as_deref());
+            let asked =
+                Asked { region, function: options.function.as_deref(), key, bucket_is_there: !bucket.has_failed() };
+            (bucket, Delivery::read(&aws, &subject, asked).await)
+        }
+    );
     checks.extend(seen.checks);
     checks.push(bucket);
     checks.extend(delivery.checks(&subject, &address, seen.rate.as_ref(), &commands));
+    checks.extend(delivery.object_checks(&subject, connector.as_ref(), &commands));
     report::print(&checks, context.output)
 }

@@ -55,12 +55,18 @@ impl Queue {
     }
 
     /// Messages that can be received, that somebody has or that are deferred, and that are delayed.
-    pub(super) fn counts(&self) -> (u64, u64, u64) {
+    fn counts(&self) -> (u64, u64, u64) {
         (
             self.number("ApproximateNumberOfMessages"),
             self.number("ApproximateNumberOfMessagesNotVisible"),
             self.number("ApproximateNumberOfMessagesDelayed"),
         )
+    }
+
+    /// All messages.
+    pub(super) fn all(&self) -> u64 {
+        let (visible, hidden, delayed) = self.counts();
+        visible + hidden + delayed
     }
 
     /// The ARN of its dead-letter queue, and after how many receives a message goes there.
@@ -150,7 +156,7 @@ pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
 /// How much waits, and for how long still.
 pub(super) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
     let (visible, hidden, delayed) = queue.counts();
-    let all = visible + hidden + delayed;
+    let all = queue.all();
     if all == 0 {
         return Check::well(name::WAITING, "nothing waits for another try");
     }
@@ -197,7 +203,9 @@ mod tests {
     }
 
     fn function() -> Function {
-        Function { name: "f".into(), timeout: 30, ..Function::default() }
+        let mut function = Function::default();
+        function.timeout = 30;
+        function
     }
 
     fn status(attributes: &[(&str, &str)]) -> Status {

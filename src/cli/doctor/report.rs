@@ -20,14 +20,24 @@ struct Report<'a> {
 pub(super) fn print(checks: &[Check], output: Output) -> Result<u8> {
     let well = !checks.iter().any(Check::has_failed);
     let width = checks.iter().map(|check| check.check.chars().count()).max().unwrap_or_default();
-    for check in checks {
+    let mut left = checks;
+    while let Some((check, rest)) = left.split_first() {
+        left = rest;
         let (style, mark) = match check.status {
             Status::Well => (GOOD, "✓"),
             Status::Warning => (ODD, "!"),
             Status::Failed => (BAD, "✗"),
             Status::Skipped => (FAINT, "–"),
         };
-        output.line(format!("{} {:<width$}  {}", styled(style, mark), check.check, shown(&check.found)))?;
+        // Many that are left out for one reason are one line.
+        let alike = rest.iter().take_while(|next| check.is_left_out_with(next)).count();
+        let mut found = shown(&check.found);
+        if alike > 1 {
+            let names: Vec<_> = rest[..alike].iter().map(|check| check.check).collect();
+            found.push_str(&format!("; nor were looked at: {}", names.join(", ")));
+            left = &rest[alike..];
+        }
+        output.line(format!("{} {:<width$}  {found}", styled(style, mark), check.check))?;
         let margin = " ".repeat(width + 4);
         if let Some(action) = &check.action {
             output.line(format!("{margin}{}", styled(FAINT, format_args!("→ {}", shown(action)))))?;

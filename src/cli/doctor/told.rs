@@ -28,7 +28,8 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn ways(&self) -> Vec<Way<'a>> {
+    /// The ways of the bucket's uploads to this function, open or not.
+    pub(super) fn ways(&self) -> Vec<Way<'a>> {
         ways(self.notifications, self.rules, self.bucket, self.prefix, |to| match to {
             Destination::Function(arn) => self.function.is(arn),
             Destination::Queue(arn) => self.queue.is_some_and(|queue| queue.arn == *arn),
@@ -48,7 +49,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The command that sets the notification up: in the shape that the rest of the chain is prepared for.
-    fn attach(&self) -> String {
+    pub(super) fn attach(&self) -> String {
         let source = self.source();
         let s3_sends = |queue: &&Queue| {
             let entry =
@@ -116,7 +117,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn by(&self, way: &Way<'_>) -> String {
+    /// Who tells, in words.
+    pub(super) fn by(&self, way: &Way<'_>) -> String {
         match way.by {
             By::Bucket(entry) if entry.prefix.is_empty() => format!("by {}, of all keys", self.bucket),
             By::Bucket(entry) => format!("by {}, of keys under {}", self.bucket, entry.prefix),
