@@ -437,3 +437,45 @@ def test_a_permission_that_is_missing_stops_no_other_check(chains):
     assert "s3:GetBucketNotification" in seen.checks["notification"]["action"]
     assert "lambda:ListEventSourceMappings" in seen.checks["batches"]["action"]
     assert {"connector", "connector test", "bucket", "function", "settings", "filters"} <= seen.of("well"), seen.text
+
+
+def test_one_object_is_followed_from_the_bucket_to_its_fate(chain, flexorch):
+    key = "invoices/follow me.pdf"
+    chain.upload(key, "drafts/out of scope.pdf")
+
+    def submissions():
+        return [request for request in flexorch.requests() if key in request["keys"] and chain.api_key[-4:] in request["api_key"]]
+
+    wait_until(submissions, 60, "it never arrived")
+    settled(chain)
+    seen = doctor(chain, "--key", key)
+    assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
+    assert "object's fate" in seen.checks
+    # The command that submits it again is in what was found.
+    again = "aws sqs send-message" + seen.checks["object's fate"]["found"].split("aws sqs send-message")[1]
+    before = len(submissions())
+    follow(chain, {"command": again})
+    wait_until(lambda: len(submissions()) > before, 60, "it was not submitted again")
+    settled(chain)
+
+    seen = doctor(chain, "--key", "drafts/out of scope.pdf")
+    assert "object's scope" in seen.of("failed") and seen.status == 3, seen.text
+    assert '"invoices/"' in seen.checks["object's scope"]["found"]
+    seen = doctor(chain, "--key", "invoices/follow you.pdf")
+    assert seen.of("failed") == {"object"}, seen.text
+    assert key in follow(chain, seen.checks["object"])
+
+
+def test_an_object_that_was_given_up_is_told_with_flexorchs_reason(chains, flexorch):
+    stack = chains["EventBridge"]
+    flexorch.fault("reject=*.exe,code=UNSUPPORTED_FILE,message=No programs.")
+    try:
+        stack.upload("invoices/given up.exe")
+        wait_until(lambda: stack.dead() == 1 and stack.waiting() == 0, 60, "no dead letter")
+        seen = doctor(stack, "--key", "invoices/given up.exe")
+        assert seen.of("failed") == {"dead letters", "object's fate"}, seen.text
+        assert "UNSUPPORTED_FILE" in seen.checks["object's fate"]["found"]
+    finally:
+        flexorch.heal()
+        stack.sqs.purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
+    wait_until(lambda: stack.dead() == 0, 70, "the queue was not purged")
