@@ -69,15 +69,23 @@ impl Delivery {
             delivery.function = Some(Function::read(aws, name).await);
         }
         let Some(Ok(Some(function))) = &delivery.function else { return delivery };
-        let (policy, on_failure, mappings) = tokio::join!(
+        let (policy, on_failure, mappings, rules) = tokio::join!(
             function::policy(aws, function),
             function::on_failure(aws, function),
-            mapping::read(aws, function)
+            mapping::read(aws, function),
+            notification::rules(aws, Destination::Function(function.arn.clone()))
         );
+        delivery.rules = Some(rules);
         (delivery.policy, delivery.on_failure, delivery.mappings) = (Some(policy), Some(on_failure), Some(mappings));
         let Some(queue) = delivery.mapping().map(|mapping| mapping.queue.clone()) else { return delivery };
-        let (rules, retry) = tokio::join!(notification::rules(aws, &queue), Queue::read(aws, &queue));
-        (delivery.rules, delivery.retry) = (Some(rules), Some(retry));
+        let (rules, retry) =
+            tokio::join!(notification::rules(aws, Destination::Queue(queue.clone())), Queue::read(aws, &queue));
+        delivery.retry = Some(retry);
+        match (&mut delivery.rules, rules) {
+            (Some(Ok(all)), Ok(rules)) => all.extend(rules),
+            (all, Err(failure)) => *all = Some(Err(failure)),
+            _ => {}
+        }
         let Some(Ok(Some(retry))) = &delivery.retry else { return delivery };
         let Some((dead, _)) = retry.redrive() else { return delivery };
         delivery.dead = Some(Queue::read(aws, &dead).await);
@@ -100,9 +108,16 @@ impl Delivery {
         }
     }
 
-    /// The mapping of the retry queue: that of the on-failure destination, or else the first.
+    /// The mapping of the retry queue: of the one that the bucket tells, or that of the on-failure destination, or else the first.
     fn mapping(&self) -> Option<&Mapping> {
         let Some(Ok(mappings)) = &self.mappings else { return None };
+        if let Some(Ok(notifications)) = &self.notifications {
+            let told = notifications.destinations();
+            let is_told = |mapping: &&Mapping| told.contains(&&Destination::Queue(mapping.queue.clone()));
+            if let Some(mapping) = mappings.iter().find(is_told) {
+                return Some(mapping);
+            }
+        }
         let failed = match &self.on_failure {
             Some(Ok(destination)) => destination.as_deref(),
             _ => None,
@@ -149,7 +164,11 @@ impl Delivery {
                 return without(check, "the function could not be looked at");
             }
             _ => {
-                let found = "not named, and the bucket does not lead to it: what is between bucket and FlexOrch was not looked at";
+                let why = match &self.notifications {
+                    Some(Err(failure)) => format!("the bucket cannot be followed to it ({})", failure.hint()),
+                    _ => "the bucket does not lead to it".to_owned(),
+                };
+                let found = format!("not named, and {why}: what is between bucket and FlexOrch was not looked at");
                 return without(Check::warning(name::FUNCTION, found, unnamed()), "no function was named");
             }
         };
@@ -190,7 +209,11 @@ impl Delivery {
         let policy = match &self.policy {
             Some(Ok(policy)) => policy.as_deref(),
             Some(Err(failure))
-                if notifications.destinations().iter().any(|to| matches!(to, Destination::Function(_))) =>
+                if notifications
+                    .destinations()
+                    .into_iter()
+                    .chain(rules.iter().map(|rule| &rule.to))
+                    .any(|to| matches!(to, Destination::Function(_))) =>
             {
                 known(failure, name::PERMISSION);
                 None

@@ -45,6 +45,8 @@ pub(super) struct Rule {
     pub arn: String,
     pub enabled: bool,
     pub pattern: String,
+    /// What it sends to.
+    pub to: Destination,
 }
 
 impl Notifications {
@@ -121,7 +123,8 @@ impl Entry {
 }
 
 /// The rules that have this target, in its region.
-pub(super) async fn rules(aws: &Aws<'_>, target: &str) -> Result<Vec<Rule>, AwsFailure> {
+pub(super) async fn rules(aws: &Aws<'_>, to: Destination) -> Result<Vec<Rule>, AwsFailure> {
+    let (Destination::Function(target) | Destination::Queue(target) | Destination::Topic(target)) = &to;
     let events = aws.events(region_of(target));
     let question = events.list_rule_names_by_target().target_arn(target).send();
     let names = ask("events:ListRuleNamesByTarget", target, question).await?;
@@ -135,9 +138,20 @@ pub(super) async fn rules(aws: &Aws<'_>, target: &str) -> Result<Vec<Rule>, AwsF
             arn: found.arn.unwrap_or_default(),
             enabled: found.state.is_none_or(|state| state != RuleState::Disabled),
             pattern,
+            to: to.clone(),
         });
     }
     Ok(rules)
+}
+
+impl By<'_> {
+    /// What is told.
+    pub(super) fn to(&self) -> &Destination {
+        match self {
+            Self::Bucket(entry) => &entry.to,
+            Self::Rule(rule) => &rule.to,
+        }
+    }
 }
 
 /// A way by which uploads are told, as far as the bucket and its rules are concerned.

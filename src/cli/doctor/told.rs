@@ -41,11 +41,9 @@ impl<'a> Scene<'a> {
         format!("arn:aws:s3:::{}", self.bucket)
     }
 
-    /// Whether S3 itself starts the function.
+    /// Whether the function is started for each upload, with no queue before it.
     pub(super) fn is_direct(&self) -> bool {
-        self.ways()
-            .iter()
-            .any(|way| matches!(way.by, By::Bucket(entry) if matches!(entry.to, Destination::Function(_))))
+        self.ways().iter().any(|way| matches!(way.by.to(), Destination::Function(_)))
     }
 
     /// The command that sets the notification up: in the shape that the rest of the chain is prepared for.
@@ -109,8 +107,7 @@ impl<'a> Scene<'a> {
     }
 
     fn told(&self, open: &[&Way<'_>]) -> String {
-        let is_function =
-            |way: &&&Way<'_>| matches!(way.by, By::Bucket(entry) if matches!(entry.to, Destination::Function(_)));
+        let is_function = |way: &&&Way<'_>| matches!(way.by.to(), Destination::Function(_));
         match open.iter().filter(is_function).count() {
             0 => self.queue.map_or("the queue", |queue| queue.name()).to_owned(),
             _ => "the function".to_owned(),
@@ -196,9 +193,7 @@ impl<'a> Scene<'a> {
             By::Bucket(_) => (self.source(), "s3.amazonaws.com"),
             By::Rule(rule) => (rule.arn.clone(), "events.amazonaws.com"),
         };
-        if let By::Bucket(entry) = way.by
-            && let Destination::Function(_) = entry.to
-        {
+        if let Destination::Function(_) = way.by.to() {
             let resource = self.function.arn.as_str();
             let wanted = Entry { service, action: "lambda:InvokeFunction", resource, source: &source };
             if self.policy.is_some_and(|policy| lets_in(policy, wanted)) {
@@ -211,7 +206,7 @@ impl<'a> Scene<'a> {
                 quoted(&self.function.name),
                 self.bucket.replace('.', "-"),
             ));
-            let found = format!("the function's policy does not let S3 start it for {}", self.bucket);
+            let found = format!("the function's policy does not let {source} start it");
             return Some(Check::failed(name::PERMISSION, found, Next::new("let it", add)));
         }
         let queue = self.queue?;
@@ -227,7 +222,7 @@ impl<'a> Scene<'a> {
         Some(Check::failed(name::PERMISSION, found, Next::new("let it", queue.admit(&statement, self.commands))))
     }
 
-    /// Where S3 starts the function itself: what becomes of a notification that it fails on.
+    /// Where the function is started for each upload: what becomes of a notification that it fails on.
     pub(super) fn failed_notifications(&self, destination: Option<&str>) -> Check {
         let Some(queue) = self.queue else {
             return Check::skipped(name::FAILED_NOTIFICATIONS, "the retry queue is not known");
@@ -259,4 +254,91 @@ impl<'a> Scene<'a> {
 
 fn rule_region(rule: &Rule) -> Option<&str> {
     super::aws::region_of(&rule.arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Status;
+    use super::super::notification;
+    use super::*;
+
+    const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:f";
+
+    /// The checks of a bucket `docs`, whose connector reads `in/`.
+    fn look(notifications: Notifications, rules: &[Rule], policy: Option<&str>) -> (Check, Check) {
+        let mut function = Function::default();
+        (function.name, function.arn) = ("f".into(), FUNCTION.into());
+        let commands = Commands::default();
+        let scene = Scene {
+            bucket: "docs",
+            prefix: "in/",
+            notifications: &notifications,
+            rules,
+            function: &function,
+            policy,
+            queue: None,
+            commands: &commands,
+        };
+        (scene.notification(), scene.permission())
+    }
+
+    fn entry(to: Destination, prefix: &str) -> notification::Entry {
+        notification::Entry {
+            to,
+            events: vec!["s3:ObjectCreated:*".into()],
+            prefix: prefix.into(),
+            suffix: String::new(),
+        }
+    }
+
+    fn told(to: Destination, prefixes: &[&str]) -> Notifications {
+        let entries = prefixes.iter().map(|prefix| entry(to.clone(), prefix)).collect();
+        Notifications { entries, eventbridge: false }
+    }
+
+    #[test]
+    fn several_narrow_filters_are_said_together() {
+        let (notification, _) = look(told(Destination::Function(FUNCTION.into()), &["in/a/", "in/b/"]), &[], None);
+        assert_eq!(notification.status, Status::Warning);
+        assert!(notification.found.contains("only of keys under in/a/, in/b/"), "{}", notification.found);
+        let (notification, _) = look(told(Destination::Function(FUNCTION.into()), &["in/a/", "i"]), &[], None);
+        assert_eq!(notification.status, Status::Well);
+    }
+
+    #[test]
+    fn a_filter_that_is_percent_encoded_is_read_as_s3_means_it() {
+        let filter = ["in%2F"];
+        let (notification, _) = look(told(Destination::Function(FUNCTION.into()), &filter), &[], None);
+        assert_eq!(notification.status, Status::Well, "{}", notification.found);
+    }
+
+    #[test]
+    fn another_function_or_a_topic_is_not_this_function() {
+        let (notification, permission) = look(told(Destination::Function(format!("{FUNCTION}2")), &[""]), &[], None);
+        assert_eq!((notification.status, permission.status), (Status::Failed, Status::Skipped));
+        let topic = "arn:aws:sns:eu-west-1:123456789012:uploads".to_owned();
+        let (notification, _) = look(told(Destination::Topic(topic), &[""]), &[], None);
+        assert_eq!(notification.status, Status::Warning);
+        assert!(notification.command.unwrap().contains("sns list-subscriptions-by-topic"));
+    }
+
+    #[test]
+    fn a_rule_may_start_the_function_itself_where_its_policy_lets_it() {
+        let arn = "arn:aws:events:eu-west-1:123456789012:rule/uploads";
+        let rule = Rule {
+            name: "uploads".into(),
+            arn: arn.into(),
+            enabled: true,
+            pattern: r#"{"source":["aws.s3"],"detail-type":["Object Created"]}"#.into(),
+            to: Destination::Function(FUNCTION.into()),
+        };
+        let eventbridge = || Notifications { entries: Vec::new(), eventbridge: true };
+        let (notification, permission) = look(eventbridge(), std::slice::from_ref(&rule), None);
+        assert_eq!((notification.status, permission.status), (Status::Well, Status::Failed));
+        assert!(permission.command.unwrap().contains(&format!("--principal events.amazonaws.com --source-arn {arn}")));
+        let policy = json!({"Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "lambda:InvokeFunction", "Resource": FUNCTION, "Condition": {"ArnLike": {"AWS:SourceArn": arn}}}]});
+        let (_, permission) = look(eventbridge(), &[rule], Some(&policy.to_string()));
+        assert_eq!(permission.status, Status::Well);
+    }
 }
