@@ -316,6 +316,25 @@ def test_a_mapping_that_takes_partial_answers_for_success_is_told_and_mended(cha
     well(stack)
 
 
+def test_a_function_that_reads_no_queue_is_told_and_the_told_command_gives_it_its_own_again(chains):
+    stack = chains["Direct"]
+    stack.functions.delete_event_source_mapping(UUID=the_mapping(stack))
+    check = fails(stack, "batches")
+    assert stack.outputs["RetryQueueArn"] in check["command"]
+    follow(stack, check)
+    well(stack)
+
+
+def test_a_queue_without_dead_letter_queue_is_told_and_given_the_one_that_the_function_knows(chains):
+    stack, queue = chains["Queue"], chains["Queue"].outputs["RetryQueueUrl"]
+    before = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
+    stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": ""})
+    follow(stack, fails(stack, "retry queue"))
+    well(stack)
+    after = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
+    assert json.loads(after["RedrivePolicy"])["deadLetterTargetArn"] == json.loads(before["RedrivePolicy"])["deadLetterTargetArn"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "check"),
     [

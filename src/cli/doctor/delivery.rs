@@ -125,6 +125,20 @@ impl Delivery {
         mappings.iter().find(|mapping| Some(mapping.queue.as_str()) == failed).or_else(|| mappings.first())
     }
 
+    /// A queue that the function should read, where it reads none.
+    fn unread(&self) -> Option<&str> {
+        let failed = match &self.on_failure {
+            Some(Ok(destination)) => destination.as_deref().filter(|arn| arn.split(':').nth(2) == Some("sqs")),
+            _ => None,
+        };
+        let Some(Ok(notifications)) = &self.notifications else { return failed };
+        let told = notifications.entries.iter().find_map(|entry| match &entry.to {
+            Destination::Queue(arn) => Some(arn.as_str()),
+            _ => None,
+        });
+        told.or(failed)
+    }
+
     /// Judges what was read.
     pub(super) fn checks(
         &self,
@@ -280,7 +294,7 @@ impl Delivery {
             }
             None => return checks,
         };
-        checks.push(mapping::batches(mappings, self.mapping(), function, commands));
+        checks.push(mapping::batches(mappings, self.mapping(), self.unread(), function, commands));
         let Some(mapping) = self.mapping() else {
             checks.extend(skipped(&after, "the function has no queue"));
             return checks;

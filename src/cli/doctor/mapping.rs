@@ -45,26 +45,36 @@ pub(super) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mappi
     Ok(of_queues.collect())
 }
 
-/// Whether batches come in, and partly failed ones are answered so.
+/// Whether batches come in, and partly failed ones are answered so. `fallback` is a queue that should be read, where there is no
+/// mapping.
 pub(super) fn batches(
     mappings: &[Mapping],
     chosen: Option<&Mapping>,
+    fallback: Option<&str>,
     function: &Function,
     commands: &Commands,
 ) -> Check {
     let Some(mapping) = chosen else {
+        let next = match fallback {
+            Some(queue) => Next::new(
+                format!("have the function read {}", queue_name(queue)),
+                commands.aws(format_args!(
+                    "lambda create-event-source-mapping --function-name {} --event-source-arn {} --batch-size 1000 \
+                     --maximum-batching-window-in-seconds 5 --function-response-types ReportBatchItemFailures --scaling-config \
+                     MaximumConcurrency=2",
+                    quoted(&function.name),
+                    quoted(queue)
+                )),
+            ),
+            None => Next::new(
+                "deploy the template again (`sam deploy`), which has a retry queue; these are the queues of this region",
+                commands.aws("sqs list-queues"),
+            ),
+        };
         return Check::failed(
             name::BATCHES,
             "the function takes nothing from a queue: what fails is not tried again",
-            Next::new(
-                "deploy the template again, which has a retry queue; or, for a queue of yours (QUEUE_ARN)",
-                commands.aws(format_args!(
-                    "lambda create-event-source-mapping --function-name {} --event-source-arn QUEUE_ARN --batch-size 1000 \
-                     --maximum-batching-window-in-seconds 5 --function-response-types ReportBatchItemFailures --scaling-config \
-                     MaximumConcurrency=2",
-                    quoted(&function.name)
-                )),
-            ),
+            next,
         );
     };
     let update = |options: &str| {
@@ -183,7 +193,7 @@ mod tests {
     }
 
     fn look(mapping: &Mapping) -> Check {
-        batches(std::slice::from_ref(mapping), Some(mapping), &Function::default(), &Commands::default())
+        batches(std::slice::from_ref(mapping), Some(mapping), None, &Function::default(), &Commands::default())
     }
 
     #[test]
@@ -195,7 +205,11 @@ mod tests {
         assert!(whole.has_failed() && whole.command.unwrap().ends_with("ReportBatchItemFailures"));
         assert!(look(&Mapping { last: Some("PROBLEM: Function call failed".into()), ..mapping() }).has_failed());
         assert_eq!(look(&Mapping { state: "Updating".into(), ..mapping() }).status, Status::Warning);
-        assert!(batches(&[], None, &Function::default(), &Commands::default()).has_failed());
+        let none = |queue| batches(&[], None, queue, &Function::default(), &Commands::default()).command.unwrap();
+        assert!(
+            none(Some("arn:aws:sqs:eu-west-1:1:retry")).contains("--event-source-arn arn:aws:sqs:eu-west-1:1:retry")
+        );
+        assert_eq!(none(None), "aws sqs list-queues");
     }
 
     #[test]

@@ -126,13 +126,25 @@ pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
         );
     }
     let Some((dead, receives)) = queue.redrive() else {
-        let target = function.setting("DEAD_LETTER_QUEUE_URL").and_then(|url| url.rsplit('/').next());
-        let target = queue.arn.replace(queue.name(), target.unwrap_or("DEAD_LETTER_QUEUE"));
-        let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": "120"}).to_string();
+        let named = function.setting("DEAD_LETTER_QUEUE_URL").and_then(|url| url.rsplit('/').next());
+        let next = match named {
+            Some(dead) => {
+                let target = format!("{}{dead}", queue.arn.trim_end_matches(queue.name()));
+                let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": "120"}).to_string();
+                Next::new("give it one", queue.set(&json!({"RedrivePolicy": policy}), commands))
+            }
+            None => Next::new(
+                "make one, and name it in the queue's redrive policy and in DEAD_LETTER_QUEUE_URL; the template does all that",
+                commands.aws(format_args!(
+                    "sqs create-queue --queue-name {}",
+                    quoted(&format!("{}-dead-letters", queue.name()))
+                )),
+            ),
+        };
         return Check::failed(
             name::RETRY_QUEUE,
             format!("{} has no dead-letter queue: what is never taken is deleted in the end", queue.name()),
-            Next::new("give it one", queue.set(&json!({"RedrivePolicy": policy}), commands)),
+            next,
         );
     };
     if receives < FEW_RECEIVES {
