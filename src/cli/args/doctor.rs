@@ -10,8 +10,9 @@ use super::SecretOption;
 Each check is ✓ well, ! a warning, ✗ failed, or – not looked at; what is not well comes with the next command to run. Warnings do
 not change the exit status; a check that could not be made, for want of a permission, is a failed one.
 
-Nothing is changed. Up to ten dead letters are looked at and left where they are; SQS counts that as a receive, which is without
-consequence unless the dead-letter queue has a dead-letter queue of its own: then they are only counted.
+Nothing is changed; two requests of the plan's rate are used, for the connector and its test. Up to ten dead letters
+are looked at and left where they are; SQS counts that as a receive, which is without consequence unless the dead-letter queue has a
+dead-letter queue of its own: then they are only counted.
 
 Examples:
   flexorch-s3 doctor --secret flexorch/invoices
