@@ -197,15 +197,15 @@ impl Queues {
 
 /// A queue's ARN, `arn:aws:sqs:REGION:ACCOUNT:NAME`.
 #[derive(Debug, PartialEq, Eq)]
-struct QueueArn<'a> {
+pub(crate) struct QueueArn<'a> {
     partition: &'a str,
-    region: &'a str,
+    pub(crate) region: &'a str,
     account: &'a str,
-    name: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl<'a> QueueArn<'a> {
-    fn parse(arn: &'a str) -> Option<Self> {
+    pub(crate) fn parse(arn: &'a str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         match (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?) {
             ("arn", partition, "sqs", region, account, name) => Some(Self { partition, region, account, name }),
@@ -214,7 +214,7 @@ impl<'a> QueueArn<'a> {
     }
 
     /// The queue's URL, which follows from its ARN (SQS Developer Guide, "Queue and message identifiers").
-    fn url(&self, endpoint: Option<&str>) -> String {
+    pub(crate) fn url(&self, endpoint: Option<&str>) -> String {
         let Self { partition, region, account, name } = self;
         match endpoint {
             Some(endpoint) => format!("{}/{account}/{name}", endpoint.trim_end_matches('/')),

@@ -12,8 +12,40 @@ use serde_json::value::RawValue;
 
 use super::aws_failure::{AwsFailure, FailureKind};
 use crate::aws::secrets::region_of;
-use crate::connector::Connector;
+use crate::connector::{Connector, ConnectorError};
 use crate::flexorch::{ApiKey, ConnectorId};
+
+/// Why a secret could not be read. No variant holds a value of the secret.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// There is none of this name, in this region at least.
+    #[error(
+        "there is no secret {id:?} in {region}: name another region with --region, give the whole ARN, or make it \
+         (`aws secretsmanager create-secret --name …`; a deployed stack has one, output ConnectorSecretArns)"
+    )]
+    Absent {
+        /// The secret, as it was asked for.
+        id: String,
+        /// Where it was looked for.
+        region: String,
+    },
+    /// It holds bytes.
+    #[error("secret {0:?} holds bytes, not text: write it as a SecretString")]
+    Binary(String),
+    /// Its text is something else than a JSON object.
+    #[error("secret {id:?} is not a JSON object (line {line}, column {column}); nothing was changed")]
+    NotAnObject {
+        /// The secret, as it was asked for.
+        id: String,
+        /// Where the text stops being one.
+        line: usize,
+        /// The same.
+        column: usize,
+    },
+    /// Secrets Manager did not give it.
+    #[error(transparent)]
+    Aws(#[from] AwsFailure),
+}
 
 /// Secrets Manager, for those who write as well.
 #[derive(Debug, Clone)]
@@ -47,7 +79,7 @@ impl SecretStore {
     ///
     /// # Errors
     /// The action and the secret that were asked for, and what to do.
-    pub(super) async fn read(&self, id: &str) -> Result<SecretDocument> {
+    pub(super) async fn read(&self, id: &str) -> Result<SecretDocument, ReadError> {
         let answer = match self.client(id).get_secret_value().secret_id(id).send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -58,17 +90,14 @@ impl SecretStore {
                 }
                 if failure.kind == FailureKind::NotFound {
                     let region = self.client(id).config().region().map(ToString::to_string).unwrap_or_default();
-                    bail!(
-                        "there is no secret {id:?} in {region}: name another region with --region, give the whole ARN, or make it \
-                         (`aws secretsmanager create-secret --name …`; a deployed stack has one, output ConnectorSecretArns)"
-                    );
+                    return Err(ReadError::Absent { id: id.to_owned(), region });
                 }
                 return Err(failure.into());
             }
         };
         let arn = answer.arn().unwrap_or(id).to_owned();
         let Some(text) = answer.secret_string() else {
-            bail!("secret {id:?} holds bytes, not text: write it as a SecretString");
+            return Err(ReadError::Binary(id.to_owned()));
         };
         let fields = SecretDocument::parse(id, text)?;
         Ok(SecretDocument { id: id.to_owned(), arn, fields })
@@ -89,7 +118,7 @@ impl SecretStore {
         Ok(answer.version_id().unwrap_or_default().to_owned())
     }
 
-    async fn arn(&self, id: &str) -> Result<String> {
+    async fn arn(&self, id: &str) -> Result<String, AwsFailure> {
         let answer = self.client(id).describe_secret().secret_id(id).send().await;
         let answer = answer.map_err(|error| AwsFailure::new(&error, "secretsmanager:DescribeSecret", id))?;
         Ok(answer.arn().unwrap_or(id).to_owned())
@@ -106,18 +135,21 @@ impl SecretStore {
 }
 
 impl SecretDocument {
-    fn parse(id: &str, text: &str) -> Result<IndexMap<String, Box<RawValue>>> {
+    fn parse(id: &str, text: &str) -> Result<IndexMap<String, Box<RawValue>>, ReadError> {
         if text.trim().is_empty() {
             return Ok(IndexMap::new());
         }
         // serde_json's own words may repeat a part of the text.
-        serde_json::from_str(text).map_err(|error| {
-            anyhow!(
-                "secret {id:?} is not a JSON object (line {}, column {}); nothing was changed",
-                error.line(),
-                error.column()
-            )
+        serde_json::from_str(text).map_err(|error| ReadError::NotAnObject {
+            id: id.to_owned(),
+            line: error.line(),
+            column: error.column(),
         })
+    }
+
+    /// Whether nothing was written into it yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// A field's text; `None` where it is missing, null or empty.
@@ -167,10 +199,18 @@ impl SecretDocument {
     /// # Errors
     /// What is missing, and which command mends it.
     pub(super) fn connector(&self) -> Result<Connector> {
-        let text = serde_json::to_string(&self.fields).map_err(|_| anyhow!("secret {:?} is not JSON", self.id))?;
-        Connector::from_secret(&self.id, &text).map_err(|error| {
+        self.as_connector().map_err(|error| {
             anyhow!("secret {:?}: {error} (`flexorch-s3 connector create --secret {}` completes it)", self.id, self.id)
         })
+    }
+
+    /// The same, with the bare error.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub(super) fn as_connector(&self) -> Result<Connector, ConnectorError> {
+        let text = serde_json::to_string(&self.fields).map_err(|_| ConnectorError::NotAnObject)?;
+        Connector::from_secret(&self.id, &text)
     }
 
     /// Sets a field. The others stay as they are, byte for byte.

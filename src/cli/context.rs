@@ -115,6 +115,16 @@ impl Context {
         Ok(Management::new(self.http.clone(), self.flexorch_url()?, api_key, self.clock))
     }
 
+    /// The options that choose account, region and addresses, as far as they were given: the next command needs them too.
+    pub(super) fn given_options(&self) -> [(&'static str, Option<&str>); 3] {
+        let GlobalOptions { profile, region, endpoint_url, .. } = &self.global;
+        [
+            ("--profile", profile.as_deref()),
+            ("--region", region.as_deref()),
+            ("--endpoint-url", endpoint_url.as_deref()),
+        ]
+    }
+
     /// Where secrets are.
     pub(super) async fn secrets(&self) -> Result<SecretStore> {
         Ok(SecretStore::new(self.aws().await?.clone()))

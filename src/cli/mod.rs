@@ -8,6 +8,7 @@
 //! | `attach` | a bucket's notifications: one more, one less |
 //! | `invoke`, `samples` | the handler, run on events from files or on the samples |
 //! | `submit`, `backfill` | keys, and what is in a bucket already, to FlexOrch; `forwarder` is what they share |
+//! | `doctor` | the whole chain, from the bucket to FlexOrch: what is not well, and what to do |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
@@ -23,6 +24,7 @@ mod backfill;
 mod connector;
 mod connector_secret;
 mod context;
+mod doctor;
 mod forwarder;
 mod interruption;
 mod invoke;
@@ -86,6 +88,7 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Detach(options) => attach::run_detach(options, &context).await,
         Command::Submit(options) => submit::run(options, &context).await,
         Command::Backfill(options) => backfill::run(options, &context).await,
+        Command::Doctor(options) => doctor::run(&options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Demo(options) => invoke::demo(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,

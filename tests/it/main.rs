@@ -9,6 +9,7 @@ mod backfill;
 mod command_line;
 mod connector;
 mod deadline;
+mod doctor;
 mod failures;
 mod halving;
 mod pacing;

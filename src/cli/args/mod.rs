@@ -3,6 +3,7 @@
 mod attach;
 mod backfill;
 mod connector;
+mod doctor;
 mod global;
 mod invoke;
 mod sandbox;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub(super) use attach::{AttachOptions, BucketOptions, DetachOptions, HowOptions};
 pub(super) use backfill::{BackfillOptions, Via};
 pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
+pub(super) use doctor::DoctorOptions;
 pub(super) use global::{Colour, GlobalOptions};
 pub(super) use invoke::{DemoOptions, InvokeOptions};
 pub(super) use sandbox::SandboxCommand;
@@ -51,6 +53,8 @@ pub(super) enum Command {
     Submit(SubmitOptions),
     /// Send what is in the bucket already, at the plan's pace
     Backfill(BackfillOptions),
+    /// Check the whole chain, from the bucket to FlexOrch, and say what to do: why is my document not there?
+    Doctor(DoctorOptions),
     /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
     /// Run a sample of every source through the handler and the sandbox: nothing outside this machine is needed

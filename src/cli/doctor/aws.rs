@@ -1,0 +1,116 @@
+//! The AWS services that the chain is made of, asked one question at a time, each within a bounded time.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+
+use super::super::aws_failure::{AwsFailure, FailureKind};
+use crate::aws::sdk::endpoint_override;
+use crate::aws::sqs::QueueArn;
+
+/// A question, with the SDK's own attempts.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Clients, of any region.
+#[derive(Debug)]
+pub(super) struct Aws<'a> {
+    sdk: &'a SdkConfig,
+}
+
+macro_rules! client {
+    ($(#[$doc:meta])* $name:ident, $sdk:ident) => {
+        $(#[$doc])*
+        pub(super) fn $name(&self, region: Option<&str>) -> $sdk::Client {
+            let mut config = $sdk::config::Builder::from(self.sdk);
+            if let Some(region) = region {
+                config.set_region(Some(Region::new(region.to_owned())));
+            }
+            $sdk::Client::from_conf(config.build())
+        }
+    };
+}
+
+impl<'a> Aws<'a> {
+    /// As the SDK's configuration reaches them.
+    pub(super) fn new(sdk: &'a SdkConfig) -> Self {
+        Self { sdk }
+    }
+
+    client!(
+        /// Lambda in a region; `None`: the configured one.
+        lambda, aws_sdk_lambda
+    );
+    client!(
+        /// EventBridge in a region; `None`: the configured one.
+        events, aws_sdk_eventbridge
+    );
+    client!(
+        /// SQS in a region; `None`: the configured one.
+        sqs, aws_sdk_sqs
+    );
+
+    /// S3 in a region; `None`: the configured one.
+    pub(super) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(self.sdk);
+        if let Some(region) = region {
+            config.set_region(Some(Region::new(region.to_owned())));
+        }
+        // A store at an address of its own has no host name for each bucket.
+        config.set_force_path_style(Some(endpoint_override(self.sdk, "S3").is_some()));
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// The URL of the queue of this ARN.
+    pub(super) fn queue_url(&self, arn: &str) -> Option<String> {
+        Some(QueueArn::parse(arn)?.url(endpoint_override(self.sdk, "SQS").as_deref()))
+    }
+}
+
+/// Asks a question. `action` and `resource` are as IAM names them.
+pub(super) async fn ask<T, E>(
+    action: &'static str,
+    resource: &str,
+    question: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, AwsFailure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match tokio::time::timeout(PATIENCE, question).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(AwsFailure::new(&error, action, resource)),
+        Err(_) => Err(AwsFailure {
+            action,
+            resource: resource.to_owned(),
+            kind: FailureKind::Unavailable,
+            words: format!("no answer within {} s", PATIENCE.as_secs()),
+        }),
+    }
+}
+
+/// Asks for something that need not be there.
+pub(super) async fn ask_for<T, E>(
+    action: &'static str,
+    resource: &str,
+    question: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<Option<T>, AwsFailure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match ask(action, resource, question).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The region of an ARN.
+pub(super) fn region_of(arn: &str) -> Option<&str> {
+    arn.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
+}
+
+/// The account of an ARN.
+pub(super) fn account_of(arn: &str) -> Option<&str> {
+    arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty())
+}

@@ -1,0 +1,500 @@
+"""`flexorch-s3 doctor` on deployed stacks: all well on healthy ones; each break is named, and the command that it says mends it."""
+
+import json
+import os
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+
+from chain import REGION, REPOSITORY, WORK, Sandbox, Stack, wait_until
+from conftest import SHAPES, existing_bucket
+
+PROGRAM = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "debug/flexorch-s3"
+AWS_KEYS = {"aws_access_key_id": "AKIAREADSDOCUMENTS00", "aws_secret_access_key": "never-printed/by+anybody"}
+
+
+@pytest.fixture(scope="module")
+def flexorch():
+    """A FlexOrch whose plan has a rate."""
+    flexorch = Sandbox("sandbox-doctor", "--requests-per-minute", "600")
+    yield flexorch
+    flexorch.stop()
+
+
+@pytest.fixture(scope="module")
+def chains(emulator, flexorch):
+    """The template in its three shapes, set up as an operator does it."""
+    chains = {}
+    for number, shape in enumerate(SHAPES):
+        stack = Stack(emulator, f"doctor-{shape.lower()}", f"doctor-{shape.lower()}", 300 + number)
+        if shape == "EventBridge":
+            existing_bucket(stack)
+        stack.deploy(
+            Trigger=shape,
+            FlexOrchBaseUrl=flexorch.base_url,
+            PlanRequestsPerMinute="600",
+            # What a test changes in the secret is in use at once.
+            SecretCacheTtlSeconds="0",
+            **({"NotificationPrefix": "invoices/"} if shape == "EventBridge" else {}),
+        )
+        stack.flexorch = flexorch
+        create_connector(stack)
+        chains[shape] = stack
+    return chains
+
+
+@pytest.fixture(params=SHAPES)
+def chain(request, chains):
+    return chains[request.param]
+
+
+def environment(stack):
+    programs = [PROGRAM.parent, WORK / "venv-aws-cli/bin"]
+    return {
+        **os.environ,
+        **stack.emulator.environment(),
+        "FLEXORCH_BASE_URL": stack.flexorch.base_url,
+        "PATH": os.pathsep.join([*(str(folder) for folder in programs), os.environ["PATH"]]),
+    }
+
+
+def secret_of(stack):
+    return stack.outputs["ConnectorSecretArns"]
+
+
+def create_connector(stack):
+    fields = {"api_key": stack.api_key, **AWS_KEYS}
+    options = ["--bucket", stack.bucket, "--bucket-region", REGION, "--prefix", "invoices/", "--fields-from", "-"]
+    run = subprocess.run(
+        [PROGRAM, "connector", "create", "--secret", secret_of(stack), *options],
+        input=json.dumps(fields),
+        env=environment(stack),
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+class Diagnosis:
+    """What the command printed, for programs and for people."""
+
+    def __init__(self, stack, *options, **variables):
+        command = [PROGRAM, "doctor", "--secret", secret_of(stack), *options]
+        told = {**environment(stack), **variables}
+        run = subprocess.run([*command, "--json", "-vv"], env=told, capture_output=True, text=True)
+        assert run.returncode in (0, 3), run.stderr
+        self.status = run.returncode
+        document = json.loads(run.stdout)
+        self.well = document["well"]
+        self.checks = {check["check"]: check for check in document["checks"]}
+        self.text = subprocess.run(command, env=told, capture_output=True, text=True).stdout
+        for secret in [stack.api_key, *AWS_KEYS.values()]:
+            assert secret not in run.stdout + run.stderr + self.text
+        # Every check that is not well says what to run.
+        for check in self.checks.values():
+            assert (check["command"] is None) == (check["status"] in ("well", "skipped")), check
+
+    def of(self, status):
+        return {name for name, check in self.checks.items() if check["status"] == status}
+
+
+def doctor(stack, *options, **variables):
+    return Diagnosis(stack, "--function", stack.function, *options, **variables)
+
+
+# The AWS CLI's first version takes no address for SQS from the environment.
+AROUND = 'set -euo pipefail; aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }; '
+
+
+def follow(stack, check, typed=""):
+    """Runs the command that a check says, as it stands, in a shell."""
+    run = subprocess.run(
+        ["bash", "-c", AROUND + check["command"]], env=environment(stack), capture_output=True, text=True, input=typed
+    )
+    assert run.returncode == 0, check["command"] + "\n" + run.stdout + run.stderr
+    return run.stdout
+
+
+def settled(stack):
+    """Waits until the function has its new settings, and the queue has been read."""
+
+    def is_settled():
+        configuration = stack.configuration()
+        return (configuration["State"], configuration["LastUpdateStatus"], stack.waiting()) == ("Active", "Successful", 0)
+
+    wait_until(is_settled, 90, lambda: f"{stack.configuration()['State']}, {stack.waiting()} messages wait")
+
+
+def well(stack):
+    settled(stack)
+    seen = doctor(stack)
+    assert seen.status == 0 and seen.well and seen.of("well") == set(seen.checks), seen.text
+    return seen
+
+
+def fails(stack, *names, **variables):
+    """Exactly these checks fail; answers the first of them."""
+    seen = doctor(stack, **variables)
+    assert (seen.status, seen.well) == (3, False), seen.text
+    assert seen.of("failed") == set(names), seen.text
+    assert not seen.of("warning"), seen.text
+    return seen.checks[names[0]]
+
+
+@contextmanager
+def variables(stack, **changed):
+    """Settings of the function, changed for a while."""
+    before = stack.configuration()["Environment"]["Variables"]
+    set_variables(stack, {**before, **changed})
+    settled(stack)
+    try:
+        yield
+    finally:
+        set_variables(stack, before)
+
+
+def set_variables(stack, variables):
+    stack.functions.update_function_configuration(FunctionName=stack.function, Environment={"Variables": variables})
+
+
+def the_mapping(stack):
+    [mapping] = stack.functions.list_event_source_mappings(FunctionName=stack.function)["EventSourceMappings"]
+    return mapping["UUID"]
+
+
+def test_a_deployed_stack_is_well_and_every_link_was_looked_at(chain):
+    seen = well(chain)
+    assert seen.checks["plan"]["found"].startswith("starter: 600 requests a minute")
+    assert chain.bucket in seen.checks["notification"]["found"] or "rule" in seen.checks["notification"]["found"]
+    assert ("failed notifications" in seen.checks) == (chain.name == "doctor-direct")
+    assert len(seen.checks) >= 22 and seen.text.rstrip().endswith("All is well."), seen.text
+    assert seen.text.count("✓") == len(seen.checks)
+
+
+def test_the_function_is_found_through_the_bucket_unless_only_eventbridge_knows_it(chains):
+    for shape in ["Direct", "Queue"]:
+        seen = Diagnosis(chains[shape])
+        assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
+        assert "found by the bucket's notification" in seen.checks["function"]["found"]
+    seen = Diagnosis(chains["EventBridge"])
+    assert seen.status == 0 and seen.of("warning") == {"function"} and not seen.of("failed"), seen.text
+    assert chains["EventBridge"].function in follow(chains["EventBridge"], seen.checks["function"])
+
+
+def test_a_function_that_is_not_there_is_named(chains):
+    seen = Diagnosis(chains["Queue"], "--function", "no-such-function")
+    assert seen.status == 3 and seen.of("failed") == {"function"}, seen.text
+    assert "no-such-function" in seen.checks["function"]["found"]
+
+
+def test_a_revoked_key_is_told_and_how_another_gets_into_the_secret(chain, flexorch):
+    flexorch.revoke(chain.api_key)
+    try:
+        check = fails(chain, "API key")
+        assert "401" in check["found"] and ".api_key = env.KEY" in check["command"]
+    finally:
+        flexorch.admin("keys/restore", "POST", json.dumps({"api_key": chain.api_key}))
+    well(chain)
+
+
+def test_the_told_command_writes_another_key_and_leaves_the_rest_of_the_secret(chains, flexorch):
+    stack = chains["Queue"]
+    secrets = stack.emulator.client("secretsmanager")
+    before = secrets.get_secret_value(SecretId=secret_of(stack))["SecretString"]
+    flexorch.revoke(stack.api_key)
+    check = fails(stack, "API key")
+    flexorch.admin("keys/restore", "POST", json.dumps({"api_key": stack.api_key}))
+    try:
+        follow(stack, check, "dfx_another_key_0123\n")
+        after = json.loads(secrets.get_secret_value(SecretId=secret_of(stack))["SecretString"])
+        assert after == {**json.loads(before), "api_key": "dfx_another_key_0123"}
+    finally:
+        secrets.put_secret_value(SecretId=secret_of(stack), SecretString=before)
+
+
+def test_a_connector_that_flexorch_does_not_know_is_made_again_by_the_told_command(chains):
+    stack = chains["Queue"]
+    # The credentials that making a connector takes.
+    secrets = stack.emulator.client("secretsmanager")
+    held = json.loads(secrets.get_secret_value(SecretId=secret_of(stack))["SecretString"])
+    delete = ["connector", "delete", "--secret", secret_of(stack), "--yes"]
+    subprocess.run([PROGRAM, *delete], env=environment(stack), check=True, capture_output=True)
+    check = fails(stack, "connector")
+    assert f"no connector {held['connector_id']}" in check["found"]
+    secrets.put_secret_value(SecretId=secret_of(stack), SecretString=json.dumps({**held, **AWS_KEYS}))
+    follow(stack, check)
+    # Left over, which is a warning and no failure; and the command for that.
+    seen = doctor(stack)
+    assert seen.status == 0 and seen.of("warning") == {"secret's fields"}, seen.text
+    follow(stack, seen.checks["secret's fields"])
+    well(stack)
+
+
+def test_an_emptied_secret_is_told_and_the_links_beyond_it_are_looked_at_all_the_same(chain):
+    secrets = chain.emulator.client("secretsmanager")
+    before = secrets.get_secret_value(SecretId=secret_of(chain))["SecretString"]
+    secrets.put_secret_value(SecretId=secret_of(chain), SecretString="{}")
+    try:
+        check = fails(chain, "secret's fields")
+        assert "empty" in check["found"] and f"connector create --secret {secret_of(chain)}" in check["command"]
+        assert {"function", "settings", "batches", "dead letters"} <= doctor(chain).of("well")
+    finally:
+        secrets.put_secret_value(SecretId=secret_of(chain), SecretString=before)
+
+
+def test_a_bucket_that_tells_nobody_is_told_with_the_command_that_attaches_it(chain):
+    before = chain.s3.get_bucket_notification_configuration(Bucket=chain.bucket)
+    before.pop("ResponseMetadata")
+    chain.s3.put_bucket_notification_configuration(Bucket=chain.bucket, NotificationConfiguration={})
+    try:
+        command = fails(chain, "notification")["command"]
+    finally:
+        chain.s3.put_bucket_notification_configuration(Bucket=chain.bucket, NotificationConfiguration=before)
+    way = {
+        "doctor-direct": f"--function {chain.outputs['FunctionArn']}",
+        "doctor-queue": f"--queue {chain.outputs['RetryQueueArn']}",
+        "doctor-eventbridge": "--eventbridge",
+    }[chain.name]
+    assert command == f"flexorch-s3 attach --bucket {chain.bucket} {way} --prefix invoices/"
+    well(chain)
+
+
+def test_a_filter_that_is_too_narrow_is_a_warning_and_one_beside_the_prefix_a_failure(chains):
+    stack = chains["Queue"]
+    before = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
+    before.pop("ResponseMetadata")
+
+    def filtered(prefix, events=("s3:ObjectCreated:*",)):
+        rules = [{"Name": "prefix", "Value": prefix}]
+        queue = {"QueueArn": stack.outputs["RetryQueueArn"], "Events": list(events), "Filter": {"Key": {"FilterRules": rules}}}
+        stack.s3.put_bucket_notification_configuration(
+            Bucket=stack.bucket, NotificationConfiguration={"QueueConfigurations": [queue]}
+        )
+        # S3's test event is in the queue.
+        settled(stack)
+
+    try:
+        filtered("invoices/2026/")
+        seen = doctor(stack)
+        assert seen.status == 0 and seen.of("warning") == {"notification"}, seen.text
+        assert "only of keys under invoices/2026/" in seen.checks["notification"]["found"]
+        filtered("drafts/")
+        assert "invoices/" in fails(stack, "notification")["found"]
+        filtered("invoices/", ["s3:ObjectCreated:Put", "s3:ObjectCreated:Post"])
+        seen = doctor(stack)
+        assert seen.of("warning") == {"notification"}, seen.text
+        assert "s3:ObjectCreated:CompleteMultipartUpload" in seen.checks["notification"]["found"]
+    finally:
+        stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration=before)
+
+
+def test_a_disabled_rule_is_told_and_the_told_command_enables_it(chains):
+    stack, events = chains["EventBridge"], chains["EventBridge"].emulator.client("events")
+    [rule] = events.list_rule_names_by_target(TargetArn=stack.outputs["RetryQueueArn"])["RuleNames"]
+    events.disable_rule(Name=rule)
+    check = fails(stack, "notification")
+    assert rule in check["found"]
+    follow(stack, check)
+    well(stack)
+
+
+def test_a_disabled_mapping_is_told_and_the_told_command_enables_it(chain):
+    chain.functions.update_event_source_mapping(UUID=the_mapping(chain), Enabled=False)
+    follow(chain, fails(chain, "batches"))
+    well(chain)
+
+
+def test_a_mapping_that_takes_partial_answers_for_success_is_told_and_mended(chains):
+    stack = chains["Direct"]
+    stack.functions.update_event_source_mapping(UUID=the_mapping(stack), FunctionResponseTypes=[])
+    check = fails(stack, "batches")
+    assert "ReportBatchItemFailures" in check["found"]
+    follow(stack, check)
+    well(stack)
+
+
+def test_a_function_that_reads_no_queue_is_told_and_the_told_command_gives_it_its_own_again(chains):
+    stack = chains["Direct"]
+    stack.functions.delete_event_source_mapping(UUID=the_mapping(stack))
+    check = fails(stack, "batches")
+    assert stack.outputs["RetryQueueArn"] in check["command"]
+    follow(stack, check)
+    well(stack)
+
+
+def test_a_queue_without_dead_letter_queue_is_told_and_given_the_one_that_the_function_knows(chains):
+    stack, queue = chains["Queue"], chains["Queue"].outputs["RetryQueueUrl"]
+    before = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
+    stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": ""})
+    follow(stack, fails(stack, "retry queue"))
+    well(stack)
+    after = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
+    assert json.loads(after["RedrivePolicy"])["deadLetterTargetArn"] == json.loads(before["RedrivePolicy"])["deadLetterTargetArn"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "check"),
+    [
+        ("MAX_ATTEMPTS", "none", "settings"),
+        ("DEADLINE_MARGIN_MS", "30000", "time"),
+        ("KEY_PREFIXES", "drafts/", "filters"),
+        ("FLEXORCH_BASE_URL", "https://flexorch.invalid/v1", "FlexOrch's address"),
+        ("CONNECTOR_SECRET_IDS", "somebody-elses", "function's secret"),
+    ],
+)
+def test_a_wrong_setting_is_told_and_the_told_command_sets_it_and_keeps_the_others(chains, variable, value, check):
+    stack = chains["Direct"]
+    before = stack.configuration()["Environment"]["Variables"]
+    with variables(stack, **{variable: value}):
+        found = fails(stack, check)
+        follow(stack, found)
+        well(stack)
+        after = stack.configuration()["Environment"]["Variables"]
+        assert {**after, variable: ""} == {**before, variable: ""}
+
+
+def test_a_function_that_is_switched_off_is_told_and_switched_on(chains):
+    stack = chains["Queue"]
+    stack.functions.put_function_concurrency(FunctionName=stack.function, ReservedConcurrentExecutions=0)
+    follow(stack, fails(stack, "function"))
+    well(stack)
+
+
+def test_a_function_that_does_not_let_s3_in_is_told_and_opened(chains):
+    stack = chains["Direct"]
+    policy = json.loads(stack.functions.get_policy(FunctionName=stack.function)["Policy"])
+    for statement in policy["Statement"]:
+        stack.functions.remove_permission(FunctionName=stack.function, StatementId=statement["Sid"])
+    follow(stack, fails(stack, "permission"))
+    well(stack)
+
+
+@pytest.mark.parametrize("shape", ["Queue", "EventBridge"])
+def test_a_queue_that_does_not_let_the_sender_in_is_told_and_opened(chains, shape):
+    stack = chains[shape]
+    queue = stack.outputs["RetryQueueUrl"]
+    policy = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    denials = [statement for statement in json.loads(policy)["Statement"] if statement["Effect"] == "Deny"]
+    closed = json.dumps({"Version": "2012-10-17", "Statement": denials})
+    stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": closed})
+    try:
+        follow(stack, fails(stack, "permission"))
+        well(stack)
+    finally:
+        stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+
+
+def test_failed_notifications_that_go_nowhere_are_told_and_sent_to_the_retry_queue(chains):
+    stack = chains["Direct"]
+    stack.functions.delete_function_event_invoke_config(FunctionName=stack.function, Qualifier="$LATEST")
+    check = fails(stack, "failed notifications")
+    assert "lost" in check["found"]
+    follow(stack, check)
+    well(stack)
+
+
+def test_a_visibility_timeout_that_is_too_short_is_told_and_lengthened(chains):
+    stack = chains["Queue"]
+    queue = stack.outputs["RetryQueueUrl"]
+    stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "60"})
+    seen = doctor(stack)
+    assert seen.status == 0 and seen.of("warning") == {"retry queue"}, seen.text
+    follow(stack, seen.checks["retry queue"])
+    well(stack)
+    stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "10"})
+    follow(stack, fails(stack, "retry queue"))
+    well(stack)
+
+
+def test_dead_letters_are_counted_with_their_reasons_and_left_where_they_are(chain, flexorch):
+    flexorch.fault("reject=*.exe,code=UNSUPPORTED_FILE")
+    try:
+        chain.upload("invoices/setup.exe", "invoices/other.exe")
+        wait_until(lambda: chain.dead() == 2 and chain.waiting() == 0, 60, lambda: f"{chain.dead()} dead letters")
+        check = fails(chain, "dead letters")
+        assert "2 were given up" in check["found"] and "2 × UNSUPPORTED_FILE" in check["found"], check
+        assert ".exe" in check["found"] and "KEY_SUFFIXES" in check["action"]
+        # The stack's own command, which the emulator has not.
+        assert check["command"] == chain.outputs["RedriveCommand"].removesuffix(f" --region {REGION}")
+        assert chain.dead() == 2, "looking at them took some away"
+    finally:
+        flexorch.heal()
+        dead = chain.outputs["DeadLetterQueueUrl"]
+        for message in chain.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10)["Messages"]:
+            chain.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+    well(chain)
+
+
+def test_while_flexorch_is_down_only_flexorch_fails_and_what_waits_is_a_warning(chains, flexorch):
+    stack = chains["Queue"]
+    flexorch.fault("status=503")
+    try:
+        assert "503" in fails(stack, "FlexOrch")["found"]
+        stack.upload("invoices/during the outage.pdf")
+        wait_until(lambda: stack.waiting() == 1, 60, "nothing waits")
+        seen = doctor(stack)
+        assert seen.of("failed") == {"FlexOrch"} and seen.of("warning") == {"waiting"}, seen.text
+    finally:
+        flexorch.heal()
+    wait_until(lambda: stack.waiting() == 0, 120, "the upload never arrived")
+    well(stack)
+
+
+def test_a_permission_that_is_missing_stops_no_other_check(chains):
+    stack = chains["Direct"]
+    iam = stack.emulator.client("iam")
+    iam.create_user(UserName="reader")
+    allowed = ["secretsmanager:GetSecretValue", "s3:ListBucket", "lambda:GetFunction", "sqs:GetQueueAttributes"]
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
+    iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    seen = doctor(stack, AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"])
+    assert seen.status == 3 and seen.of("failed") == {"notification", "batches"}, seen.text
+    assert "s3:GetBucketNotification" in seen.checks["notification"]["action"]
+    assert "lambda:ListEventSourceMappings" in seen.checks["batches"]["action"]
+    assert {"connector", "connector test", "bucket", "function", "settings", "filters"} <= seen.of("well"), seen.text
+
+
+def test_one_object_is_followed_from_the_bucket_to_its_fate(chain, flexorch):
+    key = "invoices/follow me.pdf"
+    chain.upload(key, "drafts/out of scope.pdf")
+
+    def submissions():
+        return [request for request in flexorch.requests() if key in request["keys"] and chain.api_key[-4:] in request["api_key"]]
+
+    wait_until(submissions, 60, "it never arrived")
+    settled(chain)
+    seen = doctor(chain, "--key", key)
+    assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
+    assert "object's fate" in seen.checks
+    # The command that submits it again is in what was found.
+    again = "aws sqs send-message" + seen.checks["object's fate"]["found"].split("aws sqs send-message")[1]
+    before = len(submissions())
+    follow(chain, {"command": again})
+    wait_until(lambda: len(submissions()) > before, 60, "it was not submitted again")
+    settled(chain)
+
+    seen = doctor(chain, "--key", "drafts/out of scope.pdf")
+    assert "object's scope" in seen.of("failed") and seen.status == 3, seen.text
+    assert '"invoices/"' in seen.checks["object's scope"]["found"]
+    seen = doctor(chain, "--key", "invoices/follow you.pdf")
+    assert seen.of("failed") == {"object"}, seen.text
+    assert key in follow(chain, seen.checks["object"])
+
+
+def test_an_object_that_was_given_up_is_told_with_flexorchs_reason(chains, flexorch):
+    stack = chains["EventBridge"]
+    flexorch.fault("reject=*.exe,code=UNSUPPORTED_FILE")
+    try:
+        stack.upload("invoices/given up.exe")
+        wait_until(lambda: stack.dead() == 1 and stack.waiting() == 0, 60, "no dead letter")
+        seen = doctor(stack, "--key", "invoices/given up.exe")
+        assert seen.of("failed") == {"dead letters", "object's fate"}, seen.text
+        assert "UNSUPPORTED_FILE" in seen.checks["object's fate"]["found"]
+    finally:
+        flexorch.heal()
+        stack.sqs.purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
+    wait_until(lambda: stack.dead() == 0, 70, "the queue was not purged")
