@@ -133,7 +133,7 @@ impl Context {
     /// A secret as it is, which need not be whole.
     pub(super) async fn secret(&self, id: &str) -> Result<SecretDocument> {
         self.flexorch_url()?;
-        self.secrets().await?.read(id).await
+        Ok(self.secrets().await?.read(id).await?)
     }
 
     /// The connector that a secret describes.
