@@ -50,7 +50,7 @@ async fn run() -> ExitCode {
 async fn start() -> Result<Ingester, StartError> {
     let config = Config::from_env()?;
     variable(aws::runtime_api::ADDRESS).ok_or(StartError::NotInLambda)?;
-    let ingester = Ingester::new(config, Clock::system()).await?;
+    let ingester = Ingester::new(config, Clock::system())?;
     ingester.warm_up().await?;
     Ok(ingester)
 }

@@ -1,15 +1,16 @@
 //! The AWS SDK's configuration.
 //!
 //! Lambda gives region and credentials in the environment, so the configuration is put together from there: no profile files, no
-//! provider chain, no metadata service, which `aws_config::load` spends a millisecond on at every cold start. Where the
-//! environment holds no credentials, as on a developer's machine, the SDK's own chain is used.
+//! provider chain, no metadata service. The command line, which runs on people's machines, has the SDK's own chain.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_types::retry::RetryConfig;
@@ -24,28 +25,22 @@ use crate::config::variable;
 /// One attempt of a call to AWS, from the request to the last byte of the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Puts the SDK's configuration together. The SDK's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`,
+/// Puts the SDK's configuration together from the environment. The SDK's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`,
 /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_MAX_ATTEMPTS`, …) mean what its reference guide says.
-pub async fn config(http: &Client) -> SdkConfig {
-    match credentials_from_env() {
-        Some(credentials) => from_env(http, credentials),
-        None => {
-            aws_config::defaults(BehaviorVersion::latest())
-                .http_client(SdkHttpClient(http.clone()))
-                .sleep_impl(TokioSleep::new())
-                .timeout_config(timeouts())
-                .load()
-                .await
-        }
-    }
-}
-
-fn from_env(http: &Client, credentials: Credentials) -> SdkConfig {
+///
+/// Credentials are the environment's alone: Lambda puts the role's there (Lambda Developer Guide, "Defined runtime environment
+/// variables"). The SDK's own chain of providers would cost half a megabyte of program and a millisecond at every cold start.
+#[must_use]
+pub fn config(http: &Client) -> SdkConfig {
     let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let credentials = match credentials_from_env() {
+        Some(credentials) => SharedCredentialsProvider::new(credentials),
+        None => SharedCredentialsProvider::new(NoCredentials),
+    };
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region.map(Region::new))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(credentials)
         .http_client(SharedHttpClient::new(SdkHttpClient(http.clone())))
         .time_source(SystemTimeSource::new())
         .sleep_impl(TokioSleep::new())
@@ -61,10 +56,23 @@ fn from_env(http: &Client, credentials: Credentials) -> SdkConfig {
 }
 
 fn credentials_from_env() -> Option<Credentials> {
-    // First in the SDK's own chain too, so nothing that it would find is passed over (AWS SDKs and Tools Reference Guide,
-    // "Standardized credential providers").
     let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
     Some(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment"))
+}
+
+/// What answers for credentials where there are none: an error that says so.
+#[derive(Debug)]
+struct NoCredentials;
+
+impl ProvideCredentials for NoCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let missing = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere run \
+                       eval \"$(aws configure export-credentials --format env)\"";
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded(missing)))
+    }
 }
 
 fn retries() -> RetryConfig {
@@ -78,7 +86,8 @@ fn retries() -> RetryConfig {
     }
 }
 
-fn timeouts() -> TimeoutConfig {
+/// Limits for single attempts of a call.
+pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).read_timeout(ATTEMPT_TIMEOUT).build()
 }
 

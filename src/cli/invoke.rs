@@ -35,7 +35,7 @@ pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
     let ingester = match &local {
         Some(local) => local.ingester().await?,
         None => {
-            let ingester = Ingester::new(Config::from_env()?, Clock::system()).await?;
+            let ingester = Ingester::new(Config::from_env()?, Clock::system())?;
             ingester.warm_up().await?;
             ingester
         }

@@ -136,10 +136,10 @@ impl Ingester {
     ///
     /// # Errors
     /// [`StartError`] for a TLS root file that cannot be used.
-    pub async fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
+    pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let roots = variable("SSL_CERT_FILE");
         let http = http::client(roots.as_deref().map(std::path::Path::new))?;
-        let sdk = sdk::config(&http).await;
+        let sdk = sdk::config(&http);
         Ok(Self::with_clients(config, clock, http, sdk))
     }
 
