@@ -44,7 +44,15 @@ impl Programs {
     /// Builds the function as it is deployed, without the command line's features, and the empty function with it.
     pub fn build() -> Self {
         // `cargo bench` builds the function too, but with the features that the tests want of its crates.
-        let built = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells this program of its package would look like a changed setting to the crates that are built with it.
+        for (name, _) in std::env::vars_os() {
+            let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|kind| name.to_string_lossy().starts_with(kind));
+            if of_package {
+                cargo.env_remove(name);
+            }
+        }
+        let built = cargo
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(["build", "--release", "--features", "empty-function", "--message-format", "json-render-diagnostics"])
             .args(["--bin", "flexorch-s3-ingester", "--bin", "empty-function"])
