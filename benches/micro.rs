@@ -89,7 +89,8 @@ fn choose_among_ten_connectors(bencher: Bencher, number: usize) {
     let objects = objects(number);
     let connectors: Vec<_> = (0..10)
         .map(|connector| {
-            let secret = format!(r#"{{"api_key":"dfx_a","connector_id":{connector},"prefix":"invoices/202{connector}/"}}"#);
+            let secret =
+                format!(r#"{{"api_key":"dfx_a","connector_id":{connector},"prefix":"invoices/202{connector}/"}}"#);
             Arc::new(Connector::from_secret("secret", &secret).unwrap())
         })
         .collect();

@@ -13,6 +13,9 @@ pub struct Args {
     /// Cold starts of each program; other sections take their number from it
     #[arg(long, default_value_t = 25)]
     runs: usize,
+    /// Another build of the function, to be measured in the same run
+    #[arg(long, value_name = "BINARY")]
+    pub beside: Option<PathBuf>,
     /// Run everything once, small, to see that it still works; the figures mean nothing
     #[arg(long)]
     pub smoke: bool,

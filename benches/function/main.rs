@@ -33,7 +33,7 @@ use servers::Servers;
 
 fn main() -> std::io::Result<()> {
     let args = Args::parse();
-    let programs = Programs::build();
+    let programs = Programs::build(args.beside.clone());
     let servers = Servers::start();
     let mut report = Report::default();
     let mut progress = std::io::stderr();
@@ -51,9 +51,5 @@ fn main() -> std::io::Result<()> {
         report.update(page)?;
     }
     let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)
-    } else {
-        write!(out, "{report}")
-    }
+    if args.json { writeln!(out, "{}", serde_json::to_string_pretty(&report)?) } else { write!(out, "{report}") }
 }

@@ -16,6 +16,7 @@ pub struct Program {
 pub struct Programs {
     pub empty: Program,
     pub function: Program,
+    pub beside: Option<Program>,
     pub python: Option<Program>,
 }
 
@@ -41,13 +42,15 @@ impl Program {
 }
 
 impl Programs {
-    /// Builds the function as it is deployed, without the command line's features, and the empty function with it.
-    pub fn build() -> Self {
+    /// Builds the function as it is deployed, without the command line's features, and the empty function with it; `beside` is
+    /// another build of the function.
+    pub fn build(beside: Option<PathBuf>) -> Self {
         // `cargo bench` builds the function too, but with the features that the tests want of its crates.
         let mut cargo = Command::new(env!("CARGO"));
         // What cargo tells this program of its package would look like a changed setting to the crates that are built with it.
         for (name, _) in std::env::vars_os() {
-            let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|kind| name.to_string_lossy().starts_with(kind));
+            let of_package =
+                ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|kind| name.to_string_lossy().starts_with(kind));
             if of_package {
                 cargo.env_remove(name);
             }
@@ -63,19 +66,21 @@ impl Programs {
         let messages = String::from_utf8(built.stdout).unwrap();
         let executable = |name: &str| {
             let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            let artifact = messages.find(|message| message["target"]["name"] == name && message["executable"].is_string());
+            let artifact =
+                messages.find(|message| message["target"]["name"] == name && message["executable"].is_string());
             PathBuf::from(artifact.expect(name)["executable"].as_str().unwrap())
         };
         Self {
             empty: Program::rust("empty function", executable("empty-function")),
             function: Program::rust("**this function**", executable("flexorch-s3-ingester")),
+            beside: beside.map(|path| Program::rust("other build", path)),
             python: python(),
         }
     }
 
     /// All of them, the floor first.
     pub fn all(&self) -> Vec<&Program> {
-        [&self.empty, &self.function].into_iter().chain(&self.python).collect()
+        [&self.empty, &self.function].into_iter().chain(&self.beside).chain(&self.python).collect()
     }
 }
 

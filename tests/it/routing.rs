@@ -56,7 +56,8 @@ async fn a_connectors_objects_are_as_few_requests_as_they_can_be_whatever_messag
         let builder = TestAppBuilder::new().await.secrets(secrets.clone()).env("MAX_KEYS_PER_REQUEST", 25);
         let app = builder.start().await;
         // Every other object is another connector's.
-        let keys: Vec<_> = keys("one/", 60).into_iter().zip(keys("two/", 60)).flat_map(|(one, two)| [one, two]).collect();
+        let keys: Vec<_> =
+            keys("one/", 60).into_iter().zip(keys("two/", 60)).flat_map(|(one, two)| [one, two]).collect();
         let notices = keys.chunks(objects_each).map(|keys| s3_event(keys.iter().map(String::as_str)));
         assert!(app.invoke(sqs_event(notices)).await.failures().is_empty());
         for connector in ["1", "2"] {

@@ -50,6 +50,7 @@ struct Row {
     resident_mib: f64,
     warm_p50_ms: f64,
     warm_p99_ms: f64,
+    warm_cpu_ms: f64,
     binary_mb: Option<f64>,
 }
 
@@ -61,6 +62,8 @@ struct Samples {
     total: Vec<Duration>,
     cpu: Vec<Duration>,
     warm: Vec<Duration>,
+    /// Of whole processes, each with the same number of events.
+    warm_cpu: Vec<Duration>,
     peak_kib: u64,
 }
 
@@ -88,10 +91,12 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
         for (program, samples) in programs.iter().zip(&mut samples) {
             let served = serve(servers, program, vec![event.clone(); SETTLING + warm_events], &[], None);
             samples.warm.extend(served.exchanges.iter().skip(SETTLING).map(|exchange| exchange.took()));
+            samples.warm_cpu.push(served.process.cpu());
             samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
         }
     }
-    let rows: Vec<_> = programs.iter().zip(&samples).map(|(program, samples)| row(program, samples)).collect();
+    let rows: Vec<_> =
+        programs.iter().zip(&samples).map(|(program, samples)| row(program, samples, warm_events)).collect();
     let (floor, function) = (&rows[0], &rows[1]);
     Cold {
         cold_starts: args.runs(),
@@ -104,17 +109,20 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
     }
 }
 
-fn row(program: &Program, samples: &Samples) -> Row {
+fn row(program: &Program, samples: &Samples, warm_events: usize) -> Row {
     let middle = |values: &[Duration]| ms(median(values.iter().copied()));
+    let cold_cpu = middle(&samples.cpu);
+    let later_events = (SETTLING + warm_events - 1) as f64;
     Row {
         program: program.name,
         init_ms: middle(&samples.init),
         first_ms: middle(&samples.first),
         total_ms: middle(&samples.total),
-        cpu_ms: middle(&samples.cpu),
+        cpu_ms: cold_cpu,
         resident_mib: samples.peak_kib as f64 / 1024.0,
         warm_p50_ms: middle(&samples.warm),
         warm_p99_ms: ms(percentile(samples.warm.iter().copied(), 0.99)),
+        warm_cpu_ms: (middle(&samples.warm_cpu) - cold_cpu) / later_events,
         binary_mb: program.bytes().map(|bytes| bytes as f64 / 1e6),
     }
 }
@@ -122,18 +130,32 @@ fn row(program: &Program, samples: &Samples) -> Row {
 impl Cold {
     /// The programs side by side.
     pub fn table(&self) -> Table {
-        let mut table =
-            Table::new(["", "init", "first", "total", "CPU", "peak MiB", "warm p50", "warm p99", "binary MB"]);
+        let mut table = Table::new([
+            "",
+            "init",
+            "first",
+            "total",
+            "CPU",
+            "warm p50",
+            "warm p99",
+            "warm CPU",
+            "peak MiB",
+            "binary MB",
+        ]);
         for row in &self.rows {
             let binary = row.binary_mb.map_or("–".to_owned(), |mb| format!("{mb:.2}"));
             let times = [row.init_ms, row.first_ms, row.total_ms, row.cpu_ms].map(|ms| format!("{ms:.2}"));
             let [init, first, total, cpu] = times;
-            let warm = [row.warm_p50_ms, row.warm_p99_ms].map(|ms| format!("{ms:.3}"));
-            let [p50, p99] = warm;
+            let warm = [row.warm_p50_ms, row.warm_p99_ms, row.warm_cpu_ms].map(|ms| format!("{ms:.3}"));
+            let [p50, p99, warm_cpu] = warm;
             let resident = format!("{:.1}", row.resident_mib);
-            table.row([row.program.to_owned(), init, first, total, cpu, resident, p50, p99, binary]);
+            table.row([row.program.to_owned(), init, first, total, cpu, p50, p99, warm_cpu, resident, binary]);
         }
-        table.note(format!("Milliseconds; medians of {} cold starts and {} warm events.", self.cold_starts, self.warm_events))
+        table.note(format!(
+            "Milliseconds; medians of {} cold starts and {} warm events of one object. Init: start of the process → asks for \
+             work; first: first event → its answer; CPU: user and system, of all threads.",
+            self.cold_starts, self.warm_events
+        ))
     }
 
     /// The ratios of the same run, beside the goals.

@@ -57,10 +57,8 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Throughpu
 
 fn row(case: &Case, programs: &Programs, servers: &Servers) -> Row {
     servers.flexorch.follow(Plan { latency: case.latency, requests_per_minute: case.plan });
-    let mut settings = vec![
-        ("MAX_KEYS_PER_REQUEST", "1".to_owned()),
-        ("MAX_CONCURRENT_REQUESTS", case.concurrent.to_string()),
-    ];
+    let mut settings =
+        vec![("MAX_KEYS_PER_REQUEST", "1".to_owned()), ("MAX_CONCURRENT_REQUESTS", case.concurrent.to_string())];
     settings.extend(case.plan.map(|plan| ("REQUESTS_PER_MINUTE", plan.to_string())));
     let served = serve(servers, &programs.function, vec![s3_notification(case.requests)], &settings, None);
     assert_eq!(servers.flexorch.keys(), case.requests, "every key arrives once");
@@ -113,6 +111,9 @@ impl Throughput {
                 format!("{:.1} %", 100.0 * row.cpu_share),
             ]);
         }
-        table.note("One key a request. The endpoint allows as many requests a second as are under way at once ÷ its time.".to_owned())
+        table.note(
+            "One key a request. The endpoint allows as many requests a second as are under way at once ÷ its time."
+                .to_owned(),
+        )
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
@@ -50,8 +50,28 @@ struct Source<'a> {
     keys: Vec<Key<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    data: Accepted<'a>,
+    error: (),
+}
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    accepted: usize,
+    rejected: [(); 0],
+    jobs: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    job_id: usize,
+    filename: Key<'a>,
+    status: &'static str,
+}
 
 impl FlexOrch {
     pub(super) async fn start(tls: TlsAcceptor) -> Self {
@@ -114,10 +134,11 @@ async fn submit(seen: &Mutex<Seen>, arrived: Instant, body: &Bytes) -> Answer {
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let jobs: Vec<_> =
-        keys.iter().enumerate().map(|(job, key)| json!({"job_id": job, "filename": key.0, "status": "queued"})).collect();
-    let data = json!({"accepted": jobs.len(), "rejected": [], "jobs": jobs});
-    answer(StatusCode::ACCEPTED, json!({"data": data, "error": null}).to_string())
+    let jobs =
+        keys.into_iter().enumerate().map(|(number, key)| Job { job_id: number, filename: key, status: "queued" });
+    let jobs: Vec<_> = jobs.collect();
+    let data = Accepted { accepted: jobs.len(), rejected: [], jobs };
+    answer(StatusCode::ACCEPTED, serde_json::to_string(&Envelope { data, error: () }).unwrap())
 }
 
 fn answer(status: StatusCode, body: String) -> Answer {
