@@ -11,7 +11,7 @@ use flexorch_s3_ingester::ingest::route::{Route, Scope, route, superseded};
 use hyper::body::Bytes;
 use serde::Serialize;
 
-use super::serve;
+use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::sqs_batch;
 use crate::programs::Programs;
@@ -65,11 +65,11 @@ fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) ->
     let events: Vec<_> = std::iter::once(first).chain(std::iter::repeat_n(event.clone(), repeats)).collect();
     let mut samples = Samples::default();
     for _ in 0..args.runs_of_a(3) {
-        let served = serve(servers, &programs.empty, events.clone(), &[], None);
+        let served = serve(servers, &programs.empty, Trial::of(events.clone()));
         samples.transfer.extend(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
 
         servers.flexorch.follow(Plan::default());
-        let served = serve(servers, &programs.function, events.clone(), &[], None);
+        let served = serve(servers, &programs.function, Trial::of(events.clone()));
         assert_eq!(servers.flexorch.keys(), messages * repeats + 1, "every key arrives once");
         samples.requests = (servers.flexorch.requests() - 1) / repeats;
         samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());

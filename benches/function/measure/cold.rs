@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::serve;
+use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::s3_notification;
 use crate::programs::{Program, Programs};
@@ -14,6 +14,9 @@ use crate::stats::{median, ms, percentile};
 
 /// Events that a fresh process answers before its warm ones are counted.
 const SETTLING: usize = 20;
+
+/// Events do not come in the moment that the one before is answered; by then the processor has gone to sleep.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What the project holds itself to, as multiples of the empty function's.
 const GOALS: Goals =
@@ -28,6 +31,7 @@ pub struct Cold {
     cold_cpu_ratio: f64,
     cold_time_ratio: f64,
     warm_ratio: f64,
+    warm_cpu_ratio: f64,
     goals: Goals,
 }
 
@@ -75,11 +79,11 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
     let event = s3_notification(1);
     // One start of each that is not counted: it fills the page cache.
     for program in &programs {
-        serve(servers, program, vec![event.clone()], &[], None);
+        serve(servers, program, Trial::of(vec![event.clone()]));
     }
     for _ in 0..args.runs() {
         for (program, samples) in programs.iter().zip(&mut samples) {
-            let served = serve(servers, program, vec![event.clone()], &[], None);
+            let served = serve(servers, program, Trial::of(vec![event.clone()]));
             samples.init.push(served.init());
             samples.first.push(served.first());
             samples.total.push(served.total());
@@ -89,7 +93,8 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
     let warm_events = if args.smoke { 5 } else { 400 };
     for _ in 0..args.runs_of_a(5) {
         for (program, samples) in programs.iter().zip(&mut samples) {
-            let served = serve(servers, program, vec![event.clone(); SETTLING + warm_events], &[], None);
+            let events = vec![event.clone(); SETTLING + warm_events];
+            let served = serve(servers, program, Trial { pause: PAUSE, ..Trial::of(events) });
             samples.warm.extend(served.exchanges.iter().skip(SETTLING).map(|exchange| exchange.took()));
             samples.warm_cpu.push(served.process.cpu());
             samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
@@ -104,6 +109,7 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
         cold_cpu_ratio: function.cpu_ms / floor.cpu_ms,
         cold_time_ratio: function.total_ms / floor.total_ms,
         warm_ratio: function.warm_p50_ms / floor.warm_p50_ms,
+        warm_cpu_ratio: function.warm_cpu_ms / floor.warm_cpu_ms,
         goals: GOALS,
         rows,
     }
@@ -153,8 +159,11 @@ impl Cold {
         }
         table.note(format!(
             "Milliseconds; medians of {} cold starts and {} warm events of one object. Init: start of the process → asks for \
-             work; first: first event → its answer; CPU: user and system, of all threads.",
-            self.cold_starts, self.warm_events
+             work; first: first event → its answer; CPU: user and system, of all threads. Warm events come {} ms after \
+             the answer before.",
+            self.cold_starts,
+            self.warm_events,
+            PAUSE.as_millis()
         ))
     }
 
@@ -167,6 +176,7 @@ impl Cold {
         line("cold start, processor time", ratio(self.cold_cpu_ratio), ratio(self.goals.cold_cpu_ratio));
         line("cold start, time", ratio(self.cold_time_ratio), ratio(self.goals.cold_time_ratio));
         line("warm event, time", ratio(self.warm_ratio), ratio(self.goals.warm_ratio));
+        line("warm event, processor time", ratio(self.warm_cpu_ratio), "–".to_owned());
         let mib = |value: f64| format!("{value:.1} MiB");
         line("resident", mib(function.resident_mib), mib(self.goals.resident_mib));
         let mb = |value: f64| format!("{value:.2} MB");

@@ -40,18 +40,30 @@ impl Served {
     }
 }
 
-/// Starts a program and has it answer these events.
-pub fn serve(
-    servers: &Servers,
-    program: &Program,
-    events: Vec<Bytes>,
-    settings: &[(&str, String)],
-    quota: Option<&Quota>,
-) -> Served {
-    let runtime_api = servers.runtime_api(events);
+/// What a program is started for.
+#[derive(Default)]
+pub struct Trial<'a> {
+    pub events: Vec<Bytes>,
+    /// Between an answer and the next event.
+    pub pause: Duration,
+    /// Variables beside those that Lambda sets.
+    pub settings: Vec<(&'static str, String)>,
+    pub quota: Option<&'a Quota>,
+}
+
+impl Trial<'_> {
+    /// These events, as fast as they are answered, with the defaults.
+    pub fn of(events: Vec<Bytes>) -> Self {
+        Self { events, ..Self::default() }
+    }
+}
+
+/// Starts a program and has it answer the trial's events.
+pub fn serve(servers: &Servers, program: &Program, trial: Trial<'_>) -> Served {
+    let runtime_api = servers.runtime_api(trial.events, trial.pause);
     let mut environment = servers.environment(&runtime_api);
-    environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    let mut process = match quota {
+    environment.extend(trial.settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let mut process = match trial.quota {
         None => Process::start(program, &environment),
         Some(quota) => Process::start_within(quota, program, &environment),
     };

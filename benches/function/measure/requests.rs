@@ -3,7 +3,7 @@
 use hyper::body::Bytes;
 use serde::Serialize;
 
-use super::serve;
+use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::{s3_notification, sqs_batch};
 use crate::programs::Programs;
@@ -36,8 +36,8 @@ pub fn measure(programs: &Programs, servers: &Servers, _: &Args) -> Requests {
         }
         for (came_as, event) in shapes {
             servers.flexorch.follow(Plan::default());
-            let settings = [("MAX_KEYS_PER_REQUEST", most_keys.to_string())];
-            serve(servers, &programs.function, vec![event], &settings, None);
+            let settings = vec![("MAX_KEYS_PER_REQUEST", most_keys.to_string())];
+            serve(servers, &programs.function, Trial { settings, ..Trial::of(vec![event]) });
             assert_eq!(servers.flexorch.keys(), objects, "every key arrives once");
             let requests = servers.flexorch.requests();
             rows.push(Row { objects, came_as, most_keys, requests, least: objects.div_ceil(most_keys) });

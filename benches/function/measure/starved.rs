@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::serve;
+use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::{s3_notification, sqs_batch};
 use crate::programs::{Program, Programs};
@@ -56,8 +56,9 @@ fn row(memory_mb: u32, programs: &Programs, servers: &Servers, args: &Args) -> s
     let quota = Quota::of_memory(memory_mb)?;
     servers.flexorch.follow(Plan { latency: ANSWER, requests_per_minute: None });
     let event = s3_notification(1);
+    let trial = |events| Trial { quota: Some(&quota), ..Trial::of(events) };
     let cold = |program: &Program, runs: usize| {
-        median((0..runs).map(|_| serve(servers, program, vec![event.clone()], &[], Some(&quota)).total()))
+        median((0..runs).map(|_| serve(servers, program, trial(vec![event.clone()])).total()))
     };
     let runs = args.runs_of_a(3);
     let empty_cold_ms = ms(cold(&programs.empty, runs));
@@ -65,11 +66,11 @@ fn row(memory_mb: u32, programs: &Programs, servers: &Servers, args: &Args) -> s
     let python_cold_ms = programs.python.as_ref().map(|python| ms(cold(python, args.runs_of_a(10))));
 
     let warm_events = if args.smoke { 3 } else { 100 };
-    let served = serve(servers, &programs.function, vec![event.clone(); 1 + warm_events], &[], Some(&quota));
+    let served = serve(servers, &programs.function, trial(vec![event.clone(); 1 + warm_events]));
     let warm: Vec<_> = served.exchanges.iter().skip(1).map(|exchange| exchange.took()).collect();
     drop(served);
     let large = [vec![event.clone()], vec![sqs_batch(1_000, 1); args.runs_of_a(5)]].concat();
-    let served = serve(servers, &programs.function, large, &[], Some(&quota));
+    let served = serve(servers, &programs.function, trial(large));
     let thousand = median(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
 
     let warm_p50_ms = ms(median(warm.iter().copied()));

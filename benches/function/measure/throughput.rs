@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::serve;
+use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::s3_notification;
 use crate::programs::Programs;
@@ -60,7 +60,8 @@ fn row(case: &Case, programs: &Programs, servers: &Servers) -> Row {
     let mut settings =
         vec![("MAX_KEYS_PER_REQUEST", "1".to_owned()), ("MAX_CONCURRENT_REQUESTS", case.concurrent.to_string())];
     settings.extend(case.plan.map(|plan| ("REQUESTS_PER_MINUTE", plan.to_string())));
-    let served = serve(servers, &programs.function, vec![s3_notification(case.requests)], &settings, None);
+    let trial = Trial { settings, ..Trial::of(vec![s3_notification(case.requests)]) };
+    let served = serve(servers, &programs.function, trial);
     assert_eq!(servers.flexorch.keys(), case.requests, "every key arrives once");
     let took = served.first();
     let of_endpoint = case.concurrent as f64 / case.latency.as_secs_f64();

@@ -7,6 +7,7 @@ mod secrets;
 mod tls;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
@@ -38,9 +39,9 @@ impl Servers {
         Self { thread, flexorch, secrets_url, roots, _folder: folder }
     }
 
-    /// A Runtime API that hands out these events, one after the other.
-    pub fn runtime_api(&self, events: Vec<hyper::body::Bytes>) -> RuntimeApi {
-        self.thread.block_on(RuntimeApi::start(events))
+    /// A Runtime API that hands out these events, one after the other, with a pause between them.
+    pub fn runtime_api(&self, events: Vec<hyper::body::Bytes>, pause: Duration) -> RuntimeApi {
+        self.thread.block_on(RuntimeApi::start(events, pause))
     }
 
     /// The environment in which Lambda would start a function.

@@ -49,11 +49,11 @@ pub struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    pub(super) async fn start(events: Vec<Bytes>) -> Self {
+    pub(super) async fn start(events: Vec<Bytes>, pause: Duration) -> Self {
         let state = Arc::new(Mutex::new(State { events: events.into(), ..State::default() }));
         let (tell_idle, idle) = channel();
         let shared = Arc::clone(&state);
-        let address = serve(None, move |request| handle(Arc::clone(&shared), tell_idle.clone(), request)).await;
+        let address = serve(None, move |request| handle(Arc::clone(&shared), pause, tell_idle.clone(), request)).await;
         Self { address, state, idle }
     }
 
@@ -76,12 +76,18 @@ impl RuntimeApi {
     }
 }
 
-async fn handle(state: Arc<Mutex<State>>, idle: Sender<()>, request: Request<Incoming>) -> Answer {
+async fn handle(state: Arc<Mutex<State>>, pause: Duration, idle: Sender<()>, request: Request<Incoming>) -> Answer {
     if request.method() == Method::GET {
-        let event = {
+        let number = {
             let mut state = state.lock().unwrap();
             state.asked.get_or_insert_with(Instant::now);
-            let number = state.exchanges.len();
+            state.exchanges.len()
+        };
+        if number > 0 && !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        let event = {
+            let mut state = state.lock().unwrap();
             state.events.pop_front().map(|event| {
                 state.handed = Some(Instant::now());
                 next(event, number)
