@@ -15,9 +15,6 @@ use crate::stats::{median, ms, percentile};
 /// Events that a fresh process answers before its warm ones are counted.
 const SETTLING: usize = 20;
 
-/// Events do not come in the moment that the one before is answered; by then the processor has gone to sleep.
-const PAUSE: Duration = Duration::from_millis(2);
-
 /// What the project holds itself to, as multiples of the empty function's.
 const GOALS: Goals =
     Goals { cold_cpu_ratio: 2.5, cold_time_ratio: 2.7, warm_ratio: 2.6, resident_mib: 12.0, binary_mb: 6.5 };
@@ -27,6 +24,7 @@ const GOALS: Goals =
 pub struct Cold {
     cold_starts: usize,
     warm_events: usize,
+    pause_ms: u64,
     rows: Vec<Row>,
     cold_cpu_ratio: f64,
     cold_time_ratio: f64,
@@ -90,11 +88,12 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
             samples.cpu.push(served.process.cpu());
         }
     }
+    let pause = Duration::from_millis(args.pause);
     let warm_events = if args.smoke { 5 } else { 400 };
     for _ in 0..args.runs_of_a(5) {
         for (program, samples) in programs.iter().zip(&mut samples) {
             let events = vec![event.clone(); SETTLING + warm_events];
-            let served = serve(servers, program, Trial { pause: PAUSE, ..Trial::of(events) });
+            let served = serve(servers, program, Trial { pause, ..Trial::of(events) });
             samples.warm.extend(served.exchanges.iter().skip(SETTLING).map(|exchange| exchange.took()));
             samples.warm_cpu.push(served.process.cpu());
             samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
@@ -106,6 +105,7 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
     Cold {
         cold_starts: args.runs(),
         warm_events: warm_events * args.runs_of_a(5),
+        pause_ms: args.pause,
         cold_cpu_ratio: function.cpu_ms / floor.cpu_ms,
         cold_time_ratio: function.total_ms / floor.total_ms,
         warm_ratio: function.warm_p50_ms / floor.warm_p50_ms,
@@ -163,7 +163,7 @@ impl Cold {
              the answer before.",
             self.cold_starts,
             self.warm_events,
-            PAUSE.as_millis()
+            self.pause_ms
         ))
     }
 
