@@ -60,7 +60,7 @@ async fn a_connectors_objects_are_as_few_requests_as_they_can_be_whatever_messag
             keys("one/", 60).into_iter().zip(keys("two/", 60)).flat_map(|(one, two)| [one, two]).collect();
         let notices = keys.chunks(objects_each).map(|keys| s3_event(keys.iter().map(String::as_str)));
         assert!(app.invoke(sqs_event(notices)).await.failures().is_empty());
-        for connector in ["1", "2"] {
+        for connector in [1, 2] {
             let of_connector = |request: &&RecordedRequest| request.connector_id == connector;
             let requests = app.requests();
             let mut sizes: Vec<_> = requests.iter().filter(of_connector).map(|request| request.keys.len()).collect();
