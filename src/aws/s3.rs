@@ -107,6 +107,16 @@ impl Buckets {
         }
     }
 
+    /// The region that a bucket is in (`HeadBucket`), which S3 tells even where it refuses the request; `None` where it tells
+    /// nothing.
+    #[cfg(feature = "cli")]
+    pub async fn region_of(&self, bucket: &str) -> Option<String> {
+        match self.client(None).head_bucket().bucket(bucket).send().await {
+            Ok(answer) => answer.bucket_region().map(str::to_owned),
+            Err(error) => Some(error.raw_response()?.headers().get("x-amz-bucket-region")?.to_owned()),
+        }
+    }
+
     fn client(&self, region: Option<&str>) -> Client {
         self.clients.get(region, |region| {
             let mut config = aws_sdk_s3::config::Builder::from(&self.sdk);

@@ -217,7 +217,7 @@ impl SecretCache {
 }
 
 /// The region in an ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
-fn region_of(secret_id: &str) -> Option<&str> {
+pub(crate) fn region_of(secret_id: &str) -> Option<&str> {
     let mut parts = secret_id.split(':');
     (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
 }

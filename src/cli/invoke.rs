@@ -2,20 +2,28 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::args::InvokeOptions;
+use super::args::{DemoOptions, InvokeOptions};
+use super::context::Context as Options;
 use super::local::{DEAD_LETTER_QUEUE, Local};
+use super::samples::SAMPLES;
 use super::sandbox::SandboxOptions;
 use super::table::{shown, table, text_of};
 use super::{EXIT_NOT_WELL, EXIT_OK};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler::{Handled, Ingester, InvocationContext, Reported};
 use crate::outcome::Outcome;
+
+/// What the samples are about.
+const SAMPLE_BUCKET: &str = "my-documents";
+/// See [`SAMPLE_BUCKET`].
+const SAMPLE_PREFIX: &str = "invoices/";
+/// The time that each sample has: the template's.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One event to run.
 struct Event {
@@ -24,51 +32,76 @@ struct Event {
 }
 
 /// Runs every event, prints what became of it, and answers the exit status.
-pub(super) async fn run(options: InvokeOptions) -> Result<u8> {
+pub(super) async fn run(options: InvokeOptions, context: &Options) -> Result<u8> {
     let events = read_events(&options.events)?;
-    let local = if options.sandbox {
+    let run = Run { timeout: options.timeout, expects_errors: options.no_fail, is_json: context.output.is_json() };
+    if options.sandbox {
         let sandbox = SandboxOptions { faults: options.faults.clone(), ..SandboxOptions::default() };
-        Some(Local::start(sandbox, &options.bucket, &options.prefix).await?)
-    } else {
-        None
-    };
-    let ingester = match &local {
-        Some(local) => local.ingester().await?,
-        None => {
-            let ingester = Ingester::new(Config::from_env()?, Clock::system())?;
-            ingester.warm_up().await?;
-            ingester
-        }
-    };
-    let ingester = ingester.without_metrics();
-    let mut results = Vec::new();
-    let mut well = true;
-    for (number, event) in events.iter().enumerate() {
-        let context = InvocationContext {
-            request_id: format!("invoke-{}", number + 1),
-            deadline: SystemTime::now() + options.timeout,
-        };
-        let handled = ingester.handle(&event.payload, &context).await;
-        well &= handled.answer.is_ok();
-        if options.json {
-            results.push(as_json(&event.name, &handled));
-        } else {
-            print(&as_text(&event.name, &handled))?;
-        }
+        let local = Local::start(sandbox, &options.bucket, &options.prefix).await?;
+        return run.in_sandbox(&events, local).await;
     }
-    let dead_letters = local.as_ref().map_or(0, |local| local.queues.messages(DEAD_LETTER_QUEUE).len());
-    if options.json {
-        print(&format!("{:#}\n", Value::Array(results)))?;
-    } else if let Some(local) = &local {
-        let taken = local.flexorch.taken_keys().len();
-        print(&format!(
-            "FlexOrch (sandbox) has {taken} documents; the dead-letter queue has {dead_letters} messages.\n"
-        ))?;
-    }
-    if let Some(local) = local {
+    let config = Config { flexorch_base_url: context.flexorch_url()?, ..Config::from_env()? };
+    let sdk = context.aws().await?.clone();
+    let ingester = Ingester::with_clients(config, context.clock, context.http.clone(), sdk);
+    ingester.warm_up().await?;
+    run.events(&events, ingester).await
+}
+
+/// Runs the samples in the sandbox.
+pub(super) async fn demo(options: DemoOptions, context: &Options) -> Result<u8> {
+    let sample = |(name, payload): &(&str, &str)| Event { name: (*name).to_owned(), payload: (*payload).to_owned() };
+    let events: Vec<_> = SAMPLES.iter().map(sample).collect();
+    let sandbox = SandboxOptions { faults: options.faults, ..SandboxOptions::default() };
+    let local = Local::start(sandbox, SAMPLE_BUCKET, SAMPLE_PREFIX).await?;
+    // One of the samples is there to show what becomes of an event that nobody knows.
+    let run = Run { timeout: SAMPLE_TIMEOUT, expects_errors: true, is_json: context.output.is_json() };
+    run.in_sandbox(&events, local).await
+}
+
+/// How events are run.
+struct Run {
+    timeout: Duration,
+    /// An event that is answered with an error is no reason to complain.
+    expects_errors: bool,
+    is_json: bool,
+}
+
+impl Run {
+    async fn in_sandbox(&self, events: &[Event], local: Local) -> Result<u8> {
+        let code = self.events(events, local.ingester().await?).await?;
+        if !self.is_json {
+            let taken = local.flexorch.taken_keys().len();
+            let dead_letters = local.queues.messages(DEAD_LETTER_QUEUE).len();
+            print(&format!(
+                "FlexOrch (sandbox) has {taken} documents; the dead-letter queue has {dead_letters} messages.\n"
+            ))?;
+        }
         local.shutdown().await;
+        Ok(code)
     }
-    Ok(if well || options.no_fail { EXIT_OK } else { EXIT_NOT_WELL })
+
+    async fn events(&self, events: &[Event], ingester: Ingester) -> Result<u8> {
+        let ingester = ingester.without_metrics();
+        let mut results = Vec::new();
+        let mut well = true;
+        for (number, event) in events.iter().enumerate() {
+            let invocation = InvocationContext {
+                request_id: format!("invoke-{}", number + 1),
+                deadline: SystemTime::now() + self.timeout,
+            };
+            let handled = ingester.handle(&event.payload, &invocation).await;
+            well &= handled.answer.is_ok();
+            if self.is_json {
+                results.push(as_json(&event.name, &handled));
+            } else {
+                print(&as_text(&event.name, &handled))?;
+            }
+        }
+        if self.is_json {
+            print(&format!("{:#}\n", Value::Array(results)))?;
+        }
+        Ok(if well || self.expects_errors { EXIT_OK } else { EXIT_NOT_WELL })
+    }
 }
 
 fn print(text: &str) -> Result<()> {

@@ -3,25 +3,43 @@
 //! | file | its part |
 //! | --- | --- |
 //! | `args` | the commands and their options, as they are typed |
-//! | `invoke` | the handler, run on events from files |
+//! | `context` | what the options of every command come to: clients, and where the output goes |
+//! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
+//! | `attach` | a bucket's notifications: one more, one less |
+//! | `invoke`, `samples` | the handler, run on events from files or on the samples |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
-//! | `table` | tables for people |
+//! | `connector_secret` | a connector's secret, read and written whole |
+//! | `aws_failure` | what AWS refused, as an operator reads it |
+//! | `notification` | what a bucket's notification configuration may hold |
+//! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
 
 mod args;
+mod attach;
+mod aws_failure;
+mod connector;
+mod connector_secret;
+mod context;
+mod interruption;
 mod invoke;
 pub mod local;
+mod notification;
+mod output;
+mod samples;
 pub mod sandbox;
+mod schedule;
 mod serve;
 mod table;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{Arguments, Command};
+use context::Context;
 
 /// Everything went as it should.
 pub const EXIT_OK: u8 = 0;
@@ -29,14 +47,16 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_FAILURE: u8 = 1;
 /// The arguments cannot be used (clap's own code).
 pub const EXIT_USAGE: u8 = 2;
-/// The command ran, and found something that is not well: an event that was answered with an error.
+/// The command ran, and found something that is not well: an event that was answered with an error, a test that failed.
 pub const EXIT_NOT_WELL: u8 = 3;
+/// Ctrl-C or SIGTERM ended it (128 and the signal's number, as shells say it).
+pub const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let level = match arguments.verbose {
+    let level = match arguments.global.verbose {
         // What went wrong is in the command's own output.
         0 => LevelFilter::OFF,
         1 => LevelFilter::INFO,
@@ -47,22 +67,39 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let outcome = runtime.block_on(async {
-        match arguments.command {
-            Command::Invoke(options) => invoke::run(options).await,
-            Command::Sandbox(options) => serve::run(options).await,
-        }
-    });
-    match outcome {
+    match runtime.block_on(dispatch(arguments)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => failed(&error),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    #[expect(clippy::print_stderr, reason = "the command line talks to a person")]
-    {
-        eprintln!("flexorch-s3: {error:#}");
+async fn dispatch(arguments: Arguments) -> Result<u8> {
+    let context = Context::new(arguments.global)?;
+    match arguments.command {
+        Command::Connector(action) => connector::run(action, &context).await,
+        Command::Schedule(action) => schedule::run(action, &context).await,
+        Command::Attach(options) => attach::run(options, &context).await,
+        Command::Detach(options) => attach::run_detach(options, &context).await,
+        Command::Invoke(options) => invoke::run(options, &context).await,
+        Command::Demo(options) => invoke::demo(options, &context).await,
+        Command::Sandbox(options) => serve::run(options, &context).await,
+        Command::Completions(options) => {
+            clap_complete::generate(options.shell, &mut Arguments::command(), "flexorch-s3", &mut std::io::stdout());
+            Ok(EXIT_OK)
+        }
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let is_closed_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    // Whoever reads the output, such as `head`, has enough.
+    if error.chain().any(is_closed_pipe) {
+        return ExitCode::from(EXIT_OK);
+    }
+    // Control characters from outside are shown, not obeyed.
+    let words = table::shown(&format!("{error:#}"));
+    output::complain(&words);
     ExitCode::from(EXIT_FAILURE)
 }

@@ -1,25 +1,31 @@
 //! The sandbox as a command: it runs until it is interrupted.
 
-use std::io::Write;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use serde_json::{Map, json};
 
 use super::EXIT_OK;
 use super::args::SandboxCommand;
-use super::sandbox::secrets_manager::SecretsManagerOptions;
+use super::context::Context as Options;
+use super::interruption::Interruption;
+use super::local::REGION;
+use super::sandbox::buckets::Buckets;
+use super::sandbox::queues::Queues;
+use super::sandbox::secrets_manager::{SecretsManager, SecretsManagerOptions};
 use super::sandbox::{Sandbox, SandboxOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
-pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
+pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8> {
     // Before anything is printed: whoever reads the base URL may end the program at once.
-    let interruption = Interruption::listen().context("signals cannot be listened to")?;
+    let mut interruption = Interruption::listen()?;
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read the secret's file {}", file.display()))?;
         secrets.push((name, json));
     }
+    let output = options.output;
     let options = SandboxOptions {
         port: command.port,
         plan: command.plan,
@@ -33,35 +39,57 @@ pub(super) async fn run(command: SandboxCommand) -> Result<u8> {
         secrets_manager: command.secrets_manager.map(|port| SecretsManagerOptions { port, secrets }),
     };
     let sandbox = Sandbox::start(options).await.context("the sandbox cannot start")?;
-    let mut out = std::io::stdout();
+    let s3 = match command.s3 {
+        Some(port) => Some(start_s3(port, &command.buckets, command.objects).await?),
+        None => None,
+    };
+    let sqs = match command.sqs {
+        Some(port) => Some(Queues::start(port).await.context("the sandbox's SQS cannot start")?),
+        None => None,
+    };
+    let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
+    let endpoints = [
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", sandbox.secrets_manager().map(SecretsManager::endpoint_url)),
+        ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
+        ("AWS_ENDPOINT_URL_SQS", sqs.as_ref().map(Queues::endpoint_url)),
+    ];
     // The base URL first and alone on its line: scripts read it from there.
-    writeln!(out, "{}", sandbox.base_url())?;
-    writeln!(out, "admin: {} (requests, faults, state)", sandbox.admin_url())?;
-    if let Some(secrets) = sandbox.secrets_manager() {
-        writeln!(out, "AWS_ENDPOINT_URL_SECRETS_MANAGER={}", secrets.endpoint_url())?;
+    output.line(sandbox.base_url())?;
+    output.line(format_args!("admin: {} (requests, faults, state)", sandbox.admin_url()))?;
+    for (variable, url) in &endpoints {
+        if let Some(url) = url {
+            output.line(format_args!("{variable}={url}"))?;
+        }
     }
-    writeln!(out, "Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
-    out.flush()?;
-    interruption.wait().await;
+    for queue in &queues {
+        output.line(format_args!("queue: {queue}"))?;
+    }
+    output.line("Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
+    let environment: Map<_, _> =
+        endpoints.into_iter().filter_map(|(variable, url)| Some((variable.to_owned(), url?.into()))).collect();
+    output.document(&json!({
+        "base_url": sandbox.base_url(),
+        "admin_url": sandbox.admin_url(),
+        "environment": environment,
+        "queues": queues,
+    }))?;
+    interruption.next().await;
     sandbox.shutdown().await;
+    if let Some(s3) = s3 {
+        s3.shutdown().await;
+    }
+    if let Some(sqs) = sqs {
+        sqs.shutdown().await;
+    }
     Ok(EXIT_OK)
 }
 
-/// Ctrl-C and SIGTERM, listened to from the moment it is made.
-struct Interruption {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interruption {
-    fn listen() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets> {
+    let s3 = Buckets::start(port).await.context("the sandbox's S3 cannot start")?;
+    let now = SystemTime::now();
+    for bucket in buckets {
+        s3.create(bucket, REGION);
+        s3.put_many(bucket, (1..=objects).map(|number| (format!("invoices/{number:06}.pdf"), 24_576, now)));
     }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
+    Ok(s3)
 }

@@ -123,7 +123,7 @@ fn lost(message: String) -> Reply {
 }
 
 /// The error and what it came from, without the URL, which the configuration names anyway.
-fn connection_error(error: reqwest::Error) -> String {
+pub(super) fn connection_error(error: reqwest::Error) -> String {
     with_causes(&error.without_url())
 }
 

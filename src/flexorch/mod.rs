@@ -1,9 +1,12 @@
 //! FlexOrch's API, as far as the ingester speaks it: wire types, error classes, client. Knows nothing of S3 or Lambda.
 //!
-//! [`client`] sends, [`reply`] classes what comes back, [`account`] reads what a successful answer says of each key.
+//! [`client`] sends, [`reply`] classes what comes back, [`account`] reads what a successful answer says of each key. `management`
+//! is the rest of the API, which only the command line needs.
 
 pub mod account;
 pub mod client;
+#[cfg(feature = "cli")]
+pub mod management;
 pub mod reply;
 
 use std::fmt;

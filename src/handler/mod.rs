@@ -5,12 +5,14 @@
 //! | `settle` | objects → outcomes: connectors, routes, submission, dead letters |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
 //! | `answer` | outcomes → the answer that the carrier expects, and when messages come back |
+//! | [`times`] | by when an invocation's parts must have ended |
 //! | `report` | what an invocation did, for logs, metrics and the command line |
 
 mod answer;
 mod reconcile;
 mod report;
 mod settle;
+pub mod times;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -35,20 +37,11 @@ use crate::telemetry::metrics::{Dimensions, Extra, Metrics};
 pub use answer::InvocationError;
 pub use report::{Report, Reported};
 
+use times::Times;
+
 /// Lambda gives ten seconds for initialisation (Lambda Developer Guide, "Understanding the Lambda execution environment
 /// lifecycle"); secrets that take longer than this are fetched with the first event.
 const WARM_UP: Duration = Duration::from_secs(5);
-
-/// Work ends this long before the answer is due. Timers fire late where the processor is shared: a function with little memory
-/// is given its part of every 100 ms, and may have to wait for the next.
-const SLACK: Duration = Duration::from_millis(150);
-/// and for each object, whose line has to be written, so much earlier.
-const SLACK_PER_OBJECT: Duration = Duration::from_micros(20);
-
-/// Dead letters and visibility timeouts come after FlexOrch: this part of the time is theirs,
-const SETTLING_SHARE: u32 = 10;
-/// and at most so much of it.
-const MOST_SETTLING: Duration = Duration::from_secs(2);
 
 /// The function, ready for events.
 #[derive(Debug)]
@@ -112,23 +105,6 @@ pub struct Handled {
     pub answer: Result<Value, InvocationError>,
     /// What became of every object.
     pub report: Report,
-}
-
-/// Secrets that have to be fetched take this part of an invocation's time at most, and no more than [`MOST_FETCHING`]: one that
-/// hangs must leave time for the connectors whose secrets are there.
-const FETCHING_SHARE: f64 = 0.4;
-/// See [`FETCHING_SHARE`].
-const MOST_FETCHING: Duration = Duration::from_secs(6);
-
-/// The times of one invocation.
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    /// When secrets must have been fetched.
-    secrets_end: SystemTime,
-    /// When requests to FlexOrch must have ended.
-    work_end: SystemTime,
-    /// When everything must have ended.
-    answer_end: SystemTime,
 }
 
 impl Ingester {
@@ -247,19 +223,8 @@ impl Ingester {
     }
 
     fn times(&self, context: &InvocationContext, carrier: &Carrier, objects: usize) -> Times {
-        let now = self.clock.now();
-        let writing = SLACK_PER_OBJECT.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX));
-        let earlier = self.config.deadline_margin + SLACK + writing;
-        let answer_end = context.deadline.checked_sub(earlier).unwrap_or(now).max(now);
         let settles = matches!(carrier, Carrier::Queue(_)) || self.config.dead_letter_queue_url.is_some();
-        let left = answer_end.duration_since(now).unwrap_or_default();
-        let reserve = if settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };
-        let fetching = left.mul_f64(FETCHING_SHARE).min(MOST_FETCHING);
-        Times {
-            secrets_end: now + fetching,
-            work_end: answer_end.checked_sub(reserve).unwrap_or(answer_end),
-            answer_end,
-        }
+        Times::new(self.clock.now(), context.deadline, self.config.deadline_margin, objects, settles)
     }
 }
 

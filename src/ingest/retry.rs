@@ -61,8 +61,13 @@ pub fn backoff(attempts: u32, random: f64) -> Duration {
     bound.mul_f64(random.clamp(0.0, 1.0))
 }
 
+/// So often does a message come back at the times that FlexOrch names. A rate limit names the next minute, and again the next:
+/// a queue that gives up after 120 receives would give up after two hours of overload.
+const TOLD_RETURNS: u32 = 20;
+
 /// How long a deferred SQS message stays hidden: until the time that FlexOrch named, or else 30 s, doubling with every receive
-/// up to 15 minutes, give or take a fifth so that a burst does not come back as one.
+/// up to 15 minutes, give or take a fifth so that a burst does not come back as one. A message that came back at named times for
+/// [`TOLD_RETURNS`] receives waits for the later of both from then on, beginning at 30 s.
 #[must_use]
 pub fn visibility_timeout(
     not_before: Option<SystemTime>,
@@ -70,13 +75,16 @@ pub fn visibility_timeout(
     now: SystemTime,
     random: f64,
 ) -> Duration {
-    match not_before {
-        // A whole second more rather than a try too early; SQS counts in seconds.
-        Some(time) => Duration::from_secs(time.duration_since(now).unwrap_or_default().as_secs_f64().ceil() as u64),
-        None => {
-            let doubled = FIRST_RETURN.saturating_mul(1 << receive_count.saturating_sub(1).min(16)).min(LAST_RETURN);
-            Duration::from_secs(doubled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0)).as_secs_f64().round() as u64)
-        }
+    let doubling = |receives: u32| {
+        let doubled = FIRST_RETURN.saturating_mul(1 << receives.saturating_sub(1).min(16)).min(LAST_RETURN);
+        Duration::from_secs(doubled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0)).as_secs_f64().round() as u64)
+    };
+    let Some(time) = not_before else { return doubling(receive_count) };
+    // A whole second more rather than a try too early; SQS counts in seconds.
+    let told = Duration::from_secs(time.duration_since(now).unwrap_or_default().as_secs_f64().ceil() as u64);
+    match receive_count.checked_sub(TOLD_RETURNS) {
+        None | Some(0) => told,
+        Some(beyond) => told.max(doubling(beyond)),
     }
 }
 
@@ -156,6 +164,13 @@ mod tests {
         assert_eq!(visibility_timeout(None, 1, at(0), 1.0), Duration::from_secs(36));
         assert_eq!(visibility_timeout(Some(at(77)), 9, at(0), 0.9), Duration::from_secs(77));
         assert_eq!(visibility_timeout(Some(at(0)), 9, at(5), 0.9), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_message_that_keeps_coming_back_at_named_times_comes_less_often_in_the_end() {
+        let hidden = |receives| visibility_timeout(Some(at(40)), receives, at(0), 0.5).as_secs();
+        assert_eq!([1, 19, 20, 21, 22, 23, 26, 119].map(hidden), [40, 40, 40, 40, 60, 120, 900, 900]);
+        assert_eq!(visibility_timeout(Some(at(3_600)), 119, at(0), 0.5), Duration::from_secs(3_600));
     }
 
     #[test]

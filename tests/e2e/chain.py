@@ -16,6 +16,7 @@ from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ.get("E2E_WORK", REPOSITORY / "target" / "e2e"))
+COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve() / "debug/flexorch-s3"
 REGION = "eu-west-1"
 # The emulator takes a key id of twelve digits for an account.
 ACCOUNT = "123456789012"
@@ -170,8 +171,7 @@ class Sandbox(Process):
     """FlexOrch's sandbox."""
 
     def __init__(self, name, *options, port=0):
-        target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-        super().__init__(name, [target / "debug/flexorch-s3", "sandbox", "--port", port, *options])
+        super().__init__(name, [COMMAND_LINE, "sandbox", "--port", port, *options])
         self.base_url = self.first_line()
         self.port = int(self.base_url.split(":")[2].split("/")[0])
 

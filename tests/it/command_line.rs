@@ -130,6 +130,26 @@ async fn the_sandbox_prints_its_base_url_first_and_ends_when_it_is_told_to() {
     assert_eq!(sandbox.wait().await.unwrap().code(), Some(0));
 }
 
+#[tokio::test]
+async fn the_sandbox_brings_aws_services_along_and_says_where_they_are() {
+    let mut sandbox = tokio::process::Command::new(env!("CARGO_BIN_EXE_flexorch-s3"))
+        .args(["sandbox", "--port", "0", "--s3", "--bucket", "docs", "--objects", "1500", "--sqs", "--queue", "retry"])
+        .args(["--secrets-manager", "--secret", "docs=@examples/secret.json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    while !printed.last().is_some_and(|line: &String| line.contains("Ctrl-C")) {
+        printed.push(lines.next_line().await.unwrap().unwrap());
+    }
+    for variable in ["AWS_ENDPOINT_URL_SECRETS_MANAGER=", "AWS_ENDPOINT_URL_S3=", "AWS_ENDPOINT_URL_SQS=", "queue: "] {
+        assert!(printed.iter().any(|line| line.starts_with(&format!("{variable}http://127.0.0.1:"))), "{printed:?}");
+    }
+}
+
 /// The status line of `GET {base}/connectors` without a key.
 async fn status_line(base: &str) -> String {
     use tokio::io::AsyncWriteExt;

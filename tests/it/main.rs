@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
+mod attach;
 mod command_line;
+mod connector;
 mod deadline;
 mod failures;
 mod halving;

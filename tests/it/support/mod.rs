@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod events;
+pub mod operator;
 pub mod runtime_api;
 
 pub use app::{TestApp, TestAppBuilder};

@@ -78,6 +78,37 @@ impl S3Error {
         Self::new(400, "InvalidArgument", message).with("ArgumentName", name).with("ArgumentValue", value)
     }
 
+    /// A document that is not what the operation takes.
+    pub(super) fn malformed_xml() -> Self {
+        let message = "The XML you provided was not well-formed or did not validate against our published schema";
+        Self::new(400, "MalformedXML", message)
+    }
+
+    /// A document with another digest than the one that was signed.
+    pub(super) fn content_mismatch() -> Self {
+        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        Self::new(400, "XAmzContentSHA256Mismatch", message)
+    }
+
+    /// Two notifications for the same events of the same keys.
+    pub(super) fn overlapping_notifications(filtered: bool) -> Self {
+        let message = match filtered {
+            true => {
+                "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes are overlapping \
+                 for the same event type."
+            }
+            false => "Configurations overlap. Configurations on the same bucket cannot share a common event type.",
+        };
+        Self::new(400, "InvalidArgument", message)
+    }
+
+    /// A notification's destination does not let S3 in.
+    pub(super) fn destination_refused(arn: &str) -> Self {
+        Self::new(400, "InvalidArgument", "Unable to validate the following destination configurations")
+            .with("ArgumentName1", arn)
+            .with("ArgumentValue1", "The destination does not let S3 in or does not exist")
+    }
+
     /// A key of more than 1,024 bytes.
     pub(super) fn key_too_long(bytes: usize, limit: usize) -> Self {
         Self::new(400, "KeyTooLongError", "Your key is too long")

@@ -2,7 +2,7 @@
 //!
 //! One endpoint stands for all regions: each bucket is in one of them, and a call that was signed for another is
 //! redirected as S3 does. Signatures are not checked, but there must be one. Objects have a size and a time, and no
-//! contents.
+//! contents. Notification configurations are kept and checked as S3 checks them, and nobody is notified.
 //!
 //! | module | its job |
 //! | --- | --- |
@@ -67,6 +67,10 @@ struct State {
     calls: Vec<BucketCall>,
     faults: FaultPlan,
     missing_objects_denied: bool,
+    refused_destination: Option<String>,
+    notification_write_fault: Option<AwsFault>,
+    rival_after_read: Option<String>,
+    rival_after_write: Option<String>,
 }
 
 impl Shared {
@@ -120,6 +124,39 @@ impl Buckets {
     /// `s3:ListBucket`. It answers 404 from the start.
     pub fn set_missing_objects_denied(&self, denied: bool) {
         self.shared.lock().missing_objects_denied = denied;
+    }
+
+    /// The XML of a bucket's notification configuration, byte for byte as it was written; `None` where none was.
+    pub fn notification(&self, bucket: &str) -> Option<String> {
+        self.shared.lock().store.bucket(bucket).ok()?.notification.clone()
+    }
+
+    /// Writes a bucket's notification configuration past all checks. A bucket that is not there has none.
+    pub fn set_notification(&self, bucket: &str, region: &str, xml: &str) {
+        if let Ok(bucket) = self.shared.lock().store.bucket_in_mut(bucket, region) {
+            bucket.notification = Some(xml.to_owned());
+        }
+    }
+
+    /// A destination that does not let S3 in: a configuration that names it is refused from now on.
+    pub fn refuse_destination(&self, arn: Option<&str>) {
+        self.shared.lock().refused_destination = arn.map(str::to_owned);
+    }
+
+    /// What writes of notification configurations meet, and nothing else, until it is set to `None`: an error at once, whatever the
+    /// fault.
+    pub fn fail_notification_writes(&self, fault: Option<AwsFault>) {
+        self.shared.lock().notification_write_fault = fault;
+    }
+
+    /// Another client writes this notification configuration right after the next one is read.
+    pub fn write_notification_after_next_read(&self, xml: &str) {
+        self.shared.lock().rival_after_read = Some(xml.to_owned());
+    }
+
+    /// Another client writes this notification configuration right after the next one is written.
+    pub fn write_notification_after_next_write(&self, xml: &str) {
+        self.shared.lock().rival_after_write = Some(xml.to_owned());
     }
 
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.

@@ -22,6 +22,8 @@ pub(super) struct Target {
 pub(super) enum Operation {
     ListObjectsV2(Listing),
     GetBucketLocation,
+    GetBucketNotification,
+    PutBucketNotification,
     HeadBucket,
     HeadObject(String),
     PutObject(String),
@@ -62,6 +64,12 @@ impl Operation {
             ("GET", None) if asked("list-type") => return Listing::read(parameters).map(Self::ListObjectsV2),
             ("GET", None) if has_only(&["location", "x-id"]) && asked("location") => {
                 return Ok(Self::GetBucketLocation);
+            }
+            ("GET", None) if has_only(&["notification", "x-id"]) && asked("notification") => {
+                return Ok(Self::GetBucketNotification);
+            }
+            ("PUT", None) if has_only(&["notification", "x-id"]) && asked("notification") => {
+                return Ok(Self::PutBucketNotification);
             }
             ("HEAD", None) if has_only(&["x-id"]) => return Ok(Self::HeadBucket),
             ("HEAD", Some(key)) if has_only(&["x-id"]) => return Ok(Self::HeadObject(key.clone())),
@@ -173,6 +181,8 @@ mod tests {
     #[test]
     fn operations_are_told_by_method_path_and_query() {
         assert_eq!(read("GET", "/docs", "location"), Ok(Operation::GetBucketLocation));
+        assert_eq!(read("GET", "/docs", "notification"), Ok(Operation::GetBucketNotification));
+        assert_eq!(read("PUT", "/docs/", "notification="), Ok(Operation::PutBucketNotification));
         assert_eq!(read("HEAD", "/docs/", ""), Ok(Operation::HeadBucket));
         assert_eq!(read("HEAD", "/docs/a", ""), Ok(Operation::HeadObject("a".to_owned())));
         assert_eq!(read("PUT", "/docs/a", "x-id=PutObject"), Ok(Operation::PutObject("a".to_owned())));

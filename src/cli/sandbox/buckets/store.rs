@@ -29,6 +29,8 @@ pub(super) struct Bucket {
     region: String,
     /// A `String`'s order is that of its UTF-8 bytes, as S3's order of keys is.
     objects: BTreeMap<String, Object>,
+    /// The XML of its notification configuration, as it came.
+    pub(super) notification: Option<String>,
 }
 
 /// What is known of an object.
@@ -93,6 +95,12 @@ impl Store {
         if bucket.region == region { Ok(bucket) } else { Err(S3Error::permanent_redirect(name, &bucket.region)) }
     }
 
+    /// The same, to change.
+    pub(super) fn bucket_in_mut(&mut self, name: &str, region: &str) -> Result<&mut Bucket, S3Error> {
+        self.bucket_in(name, region)?;
+        self.buckets.get_mut(name).ok_or_else(|| S3Error::no_such_bucket(name))
+    }
+
     /// Puts objects into a bucket, in the place of those with the same keys, and creates it in the default region where
     /// it is not there.
     pub(super) fn put(&mut self, name: &str, objects: impl IntoIterator<Item = (String, Object)>) {
@@ -103,7 +111,7 @@ impl Store {
 
 impl Bucket {
     fn empty(region: &str) -> Self {
-        Self { region: region.to_owned(), objects: BTreeMap::new() }
+        Self { region: region.to_owned(), objects: BTreeMap::new(), notification: None }
     }
 
     /// The region where it is.
@@ -145,7 +153,7 @@ mod tests {
 
     fn bucket(keys: &[&str]) -> Bucket {
         let objects = keys.iter().map(|key| ((*key).to_owned(), OBJECT)).collect();
-        Bucket { region: "eu-west-1".to_owned(), objects }
+        Bucket { region: "eu-west-1".to_owned(), objects, notification: None }
     }
 
     fn keys(page: Page) -> Vec<String> {

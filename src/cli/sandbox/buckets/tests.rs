@@ -7,7 +7,10 @@ use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
-    types::EncodingType,
+    types::{
+        EncodingType, Event, EventBridgeConfiguration, FilterRule, FilterRuleName, NotificationConfiguration,
+        NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
+    },
 };
 
 use super::*;
@@ -152,6 +155,45 @@ async fn buckets_are_where_they_are() {
     let head = bench.s3.head_bucket().bucket("docs").send().await.unwrap();
     assert_eq!(head.bucket_region(), Some("eu-west-1"));
     assert_eq!(status(&bench.s3.head_bucket().bucket("other").send().await.unwrap_err()), 404);
+}
+
+fn queue(id: &str, event: Event, prefix: &str) -> QueueConfiguration {
+    let rule = FilterRule::builder().name(FilterRuleName::Prefix).value(prefix).build();
+    let filter = NotificationConfigurationFilter::builder().key(S3KeyFilter::builder().filter_rules(rule).build());
+    let queue = QueueConfiguration::builder().id(id).queue_arn(format!("arn:aws:sqs:eu-west-1:123456789012:{id}"));
+    queue.events(event).filter(filter.build()).build().unwrap()
+}
+
+#[tokio::test]
+async fn notifications_are_kept_as_they_were_written_and_refused_where_they_overlap() {
+    let bench = Bench::start(&[]).await;
+    let put = |configuration: &NotificationConfiguration| {
+        let call = bench.s3.put_bucket_notification_configuration().bucket("docs");
+        call.notification_configuration(configuration.clone()).send()
+    };
+    let get = || bench.s3.get_bucket_notification_configuration().bucket("docs").send();
+    let none = get().await.unwrap();
+    assert!(none.queue_configurations().is_empty() && none.event_bridge_configuration().is_none());
+
+    let orders = queue("orders", Event::from("s3:ObjectCreated:Put"), "orders/");
+    let mut configuration = NotificationConfiguration::builder()
+        .queue_configurations(orders.clone())
+        .queue_configurations(queue("removals", Event::from("s3:ObjectRemoved:*"), "orders/"))
+        .event_bridge_configuration(EventBridgeConfiguration::builder().build());
+    put(&configuration.clone().build()).await.unwrap();
+    let kept = get().await.unwrap();
+    assert_eq!((kept.queue_configurations().len(), &kept.queue_configurations()[0]), (2, &orders));
+    assert!(kept.event_bridge_configuration().is_some());
+
+    configuration = configuration.queue_configurations(queue("all", Event::from("s3:ObjectCreated:*"), "ord"));
+    assert_eq!(code(put(&configuration.build()).await.unwrap_err()), "InvalidArgument");
+    assert_eq!(get().await.unwrap().queue_configurations().len(), 2);
+    bench.buckets.refuse_destination(orders.queue_arn().into());
+    let alone = NotificationConfiguration::builder().queue_configurations(orders).build();
+    assert_eq!(code(put(&alone).await.unwrap_err()), "InvalidArgument");
+    let call = bench.s3.put_bucket_notification_configuration().bucket("docs").notification_configuration(alone);
+    call.skip_destination_validation(true).send().await.unwrap();
+    assert_eq!(get().await.unwrap().queue_configurations().len(), 1);
 }
 
 #[tokio::test]

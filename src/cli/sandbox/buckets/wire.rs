@@ -8,9 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    super::super::notification::{Configuration, Filter},
     super::{
         aws_fault::{AwsFault, hang, take_time},
         aws_signature::{SignatureError, signed_region},
@@ -24,6 +26,9 @@ use super::{
 
 /// The region that may ask for a bucket's location wherever that is.
 const GLOBAL_REGION: &str = "us-east-1";
+
+/// Bytes that a document in a request may have.
+const LARGEST_DOCUMENT: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
 struct Endpoint {
@@ -70,6 +75,15 @@ impl Endpoint {
         match Operation::read(&parts.method, &target, query)? {
             Operation::ListObjectsV2(listing) => self.shared.list(bucket, region, &listing),
             Operation::GetBucketLocation => self.shared.location(bucket, region),
+            Operation::GetBucketNotification => self.shared.notification(bucket, region),
+            Operation::PutBucketNotification => {
+                let tries = parts.headers.get("x-amz-skip-destination-validation").is_none_or(|skip| skip != "true");
+                let bytes = axum::body::to_bytes(body, LARGEST_DOCUMENT).await;
+                let bytes = bytes.map_err(|_| S3Error::malformed_xml())?;
+                check_digest(&parts.headers, &bytes)?;
+                let xml = String::from_utf8(bytes.into()).map_err(|_| S3Error::malformed_xml())?;
+                self.shared.put_notification(bucket, region, xml, tries)
+            }
             Operation::HeadBucket => self.shared.head_bucket(bucket, region),
             Operation::HeadObject(key) => self.shared.head_object(bucket, region, &key),
             Operation::PutObject(key) => {
@@ -134,6 +148,31 @@ impl Shared {
         Ok(document(StatusCode::OK, xml::location(bucket.region())))
     }
 
+    fn notification(&self, bucket: &str, region: &str) -> Result<Response, S3Error> {
+        let mut state = self.lock();
+        let rival = state.rival_after_read.take();
+        let bucket = state.store.bucket_in_mut(bucket, region)?;
+        let xml = bucket.notification.clone();
+        bucket.notification = rival.or_else(|| xml.clone());
+        Ok(document(StatusCode::OK, xml.unwrap_or_else(xml::no_notifications)))
+    }
+
+    fn put_notification(&self, bucket: &str, region: &str, xml: String, tries: bool) -> Result<Response, S3Error> {
+        let mut state = self.lock();
+        match state.notification_write_fault {
+            Some(AwsFault::AccessDenied) => return Err(S3Error::access_denied()),
+            Some(AwsFault::Throttling) => return Err(S3Error::slow_down()),
+            Some(_) => return Err(S3Error::internal()),
+            None => {}
+        }
+        let rival = state.rival_after_write.take();
+        let refused = state.refused_destination.clone().filter(|_| tries);
+        let bucket = state.store.bucket_in_mut(bucket, region)?;
+        check_notification(&xml, refused.as_deref())?;
+        bucket.notification = rival.or(Some(xml));
+        Ok(Response::new(Body::empty()))
+    }
+
     fn head_bucket(&self, bucket: &str, region: &str) -> Result<Response, S3Error> {
         self.lock().store.bucket_in(bucket, region)?;
         let mut response = Response::new(Body::empty());
@@ -165,6 +204,32 @@ impl Shared {
         let mut response = Response::new(Body::empty());
         insert(response.headers_mut(), "etag", &object.etag());
         Ok(response)
+    }
+}
+
+/// Refuses a document that is not the one that was signed.
+fn check_digest(headers: &HeaderMap, bytes: &[u8]) -> Result<(), S3Error> {
+    let signed = headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok());
+    let computed: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    match signed.filter(|signed| signed.len() == computed.len() && *signed != computed) {
+        Some(_) => Err(S3Error::content_mismatch()),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what S3 refuses in a notification configuration.
+fn check_notification(xml: &str, refused_destination: Option<&str>) -> Result<(), S3Error> {
+    let configuration = Configuration::parse(xml).map_err(|_| S3Error::malformed_xml())?;
+    let notifications: Vec<_> = configuration.notifications().collect();
+    for (at, one) in notifications.iter().enumerate() {
+        if let Some(other) = notifications.iter().skip(at + 1).find(|other| other.overlaps(one)) {
+            let filtered = [one, other].iter().any(|one| one.filter != Filter::default());
+            return Err(S3Error::overlapping_notifications(filtered));
+        }
+    }
+    match notifications.iter().find(|one| refused_destination == Some(one.destination.as_str())) {
+        Some(one) => Err(S3Error::destination_refused(&one.destination)),
+        None => Ok(()),
     }
 }
 

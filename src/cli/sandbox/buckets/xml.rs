@@ -38,6 +38,11 @@ pub(super) fn location(region: &str) -> String {
     xml + "</LocationConstraint>"
 }
 
+/// `GetBucketNotificationConfiguration`, of a bucket that tells nobody.
+pub(super) fn no_notifications() -> String {
+    format!("{DECLARATION}<NotificationConfiguration xmlns=\"{NAMESPACE}\"></NotificationConfiguration>")
+}
+
 /// `ListObjectsV2`.
 pub(super) fn listing(bucket: &str, listing: &Listing, page: &Page) -> String {
     let mut xml = format!("{DECLARATION}<ListBucketResult xmlns=\"{NAMESPACE}\">");

@@ -48,6 +48,12 @@ impl SqsError {
         Self::sender("com.amazonaws.sqs#InvalidAttributeName", "InvalidAttributeName", message)
     }
 
+    /// A value that a queue's attribute cannot have.
+    pub(super) fn invalid_attribute_value(name: &str) -> Self {
+        let message = format!("Invalid value for the parameter {name}.");
+        Self::sender("com.amazonaws.sqs#InvalidAttributeValue", "InvalidAttributeValue", message)
+    }
+
     /// A receipt handle that this queue never gave out.
     pub(super) fn invalid_handle(handle: &str) -> Self {
         let message = format!("The input receipt handle \"{handle}\" is not a valid receipt handle.");

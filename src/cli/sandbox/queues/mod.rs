@@ -150,6 +150,11 @@ impl Queues {
         self.shared.lock().store.messages(name, now)
     }
 
+    /// A queue's policy, byte for byte as it was set; `None` where it has none.
+    pub fn policy(&self, name: &str) -> Option<String> {
+        self.shared.lock().store.queue(name).ok()?.policy.clone()
+    }
+
     /// The visibility timeouts that were set, oldest first.
     pub fn visibility_changes(&self) -> Vec<VisibilityChange> {
         self.shared.lock().store.visibility_changes.clone()

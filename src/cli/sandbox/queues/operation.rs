@@ -31,6 +31,7 @@ pub(super) struct Input {
     max_number_of_messages: Option<i64>,
     wait_time_seconds: Option<i64>,
     attribute_names: Vec<String>,
+    attributes: BTreeMap<String, String>,
     message_system_attribute_names: Vec<String>,
     message_attribute_names: Vec<String>,
     /// What a call about one message has at its top.
@@ -101,6 +102,10 @@ pub(super) fn answer(
         "GetQueueAttributes" if operation == single => {
             let queue = input.required_queue()?;
             return queue_attributes(store, &queue, &input.attribute_names, place.region, now);
+        }
+        "SetQueueAttributes" if operation == single => {
+            let queue = input.required_queue()?;
+            return set_queue_attributes(store, &queue, input.attributes);
         }
         _ => return Err(SqsError::unknown_operation(format!("The sandbox has no {operation}."))),
     };
@@ -221,8 +226,10 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
         ("ApproximateNumberOfMessagesNotVisible", counts.in_flight.to_string()),
         ("CreatedTimestamp", (queue.created.epoch_seconds() as u64).to_string()),
         ("DelaySeconds", "0".to_owned()),
+        ("KmsMasterKeyId", queue.kms_key.clone().unwrap_or_default()),
         ("MaximumMessageSize", MOST_BYTES.to_string()),
         ("MessageRetentionPeriod", RETENTION.to_owned()),
+        ("Policy", queue.policy.clone().unwrap_or_default()),
         ("QueueArn", store::arn(name, region)),
         ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),
         ("VisibilityTimeout", DEFAULT_VISIBILITY.as_secs().to_string()),
@@ -230,6 +237,32 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
     if let Some(unknown) = asked.iter().find(|asked| *asked != "All" && all.iter().all(|(name, _)| name != *asked)) {
         return Err(SqsError::unknown_attribute(unknown));
     }
-    let shown = shown(all, asked.iter());
+    let mut shown = shown(all, asked.iter());
+    // These two are in the answer where they were set.
+    shown.retain(|name, value| !matches!(name.as_str(), "Policy" | "KmsMasterKeyId") || value != "");
     Ok(if shown.is_empty() { json!({}) } else { json!({"Attributes": shown}) })
+}
+
+/// `SetQueueAttributes`, of what can be set here. An empty policy takes the policy away.
+fn set_queue_attributes(store: &mut Store, name: &str, new: BTreeMap<String, String>) -> Result<Value, SqsError> {
+    let queue = store.queue_mut(name)?;
+    for (attribute, value) in &new {
+        match attribute.as_str() {
+            "Policy" if value.is_empty() => {}
+            "Policy" => match serde_json::from_str::<Map<String, Value>>(value) {
+                Ok(policy) if policy.contains_key("Statement") => {}
+                _ => return Err(SqsError::invalid_attribute_value("Policy")),
+            },
+            "KmsMasterKeyId" => {}
+            other => return Err(SqsError::unknown_attribute(other)),
+        }
+    }
+    for (attribute, value) in new {
+        let value = Some(value).filter(|value| !value.is_empty());
+        match attribute.as_str() {
+            "Policy" => queue.policy = value,
+            _ => queue.kms_key = value,
+        }
+    }
+    Ok(json!({}))
 }

@@ -15,6 +15,9 @@ pub(super) const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60
 pub(super) struct Queue {
     name: String,
     pub(super) created: Moment,
+    /// The JSON of its policy, as it came.
+    pub(super) policy: Option<String>,
+    pub(super) kms_key: Option<String>,
     /// By their numbers, which is the order in which they were sent.
     messages: BTreeMap<u64, Message>,
     last_number: u64,
@@ -59,7 +62,7 @@ impl Message {
 impl Queue {
     /// An empty queue.
     pub(super) fn new(name: String, now: Moment) -> Self {
-        Self { name, created: now, messages: BTreeMap::new(), last_number: 0 }
+        Self { name, created: now, policy: None, kms_key: None, messages: BTreeMap::new(), last_number: 0 }
     }
 
     /// Takes a message under a number that is larger than all before it.

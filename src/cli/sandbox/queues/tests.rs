@@ -257,3 +257,26 @@ async fn a_call_that_is_not_signed_or_not_known_is_refused() {
     let (status, _) = bench.raw("ReceiveMessage", json!({"QueueUrl": bench.url, "WaitTimeSeconds": 21})).await;
     assert_eq!(status, 400);
 }
+
+#[tokio::test]
+async fn a_policy_is_kept_as_it_was_set_until_it_is_taken_away() {
+    let bench = Bench::start().await;
+    let set = |name: QueueAttributeName, value: &str| {
+        bench.sqs.set_queue_attributes().queue_url(&bench.url).attributes(name, value).send()
+    };
+    let get = || async {
+        let call = bench.sqs.get_queue_attributes().queue_url(&bench.url).attribute_names(QueueAttributeName::Policy);
+        call.send().await.unwrap().attributes().and_then(|all| all.get(&QueueAttributeName::Policy).cloned())
+    };
+    assert_eq!(get().await, None);
+    let policy = r#"{ "Version":"2012-10-17", "Statement":[]}"#;
+    set(QueueAttributeName::Policy, policy).await.unwrap();
+    assert_eq!((get().await.as_deref(), bench.queues.policy("retry").as_deref()), (Some(policy), Some(policy)));
+    let wrong = set(QueueAttributeName::Policy, "everybody").await.unwrap_err();
+    assert_eq!(wrong.as_service_error().and_then(ProvideErrorMetadata::code), Some("InvalidAttributeValue"));
+    let unknown = set(QueueAttributeName::from("Colour"), "blue").await.unwrap_err();
+    assert_eq!(unknown.as_service_error().and_then(ProvideErrorMetadata::code), Some("InvalidAttributeName"));
+    assert_eq!(get().await.as_deref(), Some(policy));
+    set(QueueAttributeName::Policy, "").await.unwrap();
+    assert_eq!(get().await, None);
+}

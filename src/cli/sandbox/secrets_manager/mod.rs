@@ -81,11 +81,16 @@ struct State {
     /// Faults for the next calls, before `fault` for all.
     next: Option<(u64, SecretsFault)>,
     fault: Option<SecretsFault>,
+    /// A fault that all calls of one operation meet.
+    of_operation: Option<(String, SecretsFault)>,
     latency: Duration,
 }
 
 impl State {
-    fn take_fault(&mut self) -> Option<SecretsFault> {
+    fn take_fault(&mut self, operation: &str) -> Option<SecretsFault> {
+        if let Some((_, fault)) = self.of_operation.as_ref().filter(|(faulty, _)| faulty == operation) {
+            return Some(*fault);
+        }
         match &mut self.next {
             Some((left, fault)) if *left > 0 => {
                 *left -= 1;
@@ -127,6 +132,17 @@ impl SecretsManager {
         state.store.set(name.into(), secret_string.into(), now);
     }
 
+    /// Creates a secret without a value, as a template does that is not to know it.
+    pub fn create_empty(&self, name: impl Into<String>) {
+        let now = self.state.clock.now();
+        self.state.lock().store.create_empty(name.into(), now);
+    }
+
+    /// A secret's versions, oldest first; the last is the current one.
+    pub fn versions(&self, name: &str) -> Vec<String> {
+        self.state.lock().store.versions(name)
+    }
+
     /// The ARN that a secret of this name has in a region, whether or not it is there.
     pub fn arn(&self, name: &str, region: &str) -> String {
         store::arn(name, region)
@@ -159,6 +175,11 @@ impl SecretsManager {
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<SecretsFault>) {
         self.state.lock().fault = fault;
+    }
+
+    /// All calls of one operation, such as `PutSecretValue`, meet this fault until it is set to `None`.
+    pub fn set_operation_fault(&self, operation: &str, fault: Option<SecretsFault>) {
+        self.state.lock().of_operation = fault.map(|fault| (operation.to_owned(), fault));
     }
 
     /// All answers take this long.

@@ -81,6 +81,17 @@ impl Store {
         secret.versions.push(version);
     }
 
+    /// A secret that has no version.
+    pub(super) fn create_empty(&mut self, name: String, now: Moment) {
+        self.secrets.entry(name).or_insert_with(|| Secret { created: now, versions: Vec::new() });
+    }
+
+    /// What a secret's versions hold, oldest first.
+    pub(super) fn versions(&self, name: &str) -> Vec<String> {
+        let versions = self.secrets.get(name).map(|secret| secret.versions.as_slice()).unwrap_or_default();
+        versions.iter().map(|version| version.secret_string.clone()).collect()
+    }
+
     /// `GetSecretValue`.
     pub(super) fn get_value(
         &self,
@@ -98,7 +109,13 @@ impl Store {
                 }
         };
         let (at, version) = secret.versions.iter().enumerate().find(fits).ok_or_else(|| {
-            let message = "Secrets Manager can't find the specified secret value.";
+            let message = match version_id {
+                Some(id) => format!("Secrets Manager can't find the specified secret value for VersionId: {id}"),
+                None => {
+                    let stage = stage.unwrap_or("AWSCURRENT");
+                    format!("Secrets Manager can't find the specified secret value for staging label: {stage}")
+                }
+            };
             SecretsError::client("ResourceNotFoundException", message)
         })?;
         Ok(json!({

@@ -144,7 +144,7 @@ impl Shared {
         };
         tracing::debug!(operation = %call.operation, secret_id = %call.secret_id, region = %call.region, "secrets call");
         state.calls.push(call);
-        (state.take_fault(), state.latency)
+        (state.take_fault(&request.operation), state.latency)
     }
 
     fn answer(&self, request: Request) -> Result<Value, SecretsError> {

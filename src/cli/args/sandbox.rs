@@ -1,70 +1,11 @@
-//! The commands and their options, as they are typed.
+//! `flexorch-s3 sandbox`, as it is typed.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 
-use super::sandbox::{Fault, Plan, parse_duration};
-
-/// Forwards S3 objects to FlexOrch: set up, prove, rehearse.
-#[derive(Debug, Parser)]
-#[command(name = "flexorch-s3", version, about, propagate_version = true)]
-#[command(
-    after_help = "Exit status: 0 all is well; 1 the command failed; 2 wrong arguments; 3 an event was answered with an error."
-)]
-pub(super) struct Arguments {
-    /// More words on standard error; twice for more
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Run the function's handler on events from files, and show what became of every object
-    Invoke(InvokeOptions),
-    /// Run FlexOrch's API on this machine, to develop and rehearse against
-    Sandbox(SandboxCommand),
-}
-
-/// `flexorch-s3 invoke`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  flexorch-s3 invoke --sandbox events/s3-direct.json
-  flexorch-s3 invoke --sandbox --bucket my-bucket --prefix scans/ my-event.json
-  aws sqs receive-message … | flexorch-s3 invoke --sandbox --json -
-  CONNECTOR_SECRET_IDS=my-connector AWS_REGION=eu-west-1 flexorch-s3 invoke events/s3-direct.json
-
-Without --sandbox the function's own environment variables are read, and FlexOrch and AWS are called for real.")]
-pub(super) struct InvokeOptions {
-    /// Files with one event each; a folder stands for its .json files, - for standard input
-    #[arg(required = true, value_name = "EVENT")]
-    pub events: Vec<PathBuf>,
-    /// Bring FlexOrch, Secrets Manager, SQS and S3 along, so that nothing outside this machine is needed
-    #[arg(long)]
-    pub sandbox: bool,
-    /// The bucket of the sandbox's connector
-    #[arg(long, requires = "sandbox", default_value = "my-documents", value_name = "BUCKET")]
-    pub bucket: String,
-    /// The prefix of the sandbox's connector
-    #[arg(long, requires = "sandbox", default_value = "invoices/", value_name = "PREFIX")]
-    pub prefix: String,
-    /// A fault of the sandbox's FlexOrch, such as status=503,times=2 (see flexorch-s3 sandbox --help)
-    #[arg(long = "fault", requires = "sandbox", value_name = "FAULT")]
-    pub faults: Vec<Fault>,
-    /// The time that the function has for an event
-    #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
-    pub timeout: Duration,
-    /// Print JSON instead of tables
-    #[arg(long)]
-    pub json: bool,
-    /// Exit with 0 even where an event is answered with an error
-    #[arg(long)]
-    pub no_fail: bool,
-}
+use super::super::sandbox::{Fault, Plan, parse_duration};
 
 /// `flexorch-s3 sandbox`.
 #[derive(Debug, Args)]
@@ -81,8 +22,11 @@ At run time: curl -d 'status=429,retry-after=5,times=3' http://127.0.0.1:8642/_s
 Examples:
   flexorch-s3 sandbox
   flexorch-s3 sandbox --port 0 --plan trial --fault 'random=0.2,status=503' --seed 7
-  flexorch-s3 sandbox --secrets-manager 8643 --secret my-connector=@secret.json")]
-pub(super) struct SandboxCommand {
+  flexorch-s3 sandbox --secrets-manager 8643 --secret my-connector=@secret.json
+  flexorch-s3 sandbox --secrets-manager --secret my-connector=@secret.json --s3 --bucket my-documents --objects 10000
+
+What it prints as NAME=URL is for the environment of whatever is to use it instead of AWS.")]
+pub(in super::super) struct SandboxCommand {
     /// The port on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 8642)]
     pub port: u16,
@@ -119,6 +63,21 @@ pub(super) struct SandboxCommand {
     /// A secret that it holds: its name and the file with its JSON
     #[arg(long = "secret", requires = "secrets_manager", value_name = "NAME=@FILE", value_parser = secret_file)]
     pub secrets: Vec<(String, PathBuf)>,
+    /// Bring an S3 endpoint along, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub s3: Option<u16>,
+    /// A bucket that it has, in eu-west-1; can be given several times
+    #[arg(long = "bucket", requires = "s3", value_name = "NAME")]
+    pub buckets: Vec<String>,
+    /// Put so many objects into each bucket, invoices/000001.pdf and on
+    #[arg(long, requires = "buckets", default_value_t = 0, value_name = "N")]
+    pub objects: u32,
+    /// Bring an SQS endpoint along, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub sqs: Option<u16>,
+    /// A queue that it has; can be given several times
+    #[arg(long = "queue", requires = "sqs", value_name = "NAME")]
+    pub queues: Vec<String>,
 }
 
 /// A secret's value is never an argument: arguments are seen by everybody on the machine.
@@ -132,12 +91,6 @@ fn secret_file(text: &str) -> Result<(String, PathBuf), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_options_do_not_contradict_each_other() {
-        Arguments::command().debug_assert();
-    }
 
     #[test]
     fn a_secrets_value_is_not_taken_from_the_arguments() {

@@ -1,0 +1,121 @@
+//! FlexOrch as it is seen from outside: a plan's requests in a minute, 429 with `Retry-After` over it, and a memory of contents.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use flexorch_s3_ingester::flexorch::reply::{RawAnswer, Reply, read_reply};
+
+/// The plan's minute.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What an answer over the rate looks like (FlexOrch API documentation, "Errors").
+const RATE_LIMITED: &[u8] = br#"{"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}}"#;
+
+/// FlexOrch, with one customer.
+pub struct FlexOrch {
+    rpm: u32,
+    /// The present minute: it begins with the first request after the last one, as in `flexorch-s3 sandbox`.
+    began: Option<SystemTime>,
+    used: u32,
+    known: Vec<bool>,
+    /// Keys whose content it had not seen.
+    pub taken_keys: u32,
+    /// Keys that were sent again though it had taken them.
+    pub duplicates: u32,
+    /// Requests that it took.
+    pub taken: u64,
+    /// Requests that it answered with 429.
+    pub rate_limited: u64,
+    last_minute: VecDeque<SystemTime>,
+    /// The most requests, taken or not, that came in any 60 seconds.
+    pub busiest_minute: usize,
+}
+
+/// FlexOrch's answer: taken, or the `Retry-After` of a 429 in seconds.
+pub type Verdict = Result<(), u64>;
+
+impl FlexOrch {
+    /// Nothing has been sent yet.
+    pub fn new(rpm: u32, objects: u32) -> Self {
+        Self {
+            rpm,
+            began: None,
+            used: 0,
+            known: vec![false; objects as usize],
+            taken_keys: 0,
+            duplicates: 0,
+            taken: 0,
+            rate_limited: 0,
+            last_minute: VecDeque::new(),
+            busiest_minute: 0,
+        }
+    }
+
+    /// A request arrives.
+    pub fn arrive(&mut self, keys: impl Iterator<Item = u32>, now: SystemTime) -> Verdict {
+        self.count(now);
+        let began = match self.began {
+            Some(began) if now < began + MINUTE => began,
+            _ => {
+                self.used = 0;
+                *self.began.insert(now)
+            }
+        };
+        if self.used >= self.rpm {
+            self.rate_limited += 1;
+            let left = (began + MINUTE).duration_since(now).unwrap_or_default();
+            return Err((left.as_secs_f64().ceil() as u64).max(1));
+        }
+        self.used += 1;
+        self.taken += 1;
+        for key in keys {
+            if std::mem::replace(&mut self.known[key as usize], true) {
+                self.duplicates += 1;
+            } else {
+                self.taken_keys += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, now: SystemTime) {
+        while self.last_minute.front().is_some_and(|first| now >= *first + MINUTE) {
+            self.last_minute.pop_front();
+        }
+        self.last_minute.push_back(now);
+        self.busiest_minute = self.busiest_minute.max(self.last_minute.len());
+    }
+}
+
+/// What the function makes of a 429, with its own reading of answers: when FlexOrch said to come back.
+pub fn told_time(retry_after: u64, now: SystemTime) -> Option<SystemTime> {
+    let seconds = retry_after.to_string();
+    let answer = RawAnswer { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED };
+    match read_reply(answer, &["key"], now) {
+        Reply::Passing { rate_limited: true, retry_at, .. } => retry_at,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agenda::start;
+
+    #[test]
+    fn a_minute_takes_the_plans_requests_and_says_when_the_next_begins() {
+        let mut flexorch = FlexOrch::new(2, 3);
+        let at = |millis| start() + Duration::from_millis(millis);
+        assert_eq!(flexorch.arrive([0].into_iter(), at(0)), Ok(()));
+        assert_eq!(flexorch.arrive([1].into_iter(), at(10_000)), Ok(()));
+        assert_eq!(flexorch.arrive([2].into_iter(), at(20_500)), Err(40));
+        assert_eq!(flexorch.arrive([2, 0].into_iter(), at(60_000)), Ok(()));
+        assert_eq!((flexorch.taken, flexorch.rate_limited, flexorch.busiest_minute), (3, 1, 3));
+        assert_eq!((flexorch.taken_keys, flexorch.duplicates), (3, 1));
+    }
+
+    #[test]
+    fn the_function_reads_the_429_as_a_rate_limit_with_a_time() {
+        assert_eq!(told_time(40, start()), Some(start() + Duration::from_secs(40)));
+    }
+}

@@ -1,0 +1,133 @@
+//! Figures as people read them, in Markdown tables.
+
+use std::io::{self, Write};
+
+use crate::report::Report;
+
+/// A number with thousands set apart.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut words = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            words.push(',');
+        }
+        words.push(digit);
+    }
+    words
+}
+
+/// A time in the unit that suits it.
+pub fn duration(seconds: f64) -> String {
+    let units = [(31_557_600.0, "years"), (86_400.0, "days"), (3_600.0, "h"), (60.0, "min")];
+    match units.iter().find(|(size, _)| seconds >= 2.0 * size) {
+        Some((size, unit)) if seconds / size < 10.0 => format!("{:.1} {unit}", seconds / size),
+        Some((size, unit)) => format!("{} {unit}", number((seconds / size).round() as u64)),
+        None if seconds < 10.0 => format!("{seconds:.1} s"),
+        None => format!("{seconds:.0} s"),
+    }
+}
+
+/// Dollars; cents and less where there are no whole ones.
+pub fn dollars(dollars: f64) -> String {
+    if dollars >= 100.0 {
+        number(dollars.round() as u64)
+    } else if dollars >= 0.1 {
+        format!("{dollars:.2}")
+    } else {
+        format!("{dollars:.4}")
+    }
+}
+
+/// Bytes in the unit that suits them.
+pub fn bytes(bytes: f64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "KB")];
+    match units.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) if bytes / size < 10.0 => format!("{:.1} {unit}", bytes / size),
+        Some((size, unit)) => format!("{:.0} {unit}", bytes / size),
+        None => format!("{bytes:.0} B"),
+    }
+}
+
+type Row = (&'static str, fn(&Report) -> String);
+
+const ROWS: &[Row] = &[
+    ("drained, from the first upload", |run| duration(run.drained_seconds)),
+    ("upload to FlexOrch, median", |run| duration(run.median_lag_seconds)),
+    ("upload to FlexOrch, nine of ten", |run| duration(run.p90_lag_seconds)),
+    ("requests taken", |run| number(run.requests_taken)),
+    ("answers of 429", |run| number(run.rate_limited)),
+    ("most requests in any minute", |run| number(run.busiest_minute as u64)),
+    ("invocations", |run| number(run.invocations)),
+    ("… for batches of the retry queue", |run| number(run.batches)),
+    ("… for an upload, failed", |run| number(run.failed_notices)),
+    ("starts that Lambda had no room for", |run| number(run.throttled)),
+    ("processes at once, at most", |run| number(run.most_processes as u64)),
+    ("processes started", |run| number(run.processes_started as u64)),
+    ("messages received", |run| number(run.receives)),
+    ("receives of one message, at most", |run| number(u64::from(run.most_receives))),
+    ("Lambda time, GB-s", |run| number(run.gb_seconds.round() as u64)),
+    ("dollars: Lambda", |run| dollars(run.dollars.lambda)),
+    ("dollars: SQS", |run| dollars(run.dollars.sqs)),
+    ("dollars: EventBridge", |run| dollars(run.dollars.eventbridge)),
+    ("dollars: logs", |run| dollars(run.dollars.logs)),
+    ("**dollars together**", |run| format!("**{}**", dollars(run.dollars.together))),
+    ("forwarded", |run| number(run.forwarded as u64)),
+    ("waiting", |run| number(run.waiting as u64)),
+    ("dead", |run| number(run.dead as u64)),
+];
+
+/// One upload in several shapes: a column each.
+pub fn side_by_side(out: &mut impl Write, runs: &[Report]) -> io::Result<()> {
+    write!(out, "| |")?;
+    runs.iter().try_for_each(|run| write!(out, " {} |", run.scenario.shape.name()))?;
+    writeln!(out)?;
+    writeln!(out, "| --- |{}", " ---: |".repeat(runs.len()))?;
+    for (name, figure) in ROWS {
+        write!(out, "| {name} |")?;
+        runs.iter().try_for_each(|run| write!(out, " {} |", figure(run)))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Several uploads, plans and shapes: a row each.
+pub fn one_a_row(out: &mut impl Write, runs: &[Report]) -> io::Result<()> {
+    writeln!(
+        out,
+        "| objects | plan, requests a minute | shape | drained in | requests | 429s | invocations | receives a message | GB-s | dollars |"
+    )?;
+    writeln!(out, "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+    for run in runs {
+        let objects = u64::from(run.scenario.objects);
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {:.2} | {} | {} |",
+            number(objects),
+            number(u64::from(run.scenario.rpm.get())),
+            run.scenario.shape.name(),
+            duration(run.drained_seconds),
+            number(run.requests_taken),
+            number(run.rate_limited),
+            number(run.invocations),
+            run.receives as f64 / objects.max(1) as f64,
+            number(run.gb_seconds.round() as u64),
+            dollars(run.dollars.together),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_in_units_that_people_use() {
+        assert_eq!([number(7), number(1_234), number(1_000_000)], ["7", "1,234", "1,000,000"]);
+        assert_eq!([duration(3.25), duration(90.0), duration(600.0)], ["3.2 s", "90 s", "10 min"]);
+        assert_eq!([duration(9_000.0), duration(864_000.0), duration(1e9)], ["2.5 h", "10 days", "32 years"]);
+        assert_eq!([dollars(0.0123), dollars(1.5), dollars(12_345.0)], ["0.0123", "1.50", "12,345"]);
+        assert_eq!([bytes(250.0), bytes(2_500.0), bytes(2.5e10)], ["250 B", "2.5 KB", "25 GB"]);
+    }
+}

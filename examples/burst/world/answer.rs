@@ -1,0 +1,80 @@
+//! How an invocation ends: what was forwarded is done, what was deferred comes back.
+
+use std::time::Duration;
+
+use flexorch_s3_ingester::ingest::retry::visibility_timeout;
+
+use super::{Event, NOTICE_DELAY, World};
+use crate::lambda::Work;
+use crate::process::Fate;
+use crate::queue::MESSAGES_PER_CALL;
+
+/// One call to SQS, and how many of them the function makes at once (`aws::sqs`).
+const SQS_CALL: Duration = Duration::from_millis(20);
+/// See [`SQS_CALL`].
+const SQS_CALLS_AT_ONCE: usize = 8;
+
+impl World<'_> {
+    /// Says when deferred messages come back, as `handler::answer` does; an event that came directly fails instead.
+    pub(super) fn settle(&mut self, id: usize) {
+        let now = self.agenda.now();
+        let environment = self.lambda.environment(id);
+        let deferred = environment.process.fates().iter().filter(|fate| matches!(fate, Fate::Deferred(_))).count();
+        let took = match environment.work {
+            Work::Notice => Duration::ZERO,
+            Work::Batch(..) => SQS_CALL * rounds(deferred),
+        };
+        environment.settling_from = now;
+        let answer = (now + took).min(environment.answer_end.max(now));
+        self.agenda.at(answer, Event::Answered(id));
+    }
+
+    pub(super) fn answered(&mut self, id: usize) {
+        let now = self.agenda.now();
+        let visibility = self.visibility();
+        let environment = self.lambda.environment(id);
+        let objects = std::mem::take(&mut environment.objects);
+        environment.taken = 0;
+        let (settling_from, answer_end) = (environment.settling_from, environment.answer_end);
+        let fates = environment.process.fates().to_vec();
+        let work = environment.work;
+        let mut deferred = 0;
+        let mut shows = Vec::new();
+        for (object, fate) in objects.iter().copied().zip(fates) {
+            match (work, fate) {
+                (Work::Notice, Fate::Forwarded) => {}
+                (Work::Notice, Fate::Deferred(_)) => {
+                    self.tally.failed_notices += 1;
+                    self.tally.on_the_way += 1;
+                    self.agenda.after(NOTICE_DELAY, Event::Failed(object));
+                }
+                (Work::Batch(..), Fate::Forwarded) => self.queue.delete(),
+                (Work::Batch(_, received), Fate::Deferred(not_before)) => {
+                    deferred += 1;
+                    let receives = self.queue.receive_count(object);
+                    let wait = visibility_timeout(not_before, receives, now, self.chance.f64());
+                    // What there was no time to say comes back after the queue's own timeout.
+                    let said = settling_from + SQS_CALL * rounds(deferred) <= answer_end;
+                    let until = if said { now + wait } else { received + visibility };
+                    self.queue.hide(object, until);
+                    shows.push(until);
+                }
+            }
+        }
+        self.tally.deferred += deferred as u64;
+        if matches!(work, Work::Batch(..)) {
+            self.queue.count_calls(objects.len() - deferred);
+            self.queue.count_calls(deferred);
+        }
+        shows.sort_unstable();
+        shows.dedup();
+        shows.into_iter().for_each(|time| self.agenda.at(time, Event::Show));
+        let free = self.lambda.answered(id, now);
+        self.agenda.at(free, Event::Free(id));
+    }
+}
+
+/// How many rounds of calls to SQS so many messages take.
+fn rounds(messages: usize) -> u32 {
+    u32::try_from(messages.div_ceil(MESSAGES_PER_CALL).div_ceil(SQS_CALLS_AT_ONCE)).unwrap_or(u32::MAX)
+}
