@@ -14,6 +14,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that meets something unexpected ends there")]
 
 mod args;
+mod cores;
 mod events;
 mod measure;
 mod process;
@@ -35,6 +36,7 @@ fn main() -> std::io::Result<()> {
     let args = Args::parse();
     let programs = Programs::build(args.beside.clone());
     let servers = Servers::start();
+    cores::keep_to(cores::PROGRAMS);
     let mut report = Report::default();
     let mut progress = std::io::stderr();
     for section in args.sections() {

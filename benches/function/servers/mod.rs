@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::cores;
+
 pub use flexorch::{FlexOrch, Plan};
 pub use runtime_api::{Exchange, RuntimeApi};
 
@@ -29,7 +31,10 @@ impl Servers {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let thread = runtime.handle().clone();
         // One thread: a second would take the core that the measured program runs on.
-        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        std::thread::spawn(move || {
+            cores::keep_to(cores::SERVERS);
+            runtime.block_on(std::future::pending::<()>());
+        });
         let (acceptor, root) = tls::acceptor();
         let folder = tempfile::tempdir().unwrap();
         let roots = folder.path().join("roots.pem");
