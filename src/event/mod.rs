@@ -23,6 +23,8 @@ pub mod sns;
 pub mod sqs;
 mod wire;
 
+use std::ops::ControlFlow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -127,17 +129,6 @@ struct Kind<'a> {
     reconcile: Option<&'a RawValue>,
 }
 
-/// The fields of a record that tell whose it is.
-#[derive(Deserialize)]
-struct RecordKind<'a> {
-    #[serde(rename = "eventSource", borrow)]
-    event_source: Option<&'a RawValue>,
-    #[serde(rename = "EventSource", borrow)]
-    sns_event_source: Option<&'a RawValue>,
-    #[serde(borrow)]
-    s3: Option<&'a RawValue>,
-}
-
 enum Records {
     S3,
     Sns,
@@ -230,26 +221,22 @@ fn unknown(payload: &str) -> UnknownEvent {
 /// Whose records these are, as the first of them says; `None` for an empty list.
 fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
     let malformed = |reason: &str| UnknownEvent::Malformed { kind: "an event with `Records`", reason: reason.into() };
-    let first = wire::first_item::<&RawValue>;
-    let kind = match wire::first_item::<RecordKind<'_>>(records) {
-        Ok(Some(kind)) => kind,
-        Ok(None) => return Ok(None),
-        Err(_) if first(records).is_ok() => {
-            return Err(malformed("its first record is not an object, or names a field twice"));
-        }
-        Err(_) => return Err(malformed("`Records` is not a list")),
+    let Some(first) = wire::from_first_item(records).map_err(|_| malformed("`Records` is not a list"))? else {
+        return Ok(None);
     };
-    if kind.sns_event_source.and_then(wire::text).is_some_and(|source| source == "aws:sns") {
-        return Ok(Some(Records::Sns));
-    }
-    match kind.event_source.and_then(wire::text).as_deref() {
-        Some("aws:sqs") => Ok(Some(Records::Sqs)),
-        // S3-compatible stores name themselves here; what makes the record S3's is its part `s3`.
-        _ if kind.s3.is_some() => Ok(Some(Records::S3)),
-        Some("aws:s3") => Ok(Some(Records::S3)),
-        _ => {
-            let fields = first(records).ok().flatten().map(|record| wire::field_names(record.get()));
-            Err(UnknownEvent::Fields(format!("Records (each with {})", fields.unwrap_or_default())))
-        }
-    }
+    let mut kind = None;
+    wire::look_at_fields(first, |name, value| {
+        let source = || wire::text(value).unwrap_or_default();
+        kind = match name {
+            "EventSource" if source() == "aws:sns" => Some(Records::Sns),
+            "eventSource" if source() == "aws:sqs" => Some(Records::Sqs),
+            "eventSource" if source() == "aws:s3" => Some(Records::S3),
+            // S3-compatible stores name themselves there; what makes the record S3's is its part `s3`.
+            "s3" if value.get() != "null" => Some(Records::S3),
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break(())
+    })
+    .map_err(|_| malformed("its first record is not an object"))?;
+    kind.map(Some).ok_or_else(|| UnknownEvent::Fields(format!("Records (each with {})", wire::field_names(first))))
 }

@@ -1,6 +1,8 @@
 //! SQS: a batch of messages, each with a notice inside, and the partial answer that brings back only what has to come back.
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
+use std::borrow::Cow;
+
+use aws_lambda_events::sqs::SqsBatchResponse;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -39,6 +41,37 @@ pub struct Unreadable {
     pub body: String,
 }
 
+/// What is used of a message. `aws_lambda_events` has a type with all of it, which copies every attribute of every message.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMessage<'a> {
+    #[serde(borrow)]
+    message_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    receipt_handle: Option<Text<'a>>,
+    #[serde(borrow)]
+    body: Option<Text<'a>>,
+    #[serde(borrow)]
+    attributes: Option<Attributes<'a>>,
+    #[serde(borrow, rename = "eventSourceARN")]
+    event_source_arn: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Attributes<'a> {
+    #[serde(borrow, rename = "ApproximateReceiveCount")]
+    receive_count: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl From<Text<'_>> for String {
+    fn from(text: Text<'_>) -> Self {
+        text.0.into_owned()
+    }
+}
+
 /// The one field that is needed of a message that is not even a message.
 #[derive(Deserialize)]
 struct MessageId<'a> {
@@ -66,7 +99,7 @@ impl Batch {
     /// Reads the messages and what is inside them. One that cannot be read is marked and does not touch the others.
     pub(super) fn read(records: &RawValue, contents: &mut Contents) -> Result<Self, UnknownEvent> {
         let mut batch = Self { queue_arn: None, messages: Vec::new() };
-        let well_formed = wire::for_each_item(records, |message: SqsMessage| batch.push(message, contents));
+        let well_formed = wire::for_each_item(records, |message: WireMessage<'_>| batch.push(message, contents));
         if well_formed.is_ok() {
             return Ok(batch);
         }
@@ -81,28 +114,33 @@ impl Batch {
         Ok(batch)
     }
 
-    fn push(&mut self, message: SqsMessage, contents: &mut Contents) {
+    fn push(&mut self, message: WireMessage<'_>, contents: &mut Contents) {
         let origin = Origin(u32::try_from(self.messages.len()).unwrap_or(u32::MAX));
         let message = self.read_message(message, origin, contents);
         self.messages.push(message);
     }
 
-    fn read_message(&mut self, message: SqsMessage, origin: Origin, contents: &mut Contents) -> Message {
+    fn read_message(&mut self, message: WireMessage<'_>, origin: Origin, contents: &mut Contents) -> Message {
         if self.queue_arn.is_none() {
-            self.queue_arn = message.event_source_arn;
+            self.queue_arn = message.event_source_arn.map(Into::into);
         }
         let receive_count =
-            message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
-        let body = message.body.unwrap_or_default();
+            message.attributes.and_then(|attributes| attributes.receive_count?.0.parse().ok()).unwrap_or(1);
+        let body = message.body.map(|body| body.0).unwrap_or_default();
         let seen = (contents.objects.len(), contents.unreadable.len(), contents.reconciles.len());
         let unreadable = read_notice(&body, origin, 0, contents).err().map(|error| {
             // What was read before the fault is delivered again, or moved aside, with the whole message.
             contents.objects.truncate(seen.0);
             contents.unreadable.truncate(seen.1);
             contents.reconciles.truncate(seen.2);
-            Unreadable { reason: error.to_string(), body }
+            Unreadable { reason: error.to_string(), body: body.to_string() }
         });
-        Message { id: message.message_id, receipt_handle: message.receipt_handle, receive_count, unreadable }
+        Message {
+            id: message.message_id.map(Into::into),
+            receipt_handle: message.receipt_handle.map(Into::into),
+            receive_count,
+            unreadable,
+        }
     }
 
     /// The answer: the messages that have to come back, and no others. `None` where one of them has no id to name it by, so

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -87,16 +88,47 @@ pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
     text(raw)?.parse().ok()
 }
 
-/// The first item of a JSON list, without a look at the others; `None` for an empty list.
-pub(super) fn first_item<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Result<Option<T>, NotAList> {
-    let items = list.get().strip_prefix('[').ok_or(NotAList)?;
-    if items.trim_start().starts_with(']') {
-        return Ok(None);
-    }
-    // A stream of values that is read up to the first: what separates it from the next is never met.
-    let first = serde_json::Deserializer::from_str(items).into_iter::<T>().next();
-    first.transpose().map_err(|_| NotAList)
+/// A JSON list's text from its first item on; `None` for an empty list.
+pub(super) fn from_first_item(list: &RawValue) -> Result<Option<&str>, NotAList> {
+    let items = list.get().strip_prefix('[').ok_or(NotAList)?.trim_start();
+    Ok((!items.starts_with(']')).then_some(items))
 }
+
+/// Shows `look` the fields of the JSON object at the start of `text`, until it breaks off: the rest is not read.
+///
+/// # Errors
+/// What stands there is no object.
+pub(super) fn look_at_fields<'a>(
+    text: &'a str,
+    look: impl FnMut(&str, &'a RawValue) -> ControlFlow<()>,
+) -> Result<(), NotAnObject> {
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    struct Look<'s, F>(F, &'s mut ControlFlow<()>);
+    impl<'de, F: FnMut(&str, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for Look<'_, F> {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some((name, value)) = map.next_entry::<Name<'de>, &RawValue>()? {
+                *self.1 = (self.0)(&name.0, value);
+                if self.1.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut state = ControlFlow::Continue(());
+    let looked = serde_json::Deserializer::from_str(text).deserialize_map(Look(look, &mut state));
+    // Where it broke off, the parser misses the object's end.
+    if looked.is_ok() || state.is_break() { Ok(()) } else { Err(NotAnObject) }
+}
+
+/// JSON, but no object.
+#[derive(Debug)]
+pub(super) struct NotAnObject;
 
 /// JSON, but no list, or not of such items.
 #[derive(Debug)]
@@ -135,17 +167,28 @@ mod tests {
     }
 
     #[test]
-    fn the_first_item_is_found_whatever_its_kind_and_whatever_follows() {
-        let first = |json: &str| {
-            let list: Box<RawValue> = serde_json::from_str(json).unwrap();
-            first_item::<&RawValue>(&list).map(|item| item.map(|item| item.get().to_owned()))
+    fn a_list_is_read_from_its_first_item_on() {
+        let list = |json: &str| serde_json::from_str::<Box<RawValue>>(json).unwrap();
+        assert_eq!(from_first_item(&list("[ {} ,1]")).unwrap(), Some("{} ,1]"));
+        assert_eq!(from_first_item(&list("[ ]")).unwrap(), None);
+        assert!(from_first_item(&list("7")).is_err());
+    }
+
+    #[test]
+    fn fields_are_seen_until_it_is_enough_whatever_follows() {
+        let seen_until = |text: &str, last: &str| {
+            let mut seen = Vec::new();
+            look_at_fields(text, |name, value| {
+                seen.push(format!("{name}={}", value.get()));
+                if name == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .map(|()| seen.join(" "))
         };
-        assert_eq!(first(r#"[ {"a":[1,2]} , {}]"#).unwrap().unwrap(), r#"{"a":[1,2]}"#);
-        assert_eq!(first(r#"["x","y"]"#).unwrap().unwrap(), r#""x""#);
-        assert_eq!(first("[ ]").unwrap(), None);
-        assert!(first("7").is_err());
-        for other in ["[1,2]", "[null,1]", "[true,1]"] {
-            assert!(first(other).is_ok_and(|item| item.is_some()), "{other}");
+        assert_eq!(seen_until(r#"{"a":[1,{}],"b\u0063":"x"},{"d":2}]"#, "none").unwrap(), r#"a=[1,{}] bc="x""#);
+        assert_eq!(seen_until(r#"{"a":1,"b":2,"c":3}"#, "b").unwrap(), "a=1 b=2");
+        assert_eq!(seen_until("{}", "a").unwrap(), "");
+        for other in ["[]", "7,{}]", "null", "\"x\""] {
+            assert!(seen_until(other, "a").is_err(), "{other}");
         }
     }
 

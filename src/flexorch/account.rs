@@ -4,6 +4,7 @@
 //! whole key first, then against an ending of it that is unique in the request (the base name, usually): whether `filename`
 //! is the one or the other is not documented.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
@@ -89,8 +90,8 @@ fn taken(job_id: Option<String>) -> KeyFate {
 #[must_use]
 pub fn account_for(keys: &[&str], data: &Value) -> Account {
     let fields = match data {
-        Value::Object(fields) => fields.clone(),
-        Value::Array(jobs) => Map::from_iter([("jobs".to_owned(), Value::Array(jobs.clone()))]),
+        Value::Object(fields) => Cow::Borrowed(fields),
+        Value::Array(jobs) => Cow::Owned(Map::from_iter([("jobs".to_owned(), Value::Array(jobs.clone()))])),
         other => return Account::all_taken(keys.len(), &format!("a JSON {}", kind_of(other))),
     };
     const KNOWN: [&str; 6] = ["jobs", "job_ids", "job_id", "is_duplicate", "rejected", "accepted"];

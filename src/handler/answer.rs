@@ -16,7 +16,7 @@ use crate::event::sqs::Batch;
 use crate::event::{Carrier, ReconcileRequest};
 use crate::ingest::retry::visibility_timeout;
 use crate::object::Origin;
-use crate::outcome::{Counts, Outcome};
+use crate::outcome::{Counts, Deferral, Forwarded, Outcome, Rejection, SkipReason};
 
 /// The error that an invocation is answered with. Lambda's retry, or the on-failure destination, acts on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,37 +51,45 @@ pub(super) fn source_name(carrier: &Carrier) -> &'static str {
 }
 
 /// What the objects of one part of the invocation come to.
-#[derive(Debug, Default, Clone)]
-struct Fate {
-    deferred: Option<String>,
+#[derive(Debug, Default, Clone, Copy)]
+struct Fate<'a> {
+    deferred: Option<&'a Deferral>,
     not_before: Option<SystemTime>,
-    rejected: Option<String>,
-    forwarded: Option<String>,
-    skipped: Option<&'static str>,
+    rejected: Option<&'a Rejection>,
+    forwarded: Option<&'a Forwarded>,
+    skipped: Option<SkipReason>,
 }
 
-fn fates(report: &Report) -> BTreeMap<Origin, Fate> {
-    let mut fates: BTreeMap<Origin, Fate> = BTreeMap::new();
+fn fates(report: &Report) -> BTreeMap<Origin, Fate<'_>> {
+    let mut fates: BTreeMap<Origin, Fate<'_>> = BTreeMap::new();
     for reported in &report.objects {
         let fate = fates.entry(reported.origin).or_default();
         match &reported.outcome {
-            Outcome::Forwarded(forwarded) => {
-                fate.forwarded = Some(match &forwarded.job_id {
-                    Some(job) => format!("forwarded to FlexOrch, job {job}"),
-                    None => "forwarded to FlexOrch".to_owned(),
-                });
-            }
-            Outcome::Skipped(reason) => fate.skipped = Some(reason.as_str()),
-            Outcome::Rejected(rejection) => {
-                fate.rejected = Some(format!("{} {}", rejection.code, rejection.message).trim().to_owned());
-            }
+            Outcome::Forwarded(forwarded) => fate.forwarded = Some(forwarded),
+            Outcome::Skipped(reason) => fate.skipped = Some(*reason),
+            Outcome::Rejected(rejection) => fate.rejected = Some(rejection),
             Outcome::Deferred(deferral) => {
-                fate.deferred.get_or_insert_with(|| format!("{}: {}", deferral.class.as_str(), deferral.detail));
+                fate.deferred.get_or_insert(deferral);
                 fate.not_before = fate.not_before.max(deferral.not_before);
             }
         }
     }
     fates
+}
+
+fn why_deferred(deferral: &Deferral) -> String {
+    format!("{}: {}", deferral.class.as_str(), deferral.detail)
+}
+
+fn why_rejected(rejection: &Rejection) -> String {
+    format!("{} {}", rejection.code, rejection.message).trim().to_owned()
+}
+
+fn how_forwarded(forwarded: &Forwarded) -> String {
+    match &forwarded.job_id {
+        Some(job) => format!("forwarded to FlexOrch, job {job}"),
+        None => "forwarded to FlexOrch".to_owned(),
+    }
 }
 
 /// A direct invocation: the summary, or an error where anything has to be delivered again.
@@ -93,7 +101,8 @@ pub(super) fn direct(report: &Report, stopped: &[(Origin, Stop)]) -> Result<Valu
     }
     let mut message = String::new();
     if counts.deferred > 0 {
-        let fate = fates(report).into_values().find_map(|fate| fate.deferred).unwrap_or_default();
+        let first = fates(report).into_values().find_map(|fate| fate.deferred);
+        let fate = first.map(why_deferred).unwrap_or_default();
         message = format!("{}; first: {fate}", deferred_words(&counts));
     }
     for (_, stop) in stopped {
@@ -125,10 +134,10 @@ fn deferred_words(counts: &Counts) -> String {
 pub(super) fn batch_job(job: &Job, report: &Report) -> Result<Value, InvocationError> {
     let fates = fates(report);
     job.answer(|origin| match fates.get(&origin) {
-        Some(Fate { deferred: Some(why), .. }) => TaskResult::TemporaryFailure(why.clone()),
-        Some(Fate { rejected: Some(why), .. }) => TaskResult::PermanentFailure(why.clone()),
-        Some(Fate { forwarded: Some(how), .. }) => TaskResult::Succeeded(how.clone()),
-        Some(Fate { skipped: Some(reason), .. }) => TaskResult::Succeeded(format!("skipped: {reason}")),
+        Some(Fate { deferred: Some(deferral), .. }) => TaskResult::TemporaryFailure(why_deferred(deferral)),
+        Some(Fate { rejected: Some(rejection), .. }) => TaskResult::PermanentFailure(why_rejected(rejection)),
+        Some(Fate { forwarded: Some(forwarded), .. }) => TaskResult::Succeeded(how_forwarded(forwarded)),
+        Some(Fate { skipped: Some(reason), .. }) => TaskResult::Succeeded(format!("skipped: {}", reason.as_str())),
         Some(_) | None => TaskResult::TemporaryFailure("nothing was done about this task".into()),
     })
     .map_err(|error| InvocationError { kind: "Internal", message: error.to_string() })

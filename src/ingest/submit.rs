@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
+use serde::{Serialize, Serializer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::batch::{AfterRefusal, Batch, BatchQueue};
@@ -424,25 +425,39 @@ fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: 
     if !tracing::enabled!(tracing::Level::INFO) {
         return;
     }
-    let jobs: serde_json::Map<String, serde_json::Value> = keys
-        .iter()
-        .zip(&account.fates)
-        .filter_map(|(key, fate)| match fate {
-            KeyFate::Taken { job_id, .. } => Some(((*key).to_owned(), job_id.clone().into())),
-            _ => None,
-        })
-        .collect();
+    let jobs = Jobs { keys, account };
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         connector = &*connector.secret_id,
         connector_id = connector.id.to_string().as_str(),
         keys = keys.len(),
-        taken = jobs.len(),
-        jobs = serde_json::Value::Object(jobs).to_string().as_str(),
+        taken = jobs.iter().count(),
+        jobs = serde_json::to_string(&jobs).unwrap_or_default().as_str(),
         attempts,
         milliseconds = millis,
         "submitted"
     );
+}
+
+/// The keys that were taken, with their jobs.
+struct Jobs<'a> {
+    keys: &'a [&'a str],
+    account: &'a Account,
+}
+
+impl<'a> Jobs<'a> {
+    fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        self.keys.iter().zip(&self.account.fates).filter_map(|(key, fate)| match fate {
+            KeyFate::Taken { job_id, .. } => Some((*key, job_id.as_deref())),
+            _ => None,
+        })
+    }
+}
+
+impl Serialize for Jobs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
 fn was_answered(reply: &Reply) -> bool {

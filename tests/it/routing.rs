@@ -1,10 +1,11 @@
 //! Which objects reach FlexOrch, as which request.
 
+use flexorch_s3_ingester::cli::sandbox::RecordedRequest;
 use serde_json::json;
 
 use crate::support::app::API_KEY;
 use crate::support::events::{keys, s3_record, sample};
-use crate::support::{TestApp, TestAppBuilder, s3_event};
+use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 
 #[tokio::test]
 async fn a_notification_is_the_request_of_the_customers_page() {
@@ -45,6 +46,28 @@ async fn keys_are_sent_in_requests_of_at_most_max_keys_per_request() {
     let mut sent = app.submitted_keys();
     sent.sort();
     assert_eq!(sent, keys);
+}
+
+#[tokio::test]
+async fn a_connectors_objects_are_as_few_requests_as_they_can_be_whatever_messages_they_came_in() {
+    let secret = |id: u32, prefix: &str| json!({"api_key": API_KEY, "connector_id": id, "prefix": prefix});
+    let secrets = [("one", secret(1, "one/")), ("two", secret(2, "two/"))];
+    for objects_each in [60, 7, 1] {
+        let builder = TestAppBuilder::new().await.secrets(secrets.clone()).env("MAX_KEYS_PER_REQUEST", 25);
+        let app = builder.start().await;
+        // Every other object is another connector's.
+        let keys: Vec<_> =
+            keys("one/", 60).into_iter().zip(keys("two/", 60)).flat_map(|(one, two)| [one, two]).collect();
+        let notices = keys.chunks(objects_each).map(|keys| s3_event(keys.iter().map(String::as_str)));
+        assert!(app.invoke(sqs_event(notices)).await.failures().is_empty());
+        for connector in [1, 2] {
+            let of_connector = |request: &&RecordedRequest| request.connector_id == connector;
+            let requests = app.requests();
+            let mut sizes: Vec<_> = requests.iter().filter(of_connector).map(|request| request.keys.len()).collect();
+            sizes.sort_unstable();
+            assert_eq!(sizes, [10, 25, 25], "{objects_each} objects a message");
+        }
+    }
 }
 
 #[tokio::test]

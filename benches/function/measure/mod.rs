@@ -1,0 +1,72 @@
+//! The sections of the benchmark. Each measures, and holds its own figures and their table.
+
+pub mod bulk;
+pub mod cold;
+pub mod requests;
+pub mod starved;
+pub mod throughput;
+
+use std::time::{Duration, Instant};
+
+use hyper::body::Bytes;
+
+use crate::process::Process;
+use crate::programs::Program;
+use crate::quota::Quota;
+use crate::servers::{Exchange, Servers};
+
+/// A program that has answered all its events and waits for another.
+pub struct Served {
+    pub process: Process,
+    /// When it first asked for work.
+    pub asked: Instant,
+    pub exchanges: Vec<Exchange>,
+}
+
+impl Served {
+    /// Start of the process → asks for work.
+    pub fn init(&self) -> Duration {
+        self.asked - self.process.started
+    }
+
+    /// First event → its answer.
+    pub fn first(&self) -> Duration {
+        self.exchanges[0].took()
+    }
+
+    /// Start of the process → first answer.
+    pub fn total(&self) -> Duration {
+        self.exchanges[0].answered - self.process.started
+    }
+}
+
+/// What a program is started for.
+#[derive(Default)]
+pub struct Trial<'a> {
+    pub events: Vec<Bytes>,
+    /// Between an answer and the next event.
+    pub pause: Duration,
+    /// Variables beside those that Lambda sets.
+    pub settings: Vec<(&'static str, String)>,
+    pub quota: Option<&'a Quota>,
+}
+
+impl Trial<'_> {
+    /// These events, as fast as they are answered, with the defaults.
+    pub fn of(events: Vec<Bytes>) -> Self {
+        Self { events, ..Self::default() }
+    }
+}
+
+/// Starts a program and has it answer the trial's events.
+pub fn serve(servers: &Servers, program: &Program, trial: Trial<'_>) -> Served {
+    let runtime_api = servers.runtime_api(trial.events, trial.pause);
+    let mut environment = servers.environment(&runtime_api);
+    environment.extend(trial.settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let mut process = match trial.quota {
+        None => Process::start(program, &environment),
+        Some(quota) => Process::start_within(quota, program, &environment),
+    };
+    let (asked, exchanges) = runtime_api.wait(&mut process);
+    Served { process, asked, exchanges }
+}

@@ -1,0 +1,147 @@
+//! FlexOrch's data-process endpoint behind TLS: takes every key, after a time that is set.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_rustls::TlsAcceptor;
+
+use super::http::{Answer, body, serve};
+
+/// How it answers.
+#[derive(Clone, Copy, Default)]
+pub struct Plan {
+    /// The time that an answer takes.
+    pub latency: Duration,
+    /// Requests that the plan allows in any minute; more are answered with 429.
+    pub requests_per_minute: Option<usize>,
+}
+
+/// What arrived since the plan was set.
+#[derive(Default)]
+struct Seen {
+    plan: Plan,
+    requests: Vec<Instant>,
+    refused: usize,
+    keys: usize,
+}
+
+/// A running endpoint.
+pub struct FlexOrch {
+    address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Deserialize)]
+struct Submission<'a> {
+    #[serde(borrow)]
+    source: Source<'a>,
+}
+
+#[derive(Deserialize)]
+struct Source<'a> {
+    #[serde(borrow)]
+    keys: Vec<Key<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    data: Accepted<'a>,
+    error: (),
+}
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    accepted: usize,
+    rejected: [(); 0],
+    jobs: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    job_id: usize,
+    filename: Key<'a>,
+    status: &'static str,
+}
+
+impl FlexOrch {
+    pub(super) async fn start(tls: TlsAcceptor) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let shared = Arc::clone(&seen);
+        let address = serve(Some(tls), move |request| {
+            let (seen, arrived) = (Arc::clone(&shared), Instant::now());
+            async move { submit(&seen, arrived, &body(request).await).await }
+        })
+        .await;
+        Self { address, seen }
+    }
+
+    /// What `FLEXORCH_BASE_URL` is set to.
+    pub fn base_url(&self) -> String {
+        format!("https://localhost:{}/v1", self.address.port())
+    }
+
+    /// Answers like this from now on, and forgets what has arrived.
+    pub fn follow(&self, plan: Plan) {
+        *self.seen.lock().unwrap() = Seen { plan, ..Seen::default() };
+    }
+
+    /// Requests that were taken.
+    pub fn requests(&self) -> usize {
+        self.seen.lock().unwrap().requests.len()
+    }
+
+    /// Requests that were refused for the plan's rate.
+    pub fn refused(&self) -> usize {
+        self.seen.lock().unwrap().refused
+    }
+
+    /// Keys that were taken.
+    pub fn keys(&self) -> usize {
+        self.seen.lock().unwrap().keys
+    }
+
+    /// When the first request after a time arrived.
+    pub fn first_request_after(&self, time: Instant) -> Option<Instant> {
+        self.seen.lock().unwrap().requests.iter().copied().find(|arrived| *arrived > time)
+    }
+}
+
+async fn submit(seen: &Mutex<Seen>, arrived: Instant, body: &Bytes) -> Answer {
+    let submission: Submission<'_> = serde_json::from_slice(body).unwrap();
+    let keys = submission.source.keys;
+    let latency = {
+        let mut seen = seen.lock().unwrap();
+        let in_the_minute = seen.requests.iter().filter(|time| time.elapsed() < Duration::from_secs(60)).count();
+        if seen.plan.requests_per_minute.is_some_and(|most| in_the_minute >= most) {
+            seen.refused += 1;
+            let error = json!({"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Too many requests"}, "data": null});
+            return answer(StatusCode::TOO_MANY_REQUESTS, error.to_string());
+        }
+        seen.requests.push(arrived);
+        seen.keys += keys.len();
+        seen.plan.latency
+    };
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let jobs =
+        keys.into_iter().enumerate().map(|(number, key)| Job { job_id: number, filename: key, status: "queued" });
+    let jobs: Vec<_> = jobs.collect();
+    let data = Accepted { accepted: jobs.len(), rejected: [], jobs };
+    answer(StatusCode::ACCEPTED, serde_json::to_string(&Envelope { data, error: () }).unwrap())
+}
+
+fn answer(status: StatusCode, body: String) -> Answer {
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    response.body(Full::from(body)).unwrap()
+}
