@@ -20,7 +20,7 @@ pub struct Args {
     /// Another build of the function, to be measured in the same run
     #[arg(long, value_name = "BINARY")]
     pub beside: Option<PathBuf>,
-    /// Run everything once, small, to see that it still works; the figures mean nothing
+    /// Run everything once, small and with the tests' builds, to see that it still works; the figures mean nothing
     #[arg(long)]
     pub smoke: bool,
     /// Print JSON instead of tables

@@ -34,7 +34,8 @@ use servers::Servers;
 
 fn main() -> std::io::Result<()> {
     let args = Args::parse();
-    let programs = Programs::build(args.beside.clone());
+    let beside = args.beside.clone();
+    let programs = if args.smoke { Programs::of_the_tests(beside) } else { Programs::build(beside) };
     let servers = Servers::start();
     cores::keep_to(cores::PROGRAMS);
     let mut report = Report::default();

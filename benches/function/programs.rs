@@ -78,6 +78,17 @@ impl Programs {
         }
     }
 
+    /// The programs as they are built for the tests, which costs no build of their own: good enough to see that the benchmark works.
+    pub fn of_the_tests(beside: Option<PathBuf>) -> Self {
+        let empty = option_env!("CARGO_BIN_EXE_empty-function").expect("--smoke goes with cargo's --all-features");
+        Self {
+            empty: Program::rust("empty function", empty.into()),
+            function: Program::rust("**this function**", env!("CARGO_BIN_EXE_flexorch-s3-ingester").into()),
+            beside: beside.map(|path| Program::rust("other build", path)),
+            python: python(),
+        }
+    }
+
     /// All of them, the floor first.
     pub fn all(&self) -> Vec<&Program> {
         [&self.empty, &self.function].into_iter().chain(&self.beside).chain(&self.python).collect()
