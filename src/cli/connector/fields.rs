@@ -94,7 +94,6 @@ impl Fields {
         for (field, text) in options {
             fields.add(field, text, secret)?;
         }
-        fields.added.sort_unstable();
         Ok(fields)
     }
 
@@ -187,8 +186,10 @@ impl Fields {
     /// Never for text.
     pub(super) fn write_into(&self, secret: &mut SecretDocument) -> Result<Vec<&'static str>> {
         let mut written = Vec::new();
-        for field in self.added.iter().filter(|field| field.is_kept()) {
-            if let Some(text) = self.known.get(field) {
+        let mut added = self.added.clone();
+        added.sort_unstable();
+        for field in added.into_iter().filter(|field| field.is_kept()) {
+            if let Some(text) = self.known.get(&field) {
                 secret.set(field.name(), &text.expose_secret())?;
                 written.push(field.name());
             }
