@@ -70,7 +70,8 @@ impl AwsFailure {
             _ => FailureKind::Refused,
         };
         let words = match (code, message) {
-            ("", "") if status == 0 => with_causes(error),
+            // No answer, or one that the SDK cannot read.
+            ("", "") if matches!(status, 0 | 200..300) => with_causes(error),
             ("", "") => format!("HTTP status {status}"),
             (code, "") => code.to_owned(),
             (code, message) => format!("{code}: {message}"),

@@ -250,15 +250,17 @@ def test_a_bucket_that_tells_nobody_is_told_with_the_command_that_attaches_it(ch
     before.pop("ResponseMetadata")
     chain.s3.put_bucket_notification_configuration(Bucket=chain.bucket, NotificationConfiguration={})
     try:
-        command = fails(chain, "notification")["command"]
+        check = fails(chain, "notification")
+        way = {
+            "doctor-direct": f"--function {chain.outputs['FunctionArn']} --prefix invoices/",
+            "doctor-queue": f"--queue {chain.outputs['RetryQueueArn']} --prefix invoices/",
+            "doctor-eventbridge": "--eventbridge",
+        }[chain.name]
+        assert check["command"] == f"flexorch-s3 attach --bucket {chain.bucket} {way}"
+        follow(chain, check)
+        well(chain)
     finally:
         chain.s3.put_bucket_notification_configuration(Bucket=chain.bucket, NotificationConfiguration=before)
-    way = {
-        "doctor-direct": f"--function {chain.outputs['FunctionArn']}",
-        "doctor-queue": f"--queue {chain.outputs['RetryQueueArn']}",
-        "doctor-eventbridge": "--eventbridge",
-    }[chain.name]
-    assert command == f"flexorch-s3 attach --bucket {chain.bucket} {way} --prefix invoices/"
     well(chain)
 
 
@@ -471,10 +473,10 @@ def test_one_object_is_followed_from_the_bucket_to_its_fate(chain, flexorch):
     assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
     assert "object's fate" in seen.checks
     # The command that submits it again is in what was found.
-    again = "aws sqs send-message" + seen.checks["object's fate"]["found"].split("aws sqs send-message")[1]
+    again = "flexorch-s3 submit" + seen.checks["object's fate"]["found"].split("flexorch-s3 submit")[1]
     before = len(submissions())
     follow(chain, {"command": again})
-    wait_until(lambda: len(submissions()) > before, 60, "it was not submitted again")
+    assert len(submissions()) == before + 1, "it was not submitted again"
     settled(chain)
 
     seen = doctor(chain, "--key", "drafts/out of scope.pdf")

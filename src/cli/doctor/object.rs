@@ -13,7 +13,6 @@ use super::queue::Queue;
 use super::reach::Reach;
 use super::told::Scene;
 use crate::connector::Connector;
-use crate::event::s3::notification_of;
 use crate::ingest::route::{Route, Scope, route};
 use crate::object::{Change, ObjectKey, Origin, S3Object};
 use crate::outcome::SkipReason;
@@ -159,11 +158,6 @@ fn fate(object: &S3Object, around: Circumstances<'_>) -> Check {
         return Check::skipped(name::OBJECT_FATE, "the queues are not known");
     };
     let letters = around.letters.unwrap_or_default();
-    let again = around.commands.aws(format_args!(
-        "sqs send-message --queue-url {} --message-body {}",
-        quoted(&retry.url),
-        quoted(&notification_of(object).to_string())
-    ));
     let key = object.key.as_str();
     if let Some(letter) = letters.iter().find(|letter| letter.is_about(&object.bucket, key)) {
         return Check::failed(
@@ -175,6 +169,10 @@ fn fate(object: &S3Object, around: Circumstances<'_>) -> Check {
             ),
         );
     }
+    let Some(connector) = around.connector else {
+        return Check::skipped(name::OBJECT_FATE, "the connector is not known");
+    };
+    let again = around.commands.own(format_args!("submit --secret {} {}", quoted(&connector.secret_id), quoted(key)));
     let (dead_letters, waiting) = (dead.all(), retry.all());
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);

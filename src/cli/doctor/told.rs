@@ -54,13 +54,14 @@ impl<'a> Scene<'a> {
                 Entry { service: "s3.amazonaws.com", action: "sqs:SendMessage", resource: &queue.arn, source: &source };
             queue.policy().is_some_and(|policy| lets_in(policy, entry))
         };
-        let to = match self.queue {
-            _ if !self.rules.is_empty() => "--eventbridge".to_owned(),
-            Some(queue) if s3_sends(&queue) => format!("--queue {}", quoted(&queue.arn)),
-            _ => format!("--function {}", quoted(&self.function.arn)),
-        };
         let prefix = if self.prefix.is_empty() { String::new() } else { format!(" --prefix {}", quoted(self.prefix)) };
-        self.commands.own(format_args!("attach --bucket {} {to}{prefix}", quoted(self.bucket)))
+        let to = match self.queue {
+            // Of EventBridge, rules choose the keys.
+            _ if !self.rules.is_empty() => "--eventbridge".to_owned(),
+            Some(queue) if s3_sends(&queue) => format!("--queue {}{prefix}", quoted(&queue.arn)),
+            _ => format!("--function {}{prefix}", quoted(&self.function.arn)),
+        };
+        self.commands.own(format_args!("attach --bucket {} {to}", quoted(self.bucket)))
     }
 
     /// Whether uploads are told.
