@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::app::API_KEY;
 use crate::support::events::{keys, s3_record, sample};
+use crate::support::surroundings::API_KEY;
 use crate::support::{TestApp, TestAppBuilder, s3_event};
 
 #[tokio::test]
