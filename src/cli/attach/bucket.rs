@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::Instant;
 
+use super::super::arn;
 use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::super::context::Context;
 use super::super::notification::{Configuration, ConfigurationError};
@@ -58,7 +59,7 @@ impl Bucket {
             Err(error) => {
                 let named = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
                 let named = named.map(str::to_owned);
-                let failure = AwsFailure::new(&error, "s3:ListBucket", arn(&own_region, name));
+                let failure = AwsFailure::new(&error, "s3:ListBucket", arn::of_bucket(name, Some(&own_region)));
                 match failure.kind {
                     FailureKind::NotFound => {
                         bail!("there is no bucket {name:?}: is that its name? Nothing was changed")
@@ -75,7 +76,7 @@ impl Bucket {
 
     /// Its ARN, in the partition of its region.
     pub(super) fn arn(&self) -> String {
-        arn(&self.region, &self.name)
+        arn::of_bucket(&self.name, Some(&self.region))
     }
 
     /// Reads the configuration.
@@ -225,15 +226,6 @@ fn client(sdk: &SdkConfig, region: &str) -> Client {
     let config = aws_sdk_s3::config::Builder::from(sdk).region(Region::new(region.to_owned()));
     // A store at an address of its own has no host name for each bucket.
     Client::from_conf(config.force_path_style(endpoint_override(sdk, "S3").is_some()).build())
-}
-
-fn arn(region: &str, bucket: &str) -> String {
-    let partition = match region {
-        china if china.starts_with("cn-") => "aws-cn",
-        government if government.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
-    format!("arn:{partition}:s3:::{bucket}")
 }
 
 /// The text of an answer beside what the SDK makes of it.

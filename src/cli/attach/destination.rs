@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::types::QueueAttributeName;
 
+use super::super::arn::Arn;
 use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::super::context::Context;
 use super::super::notification::{Policy, Service, Visitor, own_statement_id};
@@ -16,7 +17,10 @@ pub(super) struct Destination {
     pub service: Service,
     /// Its ARN, with a function's alias or version.
     pub arn: String,
-    parts: Arn,
+    region: String,
+    account: String,
+    /// A queue's name; `function:NAME`, with an alias or a version where it has one.
+    resource: String,
     lambda: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
 }
@@ -27,27 +31,6 @@ pub(super) struct Access {
     pub policy: Policy,
     queue_url: String,
     kms_key: Option<String>,
-}
-
-/// An ARN's parts (AWS General Reference, "Amazon Resource Names").
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Arn {
-    service: String,
-    region: String,
-    account: String,
-    resource: String,
-}
-
-impl Arn {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(6, ':').map(str::to_owned);
-        let (scheme, partition) = (parts.next()?, parts.next()?);
-        let arn =
-            Self { service: parts.next()?, region: parts.next()?, account: parts.next()?, resource: parts.next()? };
-        let is_whole = scheme == "arn"
-            && [&partition, &arn.region, &arn.account, &arn.resource].iter().all(|part| !part.is_empty());
-        is_whole.then_some(arn)
-    }
 }
 
 impl Destination {
@@ -62,7 +45,7 @@ impl Destination {
             _ => arn_of_function(name, bucket, context).await?,
         };
         let destination = Self::from_arn(service, &arn, context).await?;
-        let region = &destination.parts.region;
+        let region = &destination.region;
         if *region != bucket.region {
             bail!(
                 "the {} is in {region}, but bucket {:?} is in {}: S3 tells only of what is in its own region. Deploy there, or let \
@@ -88,19 +71,21 @@ impl Destination {
             _ => ("lambda", "arn:aws:lambda:REGION:ACCOUNT:function:NAME"),
         };
         let parts = Arn::parse(arn)
-            .filter(|parts| parts.service == prefix)
+            .filter(|parts| parts.service == prefix && !parts.region.is_empty() && !parts.account.is_empty())
             .filter(|parts| service == Service::Queue || parts.resource.starts_with("function:"))
             .ok_or_else(|| anyhow!("{:?} is no {}'s ARN, which has the form {form}", shown(arn), service.name()))?;
-        let sdk = in_region(context.aws().await?, &parts.region);
+        let sdk = in_region(context.aws().await?, parts.region);
         let (lambda, sqs) = (aws_sdk_lambda::Client::new(&sdk), aws_sdk_sqs::Client::new(&sdk));
-        Ok(Self { service, arn: arn.to_owned(), parts, lambda, sqs })
+        let [region, account, resource] = [parts.region, parts.account, parts.resource].map(str::to_owned);
+        Ok(Self { service, arn: arn.to_owned(), region, account, resource, lambda, sqs })
     }
 
     /// S3, as it comes here from the bucket. Its account is taken to be the destination's own.
     pub(super) fn visitor(&self, bucket: &Bucket) -> Visitor {
         Visitor {
-            bucket: bucket.arn(),
-            account: self.parts.account.clone(),
+            service: "s3.amazonaws.com",
+            source: bucket.arn(),
+            account: Some(self.account.clone()),
             action: if self.service == Service::Queue { "sqs:SendMessage" } else { "lambda:InvokeFunction" },
             resource: self.arn.clone(),
         }
@@ -143,7 +128,7 @@ impl Destination {
     }
 
     async fn queue_access(&self) -> Result<Option<Access>> {
-        let (name, account) = (&self.parts.resource, &self.parts.account);
+        let (name, account) = (&self.resource, &self.account);
         let found = self.sqs.get_queue_url().queue_name(name).queue_owner_aws_account_id(account).send().await;
         let url = match found {
             Ok(answer) => answer.queue_url().unwrap_or_default().to_owned(),
@@ -192,9 +177,9 @@ impl Destination {
             .set_qualifier(qualifier)
             .statement_id(id)
             .action(visitor.action)
-            .principal("s3.amazonaws.com")
-            .source_arn(&visitor.bucket)
-            .source_account(&visitor.account);
+            .principal(visitor.service)
+            .source_arn(&visitor.source)
+            .set_source_account(visitor.account.clone());
         request.send().await.map_err(|error| AwsFailure::new(&error, "lambda:AddPermission", &self.arn))?;
         Ok(())
     }
@@ -232,7 +217,7 @@ impl Destination {
 
     /// The function's ARN without its alias or version, and that.
     fn function(&self) -> (String, Option<String>) {
-        let mut resource = self.parts.resource.splitn(3, ':').skip(2);
+        let mut resource = self.resource.splitn(3, ':').skip(2);
         match resource.next() {
             Some(qualifier) => (
                 self.arn.strip_suffix(&format!(":{qualifier}")).unwrap_or(&self.arn).to_owned(),
@@ -280,20 +265,4 @@ async fn arn_of_queue(url: &str, bucket: &Bucket, context: &Context) -> Result<S
 
 fn in_region(sdk: &SdkConfig, region: &str) -> SdkConfig {
     sdk.to_builder().region(Region::new(region.to_owned())).build()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_arn_has_six_parts_and_its_resource_may_hold_colons() {
-        let arn = Arn::parse("arn:aws:lambda:eu-west-1:123456789012:function:ingest:live").unwrap();
-        assert_eq!((arn.service.as_str(), arn.resource.as_str()), ("lambda", "function:ingest:live"));
-        for wrong in
-            ["", "ingest", "arn:aws:sqs:eu-west-1:123456789012", "arn:aws:sqs::123456789012:q", "urn:aws:sqs:r:1:q"]
-        {
-            assert_eq!(Arn::parse(wrong), None, "{wrong}");
-        }
-    }
 }

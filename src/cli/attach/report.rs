@@ -31,7 +31,7 @@ pub(super) struct PermissionChange {
 impl PermissionChange {
     /// S3 is let in.
     pub(super) fn given(destination: &Destination, visitor: &Visitor) -> Self {
-        let words = format!("s3.amazonaws.com may {} for {}", visitor.action, visitor.bucket);
+        let words = format!("{} may {} for {}", visitor.service, visitor.action, visitor.source);
         Self { resource: destination.arn.clone(), statement: own_statement_id(visitor), given: true, words }
     }
 

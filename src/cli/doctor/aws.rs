@@ -104,13 +104,3 @@ where
         Err(failure) => Err(failure),
     }
 }
-
-/// The region of an ARN.
-pub(super) fn region_of(arn: &str) -> Option<&str> {
-    arn.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
-}
-
-/// The account of an ARN.
-pub(super) fn account_of(arn: &str) -> Option<&str> {
-    arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty())
-}

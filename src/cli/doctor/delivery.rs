@@ -1,7 +1,8 @@
 //! What is between the bucket and FlexOrch, read: the function, its queues, and how uploads are told.
 
+use super::super::arn::{Arn, region_of};
 use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, region_of};
+use super::aws::Aws;
 use super::check::{Check, Next, skipped};
 use super::commands::Commands;
 use super::function::{self, Function};
@@ -128,7 +129,9 @@ impl Delivery {
     /// A queue that the function should read, where it reads none.
     fn unread(&self) -> Option<&str> {
         let failed = match &self.on_failure {
-            Some(Ok(destination)) => destination.as_deref().filter(|arn| arn.split(':').nth(2) == Some("sqs")),
+            Some(Ok(destination)) => {
+                destination.as_deref().filter(|arn| Arn::parse(arn).is_some_and(|arn| arn.service == "sqs"))
+            }
             _ => None,
         };
         let Some(Ok(notifications)) = &self.notifications else { return failed };

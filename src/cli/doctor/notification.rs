@@ -3,8 +3,9 @@
 use aws_sdk_eventbridge::types::RuleState;
 use aws_sdk_s3::types::{FilterRuleName, NotificationConfigurationFilter};
 
+use super::super::arn::region_of;
 use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask, ask_for, region_of};
+use super::aws::{Aws, ask, ask_for};
 use super::pattern::passage;
 use super::reach::Reach;
 use crate::object::ObjectKey;

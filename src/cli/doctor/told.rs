@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::aws::account_of;
+use super::super::arn::{self, account_of, region_of};
+use super::super::notification::{Policy, Visitor};
 use super::check::{Check, Next};
 use super::commands::{Commands, quoted};
 use super::function::Function;
 use super::mapping::queue_name;
 use super::name;
 use super::notification::{By, Destination, Notifications, Rule, Way, ways};
-use super::policy::{Entry, lets_in};
 use super::queue::Queue;
 use super::reach::Reach;
 
@@ -38,7 +38,7 @@ impl<'a> Scene<'a> {
     }
 
     fn source(&self) -> String {
-        format!("arn:aws:s3:::{}", self.bucket)
+        arn::of_bucket(self.bucket, self.function.region())
     }
 
     /// Whether the function is started for each upload, with no queue before it.
@@ -48,12 +48,7 @@ impl<'a> Scene<'a> {
 
     /// The command that sets the notification up: in the shape that the rest of the chain is prepared for.
     pub(super) fn attach(&self) -> String {
-        let source = self.source();
-        let s3_sends = |queue: &&Queue| {
-            let entry =
-                Entry { service: "s3.amazonaws.com", action: "sqs:SendMessage", resource: &queue.arn, source: &source };
-            queue.policy().is_some_and(|policy| lets_in(policy, entry))
-        };
+        let s3_sends = |queue: &&Queue| lets_in(queue.policy(), &to_queue(S3, self.source(), queue));
         let to = match self.queue {
             _ if !self.rules.is_empty() => "--eventbridge".to_owned(),
             Some(queue) if s3_sends(&queue) => format!("--queue {}", quoted(&queue.arn)),
@@ -190,13 +185,13 @@ impl<'a> Scene<'a> {
 
     fn refused(&self, way: &Way<'_>) -> Option<Check> {
         let (source, service) = match way.by {
-            By::Bucket(_) => (self.source(), "s3.amazonaws.com"),
+            By::Bucket(_) => (self.source(), S3),
             By::Rule(rule) => (rule.arn.clone(), "events.amazonaws.com"),
         };
         if let Destination::Function(_) = way.by.to() {
-            let resource = self.function.arn.as_str();
-            let wanted = Entry { service, action: "lambda:InvokeFunction", resource, source: &source };
-            if self.policy.is_some_and(|policy| lets_in(policy, wanted)) {
+            let (action, resource) = ("lambda:InvokeFunction", self.function.arn.clone());
+            let wanted = Visitor { service, source: source.clone(), account: None, action, resource };
+            if lets_in(self.policy, &wanted) {
                 return None;
             }
             let account = account_of(&self.function.arn).unwrap_or_default();
@@ -210,16 +205,16 @@ impl<'a> Scene<'a> {
             return Some(Check::failed(name::PERMISSION, found, Next::new("let it", add)));
         }
         let queue = self.queue?;
-        let wanted = Entry { service, action: "sqs:SendMessage", resource: &queue.arn, source: &source };
-        if queue.policy().is_some_and(|policy| lets_in(policy, wanted)) {
+        let wanted = to_queue(service, source.clone(), queue);
+        if lets_in(queue.policy(), &wanted) {
             return None;
         }
-        let statement = json!({
-            "Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage", "Resource": queue.arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
-        });
         let found = format!("the policy of {} does not let {source} send to it", queue.name());
-        Some(Check::failed(name::PERMISSION, found, Next::new("let it", queue.admit(&statement, self.commands))))
+        Some(Check::failed(
+            name::PERMISSION,
+            found,
+            Next::new("let it", queue.admit(&wanted.statement(), self.commands)),
+        ))
     }
 
     /// Where the function is started for each upload: what becomes of a notification that it fails on.
@@ -252,8 +247,21 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// S3, as policies name it.
+const S3: &str = "s3.amazonaws.com";
+
+/// A message from a service, whose account is not known here.
+fn to_queue(service: &'static str, source: String, queue: &Queue) -> Visitor {
+    Visitor { service, source, account: None, action: "sqs:SendMessage", resource: queue.arn.clone() }
+}
+
+/// A policy that cannot be read lets nobody in.
+fn lets_in(policy: Option<&str>, visitor: &Visitor) -> bool {
+    policy.and_then(|text| Policy::parse(text).ok()).is_some_and(|policy| policy.seems_to_let_in(visitor))
+}
+
 fn rule_region(rule: &Rule) -> Option<&str> {
-    super::aws::region_of(&rule.arn)
+    region_of(&rule.arn)
 }
 
 #[cfg(test)]
