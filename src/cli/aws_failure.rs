@@ -1,6 +1,7 @@
 //! A call to AWS that failed, as an operator reads it: which action, on which resource, and what to do now.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
@@ -76,6 +77,12 @@ impl AwsFailure {
             (code, message) => format!("{code}: {message}"),
         };
         Self { action, resource: resource.into(), kind, words }
+    }
+
+    /// There was no answer for so long.
+    pub(super) fn silence(after: Duration, action: &'static str, resource: impl Into<String>) -> Self {
+        let words = format!("no answer within {} s", after.as_secs());
+        Self { action, resource: resource.into(), kind: FailureKind::Unavailable, words }
     }
 
     /// What to do about it.

@@ -14,6 +14,7 @@
 //! | `serve` | the sandbox as a command |
 //! | `connector_secret` | a connector's secret, read and written whole |
 //! | `arn`, `aws_failure` | AWS's names for things; what AWS refused, as an operator reads it |
+//! | `bucket` | where a bucket is, and what S3 shows of it |
 //! | `notification` | what a bucket's notification configuration may hold |
 //! | `outcome` | what became of an object, in words and as JSON |
 //! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
@@ -23,6 +24,7 @@ mod arn;
 mod attach;
 mod aws_failure;
 mod backfill;
+mod bucket;
 mod connector;
 mod connector_secret;
 mod context;

@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use super::super::arn::Arn;
 use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::super::context::Context;
-use super::super::notification::{Policy, Service, Visitor, own_statement_id};
+use super::super::notification::{self, Policy, Service, Visitor, own_statement_id};
 use super::super::table::shown;
 use super::bucket::Bucket;
 
@@ -78,6 +78,11 @@ impl Destination {
         let (lambda, sqs) = (aws_sdk_lambda::Client::new(&sdk), aws_sdk_sqs::Client::new(&sdk));
         let [region, account, resource] = [parts.region, parts.account, parts.resource].map(str::to_owned);
         Ok(Self { service, arn: arn.to_owned(), region, account, resource, lambda, sqs })
+    }
+
+    /// As notifications name it.
+    pub(super) fn told(&self) -> notification::Destination {
+        notification::Destination { service: self.service, arn: self.arn.clone() }
     }
 
     /// S3, as it comes here from the bucket. Its account is taken to be the destination's own.

@@ -107,9 +107,9 @@ fn entries(entries: &[Entry]) -> Vec<Value> {
         .map(|entry| match &entry.notification {
             None => json!({"service": "eventbridge"}),
             Some(notification) => json!({
-                "service": notification.service.name(),
+                "service": notification.destination.service.name(),
                 "id": notification.id,
-                "destination": notification.destination,
+                "destination": notification.destination.arn,
                 "events": notification.events,
                 "prefix": notification.filter.prefix,
                 "suffix": notification.filter.suffix,

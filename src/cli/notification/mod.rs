@@ -15,7 +15,7 @@ mod policy;
 mod tests;
 
 pub(super) use change::{Change, Which, attach, detach, switch_event_bridge};
-pub(super) use configuration::{Configuration, ConfigurationError, Entry, Notification, Service};
+pub(super) use configuration::{Configuration, ConfigurationError, Destination, Entry, Notification, Service};
 pub(super) use filter::Filter;
 pub(super) use policy::{Policy, Visitor, is_like, own_statement_id};
 

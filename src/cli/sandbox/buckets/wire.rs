@@ -227,8 +227,8 @@ fn check_notification(xml: &str, refused_destination: Option<&str>) -> Result<()
             return Err(S3Error::overlapping_notifications(filtered));
         }
     }
-    match notifications.iter().find(|one| refused_destination == Some(one.destination.as_str())) {
-        Some(one) => Err(S3Error::destination_refused(&one.destination)),
+    match notifications.iter().find(|one| refused_destination == Some(one.destination.arn.as_str())) {
+        Some(one) => Err(S3Error::destination_refused(&one.destination.arn)),
         None => Ok(()),
     }
 }
