@@ -127,9 +127,7 @@ impl Shared {
             region: region.to_owned(),
         };
         tracing::debug!(%method, bucket = %call.bucket, key = ?call.key, region, "bucket call");
-        let mut state = self.lock();
-        state.calls.push(call);
-        state.faults.meet()
+        self.lock().calls.note(method.as_str(), call)
     }
 
     fn list(&self, bucket: &str, region: &str, listing: &Listing) -> Result<Response, S3Error> {
