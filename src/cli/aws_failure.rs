@@ -104,6 +104,15 @@ impl AwsFailure {
     }
 }
 
+/// What was asked for; `None` where there is no such thing.
+pub(super) fn if_there<T>(answer: Result<T, AwsFailure>) -> Result<Option<T>, AwsFailure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
 impl fmt::Display for AwsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {} failed: {} ({})", self.action, self.resource, self.words, self.hint())

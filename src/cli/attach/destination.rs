@@ -5,7 +5,7 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::super::arn::Arn;
-use super::super::aws_failure::{AwsFailure, FailureKind};
+use super::super::aws_failure::{AwsFailure, if_there};
 use super::super::context::Context;
 use super::super::notification::{self, Policy, Service, Visitor, own_statement_id};
 use super::super::table::shown;
@@ -34,11 +34,29 @@ pub(super) struct Access {
 }
 
 impl Destination {
+    /// The one that was named, if one was.
+    ///
+    /// # Errors
+    /// As [`Destination::named`].
+    pub(super) async fn either(
+        function: Option<&str>,
+        queue: Option<&str>,
+        bucket: &Bucket,
+        context: &Context,
+    ) -> Result<Option<Self>> {
+        let (service, name) = match (function, queue) {
+            (Some(function), _) => (Service::Function, function),
+            (None, Some(queue)) => (Service::Queue, queue),
+            (None, None) => return Ok(None),
+        };
+        Self::named(service, name, bucket, context).await.map(Some)
+    }
+
     /// A destination by its ARN, a function's name or a queue's URL, where it can be told by this bucket.
     ///
     /// # Errors
     /// Where the name means nothing, or S3 could not tell it.
-    pub(super) async fn named(service: Service, name: &str, bucket: &Bucket, context: &Context) -> Result<Self> {
+    async fn named(service: Service, name: &str, bucket: &Bucket, context: &Context) -> Result<Self> {
         let arn = match service {
             _ if name.starts_with("arn:") => name.to_owned(),
             Service::Queue => arn_of_queue(name, bucket, context).await?,
@@ -110,23 +128,18 @@ impl Destination {
     async fn function_access(&self) -> Result<Option<Access>> {
         let (function, qualifier) = self.function();
         let answer = self.lambda.get_policy().function_name(&function).set_qualifier(qualifier.clone()).send().await;
-        let text = match answer {
-            Ok(answer) => answer.policy().unwrap_or_default().to_owned(),
-            Err(error) => {
-                let failure = AwsFailure::new(&error, "lambda:GetPolicy", &self.arn);
-                if failure.kind != FailureKind::NotFound {
-                    return Err(failure.into());
+        let answer = answer.map_err(|error| AwsFailure::new(&error, "lambda:GetPolicy", &self.arn));
+        let text = match if_there(answer)? {
+            Some(answer) => answer.policy().unwrap_or_default().to_owned(),
+            // A function without a policy and no function at all are told apart by nothing else.
+            None => {
+                let request = self.lambda.get_function_configuration().function_name(&function);
+                let answer = request.set_qualifier(qualifier).send().await;
+                let action = "lambda:GetFunctionConfiguration";
+                if if_there(answer.map_err(|error| AwsFailure::new(&error, action, &self.arn)))?.is_none() {
+                    return Ok(None);
                 }
-                // A function without a policy and no function at all are told apart by nothing else.
-                let request =
-                    self.lambda.get_function_configuration().function_name(&function).set_qualifier(qualifier);
-                match request.send().await {
-                    Ok(_) => String::new(),
-                    Err(error) => {
-                        let failure = AwsFailure::new(&error, "lambda:GetFunctionConfiguration", &self.arn);
-                        return if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure.into()) };
-                    }
-                }
+                String::new()
             }
         };
         Ok(Some(Access { policy: self.parse(&text)?, queue_url: String::new(), kms_key: None }))
@@ -135,13 +148,9 @@ impl Destination {
     async fn queue_access(&self) -> Result<Option<Access>> {
         let (name, account) = (&self.resource, &self.account);
         let found = self.sqs.get_queue_url().queue_name(name).queue_owner_aws_account_id(account).send().await;
-        let url = match found {
-            Ok(answer) => answer.queue_url().unwrap_or_default().to_owned(),
-            Err(error) => {
-                let failure = AwsFailure::new(&error, "sqs:GetQueueUrl", &self.arn);
-                return if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure.into()) };
-            }
-        };
+        let found = found.map_err(|error| AwsFailure::new(&error, "sqs:GetQueueUrl", &self.arn));
+        let Some(found) = if_there(found)? else { return Ok(None) };
+        let url = found.queue_url().unwrap_or_default().to_owned();
         let names = [QueueAttributeName::Policy, QueueAttributeName::KmsMasterKeyId];
         let request = self.sqs.get_queue_attributes().queue_url(&url).set_attribute_names(Some(names.to_vec()));
         let answer =
@@ -204,13 +213,9 @@ impl Destination {
         }
         let (function, qualifier) = self.function();
         let request = self.lambda.remove_permission().function_name(function).set_qualifier(qualifier).statement_id(id);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match AwsFailure::new(&error, "lambda:RemovePermission", &self.arn) {
-                gone if gone.kind == FailureKind::NotFound => Ok(()),
-                failure => Err(failure.into()),
-            },
-        }
+        let answer = request.send().await;
+        if_there(answer.map_err(|error| AwsFailure::new(&error, "lambda:RemovePermission", &self.arn)))?;
+        Ok(())
     }
 
     async fn set_policy(&self, url: &str, policy: &Policy) -> Result<()> {

@@ -22,7 +22,7 @@ use super::EXIT_OK;
 use super::args::{AttachOptions, BucketOptions, DetachOptions};
 use super::context::Context;
 use super::notification::{
-    self, Change, Configuration, Filter, Notification, Service, Visitor, Which, own_statement_id, switch_event_bridge,
+    self, Change, Configuration, Filter, Notification, Visitor, Which, own_statement_id, switch_event_bridge,
 };
 use super::output::confirm;
 use super::table::shown;
@@ -36,11 +36,8 @@ pub(super) async fn run(options: AttachOptions, context: &Context) -> Result<u8>
     )
     .map_err(anyhow::Error::msg)?;
     let bucket = Bucket::open(&place.bucket, context).await?;
-    let destination = match (&options.to.function, &options.to.queue) {
-        (Some(function), _) => Some(Destination::named(Service::Function, function, &bucket, context).await?),
-        (None, Some(queue)) => Some(Destination::named(Service::Queue, queue, &bucket, context).await?),
-        (None, None) => None,
-    };
+    let (function, queue) = (options.to.function.as_deref(), options.to.queue.as_deref());
+    let destination = Destination::either(function, queue, &bucket, context).await?;
     let before = bucket.read().await.map_err(unchanged)?;
     let mut report = Report::new(&bucket, &options.how);
     let change = match &destination {
@@ -108,11 +105,8 @@ async fn write(
 pub(super) async fn run_detach(options: DetachOptions, context: &Context) -> Result<u8> {
     let place = Place::of(&options.bucket, context).await?;
     let bucket = Bucket::open(&place.bucket, context).await?;
-    let named = match (&options.from.function, &options.from.queue) {
-        (Some(function), _) => Some(Destination::named(Service::Function, function, &bucket, context).await?),
-        (None, Some(queue)) => Some(Destination::named(Service::Queue, queue, &bucket, context).await?),
-        (None, None) => None,
-    };
+    let (function, queue) = (options.from.function.as_deref(), options.from.queue.as_deref());
+    let named = Destination::either(function, queue, &bucket, context).await?;
     let before = bucket.read().await.map_err(unchanged)?;
     let mut report = Report::new(&bucket, &options.how);
     let (change, statements) = if options.from.eventbridge {

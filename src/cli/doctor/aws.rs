@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
-use super::super::aws_failure::{AwsFailure, FailureKind};
+use super::super::aws_failure::{AwsFailure, if_there};
 use crate::aws::s3;
 use crate::aws::sdk::endpoint_override;
 use crate::aws::sqs::QueueArn;
@@ -95,9 +95,5 @@ pub(super) async fn ask_for<T, E>(
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match ask(action, resource, question).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
-        Err(failure) => Err(failure),
-    }
+    if_there(ask(action, resource, question).await)
 }
