@@ -80,7 +80,9 @@ impl Programs {
 
     /// The programs as they are built for the tests, which costs no build of their own: good enough to see that the benchmark works.
     pub fn of_the_tests(beside: Option<PathBuf>) -> Self {
-        let empty = option_env!("CARGO_BIN_EXE_empty-function").expect("--smoke goes with cargo's --all-features");
+        let Some(empty) = option_env!("CARGO_BIN_EXE_empty-function") else {
+            panic!("--smoke goes with cargo's --all-features");
+        };
         Self {
             empty: Program::rust("empty function", empty.into()),
             function: Program::rust("**this function**", env!("CARGO_BIN_EXE_flexorch-s3-ingester").into()),

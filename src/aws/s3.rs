@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
@@ -117,27 +117,25 @@ impl Buckets {
         }
     }
 
-    /// The region that a bucket is in (`HeadBucket`), which S3 tells even where it refuses the request; `None` where it tells
-    /// nothing.
-    #[cfg(feature = "cli")]
-    pub async fn region_of(&self, bucket: &str) -> Option<String> {
-        match self.client(None).head_bucket().bucket(bucket).send().await {
-            Ok(answer) => answer.bucket_region().map(str::to_owned),
-            Err(error) => Some(error.raw_response()?.headers().get("x-amz-bucket-region")?.to_owned()),
-        }
-    }
-
     fn client(&self, region: Option<&str>) -> Client {
-        self.clients.get(region, |region| {
-            let mut config = aws_sdk_s3::config::Builder::from(&self.sdk);
-            if region.is_some() {
-                config.set_region(region);
-            }
-            // A store at an address of its own has no host name for each bucket.
-            config.set_force_path_style(Some(endpoint_override(&self.sdk, "S3").is_some()));
-            Client::from_conf(config.build())
-        })
+        self.clients.get(region, |region| client_in(&self.sdk, region))
     }
+}
+
+/// A client for a region; `None`: the configured one.
+#[cfg(feature = "cli")]
+pub(crate) fn client(sdk: &SdkConfig, region: Option<&str>) -> Client {
+    client_in(sdk, region.map(|region| Region::new(region.to_owned())))
+}
+
+fn client_in(sdk: &SdkConfig, region: Option<Region>) -> Client {
+    let mut config = aws_sdk_s3::config::Builder::from(sdk);
+    if region.is_some() {
+        config.set_region(region);
+    }
+    // A store at an address of its own has no host name for each bucket.
+    config.set_force_path_style(Some(endpoint_override(sdk, "S3").is_some()));
+    Client::from_conf(config.build())
 }
 
 fn is_throttled<E>(error: &SdkError<E>) -> bool {

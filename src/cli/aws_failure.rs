@@ -1,6 +1,7 @@
 //! A call to AWS that failed, as an operator reads it: which action, on which resource, and what to do now.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
@@ -79,6 +80,12 @@ impl AwsFailure {
         Self { action, resource: resource.into(), kind, words }
     }
 
+    /// There was no answer for so long.
+    pub(super) fn silence(after: Duration, action: &'static str, resource: impl Into<String>) -> Self {
+        let words = format!("no answer within {} s", after.as_secs());
+        Self { action, resource: resource.into(), kind: FailureKind::Unavailable, words }
+    }
+
     /// What to do about it.
     pub(super) fn hint(&self) -> String {
         let Self { action, resource, .. } = self;
@@ -95,6 +102,15 @@ impl AwsFailure {
             FailureKind::Unavailable => format!("{service} cannot be reached now: check --region, --endpoint-url and the network"),
             FailureKind::Refused => "see AWS's words".to_owned(),
         }
+    }
+}
+
+/// What was asked for; `None` where there is no such thing.
+pub(super) fn if_there<T>(answer: Result<T, AwsFailure>) -> Result<Option<T>, AwsFailure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::args::{DemoOptions, InvokeOptions};
 use super::context::Context as Options;
 use super::local::{DEAD_LETTER_QUEUE, Local};
+use super::outcome::{add_outcome, words};
 use super::samples::SAMPLES;
 use super::sandbox::SandboxOptions;
 use super::table::{shown, table, text_of};
 use super::{EXIT_NOT_WELL, EXIT_OK};
 use crate::config::Config;
 use crate::handler::{Handled, Ingester, InvocationContext, Reported};
-use crate::outcome::Outcome;
 
 /// What the samples are about.
 const SAMPLE_BUCKET: &str = "my-documents";
@@ -149,28 +149,6 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What became of an object, in the words of the table: outcome and detail.
-pub(super) fn words(outcome: &Outcome) -> (&'static str, String, String) {
-    let connector = |connector: Option<&str>| connector.unwrap_or("-").to_owned();
-    match outcome {
-        Outcome::Forwarded(forwarded) => {
-            let job = forwarded.job_id.as_deref().unwrap_or("not named");
-            let known = if forwarded.duplicate { " (known content)" } else { "" };
-            ("forwarded", format!("job {job}{known}"), connector(Some(&forwarded.connector)))
-        }
-        Outcome::Skipped(reason) => ("skipped", reason.as_str().to_owned(), connector(None)),
-        Outcome::Rejected(rejection) => {
-            let detail = format!("{} {}", rejection.code, rejection.message);
-            ("rejected", detail.trim().to_owned(), connector(rejection.connector.as_deref()))
-        }
-        Outcome::Deferred(deferral) => (
-            "deferred",
-            format!("{}: {}", deferral.class.as_str(), deferral.detail),
-            connector(deferral.connector.as_deref()),
-        ),
-    }
-}
-
 fn as_text(name: &str, handled: &Handled) -> String {
     let counts = handled.report.counts();
     let mut text = format!("{}\n", shown(name));
@@ -222,32 +200,4 @@ fn object_json(reported: &Reported) -> Value {
     });
     add_outcome(&mut object, &reported.outcome);
     object
-}
-
-/// Adds the fields that say what became of an object.
-pub(super) fn add_outcome(object: &mut Value, outcome: &Outcome) {
-    match outcome {
-        Outcome::Forwarded(forwarded) => {
-            object["outcome"] = "forwarded".into();
-            object["job_id"] = json!(forwarded.job_id);
-            object["duplicate"] = forwarded.duplicate.into();
-            object["connector"] = (*forwarded.connector).into();
-        }
-        Outcome::Skipped(reason) => {
-            object["outcome"] = "skipped".into();
-            object["reason"] = reason.as_str().into();
-        }
-        Outcome::Rejected(rejection) => {
-            object["outcome"] = "rejected".into();
-            object["reason"] = rejection.code.as_str().into();
-            object["message"] = rejection.message.as_str().into();
-            object["connector"] = json!(rejection.connector.as_deref());
-        }
-        Outcome::Deferred(deferral) => {
-            object["outcome"] = "deferred".into();
-            object["reason"] = deferral.class.as_str().into();
-            object["message"] = (*deferral.detail).into();
-            object["connector"] = json!(deferral.connector.as_deref());
-        }
-    }
 }

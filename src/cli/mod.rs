@@ -6,21 +6,25 @@
 //! | `context` | what the options of every command come to: clients, and where the output goes |
 //! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
 //! | `attach` | a bucket's notifications: one more, one less |
-//! | `invoke`, `samples` | the handler, run on events from files or on the samples |
-//! | `submit`, `backfill` | keys, and what is in a bucket already, to FlexOrch; `forwarder` is what they share |
 //! | `doctor` | the whole chain, from the bucket to FlexOrch: what is not well, and what to do |
+//! | `backfill`, `submit` | what is in a bucket already, and keys, to FlexOrch; `forwarder` is what they share |
+//! | `invoke`, `samples` | the handler, run on events from files or on the samples |
 //! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
 //! | [`sandbox`] | FlexOrch's API and the AWS services that the function needs, on loopback |
 //! | `serve` | the sandbox as a command |
 //! | `connector_secret` | a connector's secret, read and written whole |
-//! | `aws_failure` | what AWS refused, as an operator reads it |
+//! | `arn`, `aws_failure` | AWS's names for things; what AWS refused, as an operator reads it |
+//! | `bucket` | where a bucket is, and what S3 shows of it |
 //! | `notification` | what a bucket's notification configuration may hold |
+//! | `outcome` | what became of an object, in words and as JSON |
 //! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
 
 mod args;
+mod arn;
 mod attach;
 mod aws_failure;
 mod backfill;
+mod bucket;
 mod connector;
 mod connector_secret;
 mod context;
@@ -30,6 +34,7 @@ mod interruption;
 mod invoke;
 pub mod local;
 mod notification;
+mod outcome;
 mod output;
 mod samples;
 pub mod sandbox;
@@ -83,14 +88,14 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
     let context = Context::new(arguments.global)?;
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
-        Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Attach(options) => attach::run(options, &context).await,
         Command::Detach(options) => attach::run_detach(options, &context).await,
-        Command::Submit(options) => submit::run(options, &context).await,
-        Command::Backfill(options) => backfill::run(options, &context).await,
         Command::Doctor(options) => doctor::run(&options, &context).await,
-        Command::Invoke(options) => invoke::run(options, &context).await,
+        Command::Backfill(options) => backfill::run(options, &context).await,
+        Command::Submit(options) => submit::run(options, &context).await,
+        Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Demo(options) => invoke::demo(options, &context).await,
+        Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {
             clap_complete::generate(options.shell, &mut Arguments::command(), "flexorch-s3", &mut std::io::stdout());

@@ -14,7 +14,7 @@ use super::args::SubmitOptions;
 use super::context::Context;
 use super::forwarder::{Forwarder, Pace};
 use super::interruption::Interruption;
-use super::invoke::{add_outcome, words};
+use super::outcome::{add_outcome, words};
 use super::table::shown;
 use super::{EXIT_INTERRUPTED, EXIT_NOT_WELL, EXIT_OK};
 use crate::ingest::route::superseded;

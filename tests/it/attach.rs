@@ -1,15 +1,16 @@
 //! `flexorch-s3 attach` and `detach`, the built program, on buckets that have notifications of others.
 
-use assert_cmd::cargo::cargo_bin;
+use std::ops::Deref;
+
 use flexorch_s3_ingester::aws::http;
+use flexorch_s3_ingester::cli::sandbox::SandboxOptions;
 use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
-use flexorch_s3_ingester::cli::sandbox::buckets::Buckets;
-use flexorch_s3_ingester::cli::sandbox::queues::Queues;
-use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsManager;
 use serde_json::{Value, json};
 
+use crate::support::run::Run;
+use crate::support::surroundings::{REGION, Surroundings};
+
 const BUCKET: &str = "my-documents";
-const REGION: &str = "eu-west-1";
 
 /// What others configured, in ways that no two programs would write alike.
 const OTHERS: &[&str] = &[
@@ -27,32 +28,14 @@ const OTHERS: &[&str] = &[
      <Event>s3:LifecycleTransition</Event></QueueConfiguration>",
 ];
 
-struct Account {
-    buckets: Buckets,
-    queues: Queues,
-    secrets: SecretsManager,
-}
+/// An account's bucket and queue.
+struct Account(Surroundings);
 
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
+impl Deref for Account {
+    type Target = Surroundings;
 
-impl Run {
-    fn ok(&self) -> &str {
-        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
-        &self.out
-    }
-
-    /// The words of a failure.
-    fn failed(&self) -> &str {
-        assert_eq!(self.code, 1, "{}{}", self.out, self.err);
-        &self.err
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(self.ok()).unwrap()
+    fn deref(&self) -> &Surroundings {
+        &self.0
     }
 }
 
@@ -65,10 +48,10 @@ impl Account {
     }
 
     async fn bare() -> Self {
-        let (buckets, queues) = (Buckets::start(0).await.unwrap(), Queues::start(0).await.unwrap());
-        buckets.create(BUCKET, REGION);
-        queues.create("retry");
-        Self { buckets, queues, secrets: SecretsManager::start(0).await.unwrap() }
+        let account = Self(Surroundings::start(SandboxOptions::default()).await);
+        account.buckets.create(BUCKET, REGION);
+        account.queues.create("retry");
+        account
     }
 
     /// Writes a configuration over HTTP, as another client would.
@@ -97,27 +80,6 @@ impl Account {
 
     fn retry_arn(&self) -> String {
         self.queues.arn("retry", REGION)
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Run {
-        let output = tokio::process::Command::new(cargo_bin("flexorch-s3"))
-            .args(arguments)
-            .env_clear()
-            .env("AWS_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", "aws-secret-never-printed")
-            .env("AWS_MAX_ATTEMPTS", "1")
-            .env("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url())
-            .env("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url())
-            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.endpoint_url())
-            .stdin(std::process::Stdio::null())
-            .output()
-            .await
-            .unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let (out, err) = (text(output.stdout), text(output.stderr));
-        assert!(!format!("{out}{err}").contains("aws-secret-never-printed"));
-        Run { code: output.status.code().unwrap(), out, err }
     }
 
     /// `attach --queue` of the queue `retry`, and more.
@@ -471,7 +433,7 @@ async fn what_cannot_be_told_is_refused_with_the_reason() {
         &["attach", "--eventbridge"],
         &["attach", "--bucket", BUCKET, "--eventbridge", "--prefix", "x"],
     ] {
-        assert_eq!(account.run(wrong).await.code, 2, "{wrong:?}");
+        assert_eq!(account.run(wrong).await.status, Some(2), "{wrong:?}");
     }
 }
 

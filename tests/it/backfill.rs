@@ -8,9 +8,10 @@ use flexorch_s3_ingester::cli::sandbox::Fault;
 use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
 use serde_json::{Value, json};
 
-use crate::support::app::API_KEY;
 use crate::support::events::keys;
-use crate::support::site::{BUCKET, Site, document, shown};
+use crate::support::run::{PROGRAM, Run, Running};
+use crate::support::site::{BUCKET, Site};
+use crate::support::surroundings::API_KEY;
 
 fn numbered(number: usize) -> Vec<String> {
     (0..number).map(|key| format!("in/{key:06}.pdf")).collect()
@@ -41,23 +42,23 @@ async fn everything_in_scope_is_sent_once_and_a_second_run_sends_nothing() {
     site.fill(names.clone());
     site.buckets.put(BUCKET, "in/folder/", 0, SystemTime::now());
     let output = site.run(&["backfill", "--json"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(site.submitted_keys(), names);
-    let first = document(&output);
+    let first = output.json();
     assert_eq!((&first["state"], &first["summary"]["listed"]), (&json!("finished"), &json!(2_346)));
     assert_eq!(first["summary"]["skipped"], json!({"folder-marker": 1}));
     assert_eq!((&first["summary"]["in_scope"], &first["summary"]["requests"]), (&json!(2_345), &json!(24)));
     assert!(!journal_of(&site).contains(API_KEY));
 
     let again = site.run(&["backfill", "--json"]).await;
-    assert_eq!(again.status.code(), Some(0));
-    assert_eq!(document(&again)["summary"], first["summary"]);
+    assert_eq!(again.status, Some(0));
+    assert_eq!(again.json()["summary"], first["summary"]);
     assert_eq!(site.submitted_keys().len(), 2_345);
 
     let restarted = site.run(&["backfill", "--restart"]).await;
-    assert_eq!(restarted.status.code(), Some(0), "{}", shown(&restarted));
+    assert_eq!(restarted.status, Some(0), "{restarted}");
     assert_eq!(site.submitted_keys().len(), 2 * 2_345);
-    assert!(shown(&restarted).contains("2345 known content"), "{}", shown(&restarted));
+    assert!(restarted.shown().contains("2345 known content"), "{restarted}");
 }
 
 #[tokio::test]
@@ -79,12 +80,12 @@ async fn prefix_time_suffix_and_size_narrow_the_scope_and_what_is_out_is_counted
     }
     let scope = ["--prefix", "in/a/", "--since", "P7D", "--suffix", ".pdf,.docx", "--max-bytes", "100", "--json"];
     let output = site.run(&[&["backfill"], &scope[..]].concat()).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(site.submitted_keys(), ["in/a/good.PDF", "in/a/good.docx"]);
-    assert_eq!(document(&output)["summary"]["skipped"], json!({"out-of-suffix": 1, "too-large": 1, "too-old": 1}));
+    assert_eq!(output.json()["summary"]["skipped"], json!({"out-of-suffix": 1, "too-large": 1, "too-old": 1}));
     let wider = site.run(&["backfill", "--prefix", "i"]).await;
-    assert_eq!(wider.status.code(), Some(1));
-    assert!(shown(&wider).contains("\"in/\""), "{}", shown(&wider));
+    assert_eq!(wider.status, Some(1));
+    assert!(wider.shown().contains("\"in/\""), "{wider}");
 }
 
 #[tokio::test]
@@ -93,18 +94,18 @@ async fn interrupted_twice_every_key_of_20000_is_submitted_exactly_once() {
     let names = numbered(20_000);
     site.fill(names.clone());
     for (requests, signal) in [(40, "-INT"), (110, "-TERM")] {
-        let running = site.spawn(site.command(&["backfill", "--concurrency", "4"]));
+        let running = Running::start(site.command(&["backfill", "--concurrency", "4"]));
         site.until_requests(requests).await;
         running.signal(signal);
-        let output = running.output().await;
-        assert_eq!(output.status.code(), Some(130), "{}", shown(&output));
-        assert!(shown(&output).contains("run the same command again"), "{}", shown(&output));
+        let output = running.finish().await;
+        assert_eq!(output.status, Some(130), "{output}");
+        assert!(output.shown().contains("run the same command again"), "{output}");
         assert!(site.flexorch.requests().len() < 200);
     }
     let output = site.run(&["backfill", "--concurrency", "4", "--json"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     assert!(site.submitted_keys() == names, "a key is missing or was sent twice");
-    let summary = &document(&output)["summary"];
+    let summary = &output.json()["summary"];
     assert_eq!((&summary["listed"], &summary["forwarded"]), (&json!(20_000), &json!(20_000)));
 }
 
@@ -113,12 +114,12 @@ async fn killed_without_warning_nothing_is_lost_and_only_what_was_under_way_is_s
     let site = Site::with(|options| options.latency = Duration::from_millis(5)).await;
     let names = numbered(5_000);
     site.fill(names.clone());
-    let running = site.spawn(site.command(&["backfill"]));
+    let running = Running::start(site.command(&["backfill"]));
     site.until_requests(20).await;
     running.signal("-KILL");
-    assert_eq!(running.output().await.status.code(), None);
+    assert_eq!(running.finish().await.status, None);
     let output = site.run(&["backfill"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     let submitted = site.submitted_keys();
     assert_eq!(submitted.iter().collect::<BTreeSet<_>>(), names.iter().collect());
     assert!(submitted.len() <= 5_000 + 200, "more than two requests were sent again: {}", submitted.len());
@@ -128,14 +129,14 @@ async fn killed_without_warning_nothing_is_lost_and_only_what_was_under_way_is_s
 async fn a_torn_last_line_is_cut_off_and_its_chunk_is_sent_again() {
     let site = Site::start().await;
     site.fill(numbered(500));
-    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl", "--concurrency", "1"]).await.status.code(), Some(0));
+    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl", "--concurrency", "1"]).await.status, Some(0));
     let path = site.folder.path().join("j.jsonl");
     let whole = std::fs::read_to_string(&path).unwrap();
     let torn = whole.find(r#""through":"in/000299.pdf""#).unwrap();
     std::fs::write(&path, &whole[..torn]).unwrap();
     site.flexorch.clear_requests();
     let output = site.run(&["backfill", "--journal", "j.jsonl"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(site.submitted_keys(), numbered(500)[200..]);
 }
 
@@ -149,9 +150,9 @@ async fn through_a_storm_of_429s_every_key_arrives_once() {
     let names = numbered(1_500);
     site.fill(names.clone());
     let output = site.run(&["backfill", "--json"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     assert!(taken(&site) == names, "a key is missing or was taken twice");
-    assert!(document(&output)["summary"]["rate_limited"].as_u64().unwrap() > 5);
+    assert!(output.json()["summary"]["rate_limited"].as_u64().unwrap() > 5);
 }
 
 #[tokio::test]
@@ -165,12 +166,12 @@ async fn a_chunk_that_is_settled_in_part_goes_on_with_exactly_its_open_keys() {
     let over = site.flexorch.faults().add(fault("status=402,after=3,path=/v1/data-process/async"));
     site.flexorch.faults().add(fault("status=422,code=VALIDATION_ERROR,key=*bad*"));
     let output = site.run(&["backfill", "--concurrency", "1", "--journal", "j.jsonl"]).await;
-    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-    assert!(shown(&output).contains("open       50 of the objects so far"), "{}", shown(&output));
+    assert_eq!(output.status, Some(1), "{output}");
+    assert!(output.shown().contains("open       50 of the objects so far"), "{output}");
     site.flexorch.faults().remove(over);
     let output = site.run(&["backfill", "--journal", "j.jsonl", "--json"]).await;
-    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    let summary = &document(&output)["summary"];
+    assert_eq!(output.status, Some(3), "{output}");
+    let summary = &output.json()["summary"];
     assert_eq!(
         (&summary["in_scope"], &summary["forwarded"], &summary["rejected"]),
         (&json!(100), &json!(99), &json!(1))
@@ -183,12 +184,12 @@ async fn a_chunk_that_is_settled_in_part_goes_on_with_exactly_its_open_keys() {
 async fn an_api_key_that_is_changed_meanwhile_is_read_afresh() {
     let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
     site.fill(numbered(5_000));
-    let running = site.spawn(site.command(&["backfill", "--count"]));
+    let running = Running::start(site.command(&["backfill", "--count"]));
     site.until_requests(5).await;
     site.put_secret(&json!({"api_key": "dfx_another_0123456789"}));
     site.flexorch.revoke_key(API_KEY);
-    let output = running.output().await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let output = running.finish().await;
+    assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(taken(&site), numbered(5_000));
     assert!(site.flexorch.requests().len() <= 52, "the refused key is not tried again and again");
 }
@@ -198,15 +199,15 @@ async fn a_second_interruption_ends_at_once_and_the_journal_is_whole() {
     let site = Site::start().await;
     site.fill(numbered(500));
     site.flexorch.faults().add(fault("hang,after=3,path=/v1/data-process/async"));
-    let mut running = site.spawn(site.command(&["backfill", "--concurrency", "1"]));
+    let mut running = Running::start(site.command(&["backfill", "--concurrency", "1"]));
     site.until_requests(4).await;
     running.signal("-INT");
     running.until_told("the requests under way are waited for").await;
     running.signal("-INT");
-    assert_eq!(running.output().await.status.code(), Some(130));
+    assert_eq!(running.finish().await.status, Some(130));
     site.flexorch.faults().clear();
     site.flexorch.clear_requests();
-    assert_eq!(site.run(&["backfill"]).await.status.code(), Some(0));
+    assert_eq!(site.run(&["backfill"]).await.status, Some(0));
     assert_eq!(site.submitted_keys(), numbered(500)[300..]);
 }
 
@@ -214,20 +215,17 @@ async fn a_second_interruption_ends_at_once_and_the_journal_is_whole() {
 async fn a_full_disk_stops_the_work_and_costs_no_more_than_what_was_under_way() {
     let site = Site::start().await;
     site.fill(numbered(2_000));
-    let plain = site.command(&["backfill", "--journal", "j.jsonl"]);
-    let mut limited = std::process::Command::new("sh");
+    let mut limited = site.program("sh");
     // Files end at 512 bytes times two; the signal that would say so is ignored, so the write fails as on a full disk.
     limited
         .args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""])
-        .arg(plain.get_program())
-        .args(plain.get_args());
-    limited.current_dir(site.folder.path()).env_clear();
-    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = site.finish(limited).await;
-    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-    assert!(shown(&output).contains("the journal j.jsonl cannot be written"), "{}", shown(&output));
+        .arg(PROGRAM)
+        .args(site.command(&["backfill", "--journal", "j.jsonl"]).get_args());
+    let output = Run::of(limited).await;
+    assert_eq!(output.status, Some(1), "{output}");
+    assert!(output.shown().contains("the journal j.jsonl cannot be written"), "{output}");
     assert!(site.flexorch.requests().len() < 20);
-    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status.code(), Some(0));
+    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status, Some(0));
     assert_eq!(site.flexorch.taken_keys().len(), 2_000);
     assert!(site.submitted_keys().len() <= 2_000 + 200);
 }
@@ -236,12 +234,12 @@ async fn a_full_disk_stops_the_work_and_costs_no_more_than_what_was_under_way() 
 async fn a_listing_that_fails_meanwhile_is_waited_for_and_goes_on_where_it_was() {
     let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
     site.fill(numbered(4_000));
-    let running = site.spawn(site.command(&["backfill"]));
+    let running = Running::start(site.command(&["backfill"]));
     site.until_requests(1).await;
     // Three calls are what the AWS SDK tries by itself.
     site.buckets.fail_next(4, AwsFault::Internal);
-    let output = running.output().await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let output = running.finish().await;
+    assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(site.submitted_keys(), numbered(4_000));
 }
 
@@ -250,12 +248,12 @@ async fn a_rejected_file_is_named_in_the_summary_and_in_the_journal_and_is_final
     let site = Site::start().await;
     site.fill(["a.pdf", "bad.exe", "c.pdf"].map(str::to_owned));
     let output = site.run(&["backfill"]).await;
-    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    assert!(shown(&output).contains("bad.exe  UNSUPPORTED_FILE"), "{}", shown(&output));
+    assert_eq!(output.status, Some(3), "{output}");
+    assert!(output.shown().contains("bad.exe  UNSUPPORTED_FILE"), "{output}");
     assert!(journal_of(&site).contains(r#""rejected":[{"key":"bad.exe","code":"UNSUPPORTED_FILE""#));
     let again = site.run(&["backfill", "--json"]).await;
-    assert_eq!(again.status.code(), Some(3));
-    assert_eq!(document(&again)["summary"]["rejected_by_code"], json!({"UNSUPPORTED_FILE": 1}));
+    assert_eq!(again.status, Some(3));
+    assert_eq!(again.json()["summary"]["rejected_by_code"], json!({"UNSUPPORTED_FILE": 1}));
     assert_eq!(site.flexorch.requests().len(), 1);
 }
 
@@ -272,15 +270,11 @@ async fn what_somebody_has_to_act_on_stops_at_once_and_the_journal_goes_on_after
         let names = numbered(1_000);
         site.fill(names.clone());
         let output = site.run(&["backfill", "--concurrency", "1"]).await;
-        assert_eq!(output.status.code(), Some(1), "{given}: {}", shown(&output));
-        assert!(
-            shown(&output).contains(told) && shown(&output).contains("same command"),
-            "{given}: {}",
-            shown(&output)
-        );
+        assert_eq!(output.status, Some(1), "{given}: {output}");
+        assert!(output.shown().contains(told) && output.shown().contains("same command"), "{given}: {output}");
         assert_eq!(site.flexorch.requests().len(), 4, "{given}");
         assert!(site.flexorch.faults().remove(id));
-        assert_eq!(site.run(&["backfill"]).await.status.code(), Some(0));
+        assert_eq!(site.run(&["backfill"]).await.status, Some(0));
         assert_eq!(site.flexorch.taken_keys().len(), 1_000);
         assert_eq!(site.submitted_keys().len(), 1_100, "{given}: only what was refused is sent again");
     }
@@ -292,10 +286,10 @@ async fn an_outage_is_waited_out_for_so_long_and_then_the_command_stops_and_says
     site.flexorch.faults().add(fault("status=503,after=2,path=/v1/data-process/async"));
     site.fill(numbered(500));
     let output = site.run(&["backfill", "--give-up-after", "1s", "--concurrency", "1"]).await;
-    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-    assert!(shown(&output).contains("--give-up-after") && shown(&output).contains("503"), "{}", shown(&output));
+    assert_eq!(output.status, Some(1), "{output}");
+    assert!(output.shown().contains("--give-up-after") && output.shown().contains("503"), "{output}");
     site.flexorch.faults().clear();
-    assert_eq!(site.run(&["backfill"]).await.status.code(), Some(0));
+    assert_eq!(site.run(&["backfill"]).await.status, Some(0));
     assert_eq!(site.flexorch.taken_keys().len(), 500);
 }
 
@@ -305,8 +299,8 @@ async fn where_flexorch_asks_for_a_longer_wait_than_anybody_would_wait_the_comma
     site.fill(numbered(10));
     site.flexorch.faults().add(fault("status=429,retry-after=7200,path=/v1/data-process/async"));
     let output = site.run(&["backfill"]).await;
-    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-    assert!(shown(&output).contains("asks to come back in 1 h 59 min"), "{}", shown(&output));
+    assert_eq!(output.status, Some(1), "{output}");
+    assert!(output.shown().contains("asks to come back in 1 h 59 min"), "{output}");
     assert_eq!(site.flexorch.requests().len(), 1);
 }
 
@@ -318,8 +312,8 @@ async fn keys_that_are_refused_as_a_whole_are_isolated_once_another_request_is_t
     names.extend(keys("good", 5));
     site.fill(names);
     let output = site.run(&["backfill", "--keys-per-request", "1", "--concurrency", "1", "--json"]).await;
-    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    let summary = &document(&output)["summary"];
+    assert_eq!(output.status, Some(3), "{output}");
+    let summary = &output.json()["summary"];
     assert_eq!((&summary["forwarded"], &summary["rejected"]), (&json!(5), &json!(3)));
 }
 
@@ -329,10 +323,10 @@ async fn where_flexorch_takes_nothing_at_all_no_object_is_given_up_for_rejected(
     site.flexorch.faults().add(fault("status=422,code=VALIDATION_ERROR,path=/v1/data-process/async"));
     site.fill(keys("k", 3));
     let output = site.run(&["backfill"]).await;
-    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    assert!(shown(&output).contains("3 objects were refused"), "{}", shown(&output));
+    assert_eq!(output.status, Some(3), "{output}");
+    assert!(output.shown().contains("3 objects were refused"), "{output}");
     site.flexorch.faults().clear();
-    assert_eq!(site.run(&["backfill"]).await.status.code(), Some(0));
+    assert_eq!(site.run(&["backfill"]).await.status, Some(0));
     assert_eq!(site.flexorch.taken_keys().len(), 3);
 }
 
@@ -341,18 +335,14 @@ async fn the_pace_is_a_share_of_the_plan_and_an_api_that_does_not_tell_it_is_tak
     let site = Site::with(|options| options.requests_per_minute = Some(600)).await;
     site.fill(numbered(100));
     let output = site.run(&["backfill", "--dry-run", "--share", "50", "--keys-per-request", "10", "--json"]).await;
-    assert_eq!(
-        (&document(&output)["requests_per_minute"], &document(&output)["estimated_seconds"]),
-        (&json!(300), &json!(2))
-    );
+    assert_eq!((&output.json()["requests_per_minute"], &output.json()["estimated_seconds"]), (&json!(300), &json!(2)));
     site.flexorch.faults().add(fault("status=404,path=*rate-limits"));
     let output = site.run(&["backfill"]).await;
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status, Some(0));
     assert!(
-        shown(&output).contains("60 requests a minute are assumed")
-            && shown(&output).contains("at 45 requests a minute"),
-        "{}",
-        shown(&output)
+        output.shown().contains("60 requests a minute are assumed")
+            && output.shown().contains("at 45 requests a minute"),
+        "{output}"
     );
 }
 
@@ -361,9 +351,9 @@ async fn a_dry_run_counts_and_changes_nothing() {
     let site = Site::with(|options| options.requests_per_minute = Some(60)).await;
     site.fill(numbered(1_250));
     let output = site.run(&["backfill", "--dry-run", "-v"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     for told in ["in scope   1250 (1.2 MB)", "requests   13, about 17 s at 45 a minute", "in/000000.pdf"] {
-        assert!(shown(&output).contains(told), "{told}: {}", shown(&output));
+        assert!(output.shown().contains(told), "{told}: {output}");
     }
     assert!(site.files().is_empty() && site.flexorch.requests().is_empty());
 }
@@ -372,13 +362,13 @@ async fn a_dry_run_counts_and_changes_nothing() {
 async fn a_journal_of_another_bucket_connector_or_scope_is_refused_and_left_as_it_is() {
     let site = Site::start().await;
     site.fill(numbered(10));
-    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status.code(), Some(0));
+    assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status, Some(0));
     let path = site.folder.path().join("j.jsonl");
     let before = std::fs::read(&path).unwrap();
     let refused = async |arguments: &[&str], told: &str| {
         let output = site.run(&[&["backfill", "--journal", "j.jsonl"], arguments].concat()).await;
-        assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-        assert!(shown(&output).contains(told), "{told}: {}", shown(&output));
+        assert_eq!(output.status, Some(1), "{output}");
+        assert!(output.shown().contains(told), "{told}: {output}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     };
     refused(&["--suffix", ".pdf"], "scope").await;
@@ -389,7 +379,7 @@ async fn a_journal_of_another_bucket_connector_or_scope_is_refused_and_left_as_i
     refused(&["--restart"], "\"my-documents\" and not \"other\"").await;
     std::fs::write(&path, "my diary\n").unwrap();
     let output = site.run(&["backfill", "--journal", "j.jsonl", "--restart"]).await;
-    assert!(shown(&output).contains("not a journal"), "{}", shown(&output));
+    assert!(output.shown().contains("not a journal"), "{output}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "my diary\n");
 }
 
@@ -397,12 +387,12 @@ async fn a_journal_of_another_bucket_connector_or_scope_is_refused_and_left_as_i
 async fn two_runs_at_once_do_not_share_a_journal() {
     let site = Site::with(|options| options.latency = Duration::from_millis(50)).await;
     site.fill(numbered(2_000));
-    let running = site.spawn(site.command(&["backfill"]));
+    let running = Running::start(site.command(&["backfill"]));
     site.until_requests(1).await;
     let second = site.run(&["backfill"]).await;
-    assert_eq!(second.status.code(), Some(1));
-    assert!(shown(&second).contains("another backfill is running"), "{}", shown(&second));
-    assert_eq!(running.output().await.status.code(), Some(0));
+    assert_eq!(second.status, Some(1));
+    assert!(second.shown().contains("another backfill is running"), "{second}");
+    assert_eq!(running.finish().await.status, Some(0));
     assert_eq!(site.submitted_keys(), numbered(2_000));
 }
 
@@ -411,10 +401,10 @@ async fn what_keeps_a_backfill_from_beginning_is_a_clear_error_and_leaves_nothin
     let site = Site::start().await;
     site.fill(numbered(10));
     let refused = async |command: std::process::Command, told: &[&str]| {
-        let output = site.finish(command).await;
-        assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+        let output = Run::of(command).await;
+        assert_eq!(output.status, Some(1), "{output}");
         for told in told {
-            assert!(shown(&output).contains(told), "{told}: {}", shown(&output));
+            assert!(output.shown().contains(told), "{told}: {output}");
         }
         assert!(site.files().is_empty() && site.flexorch.submitted_keys().is_empty());
     };
@@ -448,8 +438,8 @@ async fn a_key_that_flexorch_refuses_from_the_start_leaves_no_journal() {
     site.fill(numbered(10));
     site.flexorch.revoke_key(API_KEY);
     let output = site.run(&["backfill", "--requests-per-minute", "600"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains("valid `api_key`"), "{}", shown(&output));
+    assert_eq!(output.status, Some(1));
+    assert!(output.shown().contains("valid `api_key`"), "{output}");
     assert!(site.files().is_empty());
 }
 
@@ -462,8 +452,8 @@ async fn via_the_queue_the_function_reads_the_same_keys() {
     site.queues.fail_next(1, AwsFault::PartialFailure);
     let url = site.queues.url("retry");
     let output = site.run(&["backfill", "--via", "queue", "--queue", &url, "--json"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-    assert_eq!(document(&output)["summary"]["forwarded"], 231);
+    assert_eq!(output.status, Some(0), "{output}");
+    assert_eq!(output.json()["summary"]["forwarded"], 231);
     assert!(site.flexorch.requests().is_empty());
     let messages = site.queues.messages("retry");
     assert_eq!(messages.len(), 24);
@@ -482,15 +472,15 @@ async fn a_bucket_of_any_size_takes_the_same_memory() {
     let mut peaks = Vec::new();
     for number in [2_000, 100_000] {
         site.fill(numbered(number));
-        let mut running = site.spawn(site.command(&["backfill", "--json", "--restart", "--journal", "j.jsonl"]));
+        let mut running = Running::start(site.command(&["backfill", "--json", "--restart", "--journal", "j.jsonl"]));
         let mut peak = 0;
         while !running.has_ended() {
             peak = running.peak_memory().unwrap_or(peak);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let output = running.output().await;
-        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-        assert_eq!(document(&output)["summary"]["forwarded"], number);
+        let output = running.finish().await;
+        assert_eq!(output.status, Some(0), "{output}");
+        assert_eq!(output.json()["summary"]["forwarded"], number);
         peaks.push(peak);
     }
     let [small, large] = peaks[..] else { panic!("two runs") };

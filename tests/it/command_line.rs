@@ -1,30 +1,25 @@
 //! `flexorch-s3`, the built program.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::support::run::{PROGRAM, Run};
+
 fn flexorch_s3(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flexorch-s3"));
+    let mut command = Command::new(PROGRAM);
     command.env_clear().args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn invoke(arguments: &[&str]) -> Output {
-    flexorch_s3(&[&["invoke"], arguments].concat()).output().unwrap()
+fn invoke(arguments: &[&str]) -> Run {
+    flexorch_s3(&[&["invoke"], arguments].concat()).output().unwrap().into()
 }
 
 #[test]
 fn invoke_shows_what_became_of_every_object_and_keeps_odd_keys_intact() {
-    let output = invoke(&["--sandbox", "events/s3-direct.json"]);
-    let shown = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{shown}{}", text(&output.stderr));
+    let run = invoke(&["--sandbox", "events/s3-direct.json"]);
+    let shown = run.ok();
     for told in [
         "forwarded  my-documents/invoices/日本/請求書 2026-11.pdf",
         "invoices/2026/11/q1+q2 summary.pdf",
@@ -40,8 +35,7 @@ fn invoke_shows_what_became_of_every_object_and_keeps_odd_keys_intact() {
 
 #[test]
 fn invoke_as_json_is_for_machines() {
-    let output = invoke(&["--sandbox", "--json", "events/sqs-mixed.json", "events/s3-test-event.json"]);
-    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results = invoke(&["--sandbox", "--json", "events/sqs-mixed.json", "events/s3-test-event.json"]).json();
     let mixed = &results[0];
     assert_eq!(mixed["answer"], serde_json::json!({"batchItemFailures": []}));
     assert_eq!((&mixed["summary"]["received"], &mixed["unreadable_messages"]), (&11.into(), &2.into()));
@@ -52,29 +46,23 @@ fn invoke_as_json_is_for_machines() {
     assert_eq!(results[1]["summary"]["received"], 0);
 }
 
-#[test]
-fn invoke_reads_an_event_from_standard_input() {
-    let mut child = flexorch_s3(&["invoke", "--sandbox", "--bucket", "b", "--prefix", "", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+#[tokio::test]
+async fn invoke_reads_an_event_from_standard_input() {
     let event = r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"x%1B[2J.pdf"}}}]}"#;
-    child.stdin.take().unwrap().write_all(event.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let shown = text(&output.stdout);
+    let command = flexorch_s3(&["invoke", "--sandbox", "--bucket", "b", "--prefix", "", "-"]);
+    let shown = Run::fed(command, event).await.out;
     assert!(shown.contains("forwarded  b/x\\u{1b}[2J.pdf"), "a key plays with the terminal: {shown:?}");
 }
 
 #[test]
 fn an_event_that_is_answered_with_an_error_is_exit_status_3_unless_that_is_expected() {
     let output = invoke(&["--sandbox", "events/unknown.json"]);
-    assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stdout).contains("UnknownEvent"));
-    assert_eq!(invoke(&["--sandbox", "--no-fail", "events/unknown.json"]).status.code(), Some(0));
+    assert_eq!(output.status, Some(3));
+    assert!(output.out.contains("UnknownEvent"));
+    assert_eq!(invoke(&["--sandbox", "--no-fail", "events/unknown.json"]).status, Some(0));
     let output = invoke(&["--sandbox", "--fault", "status=402,code=TRIAL_EXPIRED", "events/eventbridge-direct.json"]);
-    assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stdout).contains("deferred") && text(&output.stdout).contains("TRIAL_EXPIRED"));
+    assert_eq!(output.status, Some(3));
+    assert!(output.out.contains("deferred") && output.out.contains("TRIAL_EXPIRED"));
 }
 
 #[test]
@@ -87,16 +75,15 @@ fn what_cannot_be_run_is_an_error_that_says_what_and_which() {
         (&["sandbox", "--secrets-manager", "--secret", "a={\"api_key\":1}"], "NAME=@FILE"),
         (&["sandbox", "--secrets-manager", "--secret", "a=@no-such-secret.json"], "no-such-secret.json"),
     ] {
-        let output = flexorch_s3(arguments).output().unwrap();
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}");
-        assert!(text(&output.stderr).contains(told), "{arguments:?}: {}", text(&output.stderr));
+        let run = Run::from(flexorch_s3(arguments).output().unwrap());
+        assert!(matches!(run.status, Some(1 | 2)), "{arguments:?}");
+        assert!(run.err.contains(told), "{arguments:?}: {run}");
     }
 }
 
 #[test]
 fn every_sample_event_runs_through_the_sandbox() {
-    let output = invoke(&["--sandbox", "--no-fail", "--json", "events"]);
-    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results = invoke(&["--sandbox", "--no-fail", "--json", "events"]).json();
     let failed: Vec<_> = results
         .as_array()
         .unwrap()
@@ -114,7 +101,7 @@ fn every_sample_event_runs_through_the_sandbox() {
 
 #[tokio::test]
 async fn the_sandbox_prints_its_base_url_first_and_ends_when_it_is_told_to() {
-    let mut sandbox = tokio::process::Command::new(env!("CARGO_BIN_EXE_flexorch-s3"))
+    let mut sandbox = tokio::process::Command::new(PROGRAM)
         .args(["sandbox", "--port", "0"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -132,7 +119,7 @@ async fn the_sandbox_prints_its_base_url_first_and_ends_when_it_is_told_to() {
 
 #[tokio::test]
 async fn the_sandbox_brings_aws_services_along_and_says_where_they_are() {
-    let mut sandbox = tokio::process::Command::new(env!("CARGO_BIN_EXE_flexorch-s3"))
+    let mut sandbox = tokio::process::Command::new(PROGRAM)
         .args(["sandbox", "--port", "0", "--s3", "--bucket", "docs", "--objects", "1500", "--sqs", "--queue", "retry"])
         .args(["--secrets-manager", "--secret", "docs=@examples/secret.json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -6,14 +6,16 @@ use flexorch_s3_ingester::cli::sandbox::SandboxOptions;
 use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsFault;
 use serde_json::json;
 
-use crate::support::operator::{Done, HIDDEN, Operator, SECRET, fresh_secret};
+use crate::support::operator::{Operator, SECRET, fresh_secret};
+use crate::support::run::{PROGRAM, Run};
+use crate::support::surroundings::{API_KEY, CONNECTORS_SECRET_KEY};
 
 const CREATE: [&str; 4] = ["connector", "create", "--secret", SECRET];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn create_makes_tests_and_writes_the_id_back_beside_the_other_fields() {
     let operator = Operator::start().await;
-    let odd = r#"{"note": {"a" : 1.50}, "api_key":"dfx_operator_0123456789","bucket":"my-documents","region":"eu-west-1","prefix":"invoices/","aws_access_key_id":"AKIAIOSFODNN7EXAMPLE","aws_secret_access_key":"wJalrXUtnFEMI/K7MDENG/hidden"}"#;
+    let odd = r#"{"note": {"a" : 1.50}, "api_key":"dfx_test_0123456789","bucket":"my-documents","region":"eu-west-1","prefix":"invoices/","aws_access_key_id":"AKIAIOSFODNN7EXAMPLE","aws_secret_access_key":"wJalrXUtnFEMI/K7MDENG+hidden"}"#;
     operator.secrets.put(SECRET, odd);
     let done = operator.run(&CREATE).await;
     done.says(0, &["connector 42", "is made", "FlexOrch can read s3://my-documents/invoices/", "connector_id written"]);
@@ -47,14 +49,15 @@ async fn a_secret_that_is_empty_is_filled_from_a_descriptor_and_the_aws_credenti
         } else {
             operator.secrets.put(name, "{}");
         }
-        let mut command = operator.command();
-        command.args(["connector", "create", "--secret", name, "--fields-from", "-", "--json"]);
-        command.write_stdin(fields.to_string());
-        let done = Done::of(command).await;
+        let command = operator.command(&["connector", "create", "--secret", name, "--fields-from", "-", "--json"]);
+        let done = Run::fed(command, &fields.to_string()).await;
         done.says(0, &[]);
         assert_eq!(done.json()["secret"]["written"], json!(["api_key", "bucket", "region", "prefix", "connector_id"]));
         let text = operator.secrets.versions(name).last().unwrap().clone();
-        assert!(text.contains(HIDDEN[0]) && !text.contains(HIDDEN[1]), "the API key is kept, AWS's secret key is not");
+        assert!(
+            text.contains(API_KEY) && !text.contains(CONNECTORS_SECRET_KEY),
+            "the API key is kept, AWS's secret key is not"
+        );
     }
 }
 
@@ -65,16 +68,10 @@ async fn fields_come_from_an_open_descriptor_too() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(fresh_secret().to_string().as_bytes()).unwrap();
     let path = file.path().to_str().unwrap().to_owned();
-    let mut command = assert_cmd::Command::new("bash");
-    let script = format!(
-        "exec {} connector create --secret {SECRET} --fields-from fd:3 3<{path}",
-        env!("CARGO_BIN_EXE_flexorch-s3")
-    );
-    for (name, value) in operator.command().get_envs() {
-        command.env(name, value.unwrap());
-    }
+    let script = format!("exec {PROGRAM} connector create --secret {SECRET} --fields-from fd:3 3<{path}");
+    let mut command = operator.program("bash");
     command.args(["-c", &script]);
-    Done::of(command).await.says(0, &["is made"]);
+    Run::of(command).await.says(0, &["is made"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,9 +89,9 @@ async fn a_secret_that_lacks_fields_is_named_with_them_where_nobody_can_be_asked
     let operator = Operator::start().await;
     operator.secrets.put(SECRET, json!({"bucket": "b"}).to_string());
     operator.run(&CREATE).await.says(1, &["lacks `api_key`", "--fields-from"]);
-    operator.secrets.put(SECRET, json!({"api_key": HIDDEN[0], "bucket": "b"}).to_string());
+    operator.secrets.put(SECRET, json!({"api_key": API_KEY, "bucket": "b"}).to_string());
     operator.run(&CREATE).await.says(1, &["lacks `region`"]);
-    operator.secrets.put(SECRET, json!({"api_key": HIDDEN[0], "bucket": "b", "region": "eu-west-1"}).to_string());
+    operator.secrets.put(SECRET, json!({"api_key": API_KEY, "bucket": "b", "region": "eu-west-1"}).to_string());
     operator.run(&CREATE).await.says(1, &["`aws_access_key_id`, `aws_secret_access_key`"]);
     assert_eq!(operator.secrets.versions(SECRET).len(), 4, "nothing is written");
 }
@@ -116,12 +113,12 @@ async fn each_likely_mistake_has_its_own_error_and_changes_nothing() {
     let operator = Operator::start().await;
     let before = operator.secret();
 
-    let mut command = operator.command();
-    command.args(CREATE).env_remove("AWS_ACCESS_KEY_ID");
-    Done::of(command).await.says(1, &["no AWS credentials were found", "--profile"]);
-    let mut command = operator.command();
-    command.args(CREATE).env_remove("AWS_REGION");
-    Done::of(command).await.says(1, &["no AWS region", "--region"]);
+    let mut command = operator.command(&CREATE);
+    command.env_remove("AWS_ACCESS_KEY_ID");
+    Run::of(command).await.says(1, &["no AWS credentials were found", "--profile"]);
+    let mut command = operator.command(&CREATE);
+    command.env_remove("AWS_REGION");
+    Run::of(command).await.says(1, &["no AWS region", "--region"]);
     let missing = ["connector", "create", "--secret", "flexorch/nothing-here", "--region", "us-east-1"];
     operator.run(&missing).await.says(1, &["no secret \"flexorch/nothing-here\" in us-east-1", "--region"]);
 
@@ -129,19 +126,19 @@ async fn each_likely_mistake_has_its_own_error_and_changes_nothing() {
     operator.run(&CREATE).await.says(1, &["needs secretsmanager:GetSecretValue on flexorch/invoices"]);
     operator.secrets.set_operation_fault("GetSecretValue", None);
 
-    let mut command = operator.command();
-    command.args(CREATE).env("FLEXORCH_BASE_URL", "http://127.0.0.1:1/v1");
-    Done::of(command).await.says(1, &["GET /connectors", "FLEXORCH_BASE_URL"]);
-    let mut command = operator.command();
-    command.args(CREATE).env("FLEXORCH_BASE_URL", "http://example.com/v1");
-    Done::of(command).await.says(1, &["https"]);
-    let mut command = operator.command();
-    command.args(CREATE).env("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1");
-    Done::of(command).await.says(1, &["secretsmanager cannot be reached", "--endpoint-url"]);
+    let mut command = operator.command(&CREATE);
+    command.env("FLEXORCH_BASE_URL", "http://127.0.0.1:1/v1");
+    Run::of(command).await.says(1, &["GET /connectors", "FLEXORCH_BASE_URL"]);
+    let mut command = operator.command(&CREATE);
+    command.env("FLEXORCH_BASE_URL", "http://example.com/v1");
+    Run::of(command).await.says(1, &["https"]);
+    let mut command = operator.command(&CREATE);
+    command.env("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1");
+    Run::of(command).await.says(1, &["secretsmanager cannot be reached", "--endpoint-url"]);
 
-    operator.flexorch.revoke_key(HIDDEN[0]);
+    operator.flexorch.revoke_key(API_KEY);
     operator.run(&CREATE).await.says(1, &["401", "write a valid API key into the secret"]);
-    assert!(operator.flexorch.restore_key(HIDDEN[0]));
+    assert!(operator.flexorch.restore_key(API_KEY));
 
     assert_eq!(operator.secret(), before);
     let listed = operator.run(&["connector", "list", "--secret", SECRET]).await;
@@ -230,12 +227,14 @@ async fn a_lost_answer_makes_no_second_connector() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_verbosity_prints_a_secret() {
     let operator = Operator::start().await;
-    // FlexOrch's own words may repeat what it was sent; `Done` looks for both secrets in all output.
-    let fault =
-        format!("status=422,code=VALIDATION_ERROR,message=bad {},method=POST,path=/v1/connectors,times=1", HIDDEN[1]);
+    // FlexOrch's own words may repeat what it was sent; `Run` looks for both secrets in all output.
+    let fault = format!(
+        "status=422,code=VALIDATION_ERROR,message=bad {},method=POST,path=/v1/connectors,times=1",
+        CONNECTORS_SECRET_KEY
+    );
     operator.flexorch.faults().add(fault.parse().unwrap());
     operator.run(&[&CREATE[..], &["-vvv"]].concat()).await.says(1, &["[redacted]"]);
-    let fault = format!("status=403,code=FORBIDDEN,message=key {} is odd,times=1", HIDDEN[0]);
+    let fault = format!("status=403,code=FORBIDDEN,message=key {} is odd,times=1", API_KEY);
     operator.flexorch.faults().add(fault.parse().unwrap());
     operator.run(&[&CREATE[..], &["-vvv"]].concat()).await.says(1, &["[redacted]"]);
     operator.run(&[&CREATE[..], &["-vvv"]].concat()).await.says(0, &["is made"]);
@@ -280,9 +279,9 @@ async fn colours_are_for_terminals_and_never_with_no_color() {
     let operator = Operator::start().await;
     assert!(!operator.run(&CREATE).await.out.contains('\u{1b}'), "a pipe is no terminal");
     assert!(operator.run(&[&CREATE[..], &["--color", "always"]].concat()).await.out.contains("\u{1b}["));
-    let mut command = operator.command();
-    command.args(CREATE).env("NO_COLOR", "1").env("CLICOLOR", "1");
-    assert!(!Done::of(command).await.out.contains('\u{1b}'));
+    let mut command = operator.command(&CREATE);
+    command.env("NO_COLOR", "1").env("CLICOLOR", "1");
+    assert!(!Run::of(command).await.out.contains('\u{1b}'));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,16 +297,14 @@ async fn completions_are_printed_for_each_shell() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_is_asked_for_goes_before_the_environment() {
     let operator = Operator::start().await;
-    let mut command = operator.command();
-    command.args(["connector", "list", "--secret", SECRET, "--profile", "no-such-profile"]);
-    Done::of(command).await.says(1, &["no-such-profile"]);
+    let list = |profile: &str| operator.command(&["connector", "list", "--secret", SECRET, "--profile", profile]);
+    Run::of(list("no-such-profile")).await.says(1, &["no-such-profile"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     let profile = "[profile work]\nregion = eu-central-1\naws_access_key_id = AKIAWORK\naws_secret_access_key = x\n";
     std::fs::write(&file, profile).unwrap();
-    let mut command = operator.command();
-    command.args(["connector", "list", "--secret", SECRET, "--profile", "work"]);
+    let mut command = list("work");
     command.env("AWS_CONFIG_FILE", &file).env_remove("AWS_REGION");
-    Done::of(command).await.says(0, &["FlexOrch has no connector"]);
+    Run::of(command).await.says(0, &["FlexOrch has no connector"]);
     assert_eq!(operator.secrets.calls().last().unwrap().region, "eu-central-1");
 }

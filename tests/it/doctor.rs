@@ -1,47 +1,43 @@
 //! `flexorch-s3 doctor`, the built program, against FlexOrch's sandbox and local AWS endpoints. The links that need Lambda are in
 //! the end-to-end tests.
 
-use std::process::Output;
+use std::ops::Deref;
+use std::process::Command;
 
-use assert_cmd::Command;
+use flexorch_s3_ingester::cli::sandbox::SandboxOptions;
 use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
-use flexorch_s3_ingester::cli::sandbox::buckets::Buckets;
-use flexorch_s3_ingester::cli::sandbox::queues::Queues;
-use flexorch_s3_ingester::cli::sandbox::secrets_manager::{SecretsFault, SecretsManager};
-use flexorch_s3_ingester::cli::sandbox::{Sandbox, SandboxOptions};
+use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsFault;
 use serde_json::{Value, json};
 
-const API_KEY: &str = "dfx_doctor_0123456789";
-const AWS_SECRET: &str = "aws-secret/never+printed";
-const REGION: &str = "eu-west-1";
+use crate::support::run::Run;
+use crate::support::surroundings::{API_KEY, CONNECTORS_SECRET_KEY, REGION, Surroundings};
 
 /// The services, and a secret `docs` whose connector was made by the command line.
 struct Clinic {
-    flexorch: Sandbox,
-    secrets: SecretsManager,
-    queues: Queues,
-    buckets: Buckets,
+    surroundings: Surroundings,
+    /// FlexOrch's, as the command is told it.
     address: String,
 }
 
 /// What the command printed.
 struct Diagnosis {
-    status: Option<i32>,
+    run: Run,
     report: Value,
-    output: Output,
+}
+
+impl Deref for Clinic {
+    type Target = Surroundings;
+
+    fn deref(&self) -> &Surroundings {
+        &self.surroundings
+    }
 }
 
 impl Clinic {
     /// Everything is well, for a bucket of this name.
     async fn open(bucket: &str) -> Self {
-        let flexorch = Sandbox::start(SandboxOptions::default()).await.unwrap();
-        let clinic = Self {
-            address: flexorch.base_url(),
-            flexorch,
-            secrets: SecretsManager::start(0).await.unwrap(),
-            queues: Queues::start(0).await.unwrap(),
-            buckets: Buckets::start(0).await.unwrap(),
-        };
+        let surroundings = Surroundings::start(SandboxOptions::default()).await;
+        let clinic = Self { address: surroundings.flexorch.base_url(), surroundings };
         clinic.buckets.create(bucket, REGION);
         clinic.connect(bucket).await;
         clinic
@@ -50,12 +46,10 @@ impl Clinic {
     /// Makes the connector over FlexOrch's API, as one that was well once, and writes it into the secret.
     async fn connect(&self, bucket: &str) {
         let config = json!({"bucket": bucket, "region": REGION, "prefix": "in/", "aws_access_key_id": "AKIAEXAMPLE",
-                            "aws_secret_access_key": AWS_SECRET});
-        let made = reqwest_post(
-            &format!("{}/connectors", self.address),
-            &json!({"type": "s3", "name": bucket, "config": config}),
-        )
-        .await;
+                            "aws_secret_access_key": CONNECTORS_SECRET_KEY});
+        let made =
+            post(&format!("{}/connectors", self.address), &json!({"type": "s3", "name": bucket, "config": config}))
+                .await;
         let id = made["data"]["id"].as_u64().or_else(|| made["id"].as_u64()).unwrap();
         self.write(
             &json!({"api_key": API_KEY, "connector_id": id, "bucket": bucket, "region": REGION, "prefix": "in/"}),
@@ -67,41 +61,17 @@ impl Clinic {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::cargo_bin("flexorch-s3").unwrap();
-        command
-            .env_clear()
-            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", AWS_SECRET)
-            .env("AWS_REGION", REGION)
-            .env("AWS_MAX_ATTEMPTS", "1")
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.endpoint_url())
-            .env("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url())
-            .env("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url())
-            // Nobody listens there.
-            .env("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:9")
-            .env("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:9")
-            .env("FLEXORCH_BASE_URL", &self.address)
-            .arg("doctor")
-            .args(arguments);
+        let mut command = self.surroundings.command(&["doctor"]);
+        command.env("FLEXORCH_BASE_URL", &self.address).args(arguments);
         command
     }
 
-    fn doctor(&self, arguments: &[&str]) -> Diagnosis {
-        let arguments = [&["--secret", "docs", "--json", "-vv"], arguments].concat();
-        let output = self.command(&arguments).output().unwrap();
-        for printed in [&output.stdout, &output.stderr] {
-            let printed = String::from_utf8_lossy(printed);
-            assert!(!printed.contains(API_KEY) && !printed.contains(AWS_SECRET), "a secret is printed: {printed}");
-        }
-        let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        Diagnosis { status: output.status.code(), report, output }
+    async fn doctor(&self, arguments: &[&str]) -> Diagnosis {
+        Diagnosis::of(self.command(&[&["--secret", "docs", "--json", "-vv"], arguments].concat())).await
     }
 }
 
-async fn reqwest_post(url: &str, body: &Value) -> Value {
+async fn post(url: &str, body: &Value) -> Value {
     let http = flexorch_s3_ingester::aws::http::client(None).unwrap();
     let request = http.post(url).header("X-API-KEY", API_KEY).header("Content-Type", "application/json");
     let answer = request.body(body.to_string()).send().await.unwrap().bytes().await.unwrap();
@@ -109,13 +79,18 @@ async fn reqwest_post(url: &str, body: &Value) -> Value {
 }
 
 impl Diagnosis {
+    async fn of(command: Command) -> Self {
+        let run = Run::of(command).await;
+        Self { report: serde_json::from_str(&run.out).unwrap_or_default(), run }
+    }
+
     fn check(&self, name: &str) -> &Value {
-        let checks = self.report["checks"].as_array().unwrap_or_else(|| panic!("{:?}", self.output));
+        let checks = self.report["checks"].as_array().unwrap_or_else(|| panic!("{}", self.run));
         checks.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("no check {name}: {checks:#?}"))
     }
 
     fn names(&self, status: &str) -> Vec<&str> {
-        let checks = self.report["checks"].as_array().unwrap_or_else(|| panic!("{:?}", self.output));
+        let checks = self.report["checks"].as_array().unwrap_or_else(|| panic!("{}", self.run));
         checks.iter().filter(|check| check["status"] == status).map(|check| check["check"].as_str().unwrap()).collect()
     }
 
@@ -125,15 +100,15 @@ impl Diagnosis {
         let check = self.check(name);
         assert!(check["found"].as_str().unwrap().contains(found), "{check:#}");
         assert!(check["command"].as_str().unwrap().contains(command), "{check:#}");
-        assert_eq!((self.status, &self.report["well"]), (Some(3), &json!(false)));
+        assert_eq!((self.run.status, &self.report["well"]), (Some(3), &json!(false)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_function_both_ends_are_looked_at_and_the_middle_is_said_to_be_left_out() {
     let clinic = Clinic::open("docs").await;
-    let seen = clinic.doctor(&[]);
-    assert_eq!(seen.status, Some(0), "{:#}", seen.report);
+    let seen = clinic.doctor(&[]).await;
+    assert_eq!(seen.run.status, Some(0), "{:#}", seen.report);
     assert_eq!(seen.report["well"], true);
     assert_eq!(
         seen.names("well"),
@@ -154,9 +129,8 @@ async fn people_get_marks_and_the_next_command_under_what_is_not_well() {
     let clinic = Clinic::open("docs").await;
     clinic
         .write(&json!({"api_key": API_KEY, "connector_id": 4711, "bucket": "docs", "region": REGION, "prefix": "in/"}));
-    let output = clinic.command(&["--secret", "docs", "--region", REGION]).output().unwrap();
-    let shown = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{shown}");
+    let run = Run::of(clinic.command(&["--secret", "docs", "--region", REGION])).await;
+    let shown = &run.says(3, &[]).out;
     for line in [
         "✓ secret ",
         "✗ connector           FlexOrch knows no connector 4711 for this API key",
@@ -173,25 +147,23 @@ async fn people_get_marks_and_the_next_command_under_what_is_not_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_absent_empty_incomplete_or_malformed_is_told_apart() {
     let clinic = Clinic::open("docs").await;
-    let seen = clinic.doctor(&["--secret", "docs"]);
+    let seen = clinic.doctor(&["--secret", "docs"]).await;
     // Given twice is a wrong argument.
-    assert_eq!(seen.status, Some(2));
+    assert_eq!(seen.run.status, Some(2));
 
-    let output = clinic.command(&["--secret", "no-such", "--json"]).output().unwrap();
-    let report = serde_json::from_slice(&output.stdout).unwrap();
-    let absent = Diagnosis { status: output.status.code(), report, output };
+    let absent = Diagnosis::of(clinic.command(&["--secret", "no-such", "--json"])).await;
     absent.fails("secret", "there is no secret \"no-such\" in eu-west-1", "aws secretsmanager list-secrets");
     assert!(absent.names("skipped").contains(&"API key") && absent.names("skipped").contains(&"bucket"));
 
     for (secret, found, command) in [
         ("{}", "still empty", "flexorch-s3 connector create --secret docs"),
         (r#"{"bucket": "docs"}"#, "lacks `api_key` and `connector_id`", "flexorch-s3 connector create --secret docs"),
-        (r#"{"api_key": "dfx_doctor_0123456789"}"#, "lacks `connector_id`", "flexorch-s3 connector create"),
-        (r#"{"api_key": ["dfx_doctor_0123456789"], "connector_id": 1}"#, "`api_key`", "map_values(type)"),
-        ("dfx_doctor_0123456789", "no JSON object", "put-secret-value --secret-id docs --secret-string '{}'"),
+        (r#"{"api_key": "dfx_test_0123456789"}"#, "lacks `connector_id`", "flexorch-s3 connector create"),
+        (r#"{"api_key": ["dfx_test_0123456789"], "connector_id": 1}"#, "`api_key`", "map_values(type)"),
+        ("dfx_test_0123456789", "no JSON object", "put-secret-value --secret-id docs --secret-string '{}'"),
     ] {
         clinic.secrets.put("docs", secret);
-        clinic.doctor(&[]).fails("secret's fields", found, command);
+        clinic.doctor(&[]).await.fails("secret's fields", found, command);
     }
 }
 
@@ -200,11 +172,11 @@ async fn what_nothing_needs_or_what_is_missing_but_not_needed_is_a_warning() {
     let clinic = Clinic::open("docs").await;
     let whole = json!({"api_key": API_KEY, "connector_id": 42, "bucket": "docs", "region": REGION, "prefix": "in/"});
     let mut left_over = whole.clone();
-    left_over["aws_secret_access_key"] = AWS_SECRET.into();
+    left_over["aws_secret_access_key"] = CONNECTORS_SECRET_KEY.into();
     clinic.write(&left_over);
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     assert_eq!(
-        (seen.status, seen.names("warning")),
+        (seen.run.status, seen.names("warning")),
         (Some(0), vec!["secret's fields", "function"]),
         "{:#}",
         seen.report
@@ -214,9 +186,9 @@ async fn what_nothing_needs_or_what_is_missing_but_not_needed_is_a_warning() {
     let mut no_bucket = whole;
     no_bucket.as_object_mut().unwrap().remove("bucket");
     clinic.write(&no_bucket);
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     assert_eq!(
-        (seen.status, seen.names("warning")),
+        (seen.run.status, seen.names("warning")),
         (Some(0), vec!["secret's fields", "function"]),
         "{:#}",
         seen.report
@@ -228,14 +200,14 @@ async fn what_nothing_needs_or_what_is_missing_but_not_needed_is_a_warning() {
 async fn flexorch_away_a_revoked_key_and_a_test_that_fails_are_told_apart() {
     let mut clinic = Clinic::open("docs").await;
     clinic.flexorch.revoke_key(API_KEY);
-    clinic.doctor(&[]).fails("API key", "401", ".api_key = env.KEY");
+    clinic.doctor(&[]).await.fails("API key", "401", ".api_key = env.KEY");
     clinic.flexorch.restore_key(API_KEY);
 
     let denied = Clinic::open("docs-denied").await;
-    denied.doctor(&[]).fails("connector test", "Access denied", "flexorch-s3 connector test --secret docs");
+    denied.doctor(&[]).await.fails("connector test", "Access denied", "flexorch-s3 connector test --secret docs");
 
     clinic.address = "http://127.0.0.1:9/v1".into();
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     seen.fails("FlexOrch", "GET /usage/rate-limits", "curl -sS -m 10");
     assert!(seen.names("well").contains(&"bucket"), "the bucket is looked at all the same");
 }
@@ -246,7 +218,7 @@ async fn a_secret_that_says_other_than_flexorch_is_told_with_both_ways_out() {
     clinic.buckets.create("docs", REGION);
     clinic
         .write(&json!({"api_key": API_KEY, "connector_id": 42, "bucket": "docs", "region": REGION, "prefix": "out/"}));
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     seen.fails("connector", r#"prefix "in/", and the secret says "out/""#, r#".prefix = "in/""#);
     assert!(seen.check("connector")["action"].as_str().unwrap().contains("del(.connector_id)"));
 }
@@ -255,19 +227,19 @@ async fn a_secret_that_says_other_than_flexorch_is_told_with_both_ways_out() {
 async fn a_bucket_that_is_absent_elsewhere_or_closed_is_told_apart() {
     let clinic = Clinic::open("docs").await;
     clinic.buckets.create("docs", "eu-central-1");
-    clinic.doctor(&[]).fails(
+    clinic.doctor(&[]).await.fails(
         "bucket",
         "docs is in eu-central-1; the secret says eu-west-1",
         r#".region = "eu-central-1""#,
     );
     clinic.buckets.create("docs", REGION);
     clinic.buckets.set_fault(Some(AwsFault::AccessDenied));
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     seen.fails("bucket", "could not look: s3:ListBucket on arn:aws:s3:::docs", "aws sts get-caller-identity");
     assert!(seen.check("bucket")["action"].as_str().unwrap().contains("needs s3:ListBucket on arn:aws:s3:::docs"));
     clinic.buckets.set_fault(None);
     clinic.write(&json!({"api_key": API_KEY, "connector_id": 42, "bucket": "gone", "region": REGION, "prefix": "in/"}));
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     assert_eq!(seen.names("failed"), ["connector", "bucket"], "{:#}", seen.report);
     assert!(seen.check("bucket")["found"].as_str().unwrap().contains("no bucket \"gone\""));
 }
@@ -276,10 +248,10 @@ async fn a_bucket_that_is_absent_elsewhere_or_closed_is_told_apart() {
 async fn a_permission_that_is_missing_is_named_and_lambda_out_of_reach_stops_nothing_else() {
     let clinic = Clinic::open("docs").await;
     clinic.secrets.set_fault(Some(SecretsFault::AccessDenied));
-    let seen = clinic.doctor(&[]);
+    let seen = clinic.doctor(&[]).await;
     seen.fails("secret", "secretsmanager:GetSecretValue on docs", "aws sts get-caller-identity");
     clinic.secrets.set_fault(None);
-    let seen = clinic.doctor(&["--function", "ingester"]);
+    let seen = clinic.doctor(&["--function", "ingester"]).await;
     seen.fails("function", "lambda:GetFunction on ingester", "aws configure list");
     assert!(seen.names("well").contains(&"connector test"));
 }
@@ -297,9 +269,7 @@ async fn where_nothing_can_be_looked_at_the_command_itself_fails() {
             Some(value) => command.env(unset, value),
             None => command.env_remove(unset),
         };
-        let output = command.output().unwrap();
-        let words = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{words}");
-        assert!(words.contains(told) && output.stdout.is_empty(), "{words}");
+        let run = Run::of(command).await;
+        assert!(run.failed().contains(told) && run.out.is_empty(), "{run}");
     }
 }

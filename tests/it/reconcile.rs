@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
 use serde_json::{Value, json};
 
-use crate::support::app::{API_KEY, TestApp};
+use crate::support::app::TestApp;
+use crate::support::surroundings::API_KEY;
 use crate::support::{TestAppBuilder, sqs_event};
 
 fn order(since: &str) -> Value {

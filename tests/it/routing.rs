@@ -3,8 +3,8 @@
 use flexorch_s3_ingester::cli::sandbox::RecordedRequest;
 use serde_json::json;
 
-use crate::support::app::API_KEY;
 use crate::support::events::{keys, s3_record, sample};
+use crate::support::surroundings::API_KEY;
 use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsFault;
 use serde_json::{Value, json};
 
-use crate::support::app::{API_KEY, SECRET, connector_secret};
+use crate::support::app::{SECRET, connector_secret};
 use crate::support::events::s3_record;
+use crate::support::surroundings::API_KEY;
 use crate::support::{TestApp, TestAppBuilder, s3_event};
 
 fn with_key(key: &str) -> Value {

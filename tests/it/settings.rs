@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::app::{API_KEY, TestAppBuilder};
+use crate::support::app::TestAppBuilder;
+use crate::support::surroundings::API_KEY;
 
 async fn fails_with(variable: &str, value: &str) -> String {
     let mut app = TestAppBuilder::new().await.env(variable, value).spawn().await;

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{API_KEY, DEAD_LETTERS};
+use crate::support::app::DEAD_LETTERS;
 use crate::support::events::{s3_record, sample};
+use crate::support::surroundings::API_KEY;
 use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 
 async fn app_of_the_samples() -> TestApp {

@@ -1,24 +1,19 @@
 //! `flexorch-s3 submit`.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use serde_json::json;
 
-use crate::support::app::API_KEY;
 use crate::support::events::keys;
-use crate::support::site::{Site, document, shown};
+use crate::support::run::Run;
+use crate::support::site::Site;
+use crate::support::surroundings::API_KEY;
 
 #[tokio::test]
 async fn submit_sends_keys_as_they_are_and_says_how_many() {
     let site = Site::start().await;
     let odd = ["invoices/日本/請求書 2026.pdf", "a+b %41.pdf", "q&a\t'\".pdf"];
     let output = site.run(&[&["submit"], &odd[..]].concat()).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "received 3 = forwarded 3 + skipped 0 + rejected 0 + deferred 0\n"
-    );
+    assert_eq!(output.status, Some(0), "{output}");
+    assert_eq!(output.out, "received 3 = forwarded 3 + skipped 0 + rejected 0 + deferred 0\n");
     assert_eq!(site.flexorch.submitted_keys(), odd);
 }
 
@@ -28,7 +23,7 @@ async fn keys_from_a_file_go_in_batches_and_windows_line_ends_and_empty_lines_do
     let names = keys("k", 250);
     std::fs::write(site.folder.path().join("keys.txt"), format!("{}\r\n\r\n\nlast.pdf", names.join("\r\n"))).unwrap();
     let output = site.run(&["submit", "--keys-from", "keys.txt", "--concurrency", "1"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     let sizes: Vec<_> = site.flexorch.requests().iter().map(|request| request.keys.len()).collect();
     assert_eq!(sizes, [100, 100, 51]);
     assert_eq!(site.flexorch.submitted_keys()[..250], names);
@@ -37,12 +32,9 @@ async fn keys_from_a_file_go_in_batches_and_windows_line_ends_and_empty_lines_do
 #[tokio::test]
 async fn keys_come_from_standard_input_too_and_the_json_document_has_each_with_its_job() {
     let site = Site::start().await;
-    let mut command = site.command(&["submit", "--keys-from", "-", "--json"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"a.pdf\nbad.exe\n").unwrap();
-    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    let document = document(&output);
+    let output = Run::fed(site.command(&["submit", "--keys-from", "-", "--json"]), "a.pdf\nbad.exe\n").await;
+    assert_eq!(output.status, Some(3), "{output}");
+    let document = output.json();
     assert_eq!(document["summary"]["forwarded"], 1);
     assert!(document["objects"][0]["job_id"].is_string());
     assert_eq!(
@@ -56,8 +48,8 @@ async fn the_keys_before_one_that_cannot_be_read_are_sent_and_told() {
     let site = Site::start().await;
     std::fs::write(site.folder.path().join("keys.txt"), b"a.pdf\nb.pdf\n\xff.pdf\nc.pdf\n").unwrap();
     let output = site.run(&["submit", "--keys-from", "keys.txt"]).await;
-    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-    assert!(shown(&output).contains("forwarded 2") && shown(&output).contains("not UTF-8"), "{}", shown(&output));
+    assert_eq!(output.status, Some(1), "{output}");
+    assert!(output.shown().contains("forwarded 2") && output.shown().contains("not UTF-8"), "{output}");
     assert_eq!(site.submitted_keys(), ["a.pdf", "b.pdf"]);
 }
 
@@ -66,11 +58,11 @@ async fn a_key_outside_the_connectors_prefix_is_told_and_sent_only_where_that_is
     let site = Site::start().await;
     site.put_secret(&json!({"prefix": "invoices/"}));
     let output = site.run(&["submit", "invoices/a.pdf", "scans/b.pdf"]).await;
-    assert_eq!(output.status.code(), Some(3));
-    assert!(shown(&output).contains("skipped    scans/b.pdf  out-of-prefix"), "{}", shown(&output));
+    assert_eq!(output.status, Some(3));
+    assert!(output.shown().contains("skipped    scans/b.pdf  out-of-prefix"), "{output}");
     assert_eq!(site.flexorch.submitted_keys(), ["invoices/a.pdf"]);
     let output = site.run(&["submit", "--any-prefix", "scans/b.pdf"]).await;
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status, Some(0));
     assert_eq!(site.flexorch.submitted_keys(), ["invoices/a.pdf", "scans/b.pdf"]);
 }
 
@@ -78,7 +70,7 @@ async fn a_key_outside_the_connectors_prefix_is_told_and_sent_only_where_that_is
 async fn a_key_that_is_named_twice_is_sent_once() {
     let site = Site::start().await;
     let output = site.run(&["submit", "a.pdf", "b.pdf", "a.pdf"]).await;
-    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(site.submitted_keys(), ["a.pdf", "b.pdf"]);
 }
 
@@ -86,9 +78,9 @@ async fn a_key_that_is_named_twice_is_sent_once() {
 async fn a_rejected_key_is_exit_status_3_and_the_reason_is_told() {
     let site = Site::start().await;
     let output = site.run(&["submit", "a.pdf", "virus.exe"]).await;
-    assert_eq!(output.status.code(), Some(3));
-    assert!(shown(&output).contains("rejected   virus.exe  UNSUPPORTED_FILE"), "{}", shown(&output));
-    assert!(shown(&output).contains("received 2 = forwarded 1 + skipped 0 + rejected 1 + deferred 0"));
+    assert_eq!(output.status, Some(3));
+    assert!(output.shown().contains("rejected   virus.exe  UNSUPPORTED_FILE"), "{output}");
+    assert!(output.shown().contains("received 2 = forwarded 1 + skipped 0 + rejected 1 + deferred 0"));
 }
 
 #[tokio::test]
@@ -98,34 +90,34 @@ async fn a_refused_api_key_costs_one_request_for_all_keys_and_says_what_to_do() 
     let names = keys("k", 500);
     std::fs::write(site.folder.path().join("keys.txt"), names.join("\n")).unwrap();
     let output = site.run(&["submit", "--keys-from", "keys.txt", "--concurrency", "1"]).await;
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status, Some(3));
     assert_eq!(site.flexorch.requests().len(), 1);
-    assert!(shown(&output).contains("deferred 500"), "{}", shown(&output));
-    assert!(shown(&output).contains("write a valid `api_key` into the connector's secret"));
+    assert!(output.shown().contains("deferred 500"), "{output}");
+    assert!(output.shown().contains("write a valid `api_key` into the connector's secret"));
 }
 
 #[tokio::test]
 async fn submit_waits_as_long_as_a_429_says() {
     let site = Site::with(|options| options.faults.push("status=429,retry-after=1,times=1".parse().unwrap())).await;
     let output = site.run(&["submit", "a.pdf"]).await;
-    assert_eq!((output.status.code(), site.flexorch.requests().len()), (Some(0), 2), "{}", shown(&output));
+    assert_eq!((output.status, site.flexorch.requests().len()), (Some(0), 2), "{output}");
 }
 
 #[tokio::test]
 async fn what_keeps_submit_from_beginning_is_a_clear_error() {
     let site = Site::start().await;
     let missing = site.run(&["submit", "--keys-from", "no-such-file.txt"]).await;
-    assert_eq!(missing.status.code(), Some(1));
-    assert!(shown(&missing).contains("no-such-file.txt"), "{}", shown(&missing));
-    assert_eq!(site.run(&["submit"]).await.status.code(), Some(2));
+    assert_eq!(missing.status, Some(1));
+    assert!(missing.shown().contains("no-such-file.txt"), "{missing}");
+    assert_eq!(site.run(&["submit"]).await.status, Some(2));
     let mut command = site.command(&["submit", "a.pdf"]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    let nobody = site.finish(command).await;
-    assert_eq!(nobody.status.code(), Some(1));
-    assert!(shown(&nobody).contains("no AWS credentials"), "{}", shown(&nobody));
+    let nobody = Run::of(command).await;
+    assert_eq!(nobody.status, Some(1));
+    assert!(nobody.shown().contains("no AWS credentials"), "{nobody}");
     site.secrets.put(crate::support::site::SECRET, "");
     let empty = site.run(&["submit", "a.pdf"]).await;
-    assert_eq!(empty.status.code(), Some(1));
-    assert!(shown(&empty).contains("connector create"), "{}", shown(&empty));
+    assert_eq!(empty.status, Some(1));
+    assert!(empty.shown().contains("connector create"), "{empty}");
     assert!(site.flexorch.requests().is_empty());
 }

@@ -21,6 +21,7 @@ pub(in super::super) struct GlobalOptions {
         global = true,
         value_name = "URL",
         env = "FLEXORCH_BASE_URL",
+        hide_env_values = true,
         default_value = crate::config::DEFAULT_BASE_URL
     )]
     pub flexorch_url: String,

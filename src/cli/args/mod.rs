@@ -24,7 +24,7 @@ pub(super) use submit::SubmitOptions;
 
 /// Sets up, proves and backfills the way of S3 objects to FlexOrch.
 #[derive(Debug, Parser)]
-#[command(name = "flexorch-s3", version, about, propagate_version = true, infer_subcommands = false)]
+#[command(name = "flexorch-s3", version, propagate_version = true)]
 #[command(after_help = "\
 Exit status: 0 all is well; 1 the command failed and standard error says why; 2 wrong arguments; 3 the command ran and found
 something that is not well; 130 interrupted.
@@ -42,23 +42,23 @@ pub(super) enum Command {
     /// FlexOrch's connector for a bucket: make, test, list, show, delete
     #[command(subcommand)]
     Connector(ConnectorAction),
-    /// FlexOrch's own Scheduled Sync of a connector, as a second net
-    #[command(subcommand)]
-    Schedule(ScheduleAction),
     /// Have a bucket that exists tell a function, a queue or EventBridge of uploads
     Attach(AttachOptions),
     /// Take away what attach added
     Detach(DetachOptions),
-    /// Send object keys to FlexOrch now
-    Submit(SubmitOptions),
-    /// Send what is in the bucket already, at the plan's pace
-    Backfill(BackfillOptions),
     /// Check the whole chain, from the bucket to FlexOrch, and say what to do: why is my document not there?
     Doctor(DoctorOptions),
-    /// Run the function's handler on events from files, and show what became of every object
-    Invoke(InvokeOptions),
+    /// Send what is in the bucket already, at the plan's pace
+    Backfill(BackfillOptions),
+    /// Send object keys to FlexOrch now
+    Submit(SubmitOptions),
+    /// FlexOrch's own Scheduled Sync of a connector, as a second net
+    #[command(subcommand)]
+    Schedule(ScheduleAction),
     /// Run a sample of every source through the handler and the sandbox: nothing outside this machine is needed
     Demo(DemoOptions),
+    /// Run the function's handler on events from files, and show what became of every object
+    Invoke(InvokeOptions),
     /// Run FlexOrch's API on this machine, to develop and rehearse against
     Sandbox(SandboxCommand),
     /// Print a completion script for a shell

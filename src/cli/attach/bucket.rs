@@ -1,27 +1,22 @@
 //! A bucket's notification configuration at S3: read, replaced, and compared with what was meant.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::NotificationConfiguration;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::Instant;
 
+use super::super::arn;
 use super::super::aws_failure::{AwsFailure, FailureKind};
+use super::super::bucket::{self, Found};
 use super::super::context::Context;
 use super::super::notification::{Configuration, ConfigurationError};
 use super::super::output::Output;
 use super::super::table::shown;
-use crate::aws::sdk::endpoint_override;
+use crate::aws::s3::client;
 
 /// How long to wait before S3 is asked again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -52,30 +47,24 @@ impl Bucket {
     pub(super) async fn open(name: &str, context: &Context) -> Result<Self> {
         let sdk = context.aws().await?;
         let own_region = context.region().await?;
-        // S3 names the region whether or not it answers otherwise (S3 API Reference, `HeadBucket`).
-        let region = match client(sdk, &own_region).head_bucket().bucket(name).send().await {
-            Ok(answer) => answer.bucket_region().map(str::to_owned),
-            Err(error) => {
-                let named = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
-                let named = named.map(str::to_owned);
-                let failure = AwsFailure::new(&error, "s3:ListBucket", arn(&own_region, name));
-                match failure.kind {
-                    FailureKind::NotFound => {
-                        bail!("there is no bucket {name:?}: is that its name? Nothing was changed")
-                    }
-                    FailureKind::Unavailable if named.is_none() => return Err(failure.into()),
-                    // Who may not list the bucket may still read and write its notifications.
-                    _ => named,
-                }
+        let Found { region, failure } = bucket::find(&client(sdk, Some(&own_region)), name).await;
+        match failure {
+            Some(failure) if failure.kind == FailureKind::NotFound => {
+                bail!("there is no bucket {name:?}: is that its name? Nothing was changed")
             }
-        };
+            Some(failure) if failure.kind == FailureKind::Unavailable && region.is_none() => {
+                return Err(failure.into());
+            }
+            // Who may not list the bucket may still read and write its notifications.
+            _ => {}
+        }
         let region = region.unwrap_or(own_region);
-        Ok(Self { name: name.to_owned(), client: client(sdk, &region), region, output: context.output })
+        Ok(Self { name: name.to_owned(), client: client(sdk, Some(&region)), region, output: context.output })
     }
 
     /// Its ARN, in the partition of its region.
     pub(super) fn arn(&self) -> String {
-        arn(&self.region, &self.name)
+        arn::of_bucket(&self.name, Some(&self.region))
     }
 
     /// Reads the configuration.
@@ -83,11 +72,7 @@ impl Bucket {
     /// # Errors
     /// What S3 said, and the permission that it takes; what is in the configuration that is not known here.
     pub(super) async fn read(&self) -> Result<Configuration> {
-        let answer = Answer::default();
-        let request = self.client.get_bucket_notification_configuration().bucket(&self.name);
-        let sent = request.customize().interceptor(answer.clone()).send().await;
-        sent.map_err(|error| AwsFailure::new(&error, "s3:GetBucketNotification", self.arn()))?;
-        let xml = answer.take();
+        let xml = bucket::notifications_of(&self.client, &self.name).await?;
         Configuration::parse(&xml).map_err(|error| match error {
             ConfigurationError::Unknown { .. } => anyhow!(
                 "the notification configuration of bucket {:?} cannot be judged: {}. Take a newer version of this program, or change the \
@@ -219,46 +204,4 @@ fn arguments<E>(error: &SdkError<E>) -> Option<String> {
     let elements = document.root_element().children().filter(|node| node.tag_name().name().starts_with("Argument"));
     let words: Vec<_> = elements.filter_map(|node| node.text()).collect();
     (!words.is_empty()).then(|| words.join(": "))
-}
-
-fn client(sdk: &SdkConfig, region: &str) -> Client {
-    let config = aws_sdk_s3::config::Builder::from(sdk).region(Region::new(region.to_owned()));
-    // A store at an address of its own has no host name for each bucket.
-    Client::from_conf(config.force_path_style(endpoint_override(sdk, "S3").is_some()).build())
-}
-
-fn arn(region: &str, bucket: &str) -> String {
-    let partition = match region {
-        china if china.starts_with("cn-") => "aws-cn",
-        government if government.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
-    format!("arn:{partition}:s3:::{bucket}")
-}
-
-/// The text of an answer beside what the SDK makes of it.
-#[derive(Debug, Clone, Default)]
-struct Answer(Arc<Mutex<String>>);
-
-impl Answer {
-    fn take(&self) -> String {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Intercept for Answer {
-    fn name(&self) -> &'static str {
-        "Answer"
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let bytes = context.response().body().bytes().unwrap_or_default();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = String::from_utf8(bytes.to_vec())?;
-        Ok(())
-    }
 }

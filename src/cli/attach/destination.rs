@@ -4,9 +4,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::super::aws_failure::{AwsFailure, FailureKind};
+use super::super::arn::Arn;
+use super::super::aws_failure::{AwsFailure, if_there};
 use super::super::context::Context;
-use super::super::notification::{Policy, Service, Visitor, own_statement_id};
+use super::super::notification::{self, Policy, Service, Visitor, own_statement_id};
 use super::super::table::shown;
 use super::bucket::Bucket;
 
@@ -16,7 +17,10 @@ pub(super) struct Destination {
     pub service: Service,
     /// Its ARN, with a function's alias or version.
     pub arn: String,
-    parts: Arn,
+    region: String,
+    account: String,
+    /// A queue's name; `function:NAME`, with an alias or a version where it has one.
+    resource: String,
     lambda: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
 }
@@ -29,40 +33,37 @@ pub(super) struct Access {
     kms_key: Option<String>,
 }
 
-/// An ARN's parts (AWS General Reference, "Amazon Resource Names").
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Arn {
-    service: String,
-    region: String,
-    account: String,
-    resource: String,
-}
-
-impl Arn {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(6, ':').map(str::to_owned);
-        let (scheme, partition) = (parts.next()?, parts.next()?);
-        let arn =
-            Self { service: parts.next()?, region: parts.next()?, account: parts.next()?, resource: parts.next()? };
-        let is_whole = scheme == "arn"
-            && [&partition, &arn.region, &arn.account, &arn.resource].iter().all(|part| !part.is_empty());
-        is_whole.then_some(arn)
-    }
-}
-
 impl Destination {
+    /// The one that was named, if one was.
+    ///
+    /// # Errors
+    /// As [`Destination::named`].
+    pub(super) async fn either(
+        function: Option<&str>,
+        queue: Option<&str>,
+        bucket: &Bucket,
+        context: &Context,
+    ) -> Result<Option<Self>> {
+        let (service, name) = match (function, queue) {
+            (Some(function), _) => (Service::Function, function),
+            (None, Some(queue)) => (Service::Queue, queue),
+            (None, None) => return Ok(None),
+        };
+        Self::named(service, name, bucket, context).await.map(Some)
+    }
+
     /// A destination by its ARN, a function's name or a queue's URL, where it can be told by this bucket.
     ///
     /// # Errors
     /// Where the name means nothing, or S3 could not tell it.
-    pub(super) async fn named(service: Service, name: &str, bucket: &Bucket, context: &Context) -> Result<Self> {
+    async fn named(service: Service, name: &str, bucket: &Bucket, context: &Context) -> Result<Self> {
         let arn = match service {
             _ if name.starts_with("arn:") => name.to_owned(),
             Service::Queue => arn_of_queue(name, bucket, context).await?,
             _ => arn_of_function(name, bucket, context).await?,
         };
         let destination = Self::from_arn(service, &arn, context).await?;
-        let region = &destination.parts.region;
+        let region = &destination.region;
         if *region != bucket.region {
             bail!(
                 "the {} is in {region}, but bucket {:?} is in {}: S3 tells only of what is in its own region. Deploy there, or let \
@@ -88,19 +89,26 @@ impl Destination {
             _ => ("lambda", "arn:aws:lambda:REGION:ACCOUNT:function:NAME"),
         };
         let parts = Arn::parse(arn)
-            .filter(|parts| parts.service == prefix)
+            .filter(|parts| parts.service == prefix && !parts.region.is_empty() && !parts.account.is_empty())
             .filter(|parts| service == Service::Queue || parts.resource.starts_with("function:"))
             .ok_or_else(|| anyhow!("{:?} is no {}'s ARN, which has the form {form}", shown(arn), service.name()))?;
-        let sdk = in_region(context.aws().await?, &parts.region);
+        let sdk = in_region(context.aws().await?, parts.region);
         let (lambda, sqs) = (aws_sdk_lambda::Client::new(&sdk), aws_sdk_sqs::Client::new(&sdk));
-        Ok(Self { service, arn: arn.to_owned(), parts, lambda, sqs })
+        let [region, account, resource] = [parts.region, parts.account, parts.resource].map(str::to_owned);
+        Ok(Self { service, arn: arn.to_owned(), region, account, resource, lambda, sqs })
+    }
+
+    /// As notifications name it.
+    pub(super) fn told(&self) -> notification::Destination {
+        notification::Destination { service: self.service, arn: self.arn.clone() }
     }
 
     /// S3, as it comes here from the bucket. Its account is taken to be the destination's own.
     pub(super) fn visitor(&self, bucket: &Bucket) -> Visitor {
         Visitor {
-            bucket: bucket.arn(),
-            account: self.parts.account.clone(),
+            service: "s3.amazonaws.com",
+            source: bucket.arn(),
+            account: Some(self.account.clone()),
             action: if self.service == Service::Queue { "sqs:SendMessage" } else { "lambda:InvokeFunction" },
             resource: self.arn.clone(),
         }
@@ -120,38 +128,29 @@ impl Destination {
     async fn function_access(&self) -> Result<Option<Access>> {
         let (function, qualifier) = self.function();
         let answer = self.lambda.get_policy().function_name(&function).set_qualifier(qualifier.clone()).send().await;
-        let text = match answer {
-            Ok(answer) => answer.policy().unwrap_or_default().to_owned(),
-            Err(error) => {
-                let failure = AwsFailure::new(&error, "lambda:GetPolicy", &self.arn);
-                if failure.kind != FailureKind::NotFound {
-                    return Err(failure.into());
+        let answer = answer.map_err(|error| AwsFailure::new(&error, "lambda:GetPolicy", &self.arn));
+        let text = match if_there(answer)? {
+            Some(answer) => answer.policy().unwrap_or_default().to_owned(),
+            // A function without a policy and no function at all are told apart by nothing else.
+            None => {
+                let request = self.lambda.get_function_configuration().function_name(&function);
+                let answer = request.set_qualifier(qualifier).send().await;
+                let action = "lambda:GetFunctionConfiguration";
+                if if_there(answer.map_err(|error| AwsFailure::new(&error, action, &self.arn)))?.is_none() {
+                    return Ok(None);
                 }
-                // A function without a policy and no function at all are told apart by nothing else.
-                let request =
-                    self.lambda.get_function_configuration().function_name(&function).set_qualifier(qualifier);
-                match request.send().await {
-                    Ok(_) => String::new(),
-                    Err(error) => {
-                        let failure = AwsFailure::new(&error, "lambda:GetFunctionConfiguration", &self.arn);
-                        return if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure.into()) };
-                    }
-                }
+                String::new()
             }
         };
         Ok(Some(Access { policy: self.parse(&text)?, queue_url: String::new(), kms_key: None }))
     }
 
     async fn queue_access(&self) -> Result<Option<Access>> {
-        let (name, account) = (&self.parts.resource, &self.parts.account);
+        let (name, account) = (&self.resource, &self.account);
         let found = self.sqs.get_queue_url().queue_name(name).queue_owner_aws_account_id(account).send().await;
-        let url = match found {
-            Ok(answer) => answer.queue_url().unwrap_or_default().to_owned(),
-            Err(error) => {
-                let failure = AwsFailure::new(&error, "sqs:GetQueueUrl", &self.arn);
-                return if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure.into()) };
-            }
-        };
+        let found = found.map_err(|error| AwsFailure::new(&error, "sqs:GetQueueUrl", &self.arn));
+        let Some(found) = if_there(found)? else { return Ok(None) };
+        let url = found.queue_url().unwrap_or_default().to_owned();
         let names = [QueueAttributeName::Policy, QueueAttributeName::KmsMasterKeyId];
         let request = self.sqs.get_queue_attributes().queue_url(&url).set_attribute_names(Some(names.to_vec()));
         let answer =
@@ -192,9 +191,9 @@ impl Destination {
             .set_qualifier(qualifier)
             .statement_id(id)
             .action(visitor.action)
-            .principal("s3.amazonaws.com")
-            .source_arn(&visitor.bucket)
-            .source_account(&visitor.account);
+            .principal(visitor.service)
+            .source_arn(&visitor.source)
+            .set_source_account(visitor.account.clone());
         request.send().await.map_err(|error| AwsFailure::new(&error, "lambda:AddPermission", &self.arn))?;
         Ok(())
     }
@@ -214,13 +213,9 @@ impl Destination {
         }
         let (function, qualifier) = self.function();
         let request = self.lambda.remove_permission().function_name(function).set_qualifier(qualifier).statement_id(id);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match AwsFailure::new(&error, "lambda:RemovePermission", &self.arn) {
-                gone if gone.kind == FailureKind::NotFound => Ok(()),
-                failure => Err(failure.into()),
-            },
-        }
+        let answer = request.send().await;
+        if_there(answer.map_err(|error| AwsFailure::new(&error, "lambda:RemovePermission", &self.arn)))?;
+        Ok(())
     }
 
     async fn set_policy(&self, url: &str, policy: &Policy) -> Result<()> {
@@ -232,7 +227,7 @@ impl Destination {
 
     /// The function's ARN without its alias or version, and that.
     fn function(&self) -> (String, Option<String>) {
-        let mut resource = self.parts.resource.splitn(3, ':').skip(2);
+        let mut resource = self.resource.splitn(3, ':').skip(2);
         match resource.next() {
             Some(qualifier) => (
                 self.arn.strip_suffix(&format!(":{qualifier}")).unwrap_or(&self.arn).to_owned(),
@@ -280,20 +275,4 @@ async fn arn_of_queue(url: &str, bucket: &Bucket, context: &Context) -> Result<S
 
 fn in_region(sdk: &SdkConfig, region: &str) -> SdkConfig {
     sdk.to_builder().region(Region::new(region.to_owned())).build()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_arn_has_six_parts_and_its_resource_may_hold_colons() {
-        let arn = Arn::parse("arn:aws:lambda:eu-west-1:123456789012:function:ingest:live").unwrap();
-        assert_eq!((arn.service.as_str(), arn.resource.as_str()), ("lambda", "function:ingest:live"));
-        for wrong in
-            ["", "ingest", "arn:aws:sqs:eu-west-1:123456789012", "arn:aws:sqs::123456789012:q", "urn:aws:sqs:r:1:q"]
-        {
-            assert_eq!(Arn::parse(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -22,7 +22,7 @@ use super::EXIT_OK;
 use super::args::{AttachOptions, BucketOptions, DetachOptions};
 use super::context::Context;
 use super::notification::{
-    self, Change, Configuration, Filter, Notification, Service, Visitor, Which, own_statement_id, switch_event_bridge,
+    self, Change, Configuration, Filter, Notification, Visitor, Which, own_statement_id, switch_event_bridge,
 };
 use super::output::confirm;
 use super::table::shown;
@@ -36,18 +36,15 @@ pub(super) async fn run(options: AttachOptions, context: &Context) -> Result<u8>
     )
     .map_err(anyhow::Error::msg)?;
     let bucket = Bucket::open(&place.bucket, context).await?;
-    let destination = match (&options.to.function, &options.to.queue) {
-        (Some(function), _) => Some(Destination::named(Service::Function, function, &bucket, context).await?),
-        (None, Some(queue)) => Some(Destination::named(Service::Queue, queue, &bucket, context).await?),
-        (None, None) => None,
-    };
+    let (function, queue) = (options.to.function.as_deref(), options.to.queue.as_deref());
+    let destination = Destination::either(function, queue, &bucket, context).await?;
     let before = bucket.read().await.map_err(unchanged)?;
     let mut report = Report::new(&bucket, &options.how);
     let change = match &destination {
         None => switch_event_bridge(&before, true),
         Some(destination) => {
             report.notes.extend(place.narrowed_by(&filter));
-            let own = Notification::own(destination.service, &destination.arn, filter);
+            let own = Notification::own(destination.told(), filter);
             notification::attach(&before, &own).map_err(|others| overlap(&bucket, &own, &others))?
         }
     };
@@ -108,18 +105,15 @@ async fn write(
 pub(super) async fn run_detach(options: DetachOptions, context: &Context) -> Result<u8> {
     let place = Place::of(&options.bucket, context).await?;
     let bucket = Bucket::open(&place.bucket, context).await?;
-    let named = match (&options.from.function, &options.from.queue) {
-        (Some(function), _) => Some(Destination::named(Service::Function, function, &bucket, context).await?),
-        (None, Some(queue)) => Some(Destination::named(Service::Queue, queue, &bucket, context).await?),
-        (None, None) => None,
-    };
+    let (function, queue) = (options.from.function.as_deref(), options.from.queue.as_deref());
+    let named = Destination::either(function, queue, &bucket, context).await?;
     let before = bucket.read().await.map_err(unchanged)?;
     let mut report = Report::new(&bucket, &options.how);
     let (change, statements) = if options.from.eventbridge {
         (switch_event_bridge(&before, false), Vec::new())
     } else {
         let which = Which {
-            destination: named.as_ref().map(|named| (named.service, named.arn.clone())),
+            destination: named.as_ref().map(Destination::told),
             prefix: options.prefix.clone(),
             suffix: options.suffix.clone(),
         };
@@ -158,14 +152,14 @@ async fn statements_in_vain(
 ) -> Result<Vec<(Destination, String)>> {
     let mut destinations: Vec<_> = named.into_iter().collect();
     for gone in change.removed.iter().filter_map(|entry| entry.notification.as_ref()) {
-        if destinations.iter().all(|known| known.arn != gone.destination) {
-            destinations.push(Destination::from_arn(gone.service, &gone.destination, context).await?);
+        if destinations.iter().all(|known| known.arn != gone.destination.arn) {
+            destinations.push(Destination::from_arn(gone.destination.service, &gone.destination.arn, context).await?);
         }
     }
     let mut statements = Vec::new();
     for destination in destinations {
         let mut kept = change.kept.iter().filter_map(|entry| entry.notification.as_ref());
-        if kept.any(|stays| stays.destination == destination.arn) {
+        if kept.any(|stays| stays.destination.arn == destination.arn) {
             continue;
         }
         let id = own_statement_id(&destination.visitor(bucket));
@@ -254,8 +248,8 @@ fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification]) -> anyh
         Some(ours) => format!(
             "Attach made it: `flexorch-s3 detach --bucket {} --{} {}` takes it away",
             bucket.name,
-            ours.service.name(),
-            ours.destination
+            ours.destination.service.name(),
+            ours.destination.arn
         ),
         None => format!(
             "Give --prefix or --suffix so that no key passes both; or tell both through EventBridge, where nothing overlaps \

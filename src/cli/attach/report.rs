@@ -31,7 +31,7 @@ pub(super) struct PermissionChange {
 impl PermissionChange {
     /// S3 is let in.
     pub(super) fn given(destination: &Destination, visitor: &Visitor) -> Self {
-        let words = format!("s3.amazonaws.com may {} for {}", visitor.action, visitor.bucket);
+        let words = format!("{} may {} for {}", visitor.service, visitor.action, visitor.source);
         Self { resource: destination.arn.clone(), statement: own_statement_id(visitor), given: true, words }
     }
 
@@ -107,9 +107,9 @@ fn entries(entries: &[Entry]) -> Vec<Value> {
         .map(|entry| match &entry.notification {
             None => json!({"service": "eventbridge"}),
             Some(notification) => json!({
-                "service": notification.service.name(),
+                "service": notification.destination.service.name(),
                 "id": notification.id,
-                "destination": notification.destination,
+                "destination": notification.destination.arn,
                 "events": notification.events,
                 "prefix": notification.filter.prefix,
                 "suffix": notification.filter.suffix,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::arn;
 use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::chunk::{Chunk, Chunker, OutOfOrder};
 use super::ranges::Gap;
@@ -67,7 +68,7 @@ impl<'a> Lister<'a> {
         let Listing { buckets, bucket, region, scope, .. } = self.listing;
         let page = buckets.page(bucket, Some(region), &scope.prefix, chunker.next_page_after()).await;
         let page = page.map_err(|error| {
-            ListError::Aws(AwsFailure::new(&error, "s3:ListBucket", format!("arn:aws:s3:::{bucket}")))
+            ListError::Aws(AwsFailure::new(&error, "s3:ListBucket", arn::of_bucket(bucket, Some(region))))
         })?;
         let chunks = chunker.take(page.objects, page.more, scope, bucket)?;
         if chunker.is_done() {

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::super::args::CreateOptions;
+use super::super::bucket;
 use super::super::connector_secret::SecretDocument;
 use super::super::context::Context;
 use super::super::output::{FAINT, GOOD, styled};
@@ -11,7 +12,7 @@ use super::super::table::shown;
 use super::super::{EXIT_NOT_WELL, EXIT_OK};
 use super::fields::{Field, Fields};
 use super::{place, test_line};
-use crate::aws::s3::Buckets;
+use crate::aws::s3::client;
 use crate::flexorch::management::{ConnectorTest, ConnectorView, Management, NewConnector};
 
 /// Runs the command. The secret is written last, so whatever fails before leaves it as it was.
@@ -58,9 +59,9 @@ pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8>
     Ok(if found.success { EXIT_OK } else { EXIT_NOT_WELL })
 }
 
-/// Where a bucket is, as far as S3 says so: it does even to those who may not read it (S3 API Reference, "HeadBucket").
+/// Where a bucket is, as far as S3 says so.
 async fn bucket_region(context: &Context, bucket: &str) -> Result<Option<String>> {
-    Ok(Buckets::new(context.aws().await?.clone(), context.clock).region_of(bucket).await)
+    Ok(bucket::find(&client(context.aws().await?, None), bucket).await.region)
 }
 
 /// The connector that is there already: the secret's own, or one that reads the same.

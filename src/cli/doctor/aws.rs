@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
-use super::super::aws_failure::{AwsFailure, FailureKind};
+use super::super::aws_failure::{AwsFailure, if_there};
+use crate::aws::s3;
 use crate::aws::sdk::endpoint_override;
 use crate::aws::sqs::QueueArn;
 
@@ -53,13 +54,7 @@ impl<'a> Aws<'a> {
 
     /// S3 in a region; `None`: the configured one.
     pub(super) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Client {
-        let mut config = aws_sdk_s3::config::Builder::from(self.sdk);
-        if let Some(region) = region {
-            config.set_region(Some(Region::new(region.to_owned())));
-        }
-        // A store at an address of its own has no host name for each bucket.
-        config.set_force_path_style(Some(endpoint_override(self.sdk, "S3").is_some()));
-        aws_sdk_s3::Client::from_conf(config.build())
+        s3::client(self.sdk, region)
     }
 
     /// The URL of the queue of this ARN.
@@ -77,16 +72,18 @@ pub(super) async fn ask<T, E>(
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match tokio::time::timeout(PATIENCE, question).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(AwsFailure::new(&error, action, resource)),
-        Err(_) => Err(AwsFailure {
-            action,
-            resource: resource.to_owned(),
-            kind: FailureKind::Unavailable,
-            words: format!("no answer within {} s", PATIENCE.as_secs()),
-        }),
-    }
+    within_time(action, resource, async { question.await.map_err(|error| AwsFailure::new(&error, action, resource)) })
+        .await?
+}
+
+/// Waits for an answer no longer than for any.
+pub(super) async fn within_time<T>(
+    action: &'static str,
+    resource: &str,
+    answer: impl Future<Output = T>,
+) -> Result<T, AwsFailure> {
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.map_err(|_| AwsFailure::silence(PATIENCE, action, resource))
 }
 
 /// Asks for something that need not be there.
@@ -98,19 +95,5 @@ pub(super) async fn ask_for<T, E>(
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match ask(action, resource, question).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// The region of an ARN.
-pub(super) fn region_of(arn: &str) -> Option<&str> {
-    arn.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
-}
-
-/// The account of an ARN.
-pub(super) fn account_of(arn: &str) -> Option<&str> {
-    arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty())
+    if_there(ask(action, resource, question).await)
 }

@@ -1,7 +1,9 @@
 //! The bucket: is it there, and in the region that the secret says?
 
+use super::super::arn;
 use super::super::aws_failure::{AwsFailure, FailureKind};
-use super::aws::Aws;
+use super::super::bucket::{self, Found};
+use super::aws::{Aws, within_time};
 use super::check::{Check, Next};
 use super::commands::{Commands, quoted};
 use super::name;
@@ -13,21 +15,9 @@ pub(super) async fn look(aws: &Aws<'_>, subject: &Subject, home: &str, commands:
         return (Check::skipped(name::BUCKET, "the secret names no bucket"), None);
     };
     let expected = subject.region.as_deref().unwrap_or(home);
-    let resource = format!("arn:aws:s3:::{bucket}");
-    let question = aws.s3(Some(expected)).head_bucket().bucket(bucket).send();
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), question).await;
-    let (region, failure) = match answer {
-        Ok(Ok(found)) => (found.bucket_region().map(str::to_owned), None),
-        Ok(Err(error)) => {
-            // S3 tells the region whatever else it answers (S3 API Reference, "HeadBucket").
-            let told = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-            (told.map(str::to_owned), Some(AwsFailure::new(&error, "s3:ListBucket", resource)))
-        }
-        Err(_) => {
-            let words = "no answer within 20 s".to_owned();
-            (None, Some(AwsFailure { action: "s3:ListBucket", resource, kind: FailureKind::Unavailable, words }))
-        }
-    };
+    let (client, resource) = (aws.s3(Some(expected)), arn::of_bucket(bucket, Some(expected)));
+    let found = within_time("s3:ListBucket", &resource, bucket::find(&client, bucket)).await;
+    let Found { region, failure } = found.unwrap_or_else(|failure| Found { region: None, failure: Some(failure) });
     (judge(bucket, expected, region.as_deref(), failure.as_ref(), subject, commands), region)
 }
 

@@ -1,14 +1,16 @@
 //! What is between the bucket and FlexOrch, read: the function, its queues, and how uploads are told.
 
+use super::super::arn::{Arn, region_of};
 use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, region_of};
+use super::super::notification::{Destination, Service};
+use super::aws::Aws;
 use super::check::{Check, Next, skipped};
 use super::commands::Commands;
 use super::function::{self, Function};
 use super::letters::{self, Letter};
 use super::mapping::{self, Mapping};
 use super::name;
-use super::notification::{self, Destination, Notifications, Rule};
+use super::notification::{self, Notifications, Rule};
 use super::object::{self, Circumstances};
 use super::queue::{self, Queue};
 use super::subject::Subject;
@@ -73,13 +75,12 @@ impl Delivery {
             function::policy(aws, function),
             function::on_failure(aws, function),
             mapping::read(aws, function),
-            notification::rules(aws, Destination::Function(function.arn.clone()))
+            notification::rules(aws, Destination { service: Service::Function, arn: function.arn.clone() })
         );
         delivery.rules = Some(rules);
         (delivery.policy, delivery.on_failure, delivery.mappings) = (Some(policy), Some(on_failure), Some(mappings));
         let Some(queue) = delivery.mapping().map(|mapping| mapping.queue.clone()) else { return delivery };
-        let (rules, retry) =
-            tokio::join!(notification::rules(aws, Destination::Queue(queue.clone())), Queue::read(aws, &queue));
+        let (rules, retry) = tokio::join!(notification::rules(aws, to_queue(&queue)), Queue::read(aws, &queue));
         delivery.retry = Some(retry);
         match (&mut delivery.rules, rules) {
             (Some(Ok(all)), Ok(rules)) => all.extend(rules),
@@ -102,8 +103,8 @@ impl Delivery {
     async fn follow_bucket(&self, aws: &Aws<'_>) -> Option<String> {
         let Some(Ok(notifications)) = &self.notifications else { return None };
         match notifications.destinations().as_slice() {
-            [Destination::Function(arn)] => Some(arn.clone()),
-            [Destination::Queue(arn)] => function::fed_by(aws, arn).await.ok().flatten(),
+            [Destination { service: Service::Function, arn }] => Some(arn.clone()),
+            [Destination { service: Service::Queue, arn }] => function::fed_by(aws, arn).await.ok().flatten(),
             _ => None,
         }
     }
@@ -113,7 +114,7 @@ impl Delivery {
         let Some(Ok(mappings)) = &self.mappings else { return None };
         if let Some(Ok(notifications)) = &self.notifications {
             let told = notifications.destinations();
-            let is_told = |mapping: &&Mapping| told.contains(&&Destination::Queue(mapping.queue.clone()));
+            let is_told = |mapping: &&Mapping| told.contains(&&to_queue(&mapping.queue));
             if let Some(mapping) = mappings.iter().find(is_told) {
                 return Some(mapping);
             }
@@ -128,15 +129,14 @@ impl Delivery {
     /// A queue that the function should read, where it reads none.
     fn unread(&self) -> Option<&str> {
         let failed = match &self.on_failure {
-            Some(Ok(destination)) => destination.as_deref().filter(|arn| arn.split(':').nth(2) == Some("sqs")),
+            Some(Ok(destination)) => {
+                destination.as_deref().filter(|arn| Arn::parse(arn).is_some_and(|arn| arn.service == "sqs"))
+            }
             _ => None,
         };
         let Some(Ok(notifications)) = &self.notifications else { return failed };
-        let told = notifications.entries.iter().find_map(|entry| match &entry.to {
-            Destination::Queue(arn) => Some(arn.as_str()),
-            _ => None,
-        });
-        told.or(failed)
+        let mut told = notifications.entries.iter().map(|entry| &entry.destination);
+        told.find(|to| to.service == Service::Queue).map(|queue| queue.arn.as_str()).or(failed)
     }
 
     /// Judges what was read.
@@ -227,7 +227,7 @@ impl Delivery {
                     .destinations()
                     .into_iter()
                     .chain(rules.iter().map(|rule| &rule.to))
-                    .any(|to| matches!(to, Destination::Function(_))) =>
+                    .any(|to| to.service == Service::Function) =>
             {
                 known(failure, name::PERMISSION);
                 None
@@ -335,6 +335,10 @@ impl Delivery {
         });
         checks
     }
+}
+
+fn to_queue(arn: &str) -> Destination {
+    Destination { service: Service::Queue, arn: arn.to_owned() }
 }
 
 /// What is there, where it was asked for and answered.

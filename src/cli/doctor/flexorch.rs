@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::arn;
 use super::super::connector_secret::SecretDocument;
 use super::super::output::Output;
 use super::super::table::shown;
@@ -89,7 +90,7 @@ pub(super) async fn look(
             Check::well(name::TEST, format!("FlexOrch can read the bucket{took}"))
         }
         Ok(Ok(tested)) => {
-            let place = format!("arn:aws:s3:::{}", subject.bucket.as_deref().unwrap_or("BUCKET"));
+            let place = arn::of_bucket(subject.bucket.as_deref().unwrap_or("BUCKET"), subject.region.as_deref());
             Check::failed(
                 name::TEST,
                 format!("FlexOrch cannot read the bucket: {}", tested.message),

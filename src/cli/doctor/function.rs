@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
 
+use super::super::arn::region_of;
 use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask, ask_for, region_of};
+use super::aws::{Aws, ask, ask_for};
 use super::check::{Check, Next, skipped};
 use super::commands::{Commands, quoted};
 use super::name;

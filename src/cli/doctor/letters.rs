@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::super::arn::region_of;
 use super::super::aws_failure::AwsFailure;
 use super::super::table::shown;
-use super::aws::{Aws, ask, region_of};
+use super::aws::{Aws, ask};
 use super::check::{Check, Next};
 use super::commands::{Commands, quoted};
 use super::name;

@@ -19,7 +19,7 @@
 //! | `function`, `mapping`, `queue`, `letters` | each link on AWS: read, and judged by itself |
 //! | `notification`, `told` | how uploads are told: read; judged |
 //! | `object` | one object on its way |
-//! | `reach`, `pattern`, `policy` | what filters, rules and policies let through |
+//! | `reach`, `pattern` | what filters and rules let through |
 
 mod aws;
 mod bucket;
@@ -33,7 +33,6 @@ mod mapping;
 mod notification;
 mod object;
 mod pattern;
-mod policy;
 mod queue;
 mod reach;
 mod report;

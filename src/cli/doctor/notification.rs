@@ -1,39 +1,19 @@
 //! How the bucket tells of uploads: what it is set up to tell the function or its queue, and which EventBridge rules pass it on.
 
 use aws_sdk_eventbridge::types::RuleState;
-use aws_sdk_s3::types::{FilterRuleName, NotificationConfigurationFilter};
 
-use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask, ask_for, region_of};
+use super::super::arn::{self, region_of};
+use super::super::aws_failure::{AwsFailure, FailureKind};
+use super::super::bucket;
+use super::super::notification::{Configuration, Destination, Filter, Notification, Service};
+use super::aws::{Aws, ask, ask_for, within_time};
 use super::pattern::passage;
 use super::reach::Reach;
-use crate::object::ObjectKey;
 
-/// Where a notification goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Destination {
-    /// A function, by its ARN.
-    Function(String),
-    /// A queue, by its ARN.
-    Queue(String),
-    /// A topic, by its ARN.
-    Topic(String),
-}
-
-/// One entry of the bucket's configuration.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub to: Destination,
-    /// Such as `s3:ObjectCreated:*`.
-    pub events: Vec<String>,
-    pub prefix: String,
-    pub suffix: String,
-}
-
-/// The bucket's configuration.
+/// What of the bucket's configuration is about uploads.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notifications {
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Notification>,
     /// Whether it tells EventBridge everything.
     pub eventbridge: bool,
 }
@@ -52,44 +32,30 @@ pub(super) struct Rule {
 impl Notifications {
     /// Reads the bucket's configuration.
     pub(super) async fn read(aws: &Aws<'_>, bucket: &str, region: Option<&str>) -> Result<Self, AwsFailure> {
-        let question = aws.s3(region).get_bucket_notification_configuration().bucket(bucket).send();
-        let answer = ask("s3:GetBucketNotification", &format!("arn:aws:s3:::{bucket}"), question).await?;
-        let entry =
-            |to: Destination, events: &[aws_sdk_s3::types::Event], filter: Option<&NotificationConfigurationFilter>| {
-                let rules = filter.and_then(|filter| filter.key()).map(|key| key.filter_rules()).unwrap_or_default();
-                let value = |name: &FilterRuleName| {
-                    let rule = rules.iter().find(|rule| {
-                        // S3 answers `Prefix` for what was written as `prefix`.
-                        rule.name().is_some_and(|given| given.as_str().eq_ignore_ascii_case(name.as_str()))
-                    });
-                    rule.and_then(|rule| rule.value()).unwrap_or_default().to_owned()
-                };
-                let events = events.iter().map(|event| event.as_str().to_owned()).collect();
-                Entry { to, events, prefix: value(&FilterRuleName::Prefix), suffix: value(&FilterRuleName::Suffix) }
-            };
-        let functions = answer.lambda_function_configurations().iter().map(|found| {
-            entry(Destination::Function(found.lambda_function_arn().to_owned()), found.events(), found.filter())
-        });
-        let queues = answer
-            .queue_configurations()
-            .iter()
-            .map(|found| entry(Destination::Queue(found.queue_arn().to_owned()), found.events(), found.filter()));
-        let topics = answer
-            .topic_configurations()
-            .iter()
-            .map(|found| entry(Destination::Topic(found.topic_arn().to_owned()), found.events(), found.filter()));
-        Ok(Self {
-            entries: functions.chain(queues).chain(topics).filter(Entry::is_of_uploads).collect(),
-            eventbridge: answer.event_bridge_configuration().is_some(),
-        })
+        let (action, resource) = ("s3:GetBucketNotification", arn::of_bucket(bucket, region));
+        let client = aws.s3(region);
+        let xml = within_time(action, &resource, bucket::notifications_of(&client, bucket)).await??;
+        let configuration = Configuration::glean(&xml).map_err(|error| {
+            let words = format!("S3's answer is no notification configuration: {error}");
+            AwsFailure { action, resource, kind: FailureKind::Refused, words }
+        })?;
+        Ok(Self::of(&configuration))
+    }
+
+    /// What of a configuration is about uploads.
+    pub(super) fn of(configuration: &Configuration) -> Self {
+        Self {
+            entries: configuration.notifications().filter(|found| is_of_uploads(found)).cloned().collect(),
+            eventbridge: configuration.has_event_bridge(),
+        }
     }
 
     /// The functions and queues that are told of uploads, each once.
     pub(super) fn destinations(&self) -> Vec<&Destination> {
         let mut all: Vec<&Destination> = Vec::new();
         for entry in &self.entries {
-            if !matches!(entry.to, Destination::Topic(_)) && !all.contains(&&entry.to) {
-                all.push(&entry.to);
+            if entry.destination.service != Service::Topic && !all.contains(&&entry.destination) {
+                all.push(&entry.destination);
             }
         }
         all
@@ -99,32 +65,22 @@ impl Notifications {
 /// The kinds of uploads (S3 User Guide, "Supported event types").
 const KINDS: [&str; 4] = ["Put", "Post", "Copy", "CompleteMultipartUpload"];
 
-impl Entry {
-    fn is_of_uploads(&self) -> bool {
-        self.events.iter().any(|event| event.starts_with("s3:ObjectCreated:"))
-    }
+fn is_of_uploads(notification: &Notification) -> bool {
+    notification.events.iter().any(|event| event.starts_with("s3:ObjectCreated:"))
+}
 
-    /// Whether it tells of uploads of this kind.
-    fn tells_of(&self, kind: &str) -> bool {
-        self.events
-            .iter()
-            .any(|event| event == "s3:ObjectCreated:*" || event.strip_prefix("s3:ObjectCreated:") == Some(kind))
-    }
-
-    /// S3 wants some characters of a filter percent-encoded (S3 User Guide, "Configuring event notifications using object key name
-    /// filtering"), so it is read both ways.
-    fn reach(&self, prefix: &str) -> Reach {
-        let plain = Reach::of_prefix(&self.prefix, prefix);
-        match (&plain, ObjectKey::from_form_encoded(&self.prefix)) {
-            (Reach::Nothing, Ok(decoded)) => Reach::of_prefix(decoded.as_str(), prefix),
-            _ => plain,
-        }
+/// What of a connector's prefix a filter lets through. Whoever wrote it may not have known that S3 wants some characters encoded, so
+/// it is read both ways.
+fn reach(filter: &Filter, prefix: &str) -> Reach {
+    match Reach::of_prefix(&filter.prefix, prefix) {
+        Reach::Nothing => Reach::of_prefix(&filter.written_prefix(), prefix),
+        reach => reach,
     }
 }
 
 /// The rules that have this target, in its region.
 pub(super) async fn rules(aws: &Aws<'_>, to: Destination) -> Result<Vec<Rule>, AwsFailure> {
-    let (Destination::Function(target) | Destination::Queue(target) | Destination::Topic(target)) = &to;
+    let target = &to.arn;
     let events = aws.events(region_of(target));
     let question = events.list_rule_names_by_target().target_arn(target).send();
     let names = ask("events:ListRuleNamesByTarget", target, question).await?;
@@ -148,7 +104,7 @@ impl By<'_> {
     /// What is told.
     pub(super) fn to(&self) -> &Destination {
         match self {
-            Self::Bucket(entry) => &entry.to,
+            Self::Bucket(entry) => &entry.destination,
             Self::Rule(rule) => &rule.to,
         }
     }
@@ -171,7 +127,7 @@ pub(super) struct Way<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By<'a> {
     /// S3 itself.
-    Bucket(&'a Entry),
+    Bucket(&'a Notification),
     /// An EventBridge rule.
     Rule(&'a Rule),
 }
@@ -184,11 +140,11 @@ pub(super) fn ways<'a>(
     prefix: &str,
     leads_here: impl Fn(&Destination) -> bool,
 ) -> Vec<Way<'a>> {
-    let direct = notifications.entries.iter().filter(|entry| leads_here(&entry.to)).map(|entry| Way {
+    let direct = notifications.entries.iter().filter(|entry| leads_here(&entry.destination)).map(|entry| Way {
         by: By::Bucket(entry),
-        reach: entry.reach(prefix),
-        missing: KINDS.into_iter().filter(|kind| !entry.tells_of(kind)).collect(),
-        suffixes: if entry.suffix.is_empty() { Vec::new() } else { vec![entry.suffix.clone()] },
+        reach: reach(&entry.filter, prefix),
+        missing: KINDS.into_iter().filter(|kind| !entry.tells_of_created(kind)).collect(),
+        suffixes: if entry.filter.suffix.is_empty() { Vec::new() } else { vec![entry.filter.suffix.clone()] },
         unclear: Vec::new(),
     });
     let by_rule = rules.iter().filter_map(|rule| {
@@ -207,5 +163,22 @@ impl Way<'_> {
                 By::Bucket(_) => true,
                 By::Rule(rule) => rule.enabled && notifications.eventbridge,
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_whose_author_did_not_encode_a_plus_is_taken_as_it_was_meant() {
+        let xml = "<NotificationConfiguration><QueueConfiguration><Queue>arn:aws:sqs:eu-west-1:123456789012:q</Queue>\
+                   <Event>s3:ObjectCreated:*</Event><Filter><S3Key><FilterRule><Name>prefix</Name><Value>a+b/</Value></FilterRule>\
+                   </S3Key></Filter></QueueConfiguration></NotificationConfiguration>";
+        let notifications = Notifications::of(&Configuration::glean(xml).unwrap());
+        let filter = &notifications.entries[0].filter;
+        assert_eq!(reach(filter, "a b/"), Reach::All);
+        assert_eq!(reach(filter, "a+b/"), Reach::All);
+        assert_eq!(reach(filter, "a/"), Reach::Nothing);
     }
 }

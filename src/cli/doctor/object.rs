@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::arn;
 use super::super::aws_failure::AwsFailure;
 use super::aws::{Aws, ask_for};
 use super::check::{Check, Next, skipped};
@@ -23,7 +24,7 @@ pub(super) type Seen = Result<Option<S3Object>, AwsFailure>;
 /// Looks at the object.
 pub(super) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: Option<&str>) -> Seen {
     let question = aws.s3(region).head_object().bucket(bucket).key(key.as_str()).send();
-    let resource = format!("arn:aws:s3:::{bucket}/{}", key.as_str());
+    let resource = format!("{}/{}", arn::of_bucket(bucket, region), key.as_str());
     let found = ask_for("s3:GetObject", &resource, question).await?;
     Ok(found.map(|found| S3Object {
         bucket: bucket.to_owned(),

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::policy::is_like;
+use super::super::notification::is_like;
 use super::reach::Reach;
 
 /// What a rule's pattern lets through of a bucket's new objects.

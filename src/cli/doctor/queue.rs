@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
+use super::super::arn::region_of;
 use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask_for, region_of};
+use super::aws::{Aws, ask_for};
 use super::check::{Check, Next};
 use super::commands::{Commands, quoted};
 use super::function::Function;

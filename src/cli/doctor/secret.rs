@@ -1,8 +1,8 @@
 //! The connector's secret: can it be read, and does it describe a connector?
 
+use super::super::arn::account_of;
 use super::super::aws_failure::FailureKind;
 use super::super::connector_secret::{ReadError, SecretDocument, SecretStore};
-use super::aws::account_of;
 use super::check::{Check, Next, skipped};
 use super::commands::{Commands, quoted};
 use super::name;

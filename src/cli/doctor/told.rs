@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::aws::account_of;
+use super::super::arn::{self, account_of, region_of};
+use super::super::notification::{Destination, Policy, Service, Visitor};
 use super::check::{Check, Next};
 use super::commands::{Commands, quoted};
 use super::function::Function;
 use super::mapping::queue_name;
 use super::name;
-use super::notification::{By, Destination, Notifications, Rule, Way, ways};
-use super::policy::{Entry, lets_in};
+use super::notification::{By, Notifications, Rule, Way, ways};
 use super::queue::Queue;
 use super::reach::Reach;
 
@@ -30,30 +30,25 @@ pub(super) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// The ways of the bucket's uploads to this function, open or not.
     pub(super) fn ways(&self) -> Vec<Way<'a>> {
-        ways(self.notifications, self.rules, self.bucket, self.prefix, |to| match to {
-            Destination::Function(arn) => self.function.is(arn),
-            Destination::Queue(arn) => self.queue.is_some_and(|queue| queue.arn == *arn),
-            Destination::Topic(_) => false,
+        ways(self.notifications, self.rules, self.bucket, self.prefix, |to| match to.service {
+            Service::Function => self.function.is(&to.arn),
+            Service::Queue => self.queue.is_some_and(|queue| queue.arn == to.arn),
+            Service::Topic => false,
         })
     }
 
     fn source(&self) -> String {
-        format!("arn:aws:s3:::{}", self.bucket)
+        arn::of_bucket(self.bucket, self.function.region())
     }
 
     /// Whether the function is started for each upload, with no queue before it.
     pub(super) fn is_direct(&self) -> bool {
-        self.ways().iter().any(|way| matches!(way.by.to(), Destination::Function(_)))
+        self.ways().iter().any(|way| way.by.to().service == Service::Function)
     }
 
     /// The command that sets the notification up: in the shape that the rest of the chain is prepared for.
     pub(super) fn attach(&self) -> String {
-        let source = self.source();
-        let s3_sends = |queue: &&Queue| {
-            let entry =
-                Entry { service: "s3.amazonaws.com", action: "sqs:SendMessage", resource: &queue.arn, source: &source };
-            queue.policy().is_some_and(|policy| lets_in(policy, entry))
-        };
+        let s3_sends = |queue: &&Queue| lets_in(queue.policy(), &to_queue(S3, self.source(), queue));
         let prefix = if self.prefix.is_empty() { String::new() } else { format!(" --prefix {}", quoted(self.prefix)) };
         let to = match self.queue {
             // Of EventBridge, rules choose the keys.
@@ -108,7 +103,7 @@ impl<'a> Scene<'a> {
     }
 
     fn told(&self, open: &[&Way<'_>]) -> String {
-        let is_function = |way: &&&Way<'_>| matches!(way.by.to(), Destination::Function(_));
+        let is_function = |way: &&&Way<'_>| way.by.to().service == Service::Function;
         match open.iter().filter(is_function).count() {
             0 => self.queue.map_or("the queue", |queue| queue.name()).to_owned(),
             _ => "the function".to_owned(),
@@ -118,8 +113,8 @@ impl<'a> Scene<'a> {
     /// Who tells, in words.
     pub(super) fn by(&self, way: &Way<'_>) -> String {
         match way.by {
-            By::Bucket(entry) if entry.prefix.is_empty() => format!("by {}, of all keys", self.bucket),
-            By::Bucket(entry) => format!("by {}, of keys under {}", self.bucket, entry.prefix),
+            By::Bucket(entry) if entry.filter.prefix.is_empty() => format!("by {}, of all keys", self.bucket),
+            By::Bucket(entry) => format!("by {}, of keys under {}", self.bucket, entry.filter.prefix),
             By::Rule(rule) => format!("by the rule {}", rule.name),
         }
     }
@@ -154,11 +149,8 @@ impl<'a> Scene<'a> {
                 format!("nothing tells of keys under {:?}, which the connector reads ({})", self.prefix, of.join(", "));
             return Check::failed(name::NOTIFICATION, found, attach());
         }
-        let topic = self.notifications.entries.iter().find_map(|entry| match &entry.to {
-            Destination::Topic(arn) => Some(arn),
-            _ => None,
-        });
-        if let Some(topic) = topic {
+        let mut told = self.notifications.entries.iter().map(|entry| &entry.destination);
+        if let Some(Destination { arn: topic, .. }) = told.find(|to| to.service == Service::Topic) {
             return Check::warning(
                 name::NOTIFICATION,
                 format!("{} tells the topic {topic}: doctor does not follow it", self.bucket),
@@ -191,13 +183,13 @@ impl<'a> Scene<'a> {
 
     fn refused(&self, way: &Way<'_>) -> Option<Check> {
         let (source, service) = match way.by {
-            By::Bucket(_) => (self.source(), "s3.amazonaws.com"),
+            By::Bucket(_) => (self.source(), S3),
             By::Rule(rule) => (rule.arn.clone(), "events.amazonaws.com"),
         };
-        if let Destination::Function(_) = way.by.to() {
-            let resource = self.function.arn.as_str();
-            let wanted = Entry { service, action: "lambda:InvokeFunction", resource, source: &source };
-            if self.policy.is_some_and(|policy| lets_in(policy, wanted)) {
+        if way.by.to().service == Service::Function {
+            let (action, resource) = ("lambda:InvokeFunction", self.function.arn.clone());
+            let wanted = Visitor { service, source: source.clone(), account: None, action, resource };
+            if lets_in(self.policy, &wanted) {
                 return None;
             }
             let account = account_of(&self.function.arn).unwrap_or_default();
@@ -211,16 +203,16 @@ impl<'a> Scene<'a> {
             return Some(Check::failed(name::PERMISSION, found, Next::new("let it", add)));
         }
         let queue = self.queue?;
-        let wanted = Entry { service, action: "sqs:SendMessage", resource: &queue.arn, source: &source };
-        if queue.policy().is_some_and(|policy| lets_in(policy, wanted)) {
+        let wanted = to_queue(service, source.clone(), queue);
+        if lets_in(queue.policy(), &wanted) {
             return None;
         }
-        let statement = json!({
-            "Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage", "Resource": queue.arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
-        });
         let found = format!("the policy of {} does not let {source} send to it", queue.name());
-        Some(Check::failed(name::PERMISSION, found, Next::new("let it", queue.admit(&statement, self.commands))))
+        Some(Check::failed(
+            name::PERMISSION,
+            found,
+            Next::new("let it", queue.admit(&wanted.statement(), self.commands)),
+        ))
     }
 
     /// Where the function is started for each upload: what becomes of a notification that it fails on.
@@ -253,14 +245,27 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// S3, as policies name it.
+const S3: &str = "s3.amazonaws.com";
+
+/// A message from a service, whose account is not known here.
+fn to_queue(service: &'static str, source: String, queue: &Queue) -> Visitor {
+    Visitor { service, source, account: None, action: "sqs:SendMessage", resource: queue.arn.clone() }
+}
+
+/// A policy that cannot be read lets nobody in.
+fn lets_in(policy: Option<&str>, visitor: &Visitor) -> bool {
+    policy.and_then(|text| Policy::parse(text).ok()).is_some_and(|policy| policy.seems_to_let_in(visitor))
+}
+
 fn rule_region(rule: &Rule) -> Option<&str> {
-    super::aws::region_of(&rule.arn)
+    region_of(&rule.arn)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::notification::{Configuration, Filter, Notification};
     use super::super::check::Status;
-    use super::super::notification;
     use super::*;
 
     const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:f";
@@ -283,13 +288,12 @@ mod tests {
         (scene.notification(), scene.permission())
     }
 
-    fn entry(to: Destination, prefix: &str) -> notification::Entry {
-        notification::Entry {
-            to,
-            events: vec!["s3:ObjectCreated:*".into()],
-            prefix: prefix.into(),
-            suffix: String::new(),
-        }
+    fn function(arn: &str) -> Destination {
+        Destination { service: Service::Function, arn: arn.to_owned() }
+    }
+
+    fn entry(to: Destination, prefix: &str) -> Notification {
+        Notification::own(to, Filter { prefix: prefix.into(), suffix: String::new() })
     }
 
     fn told(to: Destination, prefixes: &[&str]) -> Notifications {
@@ -299,26 +303,32 @@ mod tests {
 
     #[test]
     fn several_narrow_filters_are_said_together() {
-        let (notification, _) = look(told(Destination::Function(FUNCTION.into()), &["in/a/", "in/b/"]), &[], None);
+        let (notification, _) = look(told(function(FUNCTION), &["in/a/", "in/b/"]), &[], None);
         assert_eq!(notification.status, Status::Warning);
         assert!(notification.found.contains("only of keys under in/a/, in/b/"), "{}", notification.found);
-        let (notification, _) = look(told(Destination::Function(FUNCTION.into()), &["in/a/", "i"]), &[], None);
+        let (notification, _) = look(told(function(FUNCTION), &["in/a/", "i"]), &[], None);
         assert_eq!(notification.status, Status::Well);
     }
 
     #[test]
     fn a_filter_that_is_percent_encoded_is_read_as_s3_means_it() {
-        let filter = ["in%2F"];
-        let (notification, _) = look(told(Destination::Function(FUNCTION.into()), &filter), &[], None);
-        assert_eq!(notification.status, Status::Well, "{}", notification.found);
+        for (written, status) in [("in%2F", Status::Well), ("out%2F", Status::Failed), ("i", Status::Well)] {
+            let xml = format!(
+                "<NotificationConfiguration><CloudFunctionConfiguration><CloudFunction>{FUNCTION}</CloudFunction>\
+                 <Event>s3:ObjectCreated:*</Event><Filter><S3Key><FilterRule><Name>Prefix</Name><Value>{written}</Value></FilterRule>\
+                 </S3Key></Filter></CloudFunctionConfiguration></NotificationConfiguration>"
+            );
+            let (notification, _) = look(Notifications::of(&Configuration::glean(&xml).unwrap()), &[], None);
+            assert_eq!(notification.status, status, "{}", notification.found);
+        }
     }
 
     #[test]
     fn another_function_or_a_topic_is_not_this_function() {
-        let (notification, permission) = look(told(Destination::Function(format!("{FUNCTION}2")), &[""]), &[], None);
+        let (notification, permission) = look(told(function(&format!("{FUNCTION}2")), &[""]), &[], None);
         assert_eq!((notification.status, permission.status), (Status::Failed, Status::Skipped));
-        let topic = "arn:aws:sns:eu-west-1:123456789012:uploads".to_owned();
-        let (notification, _) = look(told(Destination::Topic(topic), &[""]), &[], None);
+        let arn = "arn:aws:sns:eu-west-1:123456789012:uploads".to_owned();
+        let (notification, _) = look(told(Destination { service: Service::Topic, arn }, &[""]), &[], None);
         assert_eq!(notification.status, Status::Warning);
         assert!(notification.command.unwrap().contains("sns list-subscriptions-by-topic"));
     }
@@ -331,7 +341,7 @@ mod tests {
             arn: arn.into(),
             enabled: true,
             pattern: r#"{"source":["aws.s3"],"detail-type":["Object Created"]}"#.into(),
-            to: Destination::Function(FUNCTION.into()),
+            to: function(FUNCTION),
         };
         let eventbridge = || Notifications { entries: Vec::new(), eventbridge: true };
         let (notification, permission) = look(eventbridge(), std::slice::from_ref(&rule), None);

@@ -1,6 +1,6 @@
 //! A configuration with an entry more or less, and nothing else touched.
 
-use super::configuration::{Configuration, Entry, Notification, Service};
+use super::configuration::{Configuration, Destination, Entry, Notification};
 
 /// A configuration as it is to be, and how it differs from what it was.
 #[derive(Debug, Clone)]
@@ -72,8 +72,8 @@ pub(in super::super) fn switch_event_bridge(configuration: &Configuration, on: b
 /// Which of the notifications that `attach` made. What is `None` may be any.
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct Which {
-    /// What kind of thing is told, and its ARN.
-    pub destination: Option<(Service, String)>,
+    /// What is told.
+    pub destination: Option<Destination>,
     /// The prefix that it is for.
     pub prefix: Option<String>,
     /// The suffix that it is for.
@@ -84,9 +84,7 @@ impl Which {
     /// Whether it is one of those, whoever made it.
     pub(in super::super) fn names(&self, notification: &Notification) -> bool {
         let is = |asked: &Option<String>, has: &str| asked.as_deref().is_none_or(|asked| asked == has);
-        self.destination
-            .as_ref()
-            .is_none_or(|(service, arn)| *service == notification.service && *arn == notification.destination)
+        self.destination.as_ref().is_none_or(|asked| *asked == notification.destination)
             && is(&self.prefix, &notification.filter.prefix)
             && is(&self.suffix, &notification.filter.suffix)
     }

@@ -45,15 +45,22 @@ impl Service {
     }
 }
 
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Destination {
+    /// What kind of thing it is.
+    pub service: Service,
+    /// Its ARN.
+    pub arn: String,
+}
+
 /// An entry with a destination of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Notification {
     /// Its Id. S3 makes one up where none is given.
     pub id: String,
-    /// What kind of thing is told.
-    pub service: Service,
-    /// The ARN of what is told.
-    pub destination: String,
+    /// What is told.
+    pub destination: Destination,
     /// The event types, in their order.
     pub events: Vec<String>,
     /// The keys that it is for.
@@ -62,9 +69,9 @@ pub(in super::super) struct Notification {
 
 impl Notification {
     /// The one that `attach` makes. Its Id says what it is, so that it is found again, whoever looks.
-    pub(in super::super) fn own(service: Service, destination: &str, filter: Filter) -> Self {
-        let id = format!("{OWN}{}", digest(&[destination, &filter.prefix, &filter.suffix]));
-        Self { id, service, destination: destination.to_owned(), events: vec![OBJECT_CREATED.to_owned()], filter }
+    pub(in super::super) fn own(destination: Destination, filter: Filter) -> Self {
+        let id = format!("{OWN}{}", digest(&[&destination.arn, &filter.prefix, &filter.suffix]));
+        Self { id, destination, events: vec![OBJECT_CREATED.to_owned()], filter }
     }
 
     /// Whether `attach` made it.
@@ -79,6 +86,12 @@ impl Notification {
         share_an_event && self.filter.overlaps(&other.filter)
     }
 
+    /// Whether it tells of objects that come to be in this way, such as `Put`.
+    pub(in super::super) fn tells_of_created(&self, how: &str) -> bool {
+        let event = format!("s3:ObjectCreated:{how}");
+        self.events.iter().any(|wide| event_covers(wide, &event))
+    }
+
     /// Whether this one tells the same destination of all that the other would.
     pub(super) fn delivers_all_of(&self, other: &Self) -> bool {
         self.destination == other.destination
@@ -87,8 +100,8 @@ impl Notification {
     }
 
     fn to_xml(&self) -> String {
-        let (entry, arn) = self.service.elements();
-        let mut xml = format!("<{entry}>{}{}", element("Id", &self.id), element(arn, &self.destination));
+        let (entry, arn) = self.destination.service.elements();
+        let mut xml = format!("<{entry}>{}{}", element("Id", &self.id), element(arn, &self.destination.arn));
         self.events.iter().for_each(|event| xml.push_str(&element("Event", event)));
         let rules: String = [("prefix", &self.filter.prefix), ("suffix", &self.filter.suffix)]
             .into_iter()
@@ -106,8 +119,8 @@ impl Notification {
 
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, service, destination, events, filter } = self;
-        write!(f, "{} {destination}  {}  {filter}  (id {id})", service.name(), events.join(","))
+        let Self { id, destination: Destination { service, arn }, events, filter } = self;
+        write!(f, "{} {arn}  {}  {filter}  (id {id})", service.name(), events.join(","))
     }
 }
 
@@ -180,18 +193,37 @@ pub(in super::super) enum ConfigurationError {
 }
 
 impl Configuration {
-    /// Reads S3's XML.
+    /// Reads S3's XML, all of it, so that it can be written back.
+    ///
+    /// # Errors
+    /// Where something in it is not known here.
     pub(in super::super) fn parse(xml: &str) -> Result<Self, ConfigurationError> {
+        let mut unknown = Unknown::default();
+        let configuration = Self::read(xml, &mut unknown)?;
+        unknown.first.map_or(Ok(configuration), Err)
+    }
+
+    /// Reads what is known here of S3's XML: enough to judge it by, not to write it back.
+    ///
+    /// # Errors
+    /// Where it is no configuration.
+    pub(in super::super) fn glean(xml: &str) -> Result<Self, ConfigurationError> {
+        Self::read(xml, &mut Unknown::default())
+    }
+
+    fn read(xml: &str, unknown: &mut Unknown) -> Result<Self, ConfigurationError> {
         let document = Document::parse(xml).map_err(|error| ConfigurationError::NotXml(error.to_string()))?;
         let root = document.root_element();
-        if root.tag_name().name() != ROOT {
-            return Err(unknown("the document", format!("<{}>", root.tag_name().name())));
+        let name = root.tag_name().name();
+        if name != ROOT {
+            return Err(ConfigurationError::Unknown { within: "the document".to_owned(), what: format!("<{name}>") });
         }
         // An entry is written back under another root, where a prefix that this one declares would mean nothing.
         if let Some(prefix) = root.namespaces().find_map(|namespace| namespace.name()) {
-            return Err(unknown(ROOT, format!("the namespace {prefix:?}")));
+            unknown.note(ROOT, format!("the namespace {prefix:?}"));
         }
-        let entries: Result<_, _> = root.children().filter(Node::is_element).map(|node| entry(node, xml)).collect();
+        let nodes = root.children().filter(Node::is_element);
+        let entries: Result<_, _> = nodes.filter_map(|node| entry(node, xml, unknown).transpose()).collect();
         Ok(Self { entries: entries? })
     }
 
@@ -219,37 +251,62 @@ impl Configuration {
     }
 }
 
-fn entry(node: Node<'_, '_>, text: &str) -> Result<Entry, ConfigurationError> {
+/// The first thing in a document that is not known here.
+#[derive(Debug, Default)]
+struct Unknown {
+    first: Option<ConfigurationError>,
+}
+
+impl Unknown {
+    fn note(&mut self, within: &str, what: String) {
+        self.first.get_or_insert_with(|| ConfigurationError::Unknown { within: within.to_owned(), what });
+    }
+
+    /// The elements in an element that are known.
+    fn children<'a, 'input>(&mut self, node: Node<'a, 'input>, known: &[&str]) -> Vec<Node<'a, 'input>> {
+        let is_known = |child: &Node<'a, 'input>| known.contains(&child.tag_name().name());
+        let (found, odd): (Vec<_>, Vec<_>) = node.children().filter(Node::is_element).partition(is_known);
+        if let Some(odd) = odd.first() {
+            self.note(node.tag_name().name(), format!("<{}>", odd.tag_name().name()));
+        }
+        found
+    }
+}
+
+fn entry(node: Node<'_, '_>, text: &str, unknown: &mut Unknown) -> Result<Option<Entry>, ConfigurationError> {
     let name = node.tag_name().name();
     let xml = text.get(node.range()).unwrap_or_default().to_owned();
     if name == EVENT_BRIDGE {
-        children(node, &[])?;
-        return Ok(Entry { notification: None, xml });
+        unknown.children(node, &[]);
+        return Ok(Some(Entry { notification: None, xml }));
     }
     let Some(service) = Service::ALL.into_iter().find(|service| service.elements().0 == name) else {
-        return Err(unknown(ROOT, format!("<{name}>")));
+        unknown.note(ROOT, format!("<{name}>"));
+        return Ok(None);
     };
     let arn = service.elements().1;
-    let (mut id, mut destination, mut events, mut filter) = (String::new(), None, Vec::new(), Filter::default());
-    for child in children(node, &["Id", arn, "Event", "Filter"])? {
+    let (mut id, mut told, mut events, mut filter) = (String::new(), None, Vec::new(), Filter::default());
+    for child in unknown.children(node, &["Id", arn, "Event", "Filter"]) {
         match child.tag_name().name() {
             "Id" => id = content(child),
             "Event" => events.push(content(child)),
-            "Filter" => filter = read_filter(child)?,
-            _ => destination = Some(content(child)),
+            "Filter" => filter = read_filter(child, unknown),
+            _ => told = Some(content(child)),
         }
     }
-    let destination =
-        destination.ok_or_else(|| ConfigurationError::Missing { within: name.to_owned(), element: arn })?;
-    Ok(Entry { notification: Some(Notification { id, service, destination, events, filter }), xml })
+    let Some(arn) = told else {
+        return Err(ConfigurationError::Missing { within: name.to_owned(), element: arn });
+    };
+    let destination = Destination { service, arn };
+    Ok(Some(Entry { notification: Some(Notification { id, destination, events, filter }), xml }))
 }
 
-fn read_filter(node: Node<'_, '_>) -> Result<Filter, ConfigurationError> {
+fn read_filter(node: Node<'_, '_>, unknown: &mut Unknown) -> Filter {
     let mut filter = Filter::default();
-    for key in children(node, &["S3Key"])? {
-        for rule in children(key, &["FilterRule"])? {
+    for key in unknown.children(node, &["S3Key"]) {
+        for rule in unknown.children(key, &["FilterRule"]) {
             let (mut name, mut value) = (String::new(), String::new());
-            for child in children(rule, &["Name", "Value"])? {
+            for child in unknown.children(rule, &["Name", "Value"]) {
                 match child.tag_name().name() {
                     "Name" => name = content(child),
                     _ => value = content(child),
@@ -259,28 +316,15 @@ fn read_filter(node: Node<'_, '_>) -> Result<Filter, ConfigurationError> {
             match name.to_ascii_lowercase().as_str() {
                 "prefix" => filter.prefix = decoded(&value),
                 "suffix" => filter.suffix = decoded(&value),
-                _ => return Err(unknown("FilterRule", format!("the name {name:?}"))),
+                _ => unknown.note("FilterRule", format!("the name {name:?}")),
             }
         }
     }
-    Ok(filter)
-}
-
-/// The elements in an element, all of which must be known.
-fn children<'a, 'input>(node: Node<'a, 'input>, known: &[&str]) -> Result<Vec<Node<'a, 'input>>, ConfigurationError> {
-    let found: Vec<_> = node.children().filter(Node::is_element).collect();
-    match found.iter().find(|child| !known.contains(&child.tag_name().name())) {
-        Some(child) => Err(unknown(node.tag_name().name(), format!("<{}>", child.tag_name().name()))),
-        None => Ok(found),
-    }
+    filter
 }
 
 fn content(node: Node<'_, '_>) -> String {
     node.text().unwrap_or_default().to_owned()
-}
-
-fn unknown(within: &str, what: String) -> ConfigurationError {
-    ConfigurationError::Unknown { within: within.to_owned(), what }
 }
 
 fn element(name: &str, text: &str) -> String {

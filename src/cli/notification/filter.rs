@@ -46,6 +46,11 @@ impl Filter {
         Ok(Self { prefix: prefix.to_owned(), suffix: suffix.to_owned() })
     }
 
+    /// The prefix as it is written into a filter.
+    pub(in super::super) fn written_prefix(&self) -> String {
+        encoded(&self.prefix)
+    }
+
     /// Whether a key can pass both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let (a, b) = (self, other);

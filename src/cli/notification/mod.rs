@@ -5,7 +5,7 @@
 //! | `configuration` | S3's XML, entry by entry, each with the text that it was read from |
 //! | `filter` | which keys and events an entry is for, and whether two are for the same |
 //! | `change` | an entry more or less, and nothing else touched |
-//! | `policy` | whether a destination's policy lets S3 in, and a statement more or less there |
+//! | `policy` | whether a destination's policy lets a service in, and a statement more or less there |
 
 mod change;
 mod configuration;
@@ -15,9 +15,9 @@ mod policy;
 mod tests;
 
 pub(super) use change::{Change, Which, attach, detach, switch_event_bridge};
-pub(super) use configuration::{Configuration, ConfigurationError, Entry, Notification, Service};
+pub(super) use configuration::{Configuration, ConfigurationError, Destination, Entry, Notification, Service};
 pub(super) use filter::Filter;
-pub(super) use policy::{Policy, Visitor, own_statement_id};
+pub(super) use policy::{Policy, Visitor, is_like, own_statement_id};
 
 /// What the Id of every notification that `attach` makes begins with.
 pub(super) const OWN: &str = "flexorch-s3-";

@@ -1,5 +1,8 @@
-//! Whether the policy of a function or a queue lets S3 in, and that policy with a statement more or less. The other statements stay
-//! byte for byte.
+//! Whether the policy of a function or a queue lets a service in, and that policy with a statement more or less. The other statements
+//! stay byte for byte.
+//!
+//! Not IAM's whole evaluation: what such policies are written with for notifications (S3 User Guide, "Granting permissions to publish
+//! event notification messages to a destination").
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -9,22 +12,41 @@ use serde_json::{Value, json};
 use super::super::sandbox::Glob;
 use super::digest;
 
-/// S3, with something to tell.
+/// A service that wants something of a function or a queue, on behalf of a bucket or a rule.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Visitor {
-    /// The bucket's ARN.
-    pub bucket: String,
-    /// The account that S3 must come from.
-    pub account: String,
-    /// What S3 wants to do, `sqs:SendMessage` or `lambda:InvokeFunction`.
+    /// Such as `s3.amazonaws.com`.
+    pub service: &'static str,
+    /// The bucket's or rule's ARN.
+    pub source: String,
+    /// The account that this is in; `None`: it is not known.
+    pub account: Option<String>,
+    /// What the service wants to do, `sqs:SendMessage` or `lambda:InvokeFunction`.
     pub action: &'static str,
     /// The ARN of what it wants to do it to.
     pub resource: String,
 }
 
+impl Visitor {
+    /// The statement that lets it in, without an id.
+    pub(in super::super) fn statement(&self) -> Value {
+        let mut condition = json!({"ArnEquals": {"aws:SourceArn": self.source}});
+        if let Some(account) = &self.account {
+            condition["StringEquals"] = json!({"aws:SourceAccount": account});
+        }
+        json!({
+            "Effect": "Allow",
+            "Principal": {"Service": self.service},
+            "Action": self.action,
+            "Resource": self.resource,
+            "Condition": condition,
+        })
+    }
+}
+
 /// The id of the statement that lets a bucket in. Letters and digits alone: SQS takes no others everywhere.
 pub(in super::super) fn own_statement_id(visitor: &Visitor) -> String {
-    format!("FlexorchS3{}", digest(&[&visitor.bucket, &visitor.resource]))
+    format!("FlexorchS3{}", digest(&[&visitor.source, &visitor.resource]))
 }
 
 /// A resource-based policy.
@@ -86,17 +108,8 @@ impl Policy {
     /// # Errors
     /// Never for what JSON can hold.
     pub(in super::super) fn with(self, id: &str, visitor: &Visitor) -> serde_json::Result<Self> {
-        let statement = json!({
-            "Sid": id,
-            "Effect": "Allow",
-            "Principal": {"Service": "s3.amazonaws.com"},
-            "Action": visitor.action,
-            "Resource": visitor.resource,
-            "Condition": {
-                "ArnEquals": {"aws:SourceArn": visitor.bucket},
-                "StringEquals": {"aws:SourceAccount": visitor.account},
-            },
-        });
+        let mut statement = visitor.statement();
+        statement["Sid"] = id.into();
         let mut policy = self.without(id);
         policy.statements.push(serde_json::value::to_raw_value(&statement)?);
         Ok(policy)
@@ -105,9 +118,21 @@ impl Policy {
     /// Whether a statement lets the visitor in for sure. One with conditions that are not understood here does not count: another
     /// statement does no harm. Denials are S3's to find, which tries the destination when a notification is written.
     pub(in super::super) fn lets_in(&self, visitor: &Visitor) -> bool {
-        self.statements
-            .iter()
-            .any(|raw| serde_json::from_str::<Statement>(raw.get()).is_ok_and(|statement| statement.lets_in(visitor)))
+        self.statements().any(|statement| statement.effect == "Allow" && statement.is_about(visitor) == Fit::Yes)
+    }
+
+    /// Whether the visitor comes in as far as can be seen here: a statement lets it in, perhaps under conditions that are not
+    /// understood, and none keeps it out for sure.
+    pub(in super::super) fn seems_to_let_in(&self, visitor: &Visitor) -> bool {
+        let most = |effect: &str| {
+            let fits = self.statements().filter(|statement| statement.effect == effect);
+            fits.map(|statement| statement.is_about(visitor)).max().unwrap_or(Fit::No)
+        };
+        most("Allow") >= Fit::Perhaps && most("Deny") < Fit::Yes
+    }
+
+    fn statements(&self) -> impl Iterator<Item = Statement> {
+        self.statements.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
     }
 }
 
@@ -127,39 +152,64 @@ struct Statement {
     condition: IndexMap<String, IndexMap<String, Value>>,
 }
 
+/// Whether a statement, or a part of one, is about a visitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    /// It says something that is not understood here.
+    Perhaps,
+    Yes,
+}
+
+impl From<bool> for Fit {
+    fn from(fits: bool) -> Self {
+        if fits { Self::Yes } else { Self::No }
+    }
+}
+
 impl Statement {
-    fn lets_in(&self, visitor: &Visitor) -> bool {
-        let names_s3 = match &self.principal {
+    fn is_about(&self, visitor: &Visitor) -> Fit {
+        let names_service = match &self.principal {
             Value::String(anybody) => anybody == "*",
             Value::Object(kinds) => kinds.iter().any(|(kind, who)| match kind.as_str() {
-                "Service" => texts(who).any(|service| service == "s3.amazonaws.com"),
+                "Service" => texts(who).any(|service| service == visitor.service),
                 "AWS" => texts(who).any(|who| who == "*"),
                 _ => false,
             }),
             _ => false,
         };
-        self.effect == "Allow"
-            && names_s3
-            && texts(&self.action).any(|action| matches(&action.to_lowercase(), &visitor.action.to_lowercase()))
-            && texts(&self.resource).any(|resource| matches(resource, &visitor.resource))
-            && self.condition.iter().all(|(operator, keys)| {
-                let operator = operator.strip_suffix("IfExists").unwrap_or(operator);
-                keys.iter().all(|(key, values)| condition_holds(operator, key, values, visitor))
-            })
+        let names_action =
+            texts(&self.action).any(|action| is_like(&action.to_lowercase(), &visitor.action.to_lowercase()));
+        let resource = match &self.resource {
+            Value::Null => Fit::Perhaps,
+            resource => texts(resource).any(|resource| is_like(resource, &visitor.resource)).into(),
+        };
+        let conditions = self.condition.iter().flat_map(|(operator, keys)| {
+            let operator = operator.strip_suffix("IfExists").unwrap_or(operator);
+            keys.iter().map(move |(key, values)| condition_holds(operator, key, values, visitor))
+        });
+        conditions.chain([resource, names_service.into(), names_action.into()]).min().unwrap_or(Fit::No)
     }
 }
 
-fn condition_holds(operator: &str, key: &str, values: &Value, visitor: &Visitor) -> bool {
+fn condition_holds(operator: &str, key: &str, values: &Value, visitor: &Visitor) -> Fit {
     let actual = match key.to_ascii_lowercase().as_str() {
-        "aws:sourcearn" => &visitor.bucket,
-        "aws:sourceaccount" => &visitor.account,
-        _ => return false,
+        "aws:sourcearn" => Some(&visitor.source),
+        "aws:sourceaccount" => visitor.account.as_ref(),
+        // Services speak TLS.
+        "aws:securetransport" if operator == "Bool" && is_false(values) => return Fit::No,
+        _ => None,
     };
+    let Some(actual) = actual else { return Fit::Perhaps };
     match operator {
-        "ArnEquals" | "ArnLike" | "StringLike" => texts(values).any(|pattern| matches(pattern, actual)),
-        "StringEquals" => texts(values).any(|text| text == actual),
-        _ => false,
+        "ArnEquals" | "ArnLike" | "StringLike" => texts(values).any(|pattern| is_like(pattern, actual)).into(),
+        "StringEquals" => texts(values).any(|text| text == actual).into(),
+        _ => Fit::Perhaps,
     }
+}
+
+fn is_false(value: &Value) -> bool {
+    *value == false || value == "false" || value.as_array().is_some_and(|values| values.iter().all(is_false))
 }
 
 /// A text, or a list of them.
@@ -168,8 +218,8 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
     list.iter().filter_map(Value::as_str)
 }
 
-/// Whether a text is like a pattern in which `*` is any text and `?` any character.
-fn matches(pattern: &str, text: &str) -> bool {
+/// Whether a text is like a pattern in which `*` is any text and `?` any character, as IAM and EventBridge have them.
+pub(in super::super) fn is_like(pattern: &str, text: &str) -> bool {
     Glob::new(pattern).matches(text)
 }
 
@@ -181,8 +231,9 @@ mod tests {
 
     fn visitor() -> Visitor {
         Visitor {
-            bucket: "arn:aws:s3:::docs".to_owned(),
-            account: "123456789012".to_owned(),
+            service: "s3.amazonaws.com",
+            source: "arn:aws:s3:::docs".to_owned(),
+            account: Some("123456789012".to_owned()),
             action: "sqs:SendMessage",
             resource: QUEUE.to_owned(),
         }
@@ -246,6 +297,65 @@ mod tests {
             json!("no statement"),
         ] {
             assert!(!policy_of(statement.clone()).lets_in(&visitor()), "{statement}");
+        }
+    }
+    fn s3_seems_to_send(statements: Value) -> bool {
+        policy_of(statements).seems_to_let_in(&Visitor { account: None, ..visitor() })
+    }
+
+    fn allow(condition: Value) -> Value {
+        json!({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": QUEUE,
+               "Condition": condition})
+    }
+
+    #[test]
+    fn the_templates_policy_lets_its_bucket_in_and_no_other() {
+        let tls = json!({"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE,
+                         "Condition": {"Bool": {"aws:SecureTransport": "false"}}});
+        let of = |bucket: &str| {
+            allow(json!({"ArnEquals": {"aws:SourceArn": format!("arn:aws:s3:::{bucket}")},
+                         "StringEquals": {"aws:SourceAccount": "123456789012"}}))
+        };
+        assert!(s3_seems_to_send(json!([tls, of("docs")])));
+        assert!(!s3_seems_to_send(json!([tls, of("other")])));
+        assert!(!s3_seems_to_send(json!([tls])));
+    }
+
+    #[test]
+    fn wildcards_lists_and_principals_mean_what_they_mean_to_iam() {
+        assert!(s3_seems_to_send(json!(allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:s3:*:*:do?s"}})))));
+        assert!(s3_seems_to_send(
+            json!({"Effect": "Allow", "Principal": "*", "Action": ["sqs:Send*"], "Resource": "*"})
+        ));
+        assert!(s3_seems_to_send(
+            json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "SQS:SendMessage", "Resource": QUEUE})
+        ));
+        assert!(!s3_seems_to_send(
+            json!({"Effect": "Allow", "Principal": {"Service": ["sns.amazonaws.com"]}, "Action": "sqs:*"})
+        ));
+        assert!(!s3_seems_to_send(
+            json!({"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:x"})
+        ));
+    }
+
+    #[test]
+    fn a_condition_that_is_not_understood_may_hold_where_it_allows_and_keeps_nobody_out() {
+        let odd = json!({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}});
+        assert!(s3_seems_to_send(allow(odd.clone())));
+        let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*", "Condition": odd});
+        assert!(s3_seems_to_send(json!([allow(json!({})), deny])));
+    }
+
+    #[test]
+    fn a_denial_without_conditions_wins() {
+        let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"});
+        assert!(!s3_seems_to_send(json!([allow(json!({})), deny])));
+    }
+
+    #[test]
+    fn a_policy_without_statements_lets_nobody_in() {
+        for text in ["", "{}", "{\"Statement\": 5}"] {
+            assert!(!Policy::parse(text).unwrap().seems_to_let_in(&visitor()), "{text}");
         }
     }
 }

@@ -11,6 +11,10 @@ fn s3_xml(entries: &str) -> String {
     )
 }
 
+fn queue(arn: &str) -> Destination {
+    Destination { service: Service::Queue, arn: arn.to_owned() }
+}
+
 fn service() -> impl Strategy<Value = Service> {
     prop_oneof![Just(Service::Function), Just(Service::Queue), Just(Service::Topic)]
 }
@@ -33,7 +37,8 @@ fn events() -> impl Strategy<Value = Vec<String>> {
 
 fn notification() -> impl Strategy<Value = Notification> {
     ("[a-z<&]{1,8}", service(), "[a-c]", events(), filter()).prop_map(|(id, service, name, events, filter)| {
-        Notification { id, service, destination: format!("arn:aws:x:eu-west-1:123456789012:{name}"), events, filter }
+        let destination = Destination { service, arn: format!("arn:aws:x:eu-west-1:123456789012:{name}") };
+        Notification { id, destination, events, filter }
     })
 }
 
@@ -49,7 +54,8 @@ fn configuration() -> impl Strategy<Value = Configuration> {
 
 fn own() -> impl Strategy<Value = Notification> {
     (service(), "[a-c]", filter()).prop_map(|(service, name, filter)| {
-        Notification::own(service, &format!("arn:aws:x:eu-west-1:123456789012:{name}"), filter)
+        let destination = Destination { service, arn: format!("arn:aws:x:eu-west-1:123456789012:{name}") };
+        Notification::own(destination, filter)
     })
 }
 
@@ -135,6 +141,20 @@ fn s3s_answer_is_read_whatever_its_order_and_blanks_and_written_back_as_it_was()
 }
 
 #[test]
+fn what_is_not_known_keeps_nobody_from_judging_the_rest() {
+    let strange = s3_xml(
+        "<PigeonConfiguration/><QueueConfiguration><Queue>arn:q</Queue><Event>s3:ObjectCreated:Put</Event><Delay>5</Delay>\
+         </QueueConfiguration><EventBridgeConfiguration/>",
+    );
+    assert!(Configuration::parse(&strange).is_err());
+    let gleaned = Configuration::glean(&strange).unwrap();
+    let known: Vec<_> = gleaned.notifications().collect();
+    assert_eq!((known.len(), &known[0].destination, gleaned.has_event_bridge()), (1, &queue("arn:q"), true));
+    assert!(known[0].tells_of_created("Put") && !known[0].tells_of_created("Copy"));
+    assert!(Configuration::glean("<Tagging/>").is_err());
+}
+
+#[test]
 fn what_is_not_known_is_named() {
     for (entries, within, what) in [
         ("<StreamConfiguration/>".to_owned(), "NotificationConfiguration", "<StreamConfiguration>"),
@@ -156,7 +176,7 @@ fn what_is_not_known_is_named() {
 
 #[test]
 fn an_id_of_ours_says_what_it_is_for_and_stays_the_same() {
-    let own = |arn: &str, prefix: &str| Notification::own(Service::Queue, arn, Filter::checked(prefix, "").unwrap()).id;
+    let own = |arn: &str, prefix: &str| Notification::own(queue(arn), Filter::checked(prefix, "").unwrap()).id;
     assert_eq!(own("arn:a", "in/"), own("arn:a", "in/"));
     assert_ne!(own("arn:a", "in/"), own("arn:ai", "n/"));
     assert!(own("arn:a", "").starts_with(OWN) && own("arn:a", "").len() == OWN.len() + 12);
@@ -167,21 +187,20 @@ fn a_wider_one_for_the_same_destination_is_enough_and_for_another_is_in_the_way(
     let arn = "arn:aws:sqs:eu-west-1:123456789012:orders";
     let there = Notification {
         id: "theirs".into(),
-        service: Service::Queue,
-        destination: arn.into(),
+        destination: queue(arn),
         events: vec!["s3:ObjectRemoved:*".into(), "s3:ObjectCreated:*".into()],
         filter: Filter::checked("in", "").unwrap(),
     };
     let configuration = Configuration { entries: vec![Entry::new(there.clone())] };
     let filter = Filter::checked("in/", ".pdf").unwrap();
-    assert!(attach(&configuration, &Notification::own(Service::Queue, arn, filter.clone())).unwrap().is_empty());
-    let other = Notification::own(Service::Queue, "arn:aws:sqs:eu-west-1:123456789012:other", filter);
+    assert!(attach(&configuration, &Notification::own(queue(arn), filter.clone())).unwrap().is_empty());
+    let other = Notification::own(queue("arn:aws:sqs:eu-west-1:123456789012:other"), filter);
     assert_eq!(attach(&configuration, &other).unwrap_err(), [there]);
 }
 
 #[test]
 fn one_of_ours_that_somebody_changed_is_put_right() {
-    let own = Notification::own(Service::Queue, "arn:a", Filter::checked("in/", "").unwrap());
+    let own = Notification::own(queue("arn:a"), Filter::checked("in/", "").unwrap());
     let changed = Notification { events: vec!["s3:ObjectCreated:Put".into()], ..own.clone() };
     let change = attach(&Configuration { entries: vec![Entry::new(changed.clone())] }, &own).unwrap();
     assert_eq!((change.removed, change.added), (vec![Entry::new(changed)], vec![Entry::new(own)]));
@@ -190,17 +209,14 @@ fn one_of_ours_that_somebody_changed_is_put_right() {
 #[test]
 fn only_what_is_asked_for_and_ours_is_detached() {
     let filter = |prefix| Filter::checked(prefix, "").unwrap();
-    let (a, b) = (
-        Notification::own(Service::Queue, "arn:a", filter("in/")),
-        Notification::own(Service::Queue, "arn:a", filter("out/")),
-    );
+    let (a, b) = (Notification::own(queue("arn:a"), filter("in/")), Notification::own(queue("arn:a"), filter("out/")));
     let theirs = Notification { id: "theirs".into(), filter: filter("their/"), ..a.clone() };
     let configuration = Configuration { entries: [&a, &theirs, &b].map(|one| Entry::new(one.clone())).into() };
     let left = |which: &Which| {
         detach(&configuration, which).kept.into_iter().map(|entry| entry.notification.unwrap().id).collect::<Vec<_>>()
     };
     assert_eq!(left(&Which::default()), ["theirs"]);
-    let of = |service, arn: &str| Some((service, arn.to_owned()));
+    let of = |service, arn: &str| Some(Destination { service, arn: arn.to_owned() });
     let one = Which { destination: of(Service::Queue, "arn:a"), prefix: Some("in/".into()), ..Which::default() };
     assert_eq!(left(&one), ["theirs".to_owned(), b.id.clone()]);
     for nothing in [of(Service::Queue, "arn:b"), of(Service::Function, "arn:a")] {

@@ -1,4 +1,4 @@
-//! What calls to an embedded AWS endpoint meet instead of their answers.
+//! The calls to an embedded AWS endpoint, and what they meet instead of their answers.
 
 use std::time::Duration;
 
@@ -25,24 +25,43 @@ pub enum AwsFault {
     PartialFailure,
 }
 
-/// Which of the calls to come meet a fault, and how long all of them take.
-#[derive(Debug, Default)]
-pub(crate) struct FaultPlan {
+/// The calls that came in, and what those to come meet: `C` is what is kept of a call, `F` what it can meet.
+#[derive(Debug)]
+pub(crate) struct Calls<C, F = AwsFault> {
+    log: Vec<C>,
     /// Faults for the next calls, before `always` for all.
-    next: Option<(u64, AwsFault)>,
-    always: Option<AwsFault>,
+    next: Option<(u64, F)>,
+    always: Option<F>,
+    /// A fault that all calls of one operation meet, before all others.
+    of_operation: Option<(String, F)>,
     latency: Duration,
 }
 
-impl FaultPlan {
+impl<C, F> Default for Calls<C, F> {
+    fn default() -> Self {
+        Self { log: Vec::new(), next: None, always: None, of_operation: None, latency: Duration::ZERO }
+    }
+}
+
+impl<C, F: Copy> Calls<C, F> {
+    /// The calls so far, oldest first.
+    pub(crate) fn so_far(&self) -> &[C] {
+        &self.log
+    }
+
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.
-    pub(crate) fn fail_next(&mut self, count: u64, fault: AwsFault) {
+    pub(crate) fn fail_next(&mut self, count: u64, fault: F) {
         self.next = Some((count, fault));
     }
 
     /// All calls meet this fault until it is set to `None`.
-    pub(crate) fn set_fault(&mut self, fault: Option<AwsFault>) {
+    pub(crate) fn set_fault(&mut self, fault: Option<F>) {
         self.always = fault;
+    }
+
+    /// All calls of one operation meet this fault until it is set to `None`.
+    pub(crate) fn set_operation_fault(&mut self, operation: &str, fault: Option<F>) {
+        self.of_operation = fault.map(|fault| (operation.to_owned(), fault));
     }
 
     /// All answers take this long.
@@ -50,10 +69,13 @@ impl FaultPlan {
         self.latency = latency;
     }
 
-    /// What the call that came in just now meets, and how long it takes.
-    pub(crate) fn meet(&mut self) -> (Option<AwsFault>, Duration) {
-        let fault = match &mut self.next {
-            Some((left, fault)) if *left > 0 => {
+    /// Notes a call that came in just now, and says what it meets and how long it takes.
+    pub(crate) fn note(&mut self, operation: &str, call: C) -> (Option<F>, Duration) {
+        self.log.push(call);
+        let of_operation = self.of_operation.as_ref().filter(|(faulty, _)| faulty == operation);
+        let fault = match (of_operation, &mut self.next) {
+            (Some((_, fault)), _) => Some(*fault),
+            (None, Some((left, fault))) if *left > 0 => {
                 *left -= 1;
                 Some(*fault)
             }
@@ -86,13 +108,23 @@ mod tests {
 
     #[test]
     fn the_next_calls_come_before_all_calls() {
-        let mut plan = FaultPlan::default();
-        plan.set_fault(Some(AwsFault::Internal));
-        plan.fail_next(1, AwsFault::Throttling);
-        plan.set_latency(Duration::from_secs(1));
-        assert_eq!(plan.meet(), (Some(AwsFault::Throttling), Duration::from_secs(1)));
-        assert_eq!(plan.meet().0, Some(AwsFault::Internal));
-        plan.set_fault(None);
-        assert_eq!(plan.meet().0, None);
+        let mut calls = Calls::default();
+        calls.set_fault(Some(AwsFault::Internal));
+        calls.fail_next(1, AwsFault::Throttling);
+        calls.set_latency(Duration::from_secs(1));
+        assert_eq!(calls.note("Get", 1), (Some(AwsFault::Throttling), Duration::from_secs(1)));
+        assert_eq!(calls.note("Get", 2).0, Some(AwsFault::Internal));
+        calls.set_fault(None);
+        assert_eq!(calls.note("Get", 3).0, None);
+        assert_eq!(calls.so_far(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_fault_of_one_operation_comes_first_and_takes_none_of_the_next_ones() {
+        let mut calls = Calls::default();
+        calls.fail_next(1, AwsFault::Throttling);
+        calls.set_operation_fault("Put", Some(AwsFault::AccessDenied));
+        let met = ["Put", "Get", "Get"].map(|operation| calls.note(operation, ()).0);
+        assert_eq!(met, [Some(AwsFault::AccessDenied), Some(AwsFault::Throttling), None]);
     }
 }

@@ -1,34 +1,29 @@
 //! The function and everything around it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flexorch_s3_ingester::cli::sandbox::buckets::Buckets;
-use flexorch_s3_ingester::cli::sandbox::queues::Queues;
 use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsManager;
-use flexorch_s3_ingester::cli::sandbox::{Fault, RecordedRequest, Sandbox, SandboxOptions};
+use flexorch_s3_ingester::cli::sandbox::{Fault, RecordedRequest, SandboxOptions};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::runtime_api::{Answer, RuntimeApi};
+use super::surroundings::{API_KEY, REGION, Surroundings};
 
-/// The key in the connector's secret unless a test says otherwise.
-pub const API_KEY: &str = "dfx_test_0123456789";
 /// The secret's name.
 pub const SECRET: &str = "connector";
 /// The dead-letter queue's name.
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-/// The built function with its Runtime API, FlexOrch's sandbox, Secrets Manager, SQS and S3, all on random ports.
+/// The built function with its Runtime API and its surroundings, all on random ports.
 pub struct TestApp {
-    pub flexorch: Sandbox,
-    pub secrets: SecretsManager,
-    pub queues: Queues,
-    pub buckets: Buckets,
+    surroundings: Surroundings,
     runtime_api: RuntimeApi,
     function: Child,
     output: Output,
@@ -111,14 +106,13 @@ impl TestAppBuilder {
 
     /// Starts the function without waiting for anything.
     pub async fn spawn(self) -> TestApp {
-        let flexorch = Sandbox::start(self.options).await.unwrap();
-        let (queues, buckets) = (Queues::start(0).await.unwrap(), Buckets::start(0).await.unwrap());
+        let surroundings = Surroundings::around(self.secrets_manager, self.options).await;
         let runtime_api = RuntimeApi::start().await;
-        queues.create(DEAD_LETTERS);
-        queues.create("retry");
-        buckets.create("my-documents", "eu-west-1");
+        surroundings.queues.create(DEAD_LETTERS);
+        surroundings.queues.create("retry");
+        surroundings.buckets.create("my-documents", REGION);
         for (name, secret) in &self.secrets {
-            self.secrets_manager.put(name, secret);
+            surroundings.secrets.put(name, secret);
         }
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
@@ -126,18 +120,12 @@ impl TestAppBuilder {
             ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "ingest".to_owned()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "256".to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
-            ("AWS_REGION".to_owned(), "eu-west-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY".to_owned(), "aws-secret-never-printed".to_owned()),
-            ("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), self.secrets_manager.endpoint_url()),
-            ("AWS_ENDPOINT_URL_SQS".to_owned(), queues.endpoint_url()),
-            ("AWS_ENDPOINT_URL_S3".to_owned(), buckets.endpoint_url()),
-            ("FLEXORCH_BASE_URL".to_owned(), flexorch.base_url()),
             ("CONNECTOR_SECRET_IDS".to_owned(), names.join(",")),
             ("AWS_LAMBDA_LOG_LEVEL".to_owned(), "DEBUG".to_owned()),
         ]);
+        env.extend(surroundings.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         if self.dead_letters {
-            env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), queues.url(DEAD_LETTERS));
+            env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), surroundings.queues.url(DEAD_LETTERS));
         }
         env.extend(self.env);
         let mut function = Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester"))
@@ -152,8 +140,7 @@ impl TestAppBuilder {
         let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
         output.follow(function.stdout.take().unwrap());
         output.follow(function.stderr.take().unwrap());
-        let secrets = self.secrets_manager;
-        TestApp { flexorch, secrets, queues, buckets, runtime_api, function, output }
+        TestApp { surroundings, runtime_api, function, output }
     }
 }
 
@@ -167,6 +154,14 @@ impl Output {
             }
             this.ended.send_modify(|ended| *ended += 1);
         });
+    }
+}
+
+impl Deref for TestApp {
+    type Target = Surroundings;
+
+    fn deref(&self) -> &Surroundings {
+        &self.surroundings
     }
 }
 

@@ -26,7 +26,7 @@ use std::{
 
 use self::store::{Object, Store};
 use super::{
-    aws_fault::{AwsFault, FaultPlan},
+    aws_fault::{AwsFault, Calls},
     clock::Clock,
     options::SandboxError,
     server::Server,
@@ -64,8 +64,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     store: Store,
-    calls: Vec<BucketCall>,
-    faults: FaultPlan,
+    calls: Calls<BucketCall>,
     missing_objects_denied: bool,
     refused_destination: Option<String>,
     notification_write_fault: Option<AwsFault>,
@@ -117,7 +116,7 @@ impl Buckets {
 
     /// The calls so far, oldest first, whatever the answer.
     pub fn calls(&self) -> Vec<BucketCall> {
-        self.shared.lock().calls.clone()
+        self.shared.lock().calls.so_far().to_vec()
     }
 
     /// Whether `HeadObject` answers 403 for an object that is not there, as S3 does to a role without
@@ -161,17 +160,17 @@ impl Buckets {
 
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.
     pub fn fail_next(&self, count: u64, fault: AwsFault) {
-        self.shared.lock().faults.fail_next(count, fault);
+        self.shared.lock().calls.fail_next(count, fault);
     }
 
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<AwsFault>) {
-        self.shared.lock().faults.set_fault(fault);
+        self.shared.lock().calls.set_fault(fault);
     }
 
     /// All answers take this long.
     pub fn set_latency(&self, latency: Duration) {
-        self.shared.lock().faults.set_latency(latency);
+        self.shared.lock().calls.set_latency(latency);
     }
 
     /// Stops accepting, lets what is under way end for at most a second, and returns when nothing runs any more.

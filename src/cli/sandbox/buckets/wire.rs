@@ -127,9 +127,7 @@ impl Shared {
             region: region.to_owned(),
         };
         tracing::debug!(%method, bucket = %call.bucket, key = ?call.key, region, "bucket call");
-        let mut state = self.lock();
-        state.calls.push(call);
-        state.faults.meet()
+        self.lock().calls.note(method.as_str(), call)
     }
 
     fn list(&self, bucket: &str, region: &str, listing: &Listing) -> Result<Response, S3Error> {
@@ -227,8 +225,8 @@ fn check_notification(xml: &str, refused_destination: Option<&str>) -> Result<()
             return Err(S3Error::overlapping_notifications(filtered));
         }
     }
-    match notifications.iter().find(|one| refused_destination == Some(one.destination.as_str())) {
-        Some(one) => Err(S3Error::destination_refused(&one.destination)),
+    match notifications.iter().find(|one| refused_destination == Some(one.destination.arn.as_str())) {
+        Some(one) => Err(S3Error::destination_refused(&one.destination.arn)),
         None => Ok(()),
     }
 }

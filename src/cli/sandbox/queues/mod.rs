@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 
 use self::store::Store;
 use super::{
-    aws_fault::{AwsFault, FaultPlan},
+    aws_fault::{AwsFault, Calls},
     aws_signature::ACCOUNT,
     clock::Clock,
     options::SandboxError,
@@ -99,8 +99,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     store: Store,
-    calls: Vec<QueueCall>,
-    faults: FaultPlan,
+    calls: Calls<QueueCall>,
 }
 
 impl Shared {
@@ -162,7 +161,7 @@ impl Queues {
 
     /// The calls so far, oldest first, whatever the answer.
     pub fn calls(&self) -> Vec<QueueCall> {
-        self.shared.lock().calls.clone()
+        self.shared.lock().calls.so_far().to_vec()
     }
 
     /// Whether calls with receipt handles that no queue gave out succeed, which events made up by hand need. They do
@@ -173,17 +172,17 @@ impl Queues {
 
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.
     pub fn fail_next(&self, count: u64, fault: AwsFault) {
-        self.shared.lock().faults.fail_next(count, fault);
+        self.shared.lock().calls.fail_next(count, fault);
     }
 
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<AwsFault>) {
-        self.shared.lock().faults.set_fault(fault);
+        self.shared.lock().calls.set_fault(fault);
     }
 
     /// All answers take this long, on top of a long poll's wait.
     pub fn set_latency(&self, latency: Duration) {
-        self.shared.lock().faults.set_latency(latency);
+        self.shared.lock().calls.set_latency(latency);
     }
 
     /// Stops accepting, lets what is under way end for at most a second, and returns when nothing runs any more.

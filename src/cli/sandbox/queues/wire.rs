@@ -135,9 +135,7 @@ impl Shared {
             region: request.region.clone(),
         };
         tracing::debug!(operation = %call.operation, queue = %call.queue, entries, region = %call.region, "queue call");
-        let mut state = self.lock();
-        state.calls.push(call);
-        state.faults.meet()
+        self.lock().calls.note(&request.operation, call)
     }
 
     fn answer(&self, operation: &str, input: Input, place: Place<'_>, spoil: bool) -> Result<Value, SqsError> {

@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use self::{store::Store, wire::ACCOUNT};
-use super::{clock::Clock, options::SandboxError, server::Server};
+use self::store::Store;
+use super::{aws_fault::Calls, aws_signature::ACCOUNT, clock::Clock, options::SandboxError, server::Server};
 
 /// How a Secrets Manager beside a sandbox is set up.
 #[derive(Clone, Default)]
@@ -77,28 +77,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     store: Store,
-    calls: Vec<SecretsCall>,
-    /// Faults for the next calls, before `fault` for all.
-    next: Option<(u64, SecretsFault)>,
-    fault: Option<SecretsFault>,
-    /// A fault that all calls of one operation meet.
-    of_operation: Option<(String, SecretsFault)>,
-    latency: Duration,
-}
-
-impl State {
-    fn take_fault(&mut self, operation: &str) -> Option<SecretsFault> {
-        if let Some((_, fault)) = self.of_operation.as_ref().filter(|(faulty, _)| faulty == operation) {
-            return Some(*fault);
-        }
-        match &mut self.next {
-            Some((left, fault)) if *left > 0 => {
-                *left -= 1;
-                Some(*fault)
-            }
-            _ => self.fault,
-        }
-    }
+    calls: Calls<SecretsCall, SecretsFault>,
 }
 
 impl Shared {
@@ -159,32 +138,32 @@ impl SecretsManager {
         let fetches = |call: &&SecretsCall| {
             call.operation == "GetSecretValue" && (call.name.as_deref() == Some(name) || call.secret_id == name)
         };
-        state.calls.iter().filter(fetches).count()
+        state.calls.so_far().iter().filter(fetches).count()
     }
 
     /// The calls so far, oldest first.
     pub fn calls(&self) -> Vec<SecretsCall> {
-        self.state.lock().calls.clone()
+        self.state.lock().calls.so_far().to_vec()
     }
 
     /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.
     pub fn fail_next(&self, count: u64, fault: SecretsFault) {
-        self.state.lock().next = Some((count, fault));
+        self.state.lock().calls.fail_next(count, fault);
     }
 
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<SecretsFault>) {
-        self.state.lock().fault = fault;
+        self.state.lock().calls.set_fault(fault);
     }
 
     /// All calls of one operation, such as `PutSecretValue`, meet this fault until it is set to `None`.
     pub fn set_operation_fault(&self, operation: &str, fault: Option<SecretsFault>) {
-        self.state.lock().of_operation = fault.map(|fault| (operation.to_owned(), fault));
+        self.state.lock().calls.set_operation_fault(operation, fault);
     }
 
     /// All answers take this long.
     pub fn set_latency(&self, latency: Duration) {
-        self.state.lock().latency = latency;
+        self.state.lock().calls.set_latency(latency);
     }
 
     /// Stops accepting, lets what is under way end for at most a second, and returns when nothing runs any more.

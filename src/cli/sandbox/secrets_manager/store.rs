@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value, json};
 
-use super::{super::clock::Moment, wire::ACCOUNT};
+use super::super::{aws_signature::ACCOUNT, clock::Moment};
 
 /// What Secrets Manager appends to a secret's name in its ARN. The real one is random; this is the documentation's.
 const SUFFIX: &str = "-AbCdEf";

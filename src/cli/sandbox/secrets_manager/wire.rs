@@ -12,10 +12,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{super::server::Reset, SecretsCall, SecretsFault, Shared, store::SecretsError};
-
-/// The account that every ARN names: the one of AWS's documentation.
-pub(super) const ACCOUNT: &str = "123456789012";
+use super::{
+    super::{
+        aws_fault::{hang, take_time},
+        aws_signature::{ACCOUNT, SignatureError, signed_region},
+    },
+    SecretsCall, SecretsFault, Shared,
+    store::SecretsError,
+};
 
 /// The fields of all operations' inputs that matter here. It has no `Debug`: one of them is the secret.
 #[derive(Default, Deserialize)]
@@ -46,19 +50,10 @@ async fn call(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes)
         Err(error) => return error.into_response(),
     };
     let (fault, latency) = endpoint.shared.note(&request);
-    // A sleep of no length would still wait for the timer's next millisecond.
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
+    take_time(latency).await;
     let result = match fault {
         None => endpoint.shared.answer(request),
-        Some(SecretsFault::Hang) => {
-            // A client that goes away drops this future with its connection.
-            endpoint.stop.cancelled().await;
-            let mut response = StatusCode::BAD_GATEWAY.into_response();
-            response.extensions_mut().insert(Reset);
-            return response;
-        }
+        Some(SecretsFault::Hang) => return hang(&endpoint.stop).await,
         Some(SecretsFault::NotFound) => Err(SecretsError::not_found()),
         Some(SecretsFault::AccessDenied) => Err(SecretsError::client(
             "AccessDeniedException",
@@ -92,7 +87,7 @@ struct Request {
 impl Request {
     fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, SecretsError> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let region = signed_region(text("authorization"))?;
+        let region = signed_for(text("authorization"))?;
         let operation =
             text("x-amz-target").and_then(|target| target.strip_prefix("secretsmanager.")).ok_or_else(|| {
                 let message = "X-Amz-Target names no operation of Secrets Manager.";
@@ -110,25 +105,17 @@ impl Request {
     }
 }
 
-/// The region in the credential scope: `Credential=KEY/20260131/eu-west-1/secretsmanager/aws4_request`.
-fn signed_region(authorization: Option<&str>) -> Result<&str, SecretsError> {
-    let signature = authorization.ok_or_else(|| {
-        let message = "Missing Authentication Token";
-        SecretsError::client("MissingAuthenticationTokenException", message)
-    })?;
-    signature
-        .strip_prefix("AWS4-HMAC-SHA256 ")
-        .and_then(|parts| parts.split(',').find_map(|part| part.trim().strip_prefix("Credential=")))
-        .and_then(|scope| {
-            // From the end, because an access key's id may be anything.
-            let mut scope = scope.rsplit('/');
-            let is_secrets_manager = scope.next() == Some("aws4_request") && scope.next() == Some("secretsmanager");
-            scope.next().filter(|_| is_secrets_manager)
-        })
-        .ok_or_else(|| {
+/// The region that a call was signed for.
+fn signed_for(authorization: Option<&str>) -> Result<&str, SecretsError> {
+    signed_region(authorization, "secretsmanager").map_err(|error| match error {
+        SignatureError::Missing => {
+            SecretsError::client("MissingAuthenticationTokenException", "Missing Authentication Token")
+        }
+        SignatureError::Malformed => {
             let message = "Authorization is no AWS4-HMAC-SHA256 signature for secretsmanager.";
             SecretsError::client("IncompleteSignatureException", message)
-        })
+        }
+    })
 }
 
 impl Shared {
@@ -143,8 +130,7 @@ impl Shared {
             name: state.store.resolve(id, &request.region).map(str::to_owned),
         };
         tracing::debug!(operation = %call.operation, secret_id = %call.secret_id, region = %call.region, "secrets call");
-        state.calls.push(call);
-        (state.take_fault(&request.operation), state.latency)
+        state.calls.note(&request.operation, call)
     }
 
     fn answer(&self, request: Request) -> Result<Value, SecretsError> {
@@ -209,12 +195,12 @@ mod tests {
     fn the_region_is_the_one_of_the_credential_scope() {
         let header = "AWS4-HMAC-SHA256 Credential=A/K/20260131/eu-west-1/secretsmanager/aws4_request, \
                       SignedHeaders=host, Signature=00";
-        assert_eq!(signed_region(Some(header)), Ok("eu-west-1"));
+        assert_eq!(signed_for(Some(header)), Ok("eu-west-1"));
     }
 
     #[test]
     fn a_call_that_is_not_signed_for_secrets_manager_is_refused() {
-        let kind = |header| signed_region(header).unwrap_err().kind;
+        let kind = |header| signed_for(header).unwrap_err().kind;
         assert_eq!(kind(None), "MissingAuthenticationTokenException");
         for header in [
             "Bearer x",
