@@ -67,7 +67,7 @@ const TOLD_RETURNS: u32 = 20;
 
 /// How long a deferred SQS message stays hidden: until the time that FlexOrch named, or else 30 s, doubling with every receive
 /// up to 15 minutes, give or take a fifth so that a burst does not come back as one. A message that came back at named times for
-/// [`TOLD_RETURNS`] receives waits for the later of both from then on, beginning at 30 s.
+/// twenty receives waits for the later of both from then on, beginning at 30 s.
 #[must_use]
 pub fn visibility_timeout(
     not_before: Option<SystemTime>,
