@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use super::surroundings::HIDDEN;
 
@@ -30,16 +30,14 @@ pub struct Running {
 impl Run {
     /// Runs a command to its end, with nothing on standard input.
     pub async fn of(command: Command) -> Self {
-        tokio::process::Command::from(command).stdin(Stdio::null()).output().await.unwrap().into()
+        Self::fed(command, "").await
     }
 
-    /// Runs a command to its end, with this on standard input.
+    /// Runs a command to its end, with this on standard input. The services around it go on meanwhile.
     pub async fn fed(command: Command, input: &str) -> Self {
-        let mut command = tokio::process::Command::from(command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-        child.wait_with_output().await.unwrap().into()
+        let mut command = assert_cmd::Command::from_std(command);
+        command.write_stdin(input);
+        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
     }
 
     /// The one JSON document that it printed.
