@@ -15,11 +15,12 @@ use std::sync::Arc;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use flexorch_s3_ingester::connector::Connector;
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::ingest::batch::BatchQueue;
-use flexorch_s3_ingester::ingest::route::{Scope, route, superseded};
-use flexorch_s3_ingester::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::ingest::route::{route, superseded};
+use flexorch_s3_ingester::model::connector::Connector;
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::model::scope::Scope;
 
 const SIZES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::value::RawValue;
 
-use crate::ingest::route::Scope;
+use crate::model::scope::Scope;
 
 /// The function's settings, checked.
 #[derive(Debug, Clone)]

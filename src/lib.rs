@@ -11,8 +11,7 @@
 //! | module | its one job |
 //! | --- | --- |
 //! | [`handler`] | composes the rest: event → objects → outcomes → answer. **Begin here.** |
-//! | [`object`], [`outcome`] | the vocabulary: an object to ingest, and what became of it |
-//! | [`connector`] | a FlexOrch connector, as its secret describes it |
+//! | [`model`] | the vocabulary: objects, outcomes, connectors, the operator's filters |
 //! | [`event`] | each source's wire shape, in and out |
 //! | [`ingest`] | the work: which connector, which requests, when, and with what result |
 //! | [`flexorch`] | FlexOrch's API: wire types, error classes, client |
@@ -22,8 +21,8 @@
 //! | [`clock`], [`error`] | the time as an argument; errors as people read them |
 //! | `cli` | the operator's command line (feature `cli`); nothing else uses it |
 //!
-//! Dependencies go one way: `cli` → [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`outcome`] → [`object`].
-//! [`object`], [`outcome`], [`connector`], [`event`] and, in [`ingest`], `route`, `batch`, `retry` and `pace` are pure: no async
+//! Dependencies go one way: `cli` → [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`model`].
+//! [`model`], [`event`] and, in [`ingest`], `route`, `batch`, `retry` and `rate` are pure: no async
 //! runtime, no HTTP, no SDK, no environment, and the time is an argument.
 
 pub mod aws;
@@ -31,12 +30,10 @@ pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod connector;
 pub mod error;
 pub mod event;
 pub mod flexorch;
 pub mod handler;
 pub mod ingest;
-pub mod object;
-pub mod outcome;
+pub mod model;
 pub mod telemetry;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use flexorch_s3_ingester::ingest::pace::Gate;
+use flexorch_s3_ingester::ingest::rate::RateLimiter;
 
 use crate::agenda::start;
 use crate::costs::LIST_CALL;
@@ -41,15 +41,15 @@ pub struct Backfill {
 }
 
 impl Backfill {
-    /// Sends every request through the gate that the function has. Listing is faster than any plan and hides behind it.
+    /// Sends every request through the limiter that the function has. Listing is faster than any plan and hides behind it.
     pub fn new(objects: u64, rpm: NonZeroU32, latency: Duration) -> Self {
         let requests = objects.div_ceil(KEYS_A_REQUEST);
         let rate = NonZeroU32::new((f64::from(rpm.get()) * SHARE) as u32).unwrap_or(NonZeroU32::MIN);
-        let mut gate = Gate::new(Some(rate), BURST);
+        let mut limiter = RateLimiter::new(Some(rate), BURST);
         let (mut now, mut answers, mut under_way) = (start(), BinaryHeap::new(), 0);
         for _ in 0..requests {
-            now = gate.opens(now).0;
-            gate.pass(now);
+            now = limiter.opens(now).0;
+            limiter.pass(now);
             while answers.peek().is_some_and(|Reverse(answer)| *answer <= now) {
                 answers.pop();
             }

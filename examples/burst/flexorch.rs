@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use flexorch_s3_ingester::flexorch::reply::{RawAnswer, Reply, read_reply};
+use flexorch_s3_ingester::flexorch::response::{RawResponse, Response, read_response};
 
 /// The plan's minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -90,9 +90,9 @@ impl FlexOrch {
 /// What the function makes of a 429, with its own reading of answers: when FlexOrch said to come back.
 pub fn told_time(retry_after: u64, now: SystemTime) -> Option<SystemTime> {
     let seconds = retry_after.to_string();
-    let answer = RawAnswer { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED };
-    match read_reply(answer, &["key"], now) {
-        Reply::Passing { rate_limited: true, retry_at, .. } => retry_at,
+    let answer = RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED };
+    match read_response(answer, &["key"], now) {
+        Response::Transient { rate_limited: true, retry_at, .. } => retry_at,
         _ => None,
     }
 }

@@ -1,13 +1,13 @@
 //! One process of the function: the loop of `ingest::submit`, for one connector, in virtual time.
 //!
-//! What is decided is decided by the function's own code (`Gate`, `BatchQueue`, `Budget`, `RetryPolicy`, the reading of answers);
+//! What is decided is decided by the function's own code (`RateLimiter`, `BatchQueue`, `Budget`, `RetryPolicy`, the reading of answers);
 //! the order in which it is asked follows `Submitter::run_lane`, `attempt` and `turn`.
 
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::ingest::batch::{Batch, BatchQueue};
-use flexorch_s3_ingester::ingest::pace::{Closed, Gate};
+use flexorch_s3_ingester::ingest::rate::{Closed, RateLimiter};
 use flexorch_s3_ingester::ingest::retry::{Budget, NextStep, RetryPolicy, backoff};
 
 use crate::flexorch::{Verdict, told_time};
@@ -15,7 +15,7 @@ use crate::flexorch::{Verdict, told_time};
 /// A process, which remembers between invocations what FlexOrch answered.
 pub struct Process {
     config: Config,
-    gate: Gate,
+    limiter: RateLimiter,
     /// How long an answered request usually takes.
     usual: Duration,
     run: Run,
@@ -75,7 +75,7 @@ impl Process {
         let burst = u32::try_from(config.max_concurrent_requests.get()).unwrap_or(u32::MAX);
         Self {
             config: config.clone(),
-            gate: Gate::new(config.requests_per_minute, burst),
+            limiter: RateLimiter::new(config.requests_per_minute, burst),
             usual: Duration::ZERO,
             run: Run {
                 line: BatchQueue::new(&[], config.max_keys_per_request),
@@ -157,7 +157,7 @@ impl Process {
                     NextStep::RetryAt(time) => time,
                     NextStep::GiveUp { .. } => now + backoff(sender.attempts, 1.0),
                 };
-                self.gate.close(told.unwrap_or(untold));
+                self.limiter.close(told.unwrap_or(untold));
                 self.follow(step, sender, now, &mut steps);
             }
             Ended::CutOff => {
@@ -203,18 +203,18 @@ impl Process {
         if now > latest {
             return self.defer(&sender.batch, None);
         }
-        let (opens, closed) = self.gate.opens(now);
+        let (opens, closed) = self.limiter.opens(now);
         if opens > latest {
             let not_before = match closed {
                 Closed::RateLimited => opens,
                 Closed::Paced => {
                     self.run.waiting += 1;
-                    self.gate.turn_of(self.run.waiting - 1, now)
+                    self.limiter.turn_of(self.run.waiting - 1, now)
                 }
             };
             return self.defer(&sender.batch, Some(not_before));
         }
-        if !self.gate.pass(now) {
+        if !self.limiter.pass(now) {
             steps.push(Step::Wake(sender.id, opens));
             self.run.senders.push(sender);
             return;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
 use crate::error::with_causes;
-use crate::object::ObjectKey;
+use crate::model::object::ObjectKey;
 
 /// One page of a bucket's listing.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use tokio::sync::Mutex;
 
 use super::sdk::Regional;
 use crate::clock::Clock;
-use crate::connector::{Connector, ConnectorError};
 use crate::error::with_causes;
-use crate::flexorch::ApiKey;
+use crate::model::connector::{Connector, ConnectorError};
+use crate::model::credentials::ApiKey;
 
 /// While an expired value is in use, Secrets Manager is not asked more often than this.
 const STALE_RETRY: Duration = Duration::from_secs(5);

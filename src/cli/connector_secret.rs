@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use super::aws_failure::{AwsFailure, FailureKind};
 use crate::aws::secrets::region_of;
-use crate::connector::{Connector, ConnectorError};
-use crate::flexorch::{ApiKey, ConnectorId};
+use crate::model::connector::{Connector, ConnectorError};
+use crate::model::credentials::{ApiKey, ConnectorId};
 
 /// Why a secret could not be read. No variant holds a value of the secret.
 #[derive(Debug, thiserror::Error)]

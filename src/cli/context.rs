@@ -16,10 +16,10 @@ use crate::aws::http::{self, SdkHttpClient};
 use crate::aws::sdk;
 use crate::clock::Clock;
 use crate::config::{checked_base_url, variable};
-use crate::connector::Connector;
 use crate::error::with_causes;
-use crate::flexorch::ApiKey;
 use crate::flexorch::management::Management;
+use crate::model::connector::Connector;
+use crate::model::credentials::ApiKey;
 
 /// What every command works with.
 #[derive(Debug)]

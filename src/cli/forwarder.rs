@@ -9,11 +9,11 @@ use anyhow::Result;
 use super::context::Context;
 use crate::aws::secrets::SecretCache;
 use crate::clock::Clock;
-use crate::connector::Connector;
 use crate::flexorch::client::{FlexOrchClient, SubmitOptions};
 use crate::ingest::submit::{SubmitSettings, Submitter, Work};
-use crate::object::S3Object;
-use crate::outcome::Ledger;
+use crate::model::connector::Connector;
+use crate::model::object::S3Object;
+use crate::model::outcome::Ledger;
 use crate::telemetry::metrics::Metrics;
 
 /// One attempt, as the function's `REQUEST_TIMEOUT_MS` is where nobody sets it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::outcome::Outcome;
+use crate::model::outcome::Outcome;
 
 /// What became of an object, in the words of the table: outcome and detail.
 pub(super) fn words(outcome: &Outcome) -> (&'static str, String, String) {

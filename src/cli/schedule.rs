@@ -8,8 +8,8 @@ use super::args::{ScheduleAction, ScheduleId};
 use super::context::Context;
 use super::output::{GOOD, confirm, styled};
 use super::table::{shown, table, text_of};
-use crate::connector::Connector;
 use crate::flexorch::management::{CallError, Management, Schedule, moment};
+use crate::model::connector::Connector;
 
 /// Runs one of the commands.
 pub(super) async fn run(action: ScheduleAction, context: &Context) -> Result<u8> {

@@ -18,8 +18,8 @@ use super::outcome::{add_outcome, words};
 use super::table::shown;
 use super::{EXIT_INTERRUPTED, EXIT_NOT_WELL, EXIT_OK};
 use crate::ingest::route::superseded;
-use crate::object::{Change, ObjectKey, Origin, S3Object};
-use crate::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
+use crate::model::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
 
 /// The keys of a few requests are tried for so long at most.

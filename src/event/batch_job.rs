@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::wire::text;
 use super::{Contents, UnknownEvent, UnreadableRecord};
-use crate::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::object::{Change, ObjectKey, Origin, S3Object};
 
 /// A job's invocation: a task's position is the [`Origin`] of its object.
 #[derive(Debug)]

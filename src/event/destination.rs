@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::reconcile::cursor_in;
 use super::wire::text;
 use super::{Contents, UnknownEvent, read_notice};
-use crate::object::Origin;
+use crate::model::object::Origin;
 
 #[derive(Deserialize)]
 struct Record<'a> {

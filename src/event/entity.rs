@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::wire::{text, whole_number};
-use crate::object::{Change, KeyError, ObjectKey, Origin, S3Object, Sequencer};
+use crate::model::object::{Change, KeyError, ObjectKey, Origin, S3Object, Sequencer};
 
 /// `s3` of a notification's record, `detail` of an EventBridge event.
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::entity::Entity;
 use super::wire::{text, timestamp};
 use super::{Contents, UnknownEvent};
-use crate::object::{Change, ObjectKey, Origin};
+use crate::model::object::{Change, ObjectKey, Origin};
 
 /// The `source` of S3's events.
 pub(super) const SOURCE: &str = "aws.s3";

@@ -28,7 +28,7 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::object::{Origin, S3Object};
+use crate::model::object::{Origin, S3Object};
 
 pub use reconcile::ReconcileRequest;
 

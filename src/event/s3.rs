@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::entity::Entity;
 use super::wire::{self, text, timestamp};
 use super::{Contents, UnknownEvent, UnreadableRecord};
-use crate::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::object::{Change, ObjectKey, Origin, S3Object};
 
 /// What S3 sends to SNS and SQS when a notification configuration is saved (S3 User Guide, "Event message structure").
 pub(super) const TEST_EVENT: &str = "s3:TestEvent";
@@ -106,7 +106,7 @@ pub fn notification_around(record: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::Sequencer;
+    use crate::model::object::Sequencer;
 
     fn read_all(json: &str) -> Contents {
         let records: Box<RawValue> = serde_json::from_str(json).unwrap();

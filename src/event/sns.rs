@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{self, text};
 use super::{Contents, UnknownEvent, UnreadableRecord, read_notice};
-use crate::object::Origin;
+use crate::model::object::Origin;
 
 /// The `Type` of an envelope that carries a message (SNS Developer Guide, "Amazon SNS message and JSON formats").
 pub(super) const NOTIFICATION: &str = "Notification";

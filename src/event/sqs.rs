@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::wire;
 use super::{Contents, UnknownEvent, read_notice};
-use crate::object::Origin;
+use crate::model::object::Origin;
 
 /// The messages of one invocation, in their order: a message's position is the [`Origin`] of its objects.
 #[derive(Debug)]

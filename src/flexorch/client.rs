@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Url};
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
 use crate::error::with_causes;
 
-use super::reply::{ApiError, RawAnswer, Reply, read_reply};
-use super::{ApiKey, ConnectorId};
+use super::response::{ApiError, RawResponse, Response, read_response};
+use crate::model::credentials::{ApiKey, ConnectorId};
 
 /// An answer is read up to this much,
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -59,15 +58,21 @@ impl FlexOrchClient {
         Self { http, submit_url: endpoint(base_url, "data-process/async"), options, clock }
     }
 
-    /// Submits object keys: `POST /data-process/async`. Whatever happens is a [`Reply`]; what the connection does is one
+    /// Submits object keys: `POST /data-process/async`. Whatever happens is a [`Response`]; what the connection does is one
     /// too.
-    pub async fn submit(&self, api_key: &ApiKey, connector: &ConnectorId, keys: &[&str], timeout: Duration) -> Reply {
+    pub async fn submit(
+        &self,
+        api_key: &ApiKey,
+        connector: &ConnectorId,
+        keys: &[&str],
+        timeout: Duration,
+    ) -> Response {
         let submission = Submission {
             source: Source { connector_id: connector, keys },
             locale: self.options.locale.as_deref(),
             pipeline_config: self.options.pipeline_config.as_deref(),
         };
-        let reply = match (serde_json::to_vec(&submission), api_key.header()) {
+        let reply = match (serde_json::to_vec(&submission), api_key_header(api_key)) {
             (Ok(body), Ok(key)) => {
                 // One limit for everything, the reading of the answer included.
                 match tokio::time::timeout(timeout, self.exchange(key, body, keys)).await {
@@ -81,7 +86,7 @@ impl FlexOrchClient {
         redacted(reply, api_key)
     }
 
-    async fn exchange(&self, key: HeaderValue, body: Vec<u8>, keys: &[&str]) -> Reply {
+    async fn exchange(&self, key: HeaderValue, body: Vec<u8>, keys: &[&str]) -> Response {
         let request = self
             .http
             .post(self.submit_url.clone())
@@ -104,9 +109,20 @@ impl FlexOrchClient {
             }
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let raw = RawAnswer { status: response.status().as_u16(), retry_after: retry_after.as_deref(), body: &answer };
-        read_reply(raw, keys, self.clock.now())
+        let raw =
+            RawResponse { status: response.status().as_u16(), retry_after: retry_after.as_deref(), body: &answer };
+        read_response(raw, keys, self.clock.now())
     }
+}
+
+/// The value of the `X-API-KEY` header, marked as sensitive so that no HTTP layer prints it.
+///
+/// # Errors
+/// Never for a key that [`ApiKey::new`] accepted.
+pub fn api_key_header(key: &ApiKey) -> Result<HeaderValue, reqwest::header::InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(key.expose())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// `base` with a path below it, whether or not `base` ends in a slash.
@@ -118,8 +134,8 @@ pub fn endpoint(base: &Url, path: &str) -> Url {
     url
 }
 
-fn lost(message: String) -> Reply {
-    Reply::Passing { error: ApiError::transport(message), rate_limited: false, retry_at: None }
+fn lost(message: String) -> Response {
+    Response::Transient { error: ApiError::transport(message), rate_limited: false, retry_at: None }
 }
 
 /// The error and what it came from, without the URL, which the configuration names anyway.
@@ -128,17 +144,17 @@ pub(super) fn connection_error(error: reqwest::Error) -> String {
 }
 
 /// FlexOrch's words may repeat the key that it refuses.
-fn redacted(mut reply: Reply, key: &ApiKey) -> Reply {
+fn redacted(mut reply: Response, key: &ApiKey) -> Response {
     match &mut reply {
-        Reply::Refused(error)
-        | Reply::Unauthorized(error)
-        | Reply::Barred { error, .. }
-        | Reply::Passing { error, .. } => {
-            let key = key.0.expose_secret();
+        Response::Refused(error)
+        | Response::Unauthorized(error)
+        | Response::Blocked { error, .. }
+        | Response::Transient { error, .. } => {
+            let key = key.expose();
             error.message = error.message.replace(key, "[redacted]");
             error.code = error.code.take().map(|code| code.replace(&key.to_ascii_uppercase(), "[redacted]"));
         }
-        Reply::Taken(account) => account.redact(key.0.expose_secret()),
+        Response::Accepted(account) => account.redact(key.expose()),
     }
     reply
 }

@@ -15,8 +15,8 @@ use crate::event::batch_job::{Job, TaskResult};
 use crate::event::sqs::Batch;
 use crate::event::{Carrier, ReconcileRequest};
 use crate::ingest::retry::visibility_timeout;
-use crate::object::Origin;
-use crate::outcome::{Counts, Deferral, Forwarded, Outcome, Rejection, SkipReason};
+use crate::model::object::Origin;
+use crate::model::outcome::{Counts, Deferral, Forwarded, Outcome, Rejection, SkipReason};
 
 /// The error that an invocation is answered with. Lambda's retry, or the on-failure destination, acts on it.
 #[derive(Debug, Clone, PartialEq, Eq)]

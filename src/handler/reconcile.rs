@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use super::{Ingester, Report, Times};
 use crate::aws::s3::Listed;
 use crate::aws::secrets::Connectors;
-use crate::connector::Connector;
 use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
 use crate::ingest::route::{Route, route};
-use crate::object::{Change, Origin, S3Object};
-use crate::outcome::{DeferClass, Outcome};
+use crate::model::connector::Connector;
+use crate::model::object::{Change, Origin, S3Object};
+use crate::model::outcome::{DeferClass, Outcome};
 use crate::telemetry::metrics::Metrics;
 
 /// A page is not begun with less time than this.

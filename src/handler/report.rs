@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::InvocationError;
-use crate::object::{Origin, S3Object};
-use crate::outcome::{Counts, Outcome, SkipReason};
+use crate::model::object::{Origin, S3Object};
+use crate::model::outcome::{Counts, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
 
 /// One object, or one record that could not be read, and what became of it.

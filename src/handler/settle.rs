@@ -9,8 +9,8 @@ use crate::aws::sqs::DeadLetter;
 use crate::event::{Carrier, UnreadableRecord, batch_job, s3};
 use crate::ingest::route::{Route, check_distinct, route, superseded};
 use crate::ingest::submit::Work;
-use crate::object::{Change, S3Object};
-use crate::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection, SkipReason};
+use crate::model::object::{Change, S3Object};
+use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection, SkipReason};
 use crate::telemetry::metrics::Metrics;
 
 /// The code of what could not be read, where FlexOrch's would stand.

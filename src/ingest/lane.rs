@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::batch::Batch;
-use crate::connector::Connector;
-use crate::flexorch::ApiKey;
-use crate::flexorch::account::{Account, KeyFate};
-use crate::flexorch::reply::{ApiError, Bar};
-use crate::object::S3Object;
-use crate::outcome::{DeferClass, Deferral, Forwarded, Ledger, Outcome, Rejection};
+use crate::flexorch::key_results::{KeyResult, SubmissionResult};
+use crate::flexorch::response::{ApiError, Block};
+use crate::model::connector::Connector;
+use crate::model::credentials::ApiKey;
+use crate::model::object::S3Object;
+use crate::model::outcome::{DeferClass, Deferral, Forwarded, Ledger, Outcome, Rejection};
 use crate::telemetry::metrics::Metrics;
 
 /// What all lanes of an invocation share.
@@ -32,7 +32,7 @@ pub(super) struct Lane {
     /// The secret has been fetched afresh in this invocation.
     pub(super) refreshed: tokio::sync::Mutex<bool>,
     /// No request for this connector can succeed in this invocation.
-    pub(super) barred: Mutex<Option<Deferral>>,
+    pub(super) blocked: Mutex<Option<Deferral>>,
 }
 
 impl Invocation<'_> {
@@ -52,12 +52,12 @@ impl Invocation<'_> {
         &self,
         secret_id: &Arc<str>,
         batch: &Batch,
-        account: Account,
+        account: SubmissionResult,
         now: SystemTime,
     ) -> Vec<usize> {
         let mut ledger = self.ledger();
         let mut unclear = Vec::new();
-        for (object, fate) in batch.objects.iter().copied().zip(account.fates) {
+        for (object, fate) in batch.objects.iter().copied().zip(account.per_key) {
             let deferred = |class, detail: &str, code: Option<&str>| {
                 Outcome::Deferred(Deferral {
                     class,
@@ -68,16 +68,16 @@ impl Invocation<'_> {
                 })
             };
             let outcome = match fate {
-                KeyFate::Taken { job_id, duplicate } => {
+                KeyResult::Accepted { job_id, duplicate } => {
                     if let Some(seen) = self.objects[object].event_time {
                         self.metrics.record_lag(now.duration_since(seen.into()).unwrap_or_default());
                     }
                     Outcome::Forwarded(Forwarded { connector: Arc::clone(secret_id), job_id, duplicate })
                 }
-                KeyFate::Rejected { code, message } => {
+                KeyResult::Rejected { code, message } => {
                     Outcome::Rejected(Rejection { connector: Some(Arc::clone(secret_id)), code, message })
                 }
-                KeyFate::NotNow { code } => {
+                KeyResult::NotNow { code } => {
                     let class = match code.as_str() {
                         "RATE_LIMIT_EXCEEDED" => DeferClass::RateLimited,
                         "QUOTA_EXCEEDED" => DeferClass::QuotaExceeded,
@@ -86,11 +86,11 @@ impl Invocation<'_> {
                     };
                     deferred(class, "FlexOrch did not take this key for now", Some(&code))
                 }
-                KeyFate::Ambiguous if batch.objects.len() > 1 => {
+                KeyResult::Ambiguous if batch.objects.len() > 1 => {
                     unclear.push(object);
                     continue;
                 }
-                KeyFate::Unaccounted | KeyFate::Ambiguous => {
+                KeyResult::Unaccounted | KeyResult::Ambiguous => {
                     deferred(DeferClass::Unaccounted, "FlexOrch's answer does not account for this key", None)
                 }
             };
@@ -105,12 +105,12 @@ impl Lane {
         Arc::clone(&lock(&self.connector))
     }
 
-    pub(super) fn barred(&self) -> Option<Deferral> {
-        lock(&self.barred).clone()
+    pub(super) fn blocked(&self) -> Option<Deferral> {
+        lock(&self.blocked).clone()
     }
 
-    pub(super) fn bar(&self, deferral: Deferral) {
-        lock(&self.barred).get_or_insert(deferral);
+    pub(super) fn block(&self, deferral: Deferral) {
+        lock(&self.blocked).get_or_insert(deferral);
     }
 }
 
@@ -153,12 +153,12 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
     }
 }
 
-pub(super) fn class_of(bar: Bar) -> DeferClass {
-    match bar {
-        Bar::Quota => DeferClass::QuotaExceeded,
-        Bar::NotAllowed => DeferClass::NotAllowed,
-        Bar::ConnectorNotFound => DeferClass::ConnectorNotFound,
-        Bar::Redirect => DeferClass::Redirected,
+pub(super) fn class_of(block: Block) -> DeferClass {
+    match block {
+        Block::Quota => DeferClass::QuotaExceeded,
+        Block::NotAllowed => DeferClass::NotAllowed,
+        Block::ConnectorNotFound => DeferClass::ConnectorNotFound,
+        Block::Redirect => DeferClass::Redirected,
     }
 }
 

@@ -1,11 +1,11 @@
 //! The work: objects → connectors → requests → outcomes.
 //!
-//! [`route`], [`batch`], [`retry`] and [`pace`] decide and are pure; [`submit`] does what they decide, and `lane`
+//! [`route`], [`batch`], [`retry`] and [`rate`] decide and are pure; [`submit`] does what they decide, and `lane`
 //! holds what an invocation's requests share.
 
 pub mod batch;
 mod lane;
-pub mod pace;
+pub mod rate;
 pub mod retry;
 pub mod route;
 mod stop;

@@ -3,42 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::connector::Connector;
-use crate::object::{Change, S3Object};
-use crate::outcome::SkipReason;
-
-/// The operator's filters: `KEY_PREFIXES`, `KEY_SUFFIXES`, `MAX_OBJECT_BYTES`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// A key must start with one of them; empty: any key.
-    pub key_prefixes: Vec<String>,
-    /// A key must end in one of them, case aside; in lower case here. Empty: any key.
-    pub key_suffixes: Vec<String>,
-    /// Larger objects are skipped. An object whose size no one told is not.
-    pub max_object_bytes: Option<u64>,
-}
-
-impl Scope {
-    /// Why the object is out of scope; `None` where it is in.
-    #[must_use]
-    pub fn excludes(&self, object: &S3Object) -> Option<SkipReason> {
-        let key = object.key.as_str();
-        let prefixed = self.key_prefixes.is_empty() || self.key_prefixes.iter().any(|prefix| key.starts_with(prefix));
-        if !prefixed {
-            return Some(SkipReason::OutOfPrefix);
-        }
-        if !self.key_suffixes.is_empty() {
-            let lower = key.to_lowercase();
-            if !self.key_suffixes.iter().any(|suffix| lower.ends_with(suffix)) {
-                return Some(SkipReason::OutOfSuffix);
-            }
-        }
-        match (self.max_object_bytes, object.size) {
-            (Some(most), Some(size)) if size > most => Some(SkipReason::TooLarge),
-            _ => None,
-        }
-    }
-}
+use crate::model::connector::Connector;
+use crate::model::object::{Change, S3Object};
+use crate::model::outcome::SkipReason;
+use crate::model::scope::Scope;
 
 /// Where an object goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +120,7 @@ fn is_newer(candidate: &S3Object, current: &S3Object) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{ObjectKey, Origin, Sequencer};
+    use crate::model::object::{ObjectKey, Origin, Sequencer};
     use proptest::prelude::*;
 
     fn connector(secret: &str, bucket: Option<&str>, prefix: &str) -> Arc<Connector> {

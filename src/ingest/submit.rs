@@ -17,18 +17,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::batch::{AfterRefusal, Batch, BatchQueue};
 use super::lane::{Invocation, Lane, class_of, deferral, is_the_files_own, lock, out_of_time, refusal_deferral};
-use super::pace::{Closed, Gate};
+use super::rate::{Closed, RateLimiter};
 use super::retry::{Budget, NextStep, RetryPolicy, backoff};
 use super::stop::Stop;
 use crate::aws::secrets::{Refresh, SecretCache};
 use crate::clock::Clock;
-use crate::connector::Connector;
-use crate::flexorch::ApiKey;
-use crate::flexorch::account::{Account, KeyFate};
 use crate::flexorch::client::FlexOrchClient;
-use crate::flexorch::reply::{ApiError, Reply};
-use crate::object::S3Object;
-use crate::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection};
+use crate::flexorch::key_results::{KeyResult, SubmissionResult};
+use crate::flexorch::response::{ApiError, Response};
+use crate::model::connector::Connector;
+use crate::model::credentials::ApiKey;
+use crate::model::object::S3Object;
+use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection};
 use crate::telemetry::metrics::Metrics;
 
 /// How requests are made; each from the setting of the same name.
@@ -64,7 +64,7 @@ pub struct Submitter {
     clock: Clock,
     permits: Semaphore,
     stop: Stop,
-    gates: Mutex<HashMap<ApiKey, Gate>>,
+    limiters: Mutex<HashMap<ApiKey, RateLimiter>>,
     learned: Mutex<HashMap<Arc<str>, Learned>>,
     /// How long an answered request usually takes.
     usual: Mutex<Duration>,
@@ -81,7 +81,7 @@ struct Learned {
 
 /// How a request ended.
 enum Sent {
-    Taken(Account),
+    Taken(SubmissionResult),
     Refused(ApiError),
     Deferred(Deferral),
 }
@@ -97,7 +97,7 @@ impl Submitter {
             clock,
             permits: Semaphore::new(settings.max_concurrent_requests.get()),
             stop: Stop::default(),
-            gates: Mutex::default(),
+            limiters: Mutex::default(),
             learned: Mutex::default(),
             usual: Mutex::default(),
         }
@@ -138,7 +138,7 @@ impl Submitter {
     /// Changes how many requests a minute go out with a key.
     #[cfg(feature = "cli")]
     pub fn set_pace(&self, key: &ApiKey, per_minute: Option<NonZeroU32>) {
-        self.gate(key, |gate| gate.set_rate(per_minute, self.burst()));
+        self.limiter(key, |limiter| limiter.set_rate(per_minute, self.burst()));
     }
 
     async fn run_lane(&self, work: Work, invocation: &Invocation<'_>) {
@@ -146,7 +146,7 @@ impl Submitter {
         let lane = Lane {
             connector: Mutex::new(work.connector),
             refreshed: tokio::sync::Mutex::new(false),
-            barred: Mutex::new(None),
+            blocked: Mutex::new(None),
         };
         let most_keys = self.learned(&secret_id).most_keys;
         let mut queue = BatchQueue::new(&work.objects, most_keys);
@@ -155,7 +155,7 @@ impl Submitter {
         loop {
             while under_way.len() < self.share(invocation)
                 && queue.allows_another(under_way.len())
-                && lane.barred().is_none()
+                && lane.blocked().is_none()
             {
                 let Some(batch) = queue.pop() else { break };
                 under_way.push(self.send(&lane, batch, invocation));
@@ -174,12 +174,12 @@ impl Submitter {
                         alone.push((object, error.clone()));
                     }
                     if queue.is_hopeless() {
-                        lane.bar(refusal_deferral(&secret_id, &error, "FlexOrch refuses every request"));
+                        lane.block(refusal_deferral(&secret_id, &error, "FlexOrch refuses every request"));
                     }
                 }
             }
         }
-        if let Some(deferral) = lane.barred() {
+        if let Some(deferral) = lane.blocked() {
             invocation.defer(&queue.drain(), &deferral);
         }
         // Decided last: a key that FlexOrch took after them shows that it is not the form of the requests.
@@ -239,12 +239,12 @@ impl Submitter {
                 self.learn_usual(took);
             }
             match reply {
-                Reply::Taken(account) => {
+                Response::Accepted(account) => {
                     let whole = now.duration_since(began).unwrap_or_default();
                     log_taken(&connector, keys, &account, attempts, whole);
                     return Sent::Taken(account);
                 }
-                Reply::Refused(error) => {
+                Response::Refused(error) => {
                     tracing::info!(
                         connector = &*connector.secret_id,
                         keys = keys.len(),
@@ -255,19 +255,19 @@ impl Submitter {
                     );
                     return Sent::Refused(error);
                 }
-                Reply::Unauthorized(error) => {
+                Response::Unauthorized(error) => {
                     invocation.metrics.count_auth_failure();
                     if let Err(deferral) = self.renew_key(lane, &connector, &error, invocation).await {
-                        lane.bar(deferral.clone());
+                        lane.block(deferral.clone());
                         return Sent::Deferred(deferral);
                     }
                 }
-                Reply::Barred { bar, error, retry_at } => {
-                    let deferral = deferral(class_of(bar), &connector, &error, retry_at);
-                    lane.bar(deferral.clone());
+                Response::Blocked { block, error, retry_at } => {
+                    let deferral = deferral(class_of(block), &connector, &error, retry_at);
+                    lane.block(deferral.clone());
                     return Sent::Deferred(deferral);
                 }
-                Reply::Passing { error, rate_limited, retry_at } => {
+                Response::Transient { error, rate_limited, retry_at } => {
                     let class = if rate_limited { DeferClass::RateLimited } else { DeferClass::Unavailable };
                     let policy = RetryPolicy { max_attempts: self.settings.max_attempts };
                     let latest = self.budget(invocation).latest_start();
@@ -278,7 +278,7 @@ impl Submitter {
                             NextStep::RetryAt(time) => time,
                             NextStep::GiveUp { .. } => now + backoff(attempts, 1.0),
                         };
-                        self.gate(&connector.api_key, |gate| gate.close(retry_at.unwrap_or(untold)));
+                        self.limiter(&connector.api_key, |limiter| limiter.close(retry_at.unwrap_or(untold)));
                     }
                     match step {
                         NextStep::RetryAt(time) => self.stop.sleep_until(&self.clock, time).await,
@@ -291,11 +291,11 @@ impl Submitter {
         }
     }
 
-    /// Waits until a request may start: the key's gate is open and the process has an allowance free. Nothing is held while
-    /// waiting for the gate, so that a lane that waits does not hold up another.
+    /// Waits until a request may start: the key's limiter is open and the process has an allowance free. Nothing is held while
+    /// waiting for the limiter, so that a lane that waits does not hold up another.
     async fn turn(&self, lane: &Lane, invocation: &Invocation<'_>) -> Result<SemaphorePermit<'_>, Deferral> {
         loop {
-            if let Some(deferral) = lane.barred() {
+            if let Some(deferral) = lane.blocked() {
                 return Err(deferral);
             }
             let connector = lane.connector();
@@ -303,7 +303,7 @@ impl Submitter {
             if now > latest || self.stop.is_asked() {
                 return Err(out_of_time(&connector));
             }
-            let (opens, closed) = self.gate(&connector.api_key, |gate| gate.opens(now));
+            let (opens, closed) = self.limiter(&connector.api_key, |limiter| limiter.opens(now));
             if opens > latest {
                 return Err(self.wait_for_a_later_invocation(&connector, closed, opens, invocation));
             }
@@ -312,9 +312,9 @@ impl Submitter {
                 Ok(Ok(permit)) => permit,
                 Ok(Err(_)) | Err(_) => return Err(out_of_time(&connector)),
             };
-            if lane.barred().is_none()
+            if lane.blocked().is_none()
                 && !self.stop.is_asked()
-                && self.gate(&connector.api_key, |gate| gate.pass(self.clock.now()))
+                && self.limiter(&connector.api_key, |limiter| limiter.pass(self.clock.now()))
             {
                 return Ok(permit);
             }
@@ -333,7 +333,7 @@ impl Submitter {
             Closed::Paced => {
                 let mut waiting = lock(&invocation.waiting);
                 let ahead = waiting.entry(connector.api_key.clone()).or_default();
-                let turn = self.gate(&connector.api_key, |gate| gate.turn_of(*ahead, self.clock.now()));
+                let turn = self.limiter(&connector.api_key, |limiter| limiter.turn_of(*ahead, self.clock.now()));
                 *ahead += 1;
                 (DeferClass::Paced, turn, "REQUESTS_PER_MINUTE allows no request before the deadline")
             }
@@ -388,9 +388,11 @@ impl Submitter {
         *usual = if took >= *usual { took } else { (*usual * 3 + took) / 4 };
     }
 
-    fn gate<T>(&self, key: &ApiKey, act: impl FnOnce(&mut Gate) -> T) -> T {
-        let mut gates = lock(&self.gates);
-        act(gates.entry(key.clone()).or_insert_with(|| Gate::new(self.settings.requests_per_minute, self.burst())))
+    fn limiter<T>(&self, key: &ApiKey, act: impl FnOnce(&mut RateLimiter) -> T) -> T {
+        let mut limiters = lock(&self.limiters);
+        act(limiters
+            .entry(key.clone())
+            .or_insert_with(|| RateLimiter::new(self.settings.requests_per_minute, self.burst())))
     }
 
     fn burst(&self) -> u32 {
@@ -402,9 +404,9 @@ impl Submitter {
         lock(&self.learned).get(secret_id).copied().unwrap_or(nothing)
     }
 
-    fn learn(&self, secret_id: &Arc<str>, account: &Account, smaller: Option<NonZeroUsize>) {
+    fn learn(&self, secret_id: &Arc<str>, account: &SubmissionResult, smaller: Option<NonZeroUsize>) {
         let mut known = self.learned(secret_id);
-        known.taken |= account.fates.iter().any(|fate| matches!(fate, KeyFate::Taken { .. }));
+        known.taken |= account.per_key.iter().any(|fate| matches!(fate, KeyResult::Accepted { .. }));
         if let Some(smaller) = smaller {
             tracing::info!(connector = &**secret_id, keys = smaller, "requests are kept this small from now on");
             known.most_keys = known.most_keys.min(smaller);
@@ -413,7 +415,7 @@ impl Submitter {
     }
 }
 
-fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: u32, took: Duration) {
+fn log_taken(connector: &Connector, keys: &[&str], account: &SubmissionResult, attempts: u32, took: Duration) {
     if let Some(note) = &account.note {
         tracing::warn!(
             connector = &*connector.secret_id,
@@ -442,13 +444,13 @@ fn log_taken(connector: &Connector, keys: &[&str], account: &Account, attempts: 
 /// The keys that were taken, with their jobs.
 struct Jobs<'a> {
     keys: &'a [&'a str],
-    account: &'a Account,
+    account: &'a SubmissionResult,
 }
 
 impl<'a> Jobs<'a> {
     fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        self.keys.iter().zip(&self.account.fates).filter_map(|(key, fate)| match fate {
-            KeyFate::Taken { job_id, .. } => Some((*key, job_id.as_deref())),
+        self.keys.iter().zip(&self.account.per_key).filter_map(|(key, fate)| match fate {
+            KeyResult::Accepted { job_id, .. } => Some((*key, job_id.as_deref())),
             _ => None,
         })
     }
@@ -460,6 +462,6 @@ impl Serialize for Jobs<'_> {
     }
 }
 
-fn was_answered(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Passing { error: ApiError { status: 0, .. }, .. })
+fn was_answered(reply: &Response) -> bool {
+    !matches!(reply, Response::Transient { error: ApiError { status: 0, .. }, .. })
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::outcome::Counts;
+use crate::model::outcome::Counts;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "FlexOrchIngester";

@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flexorch_s3_ingester::connector::Connector;
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::ingest::batch::BatchQueue;
-use flexorch_s3_ingester::ingest::route::{Route, Scope, route, superseded};
+use flexorch_s3_ingester::ingest::route::{Route, route, superseded};
+use flexorch_s3_ingester::model::connector::Connector;
+use flexorch_s3_ingester::model::scope::Scope;
 use hyper::body::Bytes;
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use std::mem;
 use super::ranges::Gap;
 use super::scope::Scope;
 use crate::aws::s3::Listed;
-use crate::object::S3Object;
+use crate::model::object::S3Object;
 
 /// A chunk ends after so many listed objects even where hardly one of them is in scope, so that going through them is not lost.
 const MOST_LISTED: u64 = 10_000;
@@ -115,7 +115,7 @@ mod tests {
     use super::super::ranges::Done;
     use super::super::scope::TypedScope;
     use super::*;
-    use crate::object::ObjectKey;
+    use crate::model::object::ObjectKey;
     use proptest::prelude::*;
 
     fn scope() -> Scope {

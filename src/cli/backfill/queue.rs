@@ -14,7 +14,7 @@ use super::journal::Settled;
 use super::settle::{Judged, Next};
 use crate::aws::sqs::region_of_url;
 use crate::event::s3::notification_of;
-use crate::object::S3Object;
+use crate::model::object::S3Object;
 
 /// Records in a message. A message comes back whole where one of its objects is deferred, so it must not hold too many; a batch of
 /// ten messages, which is what the function receives at once, fills one request of 100 keys. The longest keys make 40 KB of it, far
@@ -164,7 +164,7 @@ fn in_calls(messages: &[Message]) -> Vec<std::ops::Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Change, ObjectKey, Origin};
+    use crate::model::object::{Change, ObjectKey, Origin};
 
     fn objects(number: usize, key: &str) -> Vec<S3Object> {
         let object = |number: usize| S3Object {

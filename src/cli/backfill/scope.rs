@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::s3::Listed;
 use crate::event::reconcile::Since;
-use crate::ingest::route;
-use crate::object::{Change, Origin, S3Object};
+use crate::model::object::{Change, Origin, S3Object};
+use crate::model::scope::Scope as FunctionScope;
 
 /// A time as it is typed: a time, a date (its beginning, in UTC), or a duration back from now.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,13 +94,13 @@ pub(super) struct Scope {
     pub prefix: String,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    filters: route::Scope,
+    filters: FunctionScope,
 }
 
 impl Scope {
     /// The scope between two times.
     pub(super) fn new(typed: &TypedScope, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
-        let filters = route::Scope {
+        let filters = FunctionScope {
             key_prefixes: Vec::new(),
             key_suffixes: typed.suffixes.clone(),
             max_object_bytes: typed.max_bytes,
@@ -139,7 +139,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::ObjectKey;
+    use crate::model::object::ObjectKey;
 
     fn listed(key: &str, size: u64, modified: &str) -> Listed {
         Listed { key: ObjectKey::verbatim(key).unwrap(), size: Some(size), modified: Some(modified.parse().unwrap()) }

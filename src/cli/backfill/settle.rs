@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::journal::{RejectedKey, Settled};
-use crate::object::S3Object;
-use crate::outcome::{DeferClass, Outcome};
+use crate::model::object::S3Object;
+use crate::model::outcome::{DeferClass, Outcome};
 
 /// What is next for the keys that are not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) fn judge(objects: Vec<S3Object>, outcomes: Vec<Outcome>) -> Judged {
     Judged { settled, open, next }
 }
 
-fn after(deferral: &crate::outcome::Deferral) -> Next {
+fn after(deferral: &crate::model::outcome::Deferral) -> Next {
     let why = deferral.detail.to_string();
     match deferral.class {
         DeferClass::RequestRefused => Next::Refused { why },
@@ -94,8 +94,8 @@ fn weightier(one: Next, other: Next) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Change, ObjectKey, Origin};
-    use crate::outcome::{Deferral, Forwarded, Rejection};
+    use crate::model::object::{Change, ObjectKey, Origin};
+    use crate::model::outcome::{Deferral, Forwarded, Rejection};
     use std::time::Duration;
 
     fn object(key: &str) -> S3Object {

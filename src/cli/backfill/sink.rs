@@ -9,8 +9,8 @@ use super::super::forwarder::Forwarder;
 use super::chunk::Chunk;
 use super::queue::QueueSender;
 use super::settle::{Judged, judge};
-use crate::object::S3Object;
-use crate::outcome::{Ledger, Outcome};
+use crate::model::object::S3Object;
+use crate::model::outcome::{Ledger, Outcome};
 use crate::telemetry::metrics::Metrics;
 
 /// Where objects go.

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::super::args::CreateOptions;
 use super::super::connector_secret::SecretDocument;
 use super::super::output::{ask, ask_unseen, can_ask};
-use crate::flexorch::ApiKey;
 use crate::flexorch::management::AwsCredentials;
+use crate::model::credentials::ApiKey;
 
 /// A field of a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

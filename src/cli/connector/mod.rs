@@ -17,8 +17,8 @@ use super::context::Context;
 use super::output::{BAD, FAINT, GOOD, confirm, styled};
 use super::table::{shown, table, text_of};
 use super::{EXIT_NOT_WELL, EXIT_OK};
-use crate::flexorch::ConnectorId;
 use crate::flexorch::management::{ConnectorTest, ConnectorView, Management, moment};
+use crate::model::credentials::ConnectorId;
 
 /// Runs one of the commands.
 pub(super) async fn run(action: ConnectorAction, context: &Context) -> Result<u8> {

@@ -15,9 +15,9 @@ use super::object::{self, Circumstances};
 use super::queue::{self, Queue};
 use super::subject::Subject;
 use super::told::Scene;
-use crate::connector::Connector;
 use crate::flexorch::management::RateLimits;
-use crate::object::ObjectKey;
+use crate::model::connector::Connector;
+use crate::model::object::ObjectKey;
 
 /// What a question brought; `None`: it was not asked.
 type Answer<T> = Option<Result<T, AwsFailure>>;

@@ -49,7 +49,7 @@ use commands::Commands;
 use delivery::{Asked, Delivery};
 use subject::Subject;
 
-use crate::object::ObjectKey;
+use crate::model::object::ObjectKey;
 
 /// The checks' names, in the order of the report.
 mod name {

@@ -13,10 +13,11 @@ use super::notification::Way;
 use super::queue::Queue;
 use super::reach::Reach;
 use super::told::Scene;
-use crate::connector::Connector;
-use crate::ingest::route::{Route, Scope, route};
-use crate::object::{Change, ObjectKey, Origin, S3Object};
-use crate::outcome::SkipReason;
+use crate::ingest::route::{Route, route};
+use crate::model::connector::Connector;
+use crate::model::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::outcome::SkipReason;
+use crate::model::scope::Scope;
 
 /// The object, as S3 shows it; the inner `None`: it is not there.
 pub(super) type Seen = Result<Option<S3Object>, AwsFailure>;

@@ -8,17 +8,17 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 pub use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
 
-use super::client::{connection_error, endpoint};
-use super::reply::{ApiError, error_in, retry_at};
-use super::{ApiKey, ConnectorId};
+use super::client::{api_key_header, connection_error, endpoint};
+use super::response::{ApiError, error_in, retry_at};
 use crate::clock::Clock;
+use crate::model::credentials::{ApiKey, ConnectorId};
 
 /// One attempt, from the request to the last byte of the answer. A connector's test reaches out to S3.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -144,7 +144,8 @@ impl Management {
             config["prefix"] = new.prefix.as_str().into();
         }
         let body = json!({"type": "s3", "name": new.name, "config": config});
-        let secrets = [&new.credentials.access_key_id, &new.credentials.secret_access_key];
+        let secrets =
+            [&new.credentials.access_key_id, &new.credentials.secret_access_key].map(|secret| secret.expose_secret());
         let answer = self
             .call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused)
             .await
@@ -248,7 +249,7 @@ impl Management {
         body: Option<Value>,
         repeatable: Repeatable,
     ) -> Result<Value, CallError> {
-        let named = |error| redacted(CallError { call: format!("{method} /{path}"), error }, &[&self.api_key.0]);
+        let named = |error| redacted(CallError { call: format!("{method} /{path}"), error }, &[self.api_key.expose()]);
         let mut attempt = 1;
         loop {
             let answer = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
@@ -281,7 +282,8 @@ impl Management {
         body: Option<&Value>,
     ) -> Result<Value, (ApiError, Option<SystemTime>)> {
         let lost = |words: String| (ApiError::transport(words), None);
-        let key = self.api_key.header().map_err(|error| lost(format!("the API key cannot be sent: {error}")))?;
+        let key =
+            api_key_header(&self.api_key).map_err(|error| lost(format!("the API key cannot be sent: {error}")))?;
         let mut request = self.http.request(method.clone(), endpoint(&self.base_url, path)).header("X-API-KEY", key);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.to_string());
@@ -335,9 +337,8 @@ fn segment(id: &impl fmt::Display) -> String {
 }
 
 /// FlexOrch's words may repeat what it was sent.
-fn redacted(mut error: CallError, secrets: &[&SecretString]) -> CallError {
+fn redacted(mut error: CallError, secrets: &[&str]) -> CallError {
     for secret in secrets {
-        let secret = secret.expose_secret();
         error.error.message = error.error.message.replace(secret, "[redacted]");
         error.error.code = error.error.code.take().map(|code| code.replace(&secret.to_ascii_uppercase(), "[redacted]"));
     }
@@ -356,7 +357,7 @@ mod tests {
     #[test]
     fn flexorchs_words_do_not_repeat_a_secret() {
         let error = ApiError { status: 422, code: None, message: "bad key shh-secret".into() };
-        let error = redacted(CallError { call: String::new(), error }, &[&SecretString::from("shh-secret")]);
+        let error = redacted(CallError { call: String::new(), error }, &["shh-secret"]);
         assert!(!error.to_string().contains("shh-secret"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::ConnectorId;
+use crate::model::credentials::ConnectorId;
 
 /// A connector as FlexOrch shows it (FlexOrch documentation, "Amazon S3 connector"). What it does not show is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::account::{Account, account_for};
+use super::key_results::{SubmissionResult, account_for};
 
 /// A told wait longer than this is cut: SQS hides no message longer (SQS Developer Guide, "Visibility timeout").
 const LONGEST_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -46,7 +46,7 @@ impl std::fmt::Display for ApiError {
 
 /// Why everything for a connector is refused until somebody acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bar {
+pub enum Block {
     /// 429 `QUOTA_EXCEEDED`.
     Quota,
     /// 402, 403 and other refusals of the caller.
@@ -59,24 +59,24 @@ pub enum Bar {
 
 /// What an answer means for the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum Response {
     /// FlexOrch took the request; the account says what became of each key.
-    Taken(Account),
+    Accepted(SubmissionResult),
     /// FlexOrch refused the request as a whole, for what is in it: 400, 413, 415, 422.
     Refused(ApiError),
     /// FlexOrch does not accept the API key.
     Unauthorized(ApiError),
     /// No request for this connector can succeed until somebody acts.
-    Barred {
+    Blocked {
         /// Why.
-        bar: Bar,
+        block: Block,
         /// What was seen.
         error: ApiError,
         /// When FlexOrch said to come back.
         retry_at: Option<SystemTime>,
     },
     /// It may pass: another attempt makes sense.
-    Passing {
+    Transient {
         /// What was seen.
         error: ApiError,
         /// It is the per-minute limit, which holds for every request with this key.
@@ -88,7 +88,7 @@ pub enum Reply {
 
 /// The parts of an HTTP answer that count.
 #[derive(Debug, Clone, Copy)]
-pub struct RawAnswer<'a> {
+pub struct RawResponse<'a> {
     /// The status code.
     pub status: u16,
     /// The `Retry-After` header.
@@ -99,13 +99,13 @@ pub struct RawAnswer<'a> {
 
 /// Classes an answer to a submission of `keys`.
 #[must_use]
-pub fn read_reply(answer: RawAnswer<'_>, keys: &[&str], now: SystemTime) -> Reply {
+pub fn read_response(answer: RawResponse<'_>, keys: &[&str], now: SystemTime) -> Response {
     let body = serde_json::from_slice::<Value>(answer.body).ok();
     if !(200..300).contains(&answer.status) {
         return class_of(answer, error_in(answer.status, body.as_ref()), now);
     }
     if answer.body.iter().all(u8::is_ascii_whitespace) {
-        return Reply::Taken(Account::all_taken(keys.len(), "an empty body"));
+        return Response::Accepted(SubmissionResult::all_taken(keys.len(), "an empty body"));
     }
     let Some(body) = body else {
         // A proxy's or a maintenance page: nothing says that FlexOrch saw the request. Duplicates over loss.
@@ -124,48 +124,48 @@ pub fn read_reply(answer: RawAnswer<'_>, keys: &[&str], now: SystemTime) -> Repl
         Some(error) if !error.is_null() => class_of_code(answer, error_in(answer.status, Some(&body)), now),
         _ => {
             let data = body.get("data").filter(|data| !data.is_null()).unwrap_or(&body);
-            Reply::Taken(account_for(keys, data))
+            Response::Accepted(account_for(keys, data))
         }
     }
 }
 
-fn class_of(answer: RawAnswer<'_>, error: ApiError, now: SystemTime) -> Reply {
+fn class_of(answer: RawResponse<'_>, error: ApiError, now: SystemTime) -> Response {
     let code = error.code.as_deref().unwrap_or_default();
     match answer.status {
-        300..=399 => barred(Bar::Redirect, error, answer, now),
-        400 | 413 | 415 | 422 => Reply::Refused(error),
-        401 => Reply::Unauthorized(error),
-        403 if matches!(code, "INVALID_API_KEY" | "UNAUTHORIZED") => Reply::Unauthorized(error),
-        404 => barred(Bar::ConnectorNotFound, error, answer, now),
-        429 if code == "QUOTA_EXCEEDED" => barred(Bar::Quota, error, answer, now),
+        300..=399 => blocked(Block::Redirect, error, answer, now),
+        400 | 413 | 415 | 422 => Response::Refused(error),
+        401 => Response::Unauthorized(error),
+        403 if matches!(code, "INVALID_API_KEY" | "UNAUTHORIZED") => Response::Unauthorized(error),
+        404 => blocked(Block::ConnectorNotFound, error, answer, now),
+        429 if code == "QUOTA_EXCEEDED" => blocked(Block::Quota, error, answer, now),
         429 => passing(error, true, answer, now),
         408 | 425 | 500..=599 => passing(error, false, answer, now),
         // 402, 403, and what no documentation names: not the object's fault, and another attempt would meet the same.
-        400..=499 => barred(Bar::NotAllowed, error, answer, now),
+        400..=499 => blocked(Block::NotAllowed, error, answer, now),
         _ => passing(error, false, answer, now),
     }
 }
 
 /// A 2xx that carries an error: the code alone says what it is.
-fn class_of_code(answer: RawAnswer<'_>, error: ApiError, now: SystemTime) -> Reply {
+fn class_of_code(answer: RawResponse<'_>, error: ApiError, now: SystemTime) -> Response {
     match error.code.as_deref().unwrap_or_default() {
-        "INVALID_API_KEY" | "UNAUTHORIZED" => Reply::Unauthorized(error),
-        "TRIAL_EXPIRED" | "PLAN_UPGRADE_REQUIRED" => barred(Bar::NotAllowed, error, answer, now),
-        "NOT_FOUND" => barred(Bar::ConnectorNotFound, error, answer, now),
-        "QUOTA_EXCEEDED" => barred(Bar::Quota, error, answer, now),
-        "FILE_TOO_LARGE" | "UNSUPPORTED_FILE" | "VALIDATION_ERROR" | "MISSING_INPUT" => Reply::Refused(error),
+        "INVALID_API_KEY" | "UNAUTHORIZED" => Response::Unauthorized(error),
+        "TRIAL_EXPIRED" | "PLAN_UPGRADE_REQUIRED" => blocked(Block::NotAllowed, error, answer, now),
+        "NOT_FOUND" => blocked(Block::ConnectorNotFound, error, answer, now),
+        "QUOTA_EXCEEDED" => blocked(Block::Quota, error, answer, now),
+        "FILE_TOO_LARGE" | "UNSUPPORTED_FILE" | "VALIDATION_ERROR" | "MISSING_INPUT" => Response::Refused(error),
         "RATE_LIMIT_EXCEEDED" => passing(error, true, answer, now),
         _ => passing(error, false, answer, now),
     }
 }
 
-fn barred(bar: Bar, error: ApiError, answer: RawAnswer<'_>, now: SystemTime) -> Reply {
-    Reply::Barred { bar, error, retry_at: answer.retry_after.and_then(|text| retry_at(text, now)) }
+fn blocked(block: Block, error: ApiError, answer: RawResponse<'_>, now: SystemTime) -> Response {
+    Response::Blocked { block, error, retry_at: answer.retry_after.and_then(|text| retry_at(text, now)) }
 }
 
-fn passing(error: ApiError, rate_limited: bool, answer: RawAnswer<'_>, now: SystemTime) -> Reply {
+fn passing(error: ApiError, rate_limited: bool, answer: RawResponse<'_>, now: SystemTime) -> Response {
     let retry_at = answer.retry_after.and_then(|text| retry_at(text, now));
-    Reply::Passing { error, rate_limited, retry_at }
+    Response::Transient { error, rate_limited, retry_at }
 }
 
 /// The time that a `Retry-After` header names: seconds from now, or a date (RFC 9110, section 10.2.3).
@@ -225,14 +225,14 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flexorch::account::KeyFate;
+    use crate::flexorch::key_results::KeyResult;
 
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_800_000)
     }
 
-    fn reply(status: u16, retry_after: Option<&str>, body: &str) -> Reply {
-        read_reply(RawAnswer { status, retry_after, body: body.as_bytes() }, &["a.pdf", "b.pdf"], now())
+    fn reply(status: u16, retry_after: Option<&str>, body: &str) -> Response {
+        read_response(RawResponse { status, retry_after, body: body.as_bytes() }, &["a.pdf", "b.pdf"], now())
     }
 
     fn coded(code: &str) -> String {
@@ -242,50 +242,62 @@ mod tests {
     #[test]
     fn each_status_and_code_has_the_class_of_the_failure_table() {
         for status in [400, 413, 415, 422] {
-            assert!(matches!(reply(status, None, "{}"), Reply::Refused(_)), "{status}");
+            assert!(matches!(reply(status, None, "{}"), Response::Refused(_)), "{status}");
         }
-        assert!(matches!(reply(401, None, ""), Reply::Unauthorized(_)));
+        assert!(matches!(reply(401, None, ""), Response::Unauthorized(_)));
         for code in ["INVALID_API_KEY", "UNAUTHORIZED"] {
-            assert!(matches!(reply(403, None, &coded(code)), Reply::Unauthorized(_)));
+            assert!(matches!(reply(403, None, &coded(code)), Response::Unauthorized(_)));
         }
         assert!(matches!(
             reply(403, None, &coded("PLAN_UPGRADE_REQUIRED")),
-            Reply::Barred { bar: Bar::NotAllowed, .. }
+            Response::Blocked { block: Block::NotAllowed, .. }
         ));
-        assert!(matches!(reply(402, None, &coded("TRIAL_EXPIRED")), Reply::Barred { bar: Bar::NotAllowed, .. }));
-        assert!(matches!(reply(404, None, "<html>"), Reply::Barred { bar: Bar::ConnectorNotFound, .. }));
-        assert!(matches!(reply(429, None, &coded("QUOTA_EXCEEDED")), Reply::Barred { bar: Bar::Quota, .. }));
+        assert!(matches!(
+            reply(402, None, &coded("TRIAL_EXPIRED")),
+            Response::Blocked { block: Block::NotAllowed, .. }
+        ));
+        assert!(matches!(reply(404, None, "<html>"), Response::Blocked { block: Block::ConnectorNotFound, .. }));
+        assert!(matches!(reply(429, None, &coded("QUOTA_EXCEEDED")), Response::Blocked { block: Block::Quota, .. }));
         for status in [301, 302, 307, 308] {
-            assert!(matches!(reply(status, None, ""), Reply::Barred { bar: Bar::Redirect, .. }));
+            assert!(matches!(reply(status, None, ""), Response::Blocked { block: Block::Redirect, .. }));
         }
         for status in [408, 500, 502, 503, 504, 529] {
-            assert!(matches!(reply(status, None, "oops"), Reply::Passing { rate_limited: false, .. }), "{status}");
+            assert!(matches!(reply(status, None, "oops"), Response::Transient { rate_limited: false, .. }), "{status}");
         }
         for body in [coded("RATE_LIMIT_EXCEEDED"), "slow down".to_owned(), String::new()] {
-            assert!(matches!(reply(429, None, &body), Reply::Passing { rate_limited: true, .. }));
+            assert!(matches!(reply(429, None, &body), Response::Transient { rate_limited: true, .. }));
         }
     }
 
     #[test]
     fn a_2xx_that_carries_an_error_is_classed_by_its_code() {
-        assert!(matches!(reply(202, None, &coded("QUOTA_EXCEEDED")), Reply::Barred { bar: Bar::Quota, .. }));
-        assert!(matches!(reply(200, None, &coded("VALIDATION_ERROR")), Reply::Refused(_)));
-        assert!(matches!(reply(200, None, &coded("INVALID_API_KEY")), Reply::Unauthorized(_)));
-        assert!(matches!(reply(200, None, &coded("RATE_LIMIT_EXCEEDED")), Reply::Passing { rate_limited: true, .. }));
-        assert!(matches!(reply(200, None, &coded("SOMETHING_NEW")), Reply::Passing { rate_limited: false, .. }));
-        assert!(matches!(reply(200, None, r#"{"error":"QUOTA_EXCEEDED"}"#), Reply::Barred { bar: Bar::Quota, .. }));
+        assert!(matches!(reply(202, None, &coded("QUOTA_EXCEEDED")), Response::Blocked { block: Block::Quota, .. }));
+        assert!(matches!(reply(200, None, &coded("VALIDATION_ERROR")), Response::Refused(_)));
+        assert!(matches!(reply(200, None, &coded("INVALID_API_KEY")), Response::Unauthorized(_)));
+        assert!(matches!(
+            reply(200, None, &coded("RATE_LIMIT_EXCEEDED")),
+            Response::Transient { rate_limited: true, .. }
+        ));
+        assert!(matches!(reply(200, None, &coded("SOMETHING_NEW")), Response::Transient { rate_limited: false, .. }));
+        assert!(matches!(
+            reply(200, None, r#"{"error":"QUOTA_EXCEEDED"}"#),
+            Response::Blocked { block: Block::Quota, .. }
+        ));
     }
 
     #[test]
     fn a_2xx_that_is_not_json_is_not_flexorchs() {
-        assert!(matches!(reply(200, None, "<html>maintenance</html>"), Reply::Passing { rate_limited: false, .. }));
-        assert!(matches!(reply(200, None, "{\"data\": {\"jobs\": ["), Reply::Passing { .. }));
+        assert!(matches!(
+            reply(200, None, "<html>maintenance</html>"),
+            Response::Transient { rate_limited: false, .. }
+        ));
+        assert!(matches!(reply(200, None, "{\"data\": {\"jobs\": ["), Response::Transient { .. }));
     }
 
     #[test]
     fn an_empty_2xx_is_taken_as_a_whole_with_a_note() {
-        let Reply::Taken(account) = reply(202, None, " \n") else { panic!("not taken") };
-        assert!(account.fates.iter().all(|fate| matches!(fate, KeyFate::Taken { .. })));
+        let Response::Accepted(account) = reply(202, None, " \n") else { panic!("not taken") };
+        assert!(account.per_key.iter().all(|fate| matches!(fate, KeyResult::Accepted { .. })));
         assert!(account.note.is_some());
     }
 
@@ -304,7 +316,7 @@ mod tests {
     #[test]
     fn codes_and_messages_are_found_in_every_envelope_that_was_seen() {
         let error = |body: &str| match reply(422, None, body) {
-            Reply::Refused(error) => (error.code.unwrap_or_default(), error.message),
+            Response::Refused(error) => (error.code.unwrap_or_default(), error.message),
             other => panic!("{other:?}"),
         };
         assert_eq!(error(&coded("VALIDATION_ERROR")), ("VALIDATION_ERROR".into(), "said".into()));
@@ -317,7 +329,7 @@ mod tests {
     #[test]
     fn a_long_message_is_cut() {
         let body = format!(r#"{{"error":{{"code":"X","message":"{}"}}}}"#, "ü".repeat(1000));
-        let Reply::Refused(error) = reply(400, None, &body) else { panic!("not refused") };
+        let Response::Refused(error) = reply(400, None, &body) else { panic!("not refused") };
         assert_eq!(error.message.chars().count(), QUOTED_CHARACTERS + 1);
     }
 }

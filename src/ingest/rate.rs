@@ -8,7 +8,7 @@ const WINDOW: Duration = Duration::from_secs(61);
 
 /// When the next request with one API key may start.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct RateLimiter {
     rate: Option<Rate>,
     /// When, by the rate alone, the bucket of allowances is full again (the "theoretical arrival time" of the generic cell rate
     /// algorithm).
@@ -33,7 +33,7 @@ impl Rate {
     }
 }
 
-/// Why a gate lets no request through before a time.
+/// Why a limiter lets no request through before a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// Because of `REQUESTS_PER_MINUTE`.
@@ -42,8 +42,8 @@ pub enum Closed {
     RateLimited,
 }
 
-impl Gate {
-    /// A gate through which `burst` requests may go at once and, with a rate, `per_minute` in any minute.
+impl RateLimiter {
+    /// A limiter through which `burst` requests may go at once and, with a rate, `per_minute` in any minute.
     #[must_use]
     pub fn new(per_minute: Option<NonZeroU32>, burst: u32) -> Self {
         Self {
@@ -102,17 +102,17 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + Duration::from_millis(millis)
     }
 
-    fn gate(per_minute: u32, burst: u32) -> Gate {
-        Gate::new(NonZeroU32::new(per_minute), burst)
+    fn limiter(per_minute: u32, burst: u32) -> RateLimiter {
+        RateLimiter::new(NonZeroU32::new(per_minute), burst)
     }
 
-    /// Sends as fast as the gate allows; answers when each request started, in milliseconds.
-    fn starts(gate: &mut Gate, requests: usize) -> Vec<u64> {
+    /// Sends as fast as the limiter allows; answers when each request started, in milliseconds.
+    fn starts(limiter: &mut RateLimiter, requests: usize) -> Vec<u64> {
         let mut now = at(0);
         (0..requests)
             .map(|_| {
-                now = gate.opens(now).0;
-                assert!(gate.pass(now));
+                now = limiter.opens(now).0;
+                assert!(limiter.pass(now));
                 u64::try_from(now.duration_since(at(0)).unwrap().as_millis()).unwrap()
             })
             .collect()
@@ -120,12 +120,12 @@ mod tests {
 
     #[test]
     fn without_a_rate_everything_passes() {
-        assert!(starts(&mut Gate::new(None, 2), 100).iter().all(|start| *start == 0));
+        assert!(starts(&mut RateLimiter::new(None, 2), 100).iter().all(|start| *start == 0));
     }
 
     #[test]
     fn after_a_burst_requests_are_spread_evenly() {
-        let starts = starts(&mut gate(30, 2), 6);
+        let starts = starts(&mut limiter(30, 2), 6);
         assert_eq!(starts[..2], [0, 0]);
         let gaps: Vec<_> = starts[1..].windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps.iter().all(|gap| (2000..2200).contains(gap)), "{gaps:?}");
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn two_processes_at_30_a_minute_drain_100_requests_in_about_100_seconds_within_60_a_minute() {
-        let mut all: Vec<_> = starts(&mut gate(30, 2), 50);
-        all.extend(starts(&mut gate(30, 2), 50));
+        let mut all: Vec<_> = starts(&mut limiter(30, 2), 50);
+        all.extend(starts(&mut limiter(30, 2), 50));
         all.sort_unstable();
         for (index, start) in all.iter().enumerate() {
             let in_window = all[index..].iter().filter(|other| **other < start + 60_000).count();
@@ -146,30 +146,30 @@ mod tests {
 
     #[test]
     fn a_429_closes_the_gate_until_the_told_time_and_an_earlier_one_does_not_open_it() {
-        let mut gate = gate(600, 2);
-        gate.close(at(5_000));
-        gate.close(at(1_000));
-        assert_eq!(gate.opens(at(0)), (at(5_000), Closed::RateLimited));
-        assert!(!gate.pass(at(4_999)));
-        assert!(gate.pass(at(5_000)));
+        let mut limiter = limiter(600, 2);
+        limiter.close(at(5_000));
+        limiter.close(at(1_000));
+        assert_eq!(limiter.opens(at(0)), (at(5_000), Closed::RateLimited));
+        assert!(!limiter.pass(at(4_999)));
+        assert!(limiter.pass(at(5_000)));
     }
 
     #[cfg(feature = "cli")]
     #[test]
     fn a_changed_rate_holds_from_the_next_request_on() {
-        let mut gate = gate(60, 1);
-        assert!(gate.pass(at(0)));
-        gate.set_rate(NonZeroU32::new(600), 1);
-        assert!(gate.pass(at(1_100)) && !gate.pass(at(1_150)) && gate.pass(at(1_250)));
-        gate.set_rate(None, 1);
-        assert!(gate.pass(at(1_250)) && gate.pass(at(1_250)));
+        let mut limiter = limiter(60, 1);
+        assert!(limiter.pass(at(0)));
+        limiter.set_rate(NonZeroU32::new(600), 1);
+        assert!(limiter.pass(at(1_100)) && !limiter.pass(at(1_150)) && limiter.pass(at(1_250)));
+        limiter.set_rate(None, 1);
+        assert!(limiter.pass(at(1_250)) && limiter.pass(at(1_250)));
     }
 
     #[test]
     fn those_that_wait_have_turns_one_interval_apart() {
-        let mut gate = gate(60, 1);
-        assert!(gate.pass(at(0)));
-        let (first, second) = (gate.turn_of(0, at(0)), gate.turn_of(1, at(0)));
+        let mut limiter = limiter(60, 1);
+        assert!(limiter.pass(at(0)));
+        let (first, second) = (limiter.turn_of(0, at(0)), limiter.turn_of(1, at(0)));
         assert!(first > at(900) && second.duration_since(first).unwrap() > Duration::from_millis(900));
     }
 
@@ -180,13 +180,13 @@ mod tests {
             burst in 1u32..20,
             pauses in proptest::collection::vec(0u64..90_000, 1..6),
         ) {
-            let mut gate = gate(per_minute, burst);
+            let mut limiter = limiter(per_minute, burst);
             let (mut now, mut all) = (at(0), Vec::new());
             for pause in pauses {
                 now += Duration::from_millis(pause);
                 for _ in 0..60 {
-                    now = gate.opens(now).0;
-                    prop_assert!(gate.pass(now));
+                    now = limiter.opens(now).0;
+                    prop_assert!(limiter.pass(now));
                     all.push(now);
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use crate::flexorch::{ApiKey, ConnectorId};
+use crate::model::credentials::{ApiKey, ConnectorId};
 
 /// One connector, read from one secret.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::base_name;
-use super::reply::{looks_like_code, quoted};
+use super::response::{looks_like_code, quoted};
 
 /// Codes that say nothing against the file itself, wherever they stand.
 const PASSING_CODES: [&str; 6] = [
@@ -24,9 +24,9 @@ const PASSING_CODES: [&str; 6] = [
 
 /// What became of one key of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyFate {
+pub enum KeyResult {
     /// FlexOrch took it.
-    Taken {
+    Accepted {
         /// The job, where the answer names one.
         job_id: Option<String>,
         /// FlexOrch knew the content.
@@ -52,29 +52,29 @@ pub enum KeyFate {
 
 /// What became of all keys of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct SubmissionResult {
     /// One fate for each key, in the order of the request.
-    pub fates: Vec<KeyFate>,
+    pub per_key: Vec<KeyResult>,
     /// What was unexpected about the answer, where something was; worth a warning.
     pub note: Option<String>,
 }
 
-impl Account {
+impl SubmissionResult {
     /// An answer that says nothing of single keys: all are taken.
     #[must_use]
     pub fn all_taken(keys: usize, seen: &str) -> Self {
         Self {
-            fates: vec![taken(None); keys],
+            per_key: vec![taken(None); keys],
             note: Some(format!("the answer does not name the keys ({seen}); all are taken as accepted")),
         }
     }
 }
 
-impl Account {
+impl SubmissionResult {
     /// Takes a secret out of everything that FlexOrch said in words.
     pub(super) fn redact(&mut self, secret: &str) {
-        for fate in &mut self.fates {
-            if let KeyFate::Rejected { code, message } = fate {
+        for fate in &mut self.per_key {
+            if let KeyResult::Rejected { code, message } = fate {
                 *code = code.replace(secret, "[redacted]");
                 *message = message.replace(secret, "[redacted]");
             }
@@ -82,22 +82,22 @@ impl Account {
     }
 }
 
-fn taken(job_id: Option<String>) -> KeyFate {
-    KeyFate::Taken { job_id, duplicate: false }
+fn taken(job_id: Option<String>) -> KeyResult {
+    KeyResult::Accepted { job_id, duplicate: false }
 }
 
 /// Reads the `data` of a successful answer to a request with `keys`.
 #[must_use]
-pub fn account_for(keys: &[&str], data: &Value) -> Account {
+pub fn account_for(keys: &[&str], data: &Value) -> SubmissionResult {
     let fields = match data {
         Value::Object(fields) => Cow::Borrowed(fields),
         Value::Array(jobs) => Cow::Owned(Map::from_iter([("jobs".to_owned(), Value::Array(jobs.clone()))])),
-        other => return Account::all_taken(keys.len(), &format!("a JSON {}", kind_of(other))),
+        other => return SubmissionResult::all_taken(keys.len(), &format!("a JSON {}", kind_of(other))),
     };
     const KNOWN: [&str; 6] = ["jobs", "job_ids", "job_id", "is_duplicate", "rejected", "accepted"];
     if !KNOWN.iter().any(|name| fields.get(*name).is_some_and(|value| !value.is_null())) {
         let names: Vec<_> = fields.keys().take(12).map(String::as_str).collect();
-        return Account::all_taken(keys.len(), &format!("fields: {}", quoted(&names.join(", "))));
+        return SubmissionResult::all_taken(keys.len(), &format!("fields: {}", quoted(&names.join(", "))));
     }
     Reading::of(keys, &fields).finish(&fields)
 }
@@ -106,13 +106,13 @@ pub fn account_for(keys: &[&str], data: &Value) -> Account {
 struct Reading<'a> {
     keys: &'a [&'a str],
     by_base: HashMap<&'a str, Vec<usize>>,
-    fates: Vec<Option<KeyFate>>,
+    per_key: Vec<Option<KeyResult>>,
     /// Jobs that no single key could be found for.
-    stray_jobs: Vec<KeyFate>,
+    stray_jobs: Vec<KeyResult>,
     /// Refusals that no key could be found for.
-    stray_refusals: Vec<KeyFate>,
+    stray_refusals: Vec<KeyResult>,
     /// Entries whose name fits several keys, by that name: (refusals, jobs).
-    shared: HashMap<String, (Vec<KeyFate>, Vec<KeyFate>)>,
+    shared: HashMap<String, (Vec<KeyResult>, Vec<KeyResult>)>,
     note: Option<String>,
 }
 
@@ -131,7 +131,7 @@ impl<'a> Reading<'a> {
         let mut reading = Self {
             keys,
             by_base,
-            fates: vec![None; keys.len()],
+            per_key: vec![None; keys.len()],
             stray_jobs: Vec::new(),
             stray_refusals: Vec::new(),
             shared: HashMap::new(),
@@ -147,12 +147,12 @@ impl<'a> Reading<'a> {
         reading
     }
 
-    fn place(&mut self, entry: &Value, fate: KeyFate) {
+    fn place(&mut self, entry: &Value, fate: KeyResult) {
         let name = name_of(entry);
-        let is_job = matches!(fate, KeyFate::Taken { .. });
+        let is_job = matches!(fate, KeyResult::Accepted { .. });
         match name.map_or(Match::None, |name| self.find(name)) {
             Match::One(index) => {
-                self.fates[index].get_or_insert(fate);
+                self.per_key[index].get_or_insert(fate);
             }
             Match::Several => {
                 let (refusals, jobs) = self.shared.entry(name.unwrap_or_default().to_owned()).or_default();
@@ -179,10 +179,10 @@ impl<'a> Reading<'a> {
     }
 
     fn open(&self) -> Vec<usize> {
-        (0..self.keys.len()).filter(|index| self.fates[*index].is_none()).collect()
+        (0..self.keys.len()).filter(|index| self.per_key[*index].is_none()).collect()
     }
 
-    fn finish(mut self, fields: &Map<String, Value>) -> Account {
+    fn finish(mut self, fields: &Map<String, Value>) -> SubmissionResult {
         let told_of_jobs = fields.get("jobs").is_some_and(Value::is_array);
         let mut names_tell = self.settle_shared_names();
         self.settle_stray_refusals();
@@ -202,17 +202,18 @@ impl<'a> Reading<'a> {
                 names_tell = false;
             }
             let accepted = fields.get("accepted").and_then(Value::as_u64);
-            let named = self.fates.iter().filter(|fate| matches!(fate, Some(KeyFate::Taken { .. }))).count() as u64;
+            let named =
+                self.per_key.iter().filter(|fate| matches!(fate, Some(KeyResult::Accepted { .. }))).count() as u64;
             // A list of jobs that names some keys and not these; an empty one may just not be filled in.
             let left_out = told_of_jobs && named > 0 && jobs.is_empty();
             let counted = accepted.is_some_and(|count| count >= named + open.len() as u64);
             let none_at_all = (told_of_jobs || listed_ids || accepted == Some(0)) && jobs.is_empty();
             if jobs.len() == open.len() {
-                open.iter().zip(jobs).for_each(|(index, job)| self.fates[*index] = Some(job));
+                open.iter().zip(jobs).for_each(|(index, job)| self.per_key[*index] = Some(job));
             } else if jobs.len() > open.len() || (counted && !(names_tell && left_out)) {
                 self.settle(&open, taken(None));
             } else if names_tell && none_at_all {
-                self.settle(&open, KeyFate::Unaccounted);
+                self.settle(&open, KeyResult::Unaccounted);
                 self.note = Some("the answer accounts for fewer keys than were sent".into());
             } else {
                 self.settle(&open, taken(None));
@@ -221,16 +222,18 @@ impl<'a> Reading<'a> {
             }
         }
         let single_duplicate = fields.get("is_duplicate") == Some(&Value::Bool(true)) && self.keys.len() == 1;
-        let fates = self
-            .fates
+        let per_key = self
+            .per_key
             .into_iter()
             .map(|fate| match fate {
-                Some(KeyFate::Taken { job_id, .. }) if single_duplicate => KeyFate::Taken { job_id, duplicate: true },
+                Some(KeyResult::Accepted { job_id, .. }) if single_duplicate => {
+                    KeyResult::Accepted { job_id, duplicate: true }
+                }
                 Some(fate) => fate,
-                None => KeyFate::Unaccounted,
+                None => KeyResult::Unaccounted,
             })
             .collect();
-        Account { fates, note: self.note }
+        SubmissionResult { per_key, note: self.note }
     }
 
     /// Settles the keys whose name several keys share, where the numbers tell. Answers whether every name told.
@@ -247,11 +250,11 @@ impl<'a> Reading<'a> {
                 })
                 .collect();
             if refusals.len() >= group.len() {
-                group.iter().zip(refusals).for_each(|(index, fate)| self.fates[*index] = Some(fate));
+                group.iter().zip(refusals).for_each(|(index, fate)| self.per_key[*index] = Some(fate));
             } else if !refusals.is_empty() {
-                self.settle(&group, KeyFate::Ambiguous);
+                self.settle(&group, KeyResult::Ambiguous);
             } else if jobs.len() >= group.len() {
-                group.iter().zip(jobs).for_each(|(index, fate)| self.fates[*index] = Some(fate));
+                group.iter().zip(jobs).for_each(|(index, fate)| self.per_key[*index] = Some(fate));
             } else {
                 all_told = false;
             }
@@ -267,17 +270,17 @@ impl<'a> Reading<'a> {
         }
         let open = self.open();
         if self.stray_jobs.is_empty() && refusals.len() >= open.len() {
-            open.iter().zip(refusals).for_each(|(index, fate)| self.fates[*index] = Some(fate));
+            open.iter().zip(refusals).for_each(|(index, fate)| self.per_key[*index] = Some(fate));
         } else if open.len() > 1 {
-            self.settle(&open, KeyFate::Ambiguous);
+            self.settle(&open, KeyResult::Ambiguous);
             self.stray_jobs.clear();
         }
         self.note = Some("the answer refuses files under names that were not sent".into());
     }
 
-    fn settle(&mut self, indices: &[usize], fate: KeyFate) {
+    fn settle(&mut self, indices: &[usize], fate: KeyResult) {
         for index in indices {
-            self.fates[*index].get_or_insert_with(|| fate.clone());
+            self.per_key[*index].get_or_insert_with(|| fate.clone());
         }
     }
 }
@@ -298,13 +301,13 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-fn job(entry: &Value) -> KeyFate {
+fn job(entry: &Value) -> KeyResult {
     let duplicate = entry.get("is_duplicate") == Some(&Value::Bool(true));
     let job_id = ["job_id", "existing_job_id", "id"].iter().find_map(|field| text_of(entry.get(*field)?));
-    KeyFate::Taken { job_id, duplicate }
+    KeyResult::Accepted { job_id, duplicate }
 }
 
-fn refusal(entry: &Value) -> KeyFate {
+fn refusal(entry: &Value) -> KeyResult {
     let error = ["error", "code", "reason"].iter().find_map(|field| entry.get(*field));
     let (code, message) = match error {
         Some(Value::String(text)) if looks_like_code(text) => (Some(text.as_str()), None),
@@ -316,7 +319,11 @@ fn refusal(entry: &Value) -> KeyFate {
     };
     let message = message.or_else(|| entry.get("message").and_then(Value::as_str)).map(quoted).unwrap_or_default();
     let code = code.map_or_else(|| "REJECTED".to_owned(), quoted);
-    if PASSING_CODES.contains(&code.as_str()) { KeyFate::NotNow { code } } else { KeyFate::Rejected { code, message } }
+    if PASSING_CODES.contains(&code.as_str()) {
+        KeyResult::NotNow { code }
+    } else {
+        KeyResult::Rejected { code, message }
+    }
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -335,17 +342,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ids(account: &Account) -> Vec<&str> {
+    fn ids(account: &SubmissionResult) -> Vec<&str> {
         account
-            .fates
+            .per_key
             .iter()
             .map(|fate| match fate {
-                KeyFate::Taken { job_id, duplicate: false } => job_id.as_deref().unwrap_or("taken"),
-                KeyFate::Taken { duplicate: true, .. } => "duplicate",
-                KeyFate::Rejected { code, .. } => code,
-                KeyFate::NotNow { .. } => "not now",
-                KeyFate::Unaccounted => "unaccounted",
-                KeyFate::Ambiguous => "ambiguous",
+                KeyResult::Accepted { job_id, duplicate: false } => job_id.as_deref().unwrap_or("taken"),
+                KeyResult::Accepted { duplicate: true, .. } => "duplicate",
+                KeyResult::Rejected { code, .. } => code,
+                KeyResult::NotNow { .. } => "not now",
+                KeyResult::Unaccounted => "unaccounted",
+                KeyResult::Ambiguous => "ambiguous",
             })
             .collect()
     }
@@ -449,7 +456,7 @@ mod tests {
             json!({"jobs": [null, 3, {"filename": 7}]}),
             json!({"rejected": ["z", {}]}),
         ] {
-            assert_eq!(account_for(&["a", "b", "c"], &data).fates.len(), 3, "{data}");
+            assert_eq!(account_for(&["a", "b", "c"], &data).per_key.len(), 3, "{data}");
         }
     }
 }
