@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use flexorch_s3_ingester::flexorch::key_results::{KeyResult, SubmissionResult};
 use flexorch_s3_ingester::flexorch::response::{RawResponse, Response, read_response};
 
 /// The plan's minute.
@@ -87,13 +88,17 @@ impl FlexOrch {
     }
 }
 
-/// What the function makes of a 429, with its own reading of answers: when FlexOrch said to come back.
-pub fn told_time(retry_after: u64, now: SystemTime) -> Option<SystemTime> {
-    let seconds = retry_after.to_string();
-    let answer = RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED };
-    match read_response(answer, &["key"], now) {
-        Response::Transient { rate_limited: true, retry_at, .. } => retry_at,
-        _ => None,
+/// FlexOrch's response to a request with so many keys, as the function reads it.
+pub fn response_of(verdict: Verdict, keys: usize, now: SystemTime) -> Response {
+    match verdict {
+        Ok(()) => {
+            let per_key = vec![KeyResult::Accepted { job_id: None, duplicate: false }; keys];
+            Response::Accepted(SubmissionResult { per_key, note: None })
+        }
+        Err(retry_after) => {
+            let seconds = retry_after.to_string();
+            read_response(RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED }, &["key"], now)
+        }
     }
 }
 
@@ -116,6 +121,8 @@ mod tests {
 
     #[test]
     fn the_function_reads_the_429_as_a_rate_limit_with_a_time() {
-        assert_eq!(told_time(40, start()), Some(start() + Duration::from_secs(40)));
+        let read = response_of(Err(40), 1, start());
+        let named = start() + Duration::from_secs(40);
+        assert!(matches!(read, Response::Transient { rate_limited: true, retry_at: Some(time), .. } if time == named));
     }
 }

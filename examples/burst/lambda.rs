@@ -1,8 +1,10 @@
 //! Lambda: processes that are started, kept warm and paid for.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::Config;
+use flexorch_s3_ingester::model::connector::Connector;
 
 use crate::process::Process;
 use crate::scenario::Scenario;
@@ -56,6 +58,7 @@ pub enum Work {
 /// All processes of the function.
 pub struct Lambda {
     config: Config,
+    connector: Arc<Connector>,
     memory_mb: u32,
     limit: usize,
     /// Processes that may be started now.
@@ -79,9 +82,10 @@ pub struct Lambda {
 
 impl Lambda {
     /// No process is there yet.
-    pub fn new(scenario: &Scenario, config: &Config, now: SystemTime) -> Self {
+    pub fn new(scenario: &Scenario, config: &Config, connector: Connector, now: SystemTime) -> Self {
         Self {
             config: config.clone(),
+            connector: Arc::new(connector),
             memory_mb: scenario.memory_mb,
             limit: scenario.concurrency,
             allowance: NEW_AT_ONCE,
@@ -110,7 +114,7 @@ impl Lambda {
             None if self.busy < self.limit && self.allowance >= 1.0 => {
                 self.allowance -= 1.0;
                 self.environments.push(Environment {
-                    process: Process::new(&self.config),
+                    process: Process::new(&self.config, Arc::clone(&self.connector)),
                     work,
                     objects: Vec::new(),
                     taken: 0,
@@ -180,7 +184,7 @@ mod tests {
     fn lambda(change: impl FnOnce(&mut Scenario)) -> Lambda {
         let mut scenario = Scenario::new(Shape::Direct, 1, NonZeroU32::new(60).unwrap());
         change(&mut scenario);
-        Lambda::new(&scenario, &scenario.function().unwrap(), start())
+        Lambda::new(&scenario, &scenario.function().unwrap(), scenario.connector().unwrap(), start())
     }
 
     fn starts(lambda: &mut Lambda, wanted: u32, now: SystemTime) -> usize {

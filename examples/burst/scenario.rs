@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use flexorch_s3_ingester::config::{Config, ConfigError};
+use flexorch_s3_ingester::model::connector::{Connector, ConnectorError};
 use serde::Serialize;
 
 /// How an upload reaches the function: the template's parameter `Trigger`.
@@ -114,6 +115,14 @@ impl Scenario {
                 _ => None,
             })
         })
+    }
+
+    /// The connector that every object belongs to.
+    ///
+    /// # Errors
+    /// Never: its secret is a constant.
+    pub fn connector(&self) -> Result<Connector, ConnectorError> {
+        Connector::from_secret("simulated", r#"{"api_key": "dfx_simulated", "connector_id": 1, "bucket": "simulated"}"#)
     }
 
     /// When the object with this number has been uploaded, from the beginning.

@@ -6,12 +6,15 @@ mod delivery;
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::{Config, ConfigError};
+use flexorch_s3_ingester::flexorch::response::Response;
 use flexorch_s3_ingester::handler::times::Times;
+use flexorch_s3_ingester::ingest::session::{Now, RequestId};
+use flexorch_s3_ingester::model::connector::ConnectorError;
 
 use crate::agenda::{Agenda, start};
-use crate::flexorch::{FlexOrch, Verdict};
+use crate::flexorch::{FlexOrch, Verdict, response_of};
 use crate::lambda::{Lambda, Work};
-use crate::process::{Ended, Step};
+use crate::process::{Step, cut_off};
 use crate::queue::{Poller, RetryQueue};
 use crate::report::Report;
 use crate::scenario::{Scenario, Shape};
@@ -47,14 +50,14 @@ enum Event {
     Dispatch { slot: usize, batch: Vec<u32>, received: SystemTime },
     /// A process has read its event.
     Begin(usize),
-    /// A request's wait is over.
-    Wake(usize, u32),
-    /// A request reaches FlexOrch; its answer takes so long.
-    Arrive(usize, u32, Duration),
-    /// FlexOrch's answer is there.
-    Answer(usize, u32, Verdict),
+    /// A process has waited for long enough.
+    Wake(usize),
+    /// A request reaches FlexOrch; its response takes so long.
+    Arrive(usize, RequestId, Duration),
+    /// FlexOrch's response arrives.
+    Respond(usize, RequestId, Verdict),
     /// A request was given up.
-    CutOff(usize, u32),
+    CutOff(usize, RequestId),
     /// A process has settled what its invocation leaves, and answers.
     Answered(usize),
     /// A process is free.
@@ -67,6 +70,9 @@ pub enum Unfinished {
     /// The function would not start with such settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The simulated secret describes no connector.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
     /// An object was lost or forwarded twice: the simulation is wrong.
     #[error(transparent)]
     Imbalance(#[from] Imbalance),
@@ -95,7 +101,7 @@ pub fn run(scenario: &Scenario) -> Result<Report, Unfinished> {
         scenario,
         agenda: Agenda::new(),
         flexorch: FlexOrch::new(scenario.rpm.get(), scenario.objects),
-        lambda: Lambda::new(scenario, &config, start()),
+        lambda: Lambda::new(scenario, &config, scenario.connector()?, start()),
         queue: RetryQueue::new(scenario.objects, scenario.max_receives),
         poller: Poller::new(scenario.processes, scenario.batch_size.clamp(1, PAYLOAD_BYTES / bytes)),
         tally: Tally::new(scenario),
@@ -148,18 +154,24 @@ impl World<'_> {
                 self.dispatch(slot, batch, received);
             }
             Event::Begin(id) => self.begin(id),
-            Event::Wake(id, sender) => {
-                let steps = self.lambda.environment(id).process.wake(sender, now);
-                self.follow(id, steps)?;
+            Event::Wake(id) => {
+                let process = &mut self.lambda.environment(id).process;
+                if process.is_woken_at(now) {
+                    let steps = process.wake(now);
+                    self.follow(id, steps)?;
+                }
             }
-            Event::Arrive(id, sender, rest) => {
+            Event::Arrive(id, request, rest) => {
                 let environment = self.lambda.environment(id);
-                let keys = environment.process.objects_of(sender).iter().map(|place| environment.objects[*place]);
+                let keys = environment.process.objects_of(request).iter().map(|place| environment.objects[*place]);
                 let verdict = self.flexorch.arrive(keys, now);
-                self.agenda.after(rest, Event::Answer(id, sender, verdict));
+                self.agenda.after(rest, Event::Respond(id, request, verdict));
             }
-            Event::Answer(id, sender, verdict) => self.ended(id, sender, Ended::Answered(verdict))?,
-            Event::CutOff(id, sender) => self.ended(id, sender, Ended::CutOff)?,
+            Event::Respond(id, request, verdict) => {
+                let keys = self.lambda.environment(id).process.objects_of(request).len();
+                self.responded(id, request, response_of(verdict, keys, now))?;
+            }
+            Event::CutOff(id, request) => self.responded(id, request, cut_off())?,
             Event::Answered(id) => self.answered(id),
             Event::Free(id) => {
                 self.lambda.free(id);
@@ -186,16 +198,16 @@ impl World<'_> {
         self.carry_out(id, steps);
     }
 
-    fn ended(&mut self, id: usize, sender: u32, ended: Ended) -> Result<(), Imbalance> {
-        let (now, random) = (self.agenda.now(), self.chance.f64());
-        let steps = self.lambda.environment(id).process.ended(sender, ended, now, random);
+    fn responded(&mut self, id: usize, request: RequestId, response: Response) -> Result<(), Imbalance> {
+        let now = Now { time: self.agenda.now(), random: self.chance.f64() };
+        let steps = self.lambda.environment(id).process.responded(request, response, now);
         self.follow(id, steps)
     }
 
     fn follow(&mut self, id: usize, steps: Vec<Step>) -> Result<(), Imbalance> {
         let now = self.agenda.now();
         for step in &steps {
-            if let Step::Took(places) = step {
+            if let Step::Forwarded(places) = step {
                 let environment = self.lambda.environment(id);
                 environment.taken += places.len();
                 for place in places {
@@ -210,17 +222,17 @@ impl World<'_> {
     fn carry_out(&mut self, id: usize, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Wake(sender, time) => self.agenda.at(time, Event::Wake(id, sender)),
-                Step::Send(sender, timeout) => {
+                Step::Wake(time) => self.agenda.at(time, Event::Wake(id)),
+                Step::Send(request, timeout) => {
                     let latency = self.scenario.latency.mul_f64(0.75 + 0.5 * self.chance.f64());
                     if latency <= timeout {
-                        self.agenda.after(latency / 2, Event::Arrive(id, sender, latency / 2));
+                        self.agenda.after(latency / 2, Event::Arrive(id, request, latency / 2));
                     } else {
                         // FlexOrch never saw it; had it done, the second try would be a duplicate, which it recognises.
-                        self.agenda.after(timeout, Event::CutOff(id, sender));
+                        self.agenda.after(timeout, Event::CutOff(id, request));
                     }
                 }
-                Step::Took(_) => {}
+                Step::Forwarded(_) => {}
             }
         }
         if self.lambda.environment(id).process.is_done() {

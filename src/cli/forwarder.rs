@@ -10,7 +10,8 @@ use super::context::Context;
 use crate::aws::secrets::SecretCache;
 use crate::clock::Clock;
 use crate::flexorch::client::{FlexOrchClient, SubmitOptions};
-use crate::ingest::submit::{SubmitSettings, Submitter, Work};
+use crate::ingest::session::{Settings, Work};
+use crate::ingest::submit::{Submission, Submitter};
 use crate::model::connector::Connector;
 use crate::model::object::S3Object;
 use crate::model::outcome::Ledger;
@@ -48,7 +49,7 @@ impl Forwarder {
         let secrets = Arc::new(SecretCache::new(context.aws().await?.clone(), &ids, SECRET_TTL, context.clock));
         let url = context.flexorch_url()?;
         let client = FlexOrchClient::new(context.http.clone(), &url, SubmitOptions::default(), context.clock);
-        let settings = SubmitSettings {
+        let settings = Settings {
             max_keys_per_request: pace.keys_per_request,
             max_concurrent_requests: pace.concurrency,
             requests_per_minute: pace.requests_per_minute,
@@ -68,8 +69,8 @@ impl Forwarder {
         metrics: &Metrics,
         end: SystemTime,
     ) {
-        let work = Work { connector: self.current(end).await, objects: positions };
-        self.submitter.submit(vec![work], objects, ledger, metrics, end).await;
+        let work = Work { connector: self.current(end).await, objects: positions, redelivered: Vec::new() };
+        self.submitter.submit(vec![work], Submission { objects, ledger, metrics, end }).await;
     }
 
     /// The connector with the key that its secret holds now. While the secret cannot be read, or describes another connector, it

@@ -31,7 +31,8 @@ use crate::config::{Config, variable};
 use crate::event::{Carrier, Invocation, UnknownEvent};
 use crate::flexorch::client::{FlexOrchClient, SubmitOptions};
 use crate::ingest::route::{ConnectorConflict, check_distinct};
-use crate::ingest::submit::{SubmitSettings, Submitter};
+use crate::ingest::session::Settings;
+use crate::ingest::submit::Submitter;
 use crate::telemetry::metrics::{Dimensions, Extra, Metrics};
 
 pub use answer::InvocationError;
@@ -126,7 +127,7 @@ impl Ingester {
             Arc::new(SecretCache::new(sdk.clone(), &config.connector_secret_ids, config.secret_cache_ttl, clock));
         let options = SubmitOptions { locale: config.locale.clone(), pipeline_config: config.pipeline_config.clone() };
         let client = FlexOrchClient::new(http, &config.flexorch_base_url, options, clock);
-        let settings = SubmitSettings {
+        let settings = Settings {
             max_keys_per_request: config.max_keys_per_request,
             max_concurrent_requests: config.max_concurrent_requests,
             requests_per_minute: config.requests_per_minute,

@@ -8,7 +8,8 @@ use crate::aws::secrets::Connectors;
 use crate::aws::sqs::DeadLetter;
 use crate::event::{Carrier, UnreadableRecord, batch_job, s3};
 use crate::ingest::route::{Route, check_distinct, route, superseded};
-use crate::ingest::submit::Work;
+use crate::ingest::session::Work;
+use crate::ingest::submit::Submission;
 use crate::model::object::{Change, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection, SkipReason};
 use crate::telemetry::metrics::Metrics;
@@ -47,8 +48,9 @@ impl Ingester {
         let work = self.route_all(connectors, &objects, &ledger);
         if !work.is_empty() {
             // Every request ends by then of its own; should one not, its objects are deferred with the rest.
-            let submission = self.submitter.submit(work, &objects, &ledger, metrics, times.work_end);
-            let _ = tokio::time::timeout(self.clock.until(times.work_end), submission).await;
+            let submission = Submission { objects: &objects, ledger: &ledger, metrics, end: times.work_end };
+            let submitted = self.submitter.submit(work, submission);
+            let _ = tokio::time::timeout(self.clock.until(times.work_end), submitted).await;
         }
         let mut ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.bury_rejected(connectors, &objects, &mut ledger, times).await;
@@ -64,7 +66,7 @@ impl Ingester {
         let mut work: Vec<Work> = connectors
             .known
             .iter()
-            .map(|connector| Work { connector: Arc::clone(connector), objects: Vec::new() })
+            .map(|connector| Work { connector: Arc::clone(connector), objects: Vec::new(), redelivered: Vec::new() })
             .collect();
         for (position, (object, superseded)) in objects.iter().zip(superseded(objects)).enumerate() {
             if superseded {
@@ -231,5 +233,5 @@ pub(super) fn unreadable_letter(body: String, reason: &str) -> DeadLetter {
 
 /// A deferral before any connector was chosen.
 pub(super) fn deferral(class: DeferClass, why: &str) -> Deferral {
-    Deferral { class, detail: why.into(), code: None, connector: None, not_before: None }
+    Deferral { class, detail: why.into(), code: None, connector: None, not_before: None, exhausted: false }
 }

@@ -8,8 +8,22 @@ use std::num::NonZeroUsize;
 pub struct Batch {
     /// The objects.
     pub objects: Vec<usize>,
-    /// The refused request that this is a half of.
+    /// The request that this is a half of.
     half_of: Option<usize>,
+    /// That request failed rather than being refused.
+    after_failure: bool,
+}
+
+impl Batch {
+    fn whole(objects: &[usize]) -> Self {
+        Self { objects: objects.to_vec(), half_of: None, after_failure: false }
+    }
+
+    /// Whether this is a half of a request that failed after all its attempts.
+    #[must_use]
+    pub fn is_half_of_failed(&self) -> bool {
+        self.after_failure
+    }
 }
 
 /// The requests of one connector that wait for their turn.
@@ -21,16 +35,17 @@ pub struct BatchQueue {
     waiting: VecDeque<Batch>,
     refused: HashMap<usize, Refused>,
     next_refused: usize,
-    most_keys: NonZeroUsize,
-    most_refusals: u32,
+    max_keys: NonZeroUsize,
+    max_refusals: u32,
     refused_in_a_row: u32,
-    taken: bool,
+    /// A request has failed after all its attempts, and none has been accepted since.
+    failing: bool,
 }
 
 #[derive(Debug)]
 struct Refused {
     keys: usize,
-    halves_taken: u8,
+    halves_accepted: u8,
 }
 
 /// What a refusal leads to.
@@ -43,57 +58,71 @@ pub enum AfterRefusal {
 }
 
 impl BatchQueue {
-    /// Objects as requests of at most `most_keys`, as few as possible, in their order.
+    /// Objects as requests of at most `max_keys`, as few as possible, in their order.
     #[must_use]
-    pub fn new(objects: &[usize], most_keys: NonZeroUsize) -> Self {
-        let waiting: VecDeque<_> =
-            objects.chunks(most_keys.get()).map(|chunk| Batch { objects: chunk.to_vec(), half_of: None }).collect();
+    pub fn new(objects: &[usize], max_keys: NonZeroUsize) -> Self {
+        let waiting: VecDeque<_> = objects.chunks(max_keys.get()).map(Batch::whole).collect();
         // Of requests with one key each, as many as it would take to find one among them all.
         let keys = waiting.front().map_or(0, |batch| batch.objects.len());
-        let most_refusals = most_refusals(if keys > 1 { keys } else { objects.len() });
+        let max_refusals = max_refusals(if keys > 1 { keys } else { objects.len() });
         Self {
             waiting,
             refused: HashMap::new(),
             next_refused: 0,
-            most_keys,
-            most_refusals,
+            max_keys,
+            max_refusals,
             refused_in_a_row: 0,
-            taken: false,
+            failing: false,
         }
     }
 
     /// The next request to send.
     pub fn pop(&mut self) -> Option<Batch> {
         let batch = self.waiting.pop_front()?;
-        if batch.objects.len() <= self.most_keys.get() {
+        if batch.objects.len() <= self.max_keys.get() {
             return Some(batch);
         }
         // A smaller size was learned since this one was made.
-        let mut parts =
-            batch.objects.chunks(self.most_keys.get()).map(|chunk| Batch { objects: chunk.to_vec(), half_of: None });
+        let mut parts = batch
+            .objects
+            .chunks(self.max_keys.get())
+            .map(|part| Batch { after_failure: batch.after_failure, ..Batch::whole(part) });
         let first = parts.next();
         let rest: Vec<_> = parts.collect();
         rest.into_iter().rev().for_each(|part| self.waiting.push_front(part));
         first
     }
 
-    /// Whether another request may be sent beside `under_way` others: while FlexOrch has refused everything, no more than it
-    /// takes to know that it is not the objects.
+    /// Whether another request may be sent beside `under_way` others: while every response is a refusal, no more than it takes
+    /// to know that the objects are not the cause.
     #[must_use]
     pub fn allows_another(&self, under_way: usize) -> bool {
         let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
-        self.taken || self.refused_in_a_row == 0 || self.refused_in_a_row.saturating_add(under_way) < self.most_refusals
+        self.refused_in_a_row == 0 || self.refused_in_a_row.saturating_add(under_way) < self.max_refusals
     }
 
-    /// Nothing but refusals, so many that it is not the objects: what waits is not to be sent.
+    /// Whether a request has failed after all its attempts, and none has been accepted since: the others get one attempt each, so
+    /// that an outage costs few requests.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// Whether so many requests were refused in a row that the request itself must be wrong: stop sending.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
-        !self.taken && self.refused_in_a_row >= self.most_refusals
+        self.refused_in_a_row >= self.max_refusals
     }
 
-    /// Puts single objects in line, each as a request of its own.
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Queues single objects, each as a request of its own.
     pub fn push_alone(&mut self, objects: impl IntoIterator<Item = usize>) {
-        self.waiting.extend(objects.into_iter().map(|object| Batch { objects: vec![object], half_of: None }));
+        self.waiting.extend(objects.into_iter().map(|object| Batch::whole(&[object])));
     }
 
     /// Everything that still waits.
@@ -101,43 +130,56 @@ impl BatchQueue {
         self.waiting.drain(..).flat_map(|batch| batch.objects).collect()
     }
 
-    /// FlexOrch took the request. Answers the smaller size to remember where it took both halves of a refused one: that was
-    /// too large, and nothing was wrong with its keys.
-    pub fn taken(&mut self, batch: &Batch) -> Option<NonZeroUsize> {
-        self.taken = true;
+    /// Records that FlexOrch accepted the request. Returns the smaller size to remember if both halves of a refused request were
+    /// accepted: that request was too large, and nothing was wrong with its keys.
+    pub fn accepted(&mut self, batch: &Batch) -> Option<NonZeroUsize> {
         self.refused_in_a_row = 0;
+        self.failing = false;
         let refused = self.refused.get_mut(&batch.half_of?)?;
-        refused.halves_taken += 1;
-        if refused.halves_taken < 2 {
+        refused.halves_accepted += 1;
+        if batch.after_failure || refused.halves_accepted < 2 {
             return None;
         }
-        let smaller = NonZeroUsize::new(refused.keys.div_ceil(2))?.min(self.most_keys);
-        self.most_keys = smaller;
+        let smaller = NonZeroUsize::new(refused.keys.div_ceil(2))?.min(self.max_keys);
+        self.max_keys = smaller;
         Some(smaller)
     }
 
-    /// FlexOrch refused the request as a whole.
-    pub fn refused(&mut self, batch: Batch) -> AfterRefusal {
+    /// Halves a request that FlexOrch refused as a whole. `counts`: the refusal may be about the request rather than about its
+    /// objects, so that too many in a row end the halving.
+    pub fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
+        self.refused_in_a_row += u32::from(counts);
+        self.halve(batch, false)
+    }
+
+    /// Halves a request that failed after all its attempts: one of its keys may be the cause. This always counts, so that an
+    /// outage costs few requests.
+    pub fn failed(&mut self, batch: Batch) -> AfterRefusal {
         self.refused_in_a_row += 1;
+        self.failing = true;
+        self.halve(batch, true)
+    }
+
+    fn halve(&mut self, batch: Batch, after_failure: bool) -> AfterRefusal {
         let keys = batch.objects.len();
         if let [object] = batch.objects[..] {
             return AfterRefusal::Alone(object);
         }
         let id = self.next_refused;
         self.next_refused += 1;
-        self.refused.insert(id, Refused { keys, halves_taken: 0 });
+        self.refused.insert(id, Refused { keys, halves_accepted: 0 });
         let (left, right) = batch.objects.split_at(keys.div_ceil(2));
         for half in [left, right] {
-            self.waiting.push_back(Batch { objects: half.to_vec(), half_of: Some(id) });
+            self.waiting.push_back(Batch { objects: half.to_vec(), half_of: Some(id), after_failure });
         }
         AfterRefusal::Halved
     }
 }
 
-/// So many refusals in a row, and nothing taken, say that it is not the objects: 2·⌈log2 n⌉ + 2 finds one culprit among n keys
-/// and has seen the others taken by then.
+/// So many refusals in a row, and nothing accepted, say that the objects are not the cause: 2·⌈log2 n⌉ + 2 requests find one culprit
+/// among n keys and have seen the others accepted by then.
 #[must_use]
-pub fn most_refusals(keys: usize) -> u32 {
+pub fn max_refusals(keys: usize) -> u32 {
     2 * keys.max(1).next_power_of_two().ilog2() + 2
 }
 
@@ -163,7 +205,7 @@ mod tests {
         while let Some(batch) = queue.pop() {
             requests += 1;
             if batch.objects.iter().any(|object| culprit(*object)) {
-                match queue.refused(batch) {
+                match queue.refused(batch, taken.is_empty()) {
                     AfterRefusal::Halved => {}
                     AfterRefusal::Alone(object) => assert!(alone.insert(object), "sent twice after it was found"),
                 }
@@ -171,7 +213,7 @@ mod tests {
                     break;
                 }
             } else {
-                queue.taken(&batch);
+                queue.accepted(&batch);
                 for object in batch.objects {
                     assert!(taken.insert(object), "an accepted key was sent twice");
                 }
@@ -221,9 +263,9 @@ mod tests {
         while let Some(batch) = queue.pop() {
             sizes.push(batch.objects.len());
             if batch.objects.len() > 60 {
-                assert_eq!(queue.refused(batch), AfterRefusal::Halved);
+                assert_eq!(queue.refused(batch, true), AfterRefusal::Halved);
             } else {
-                queue.taken(&batch);
+                queue.accepted(&batch);
             }
         }
         assert_eq!(sizes, [100, 100, 50, 50, 50, 50, 50]);

@@ -1,12 +1,20 @@
 //! The work: objects → connectors → requests → outcomes.
 //!
-//! [`route`], [`batch`], [`retry`] and [`rate`] decide and are pure; [`submit`] does what they decide, and `lane`
-//! holds what an invocation's requests share.
+//! | file | what it decides or does |
+//! | --- | --- |
+//! | [`route`] | which connector an object goes to, or why it goes nowhere |
+//! | [`session`] | the submission of an invocation's objects, as a state machine: **what happens after a response is here** |
+//! | [`batch`] | which objects share a request, and the halving of refused ones |
+//! | [`rate`] | the plan's rate and the cool-downs after a 429 |
+//! | [`retry`] | when a failed request is tried again |
+//! | [`submit`] | the driver: does what the session says, over HTTP |
+//!
+//! All but [`submit`] are pure.
 
 pub mod batch;
-mod lane;
 pub mod rate;
 pub mod retry;
 pub mod route;
+pub mod session;
 mod stop;
 pub mod submit;

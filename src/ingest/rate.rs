@@ -6,6 +6,10 @@ use std::time::{Duration, SystemTime};
 /// The rate holds in every window of a minute; requests are on the way for a while, so ours is a little longer.
 const WINDOW: Duration = Duration::from_secs(61);
 
+/// A 429 holds a process back for no longer than this, whatever time it named: one absurd `Retry-After` must not stop a process for
+/// half a day. Then one request finds out whether the limit still holds.
+pub const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
+
 /// When the next request with one API key may start.
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
@@ -13,8 +17,12 @@ pub struct RateLimiter {
     /// When, by the rate alone, the bucket of allowances is full again (the "theoretical arrival time" of the generic cell rate
     /// algorithm).
     full_at: SystemTime,
-    /// FlexOrch said not to come back before.
+    /// No request starts before, because of a 429.
     closed_until: SystemTime,
+    /// What the 429 named, which may be later.
+    named: SystemTime,
+    /// A request was let through before the named time, to find out whether the limit still holds.
+    probing: bool,
 }
 
 /// A rate as a burst and the time between the requests after it.
@@ -50,11 +58,12 @@ impl RateLimiter {
             rate: per_minute.map(|per_minute| Rate::new(per_minute, burst)),
             full_at: SystemTime::UNIX_EPOCH,
             closed_until: SystemTime::UNIX_EPOCH,
+            named: SystemTime::UNIX_EPOCH,
+            probing: false,
         }
     }
 
     /// Changes the rate. What it has let through counts towards the new one.
-    #[cfg(feature = "cli")]
     pub fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
         self.rate = per_minute.map(|per_minute| Rate::new(per_minute, burst));
     }
@@ -77,12 +86,25 @@ impl RateLimiter {
         if let Some(rate) = self.rate {
             self.full_at = self.full_at.max(now) + rate.interval;
         }
+        if now < self.named {
+            self.probing = true;
+            self.closed_until = self.named.min(now + LONGEST_COOL_DOWN);
+        }
         true
     }
 
-    /// FlexOrch answered 429: nothing passes before `until`.
-    pub fn close(&mut self, until: SystemTime) {
-        self.closed_until = self.closed_until.max(until);
+    /// FlexOrch responded 429 at `now`: nothing passes before `until`, or before [`LONGEST_COOL_DOWN`] is over.
+    pub fn close(&mut self, until: SystemTime, now: SystemTime) {
+        self.named = self.named.max(until);
+        self.closed_until = self.closed_until.max(until.min(now + LONGEST_COOL_DOWN));
+    }
+
+    /// FlexOrch responded to a request with something else than 429. If it was a probe, the limit no longer holds.
+    pub fn was_admitted(&mut self) {
+        if std::mem::take(&mut self.probing) {
+            self.named = SystemTime::UNIX_EPOCH;
+            self.closed_until = SystemTime::UNIX_EPOCH;
+        }
     }
 
     /// When the request after `waiting` others may start, for those that will not start in this invocation.
@@ -147,14 +169,35 @@ mod tests {
     #[test]
     fn a_429_closes_the_gate_until_the_told_time_and_an_earlier_one_does_not_open_it() {
         let mut limiter = limiter(600, 2);
-        limiter.close(at(5_000));
-        limiter.close(at(1_000));
+        limiter.close(at(5_000), at(0));
+        limiter.close(at(1_000), at(0));
         assert_eq!(limiter.opens(at(0)), (at(5_000), Closed::RateLimited));
         assert!(!limiter.pass(at(4_999)));
         assert!(limiter.pass(at(5_000)));
     }
 
-    #[cfg(feature = "cli")]
+    #[test]
+    fn an_absurd_named_time_holds_a_process_back_for_15_minutes_and_then_one_request_probes() {
+        let (minutes, day) = (15 * 60_000, 24 * 3_600_000);
+        let mut limiter = limiter(600, 4);
+        limiter.close(at(day), at(0));
+        assert!(!limiter.pass(at(minutes - 1)));
+        assert!(limiter.pass(at(minutes)), "one request probes");
+        assert!(!limiter.pass(at(minutes)), "and no other");
+        assert_eq!(limiter.opens(at(minutes)), (at(2 * minutes), Closed::RateLimited));
+        limiter.was_admitted();
+        assert!(limiter.pass(at(minutes + 1_000)) && limiter.pass(at(minutes + 1_000)));
+    }
+
+    #[test]
+    fn a_response_to_an_earlier_request_does_not_end_a_cool_down() {
+        let mut limiter = limiter(600, 2);
+        assert!(limiter.pass(at(0)));
+        limiter.close(at(5_000), at(10));
+        limiter.was_admitted();
+        assert!(!limiter.pass(at(20)));
+    }
+
     #[test]
     fn a_changed_rate_holds_from_the_next_request_on() {
         let mut limiter = limiter(60, 1);

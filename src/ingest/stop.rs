@@ -35,6 +35,9 @@ impl Stop {
 
 #[cfg(not(feature = "cli"))]
 impl Stop {
+    /// Nothing to do.
+    pub(super) fn ask(&self) {}
+
     /// Never.
     #[expect(clippy::unused_self, reason = "with the feature `cli` it depends")]
     pub(super) fn is_asked(&self) -> bool {

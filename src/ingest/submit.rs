@@ -1,24 +1,16 @@
-//! Requests → outcomes: attempts, waiting, halving, side by side and each connector on its own.
-//!
-//! Each connector of an invocation has a lane: a line of requests of which a few are under way at once. What one lane meets does
-//! not stop another; they share the process's allowance of requests, fairly.
+//! Drives [`Session`]: sends the requests that it asks for, fetches the secrets, waits, and records outcomes. Every decision is the
+//! session's.
 
-use std::collections::HashMap;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
-use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use serde::{Serialize, Serializer};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 
-use super::batch::{AfterRefusal, Batch, BatchQueue};
-use super::lane::{Invocation, Lane, class_of, deferral, is_the_files_own, lock, out_of_time, refusal_deferral};
-use super::rate::{Closed, RateLimiter};
-use super::retry::{Budget, NextStep, RetryPolicy, backoff};
+use super::session::{LaneId, Memory, Note, Now, Refreshed, Request, Session, Settings, Step, Work};
 use super::stop::Stop;
 use crate::aws::secrets::{Refresh, SecretCache};
 use crate::clock::Clock;
@@ -28,429 +20,252 @@ use crate::flexorch::response::{ApiError, Response};
 use crate::model::connector::Connector;
 use crate::model::credentials::ApiKey;
 use crate::model::object::S3Object;
-use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection};
+use crate::model::outcome::{Ledger, Outcome};
 use crate::telemetry::metrics::Metrics;
 
-/// How requests are made; each from the setting of the same name.
-#[derive(Debug, Clone, Copy)]
-pub struct SubmitSettings {
-    /// `MAX_KEYS_PER_REQUEST`.
-    pub max_keys_per_request: NonZeroUsize,
-    /// `MAX_CONCURRENT_REQUESTS`.
-    pub max_concurrent_requests: NonZeroUsize,
-    /// `REQUESTS_PER_MINUTE`.
-    pub requests_per_minute: Option<NonZeroU32>,
-    /// `MAX_ATTEMPTS`.
-    pub max_attempts: NonZeroU32,
-    /// `REQUEST_TIMEOUT_MS`.
-    pub request_timeout: Duration,
-}
+/// Longer than any invocation: a wait for something that has no time.
+const NO_TIME: Duration = Duration::from_secs(3_600);
 
-/// One connector's objects, by their positions in the invocation.
-#[derive(Debug)]
-pub struct Work {
-    /// Where they go.
-    pub connector: Arc<Connector>,
-    /// The objects.
-    pub objects: Vec<usize>,
-}
-
-/// Submits objects, and remembers between invocations what it learned: rate limits, sizes, and whether FlexOrch takes anything.
+/// Submits objects, and keeps between invocations what was learned.
 #[derive(Debug)]
 pub struct Submitter {
     client: FlexOrchClient,
     secrets: Arc<SecretCache>,
-    settings: SubmitSettings,
+    settings: Settings,
     clock: Clock,
-    permits: Semaphore,
     stop: Stop,
-    limiters: Mutex<HashMap<ApiKey, RateLimiter>>,
-    learned: Mutex<HashMap<Arc<str>, Learned>>,
-    /// How long an answered request usually takes.
-    usual: Mutex<Duration>,
+    memory: Mutex<Memory>,
+    /// A request has ended, so another session may have its slot.
+    slot_freed: Notify,
 }
 
-/// What a process knows of a connector.
+/// What one call of [`Submitter::submit`] works with.
 #[derive(Debug, Clone, Copy)]
-struct Learned {
-    /// FlexOrch has taken a key of it, so its requests have the right form.
-    taken: bool,
-    /// FlexOrch has refused larger requests for nothing but their size.
-    most_keys: NonZeroUsize,
+pub struct Submission<'a> {
+    /// All objects of the invocation; [`Work`] names them by their positions.
+    pub objects: &'a [S3Object],
+    /// Receives each object's outcome as it is known.
+    pub ledger: &'a Mutex<Ledger>,
+    /// Counts requests, and times them.
+    pub metrics: &'a Metrics,
+    /// When all requests must have ended.
+    pub end: SystemTime,
 }
 
-/// How a request ended.
-enum Sent {
-    Taken(SubmissionResult),
-    Refused(ApiError),
-    Deferred(Deferral),
+/// What has happened while the driver waited.
+enum Event {
+    Responded { request: Request, response: Response, took: Duration },
+    Refreshed(LaneId, Refreshed),
+}
+
+/// What goes on beside the driver.
+enum Action {
+    Send(Request),
+    Refresh(LaneId, Arc<Connector>),
 }
 
 impl Submitter {
     /// A submitter that has learned nothing yet.
     #[must_use]
-    pub fn new(client: FlexOrchClient, secrets: Arc<SecretCache>, settings: SubmitSettings, clock: Clock) -> Self {
+    pub fn new(client: FlexOrchClient, secrets: Arc<SecretCache>, settings: Settings, clock: Clock) -> Self {
         Self {
             client,
             secrets,
             settings,
             clock,
-            permits: Semaphore::new(settings.max_concurrent_requests.get()),
             stop: Stop::default(),
-            limiters: Mutex::default(),
-            learned: Mutex::default(),
-            usual: Mutex::default(),
+            memory: Mutex::default(),
+            slot_freed: Notify::new(),
         }
     }
 
-    /// Submits the objects of every connector, each object's outcome going into the ledger as it is known. No request is under
-    /// way after `end`.
-    pub async fn submit(
-        &self,
-        work: Vec<Work>,
-        objects: &[S3Object],
-        ledger: &Mutex<Ledger>,
-        metrics: &Metrics,
-        end: SystemTime,
-    ) {
-        let invocation = Invocation {
-            objects,
-            ledger,
-            metrics,
-            end,
-            active_lanes: AtomicUsize::new(work.len()),
-            any_sent: AtomicBool::new(false),
-            waiting: Mutex::default(),
-        };
-        join_all(work.into_iter().map(|work| async {
-            self.run_lane(work, &invocation).await;
-            invocation.active_lanes.fetch_sub(1, Ordering::Relaxed);
-        }))
-        .await;
+    /// Submits the objects of every connector. No request is in flight after `submission.end`.
+    pub async fn submit(&self, work: Vec<Work>, submission: Submission<'_>) {
+        let session = Session::new(self.settings, work, submission.end, &self.memory(), self.clock.now());
+        let mut running = Running { session, submitter: self };
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            // Registered before the session is asked, so that a slot that is freed meanwhile is not missed.
+            let mut slot_freed = std::pin::pin!(self.slot_freed.notified());
+            slot_freed.as_mut().enable();
+            if self.stop.is_asked() {
+                running.session.stop();
+            }
+            let step = running.session.next(&mut self.memory(), self.clock.now());
+            match step {
+                Step::Done => return,
+                Step::Settle(outcomes) => self.settle(outcomes, submission),
+                Step::Note(note) => report(&note, submission.metrics),
+                Step::Send(request) => under_way.push(self.carry_out(Action::Send(request), submission)),
+                Step::Refresh(lane, connector) => {
+                    under_way.push(self.carry_out(Action::Refresh(lane, connector), submission));
+                }
+                Step::Wait(until) => {
+                    let until = until.unwrap_or_else(|| self.clock.now() + NO_TIME);
+                    let event = tokio::select! {
+                        Some(event) = under_way.next() => Some(event),
+                        () = self.stop.sleep_until(&self.clock, until) => None,
+                        () = slot_freed => None,
+                    };
+                    if let Some(event) = event {
+                        self.feed(&mut running.session, event, submission);
+                    }
+                }
+            }
+        }
     }
 
-    /// Lets the requests that are under way end, and sends no other one: the rest is deferred.
-    #[cfg(feature = "cli")]
+    /// Lets the requests in flight end, and sends no other: the rest is deferred.
     pub fn stop(&self) {
         self.stop.ask();
     }
 
-    /// Changes how many requests a minute go out with a key.
-    #[cfg(feature = "cli")]
+    /// Changes how many requests a minute are sent with a key.
     pub fn set_pace(&self, key: &ApiKey, per_minute: Option<NonZeroU32>) {
-        self.limiter(key, |limiter| limiter.set_rate(per_minute, self.burst()));
+        self.memory().set_rate(key, per_minute, &self.settings);
     }
 
-    async fn run_lane(&self, work: Work, invocation: &Invocation<'_>) {
-        let secret_id = Arc::clone(&work.connector.secret_id);
-        let lane = Lane {
-            connector: Mutex::new(work.connector),
-            refreshed: tokio::sync::Mutex::new(false),
-            blocked: Mutex::new(None),
-        };
-        let most_keys = self.learned(&secret_id).most_keys;
-        let mut queue = BatchQueue::new(&work.objects, most_keys);
-        let mut under_way = FuturesUnordered::new();
-        let mut alone: Vec<(usize, ApiError)> = Vec::new();
-        loop {
-            while under_way.len() < self.share(invocation)
-                && queue.allows_another(under_way.len())
-                && lane.blocked().is_none()
-            {
-                let Some(batch) = queue.pop() else { break };
-                under_way.push(self.send(&lane, batch, invocation));
+    async fn carry_out(&self, action: Action, submission: Submission<'_>) -> Event {
+        match action {
+            Action::Send(request) => {
+                let keys: Vec<&str> =
+                    request.objects.iter().map(|object| submission.objects[*object].key.as_str()).collect();
+                submission.metrics.count_request(request.attempt > 1);
+                let started = self.clock.now();
+                let connector = &request.connector;
+                let response = self.client.submit(&connector.api_key, &connector.id, &keys, request.timeout).await;
+                let took = self.clock.now().duration_since(started).unwrap_or_default();
+                Event::Responded { request, response, took }
             }
-            let Some((batch, sent)) = under_way.next().await else { break };
-            match sent {
-                Sent::Taken(account) => {
-                    let smaller = queue.taken(&batch);
-                    self.learn(&secret_id, &account, smaller);
-                    let unclear = invocation.settle_taken(&secret_id, &batch, account, self.clock.now());
-                    queue.push_alone(unclear);
+            Action::Refresh(lane, connector) => {
+                let refreshed =
+                    match self.secrets.refresh(&connector.secret_id, &connector.api_key, submission.end).await {
+                        Refresh::Changed(fresh) => Refreshed::Current(fresh),
+                        Refresh::Unchanged => Refreshed::Current(connector),
+                        Refresh::Failed(error) => Refreshed::Failed(error.to_string()),
+                    };
+                Event::Refreshed(lane, refreshed)
+            }
+        }
+    }
+
+    fn feed(&self, session: &mut Session, event: Event, submission: Submission<'_>) {
+        match event {
+            Event::Refreshed(lane, refreshed) => {
+                session.refreshed(lane, refreshed, &mut self.memory(), self.clock.now());
+            }
+            Event::Responded { request, response, took } => {
+                let now = Now { time: self.clock.now(), random: fastrand::f64() };
+                if was_received(&response) {
+                    submission.metrics.record_latency(took);
                 }
-                Sent::Deferred(deferral) => invocation.defer(&batch.objects, &deferral),
-                Sent::Refused(error) => {
-                    if let AfterRefusal::Alone(object) = queue.refused(batch) {
-                        alone.push((object, error.clone()));
-                    }
-                    if queue.is_hopeless() {
-                        lane.block(refusal_deferral(&secret_id, &error, "FlexOrch refuses every request"));
-                    }
-                }
-            }
-        }
-        if let Some(deferral) = lane.blocked() {
-            invocation.defer(&queue.drain(), &deferral);
-        }
-        // Decided last: a key that FlexOrch took after them shows that it is not the form of the requests.
-        let form_is_right = self.learned(&secret_id).taken;
-        for (object, error) in alone {
-            let outcome = if form_is_right || is_the_files_own(&error) {
-                Outcome::Rejected(Rejection {
-                    connector: Some(Arc::clone(&secret_id)),
-                    code: error.code.clone().unwrap_or_else(|| format!("HTTP_{}", error.status)),
-                    message: error.message,
-                })
-            } else {
-                Outcome::Deferred(refusal_deferral(
-                    &secret_id,
-                    &error,
-                    "FlexOrch has taken nothing of this connector yet",
-                ))
-            };
-            invocation.ledger().settle(object, outcome);
-        }
-    }
-
-    /// How many requests of one lane may be under way: an even share while there are several, so that none takes all.
-    fn share(&self, invocation: &Invocation<'_>) -> usize {
-        let lanes = invocation.active_lanes.load(Ordering::Relaxed).max(1);
-        self.settings.max_concurrent_requests.get().div_ceil(lanes)
-    }
-
-    async fn send(&self, lane: &Lane, batch: Batch, invocation: &Invocation<'_>) -> (Batch, Sent) {
-        let keys: Vec<&str> = batch.objects.iter().map(|object| invocation.objects[*object].key.as_str()).collect();
-        let sent = self.attempt(lane, &keys, invocation).await;
-        (batch, sent)
-    }
-
-    async fn attempt(&self, lane: &Lane, keys: &[&str], invocation: &Invocation<'_>) -> Sent {
-        let began = self.clock.now();
-        let mut attempts = 0;
-        loop {
-            let permit = match self.turn(lane, invocation).await {
-                Ok(permit) => permit,
-                Err(deferral) => return Sent::Deferred(deferral),
-            };
-            let connector = lane.connector();
-            let started = self.clock.now();
-            let Some(timeout) = self.budget(invocation).timeout_at(started) else {
-                return Sent::Deferred(out_of_time(&connector));
-            };
-            attempts += 1;
-            invocation.any_sent.store(true, Ordering::Relaxed);
-            invocation.metrics.count_request(attempts > 1);
-            let reply = self.client.submit(&connector.api_key, &connector.id, keys, timeout).await;
-            drop(permit);
-            let now = self.clock.now();
-            let took = now.duration_since(started).unwrap_or_default();
-            if was_answered(&reply) {
-                invocation.metrics.record_latency(took);
-                self.learn_usual(took);
-            }
-            match reply {
-                Response::Accepted(account) => {
-                    let whole = now.duration_since(began).unwrap_or_default();
-                    log_taken(&connector, keys, &account, attempts, whole);
-                    return Sent::Taken(account);
-                }
-                Response::Refused(error) => {
-                    tracing::info!(
-                        connector = &*connector.secret_id,
-                        keys = keys.len(),
-                        attempts,
-                        status = error.status,
-                        code = error.code.as_deref(),
-                        "FlexOrch refused a request as a whole"
-                    );
-                    return Sent::Refused(error);
-                }
-                Response::Unauthorized(error) => {
-                    invocation.metrics.count_auth_failure();
-                    if let Err(deferral) = self.renew_key(lane, &connector, &error, invocation).await {
-                        lane.block(deferral.clone());
-                        return Sent::Deferred(deferral);
-                    }
-                }
-                Response::Blocked { block, error, retry_at } => {
-                    let deferral = deferral(class_of(block), &connector, &error, retry_at);
-                    lane.block(deferral.clone());
-                    return Sent::Deferred(deferral);
-                }
-                Response::Transient { error, rate_limited, retry_at } => {
-                    let class = if rate_limited { DeferClass::RateLimited } else { DeferClass::Unavailable };
-                    let policy = RetryPolicy { max_attempts: self.settings.max_attempts };
-                    let latest = self.budget(invocation).latest_start();
-                    let step = policy.after_failure(attempts, retry_at, now, latest, fastrand::f64());
-                    if rate_limited {
-                        invocation.metrics.count_rate_limited();
-                        let untold = match step {
-                            NextStep::RetryAt(time) => time,
-                            NextStep::GiveUp { .. } => now + backoff(attempts, 1.0),
-                        };
-                        self.limiter(&connector.api_key, |limiter| limiter.close(retry_at.unwrap_or(untold)));
-                    }
-                    match step {
-                        NextStep::RetryAt(time) => self.stop.sleep_until(&self.clock, time).await,
-                        NextStep::GiveUp { not_before } => {
-                            return Sent::Deferred(deferral(class, &connector, &error, not_before));
-                        }
-                    }
-                }
+                let in_all = now.time.duration_since(request.began).unwrap_or_default();
+                log_response(&request, &response, in_all, submission);
+                session.responded(request.id, response, &mut self.memory(), now);
+                self.slot_freed.notify_waiters();
             }
         }
     }
 
-    /// Waits until a request may start: the key's limiter is open and the process has an allowance free. Nothing is held while
-    /// waiting for the limiter, so that a lane that waits does not hold up another.
-    async fn turn(&self, lane: &Lane, invocation: &Invocation<'_>) -> Result<SemaphorePermit<'_>, Deferral> {
-        loop {
-            if let Some(deferral) = lane.blocked() {
-                return Err(deferral);
+    fn settle(&self, outcomes: Vec<(usize, Outcome)>, submission: Submission<'_>) {
+        let now = self.clock.now();
+        let mut ledger = submission.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        for (object, outcome) in outcomes {
+            if let (Outcome::Forwarded(_), Some(seen)) = (&outcome, submission.objects[object].event_time) {
+                submission.metrics.record_lag(now.duration_since(seen.into()).unwrap_or_default());
             }
-            let connector = lane.connector();
-            let (now, latest) = (self.clock.now(), self.budget(invocation).latest_start());
-            if now > latest || self.stop.is_asked() {
-                return Err(out_of_time(&connector));
-            }
-            let (opens, closed) = self.limiter(&connector.api_key, |limiter| limiter.opens(now));
-            if opens > latest {
-                return Err(self.wait_for_a_later_invocation(&connector, closed, opens, invocation));
-            }
-            self.stop.sleep_until(&self.clock, opens).await;
-            let permit = match tokio::time::timeout(self.clock.until(latest), self.permits.acquire()).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(_)) | Err(_) => return Err(out_of_time(&connector)),
-            };
-            if lane.blocked().is_none()
-                && !self.stop.is_asked()
-                && self.limiter(&connector.api_key, |limiter| limiter.pass(self.clock.now()))
-            {
-                return Ok(permit);
-            }
+            ledger.settle(object, outcome);
         }
     }
 
-    fn wait_for_a_later_invocation(
-        &self,
-        connector: &Connector,
-        closed: Closed,
-        opens: SystemTime,
-        invocation: &Invocation<'_>,
-    ) -> Deferral {
-        let (class, not_before, detail) = match closed {
-            Closed::RateLimited => (DeferClass::RateLimited, opens, "FlexOrch's rate limit, as it answered before"),
-            Closed::Paced => {
-                let mut waiting = lock(&invocation.waiting);
-                let ahead = waiting.entry(connector.api_key.clone()).or_default();
-                let turn = self.limiter(&connector.api_key, |limiter| limiter.turn_of(*ahead, self.clock.now()));
-                *ahead += 1;
-                (DeferClass::Paced, turn, "REQUESTS_PER_MINUTE allows no request before the deadline")
-            }
-        };
-        Deferral {
-            class,
-            detail: detail.into(),
-            code: None,
-            connector: Some(Arc::clone(&connector.secret_id)),
-            not_before: Some(not_before),
-        }
-    }
-
-    /// FlexOrch refused the key: takes a fresh secret, once, and answers whether there is another key to try with.
-    async fn renew_key(
-        &self,
-        lane: &Lane,
-        used: &Connector,
-        error: &ApiError,
-        invocation: &Invocation<'_>,
-    ) -> Result<(), Deferral> {
-        let mut refreshed = lane.refreshed.lock().await;
-        if lane.connector().api_key != used.api_key {
-            // Another request of this lane has renewed it meanwhile.
-            return Ok(());
-        }
-        let refused = deferral(DeferClass::BadCredentials, used, error, None);
-        if std::mem::replace(&mut *refreshed, true) {
-            return Err(refused);
-        }
-        match self.secrets.refresh(&used.secret_id, &used.api_key, invocation.end).await {
-            Refresh::Changed(connector) => {
-                *lock(&lane.connector) = connector;
-                Ok(())
-            }
-            Refresh::Unchanged => Err(refused),
-            Refresh::Failed(reason) => Err(Deferral {
-                detail: format!("{error}; and a fresh secret cannot be had: {reason}").into(),
-                ..refused
-            }),
-        }
-    }
-
-    fn budget(&self, invocation: &Invocation<'_>) -> Budget {
-        // What was learned must not keep every request from being tried.
-        let usual = if invocation.any_sent.load(Ordering::Relaxed) { *lock(&self.usual) } else { Duration::ZERO };
-        Budget { end: invocation.end, request_timeout: self.settings.request_timeout, usual }
-    }
-
-    fn learn_usual(&self, took: Duration) {
-        let mut usual = lock(&self.usual);
-        *usual = if took >= *usual { took } else { (*usual * 3 + took) / 4 };
-    }
-
-    fn limiter<T>(&self, key: &ApiKey, act: impl FnOnce(&mut RateLimiter) -> T) -> T {
-        let mut limiters = lock(&self.limiters);
-        act(limiters
-            .entry(key.clone())
-            .or_insert_with(|| RateLimiter::new(self.settings.requests_per_minute, self.burst())))
-    }
-
-    fn burst(&self) -> u32 {
-        u32::try_from(self.settings.max_concurrent_requests.get()).unwrap_or(u32::MAX)
-    }
-
-    fn learned(&self, secret_id: &Arc<str>) -> Learned {
-        let nothing = Learned { taken: false, most_keys: self.settings.max_keys_per_request };
-        lock(&self.learned).get(secret_id).copied().unwrap_or(nothing)
-    }
-
-    fn learn(&self, secret_id: &Arc<str>, account: &SubmissionResult, smaller: Option<NonZeroUsize>) {
-        let mut known = self.learned(secret_id);
-        known.taken |= account.per_key.iter().any(|fate| matches!(fate, KeyResult::Accepted { .. }));
-        if let Some(smaller) = smaller {
-            tracing::info!(connector = &**secret_id, keys = smaller, "requests are kept this small from now on");
-            known.most_keys = known.most_keys.min(smaller);
-        }
-        lock(&self.learned).insert(Arc::clone(secret_id), known);
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn log_taken(connector: &Connector, keys: &[&str], account: &SubmissionResult, attempts: u32, took: Duration) {
-    if let Some(note) = &account.note {
+/// A session whose slots are given back if its driver is dropped half-way.
+struct Running<'a> {
+    session: Session,
+    submitter: &'a Submitter,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.session.abandon(&mut self.submitter.memory());
+        self.submitter.slot_freed.notify_waiters();
+    }
+}
+
+fn report(note: &Note, metrics: &Metrics) {
+    match note {
+        Note::AuthFailure => metrics.count_auth_failure(),
+        Note::SmallerRequests { connector, keys } => {
+            tracing::info!(connector = &**connector, keys, "requests are kept this small from now on");
+        }
+    }
+}
+
+/// Whether FlexOrch, or something in front of it, responded at all.
+fn was_received(response: &Response) -> bool {
+    !matches!(response, Response::Transient { error: ApiError { status: 0, .. }, .. })
+}
+
+fn log_response(request: &Request, response: &Response, took: Duration, submission: Submission<'_>) {
+    match response {
+        Response::Accepted(result) => log_accepted(request, result, took, submission.objects),
+        Response::Refused(error) => tracing::info!(
+            connector = &*request.connector.secret_id,
+            keys = request.objects.len(),
+            attempts = request.attempt,
+            status = error.status,
+            code = error.code.as_deref(),
+            "FlexOrch refused a request as a whole"
+        ),
+        Response::Transient { rate_limited: true, .. } => submission.metrics.count_rate_limited(),
+        _ => {}
+    }
+}
+
+fn log_accepted(request: &Request, result: &SubmissionResult, took: Duration, objects: &[S3Object]) {
+    let connector = &request.connector;
+    if let Some(note) = &result.note {
         tracing::warn!(
             connector = &*connector.secret_id,
-            keys = keys.len(),
-            answer = note.as_str(),
-            "unexpected answer"
+            keys = request.objects.len(),
+            response = note.as_str(),
+            "unexpected response"
         );
     }
     if !tracing::enabled!(tracing::Level::INFO) {
         return;
     }
-    let jobs = Jobs { keys, account };
+    let jobs = Jobs { request, result, objects };
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         connector = &*connector.secret_id,
         connector_id = connector.id.to_string().as_str(),
-        keys = keys.len(),
+        keys = request.objects.len(),
         taken = jobs.iter().count(),
         jobs = serde_json::to_string(&jobs).unwrap_or_default().as_str(),
-        attempts,
+        attempts = request.attempt,
         milliseconds = millis,
         "submitted"
     );
 }
 
-/// The keys that were taken, with their jobs.
+/// The keys that were accepted, with their jobs.
 struct Jobs<'a> {
-    keys: &'a [&'a str],
-    account: &'a SubmissionResult,
+    request: &'a Request,
+    result: &'a SubmissionResult,
+    objects: &'a [S3Object],
 }
 
 impl<'a> Jobs<'a> {
     fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        self.keys.iter().zip(&self.account.per_key).filter_map(|(key, fate)| match fate {
-            KeyResult::Accepted { job_id, .. } => Some((*key, job_id.as_deref())),
+        let objects = self.objects;
+        let keys = self.request.objects.iter().map(move |object| objects[*object].key.as_str());
+        keys.zip(&self.result.per_key).filter_map(|(key, result)| match result {
+            KeyResult::Accepted { job_id, .. } => Some((key, job_id.as_deref())),
             _ => None,
         })
     }
@@ -460,8 +275,4 @@ impl Serialize for Jobs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
     }
-}
-
-fn was_answered(reply: &Response) -> bool {
-    !matches!(reply, Response::Transient { error: ApiError { status: 0, .. }, .. })
 }

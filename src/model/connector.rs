@@ -83,6 +83,12 @@ impl Connector {
     pub fn reads_bucket(&self, bucket: &str) -> bool {
         self.bucket.as_deref().is_none_or(|own| own == bucket)
     }
+
+    /// Whether both are the same connector of FlexOrch's and read the same objects; the API key may differ.
+    #[must_use]
+    pub fn reads_the_same_as(&self, other: &Self) -> bool {
+        self.id == other.id && self.bucket == other.bucket && self.prefix == other.prefix
+    }
 }
 
 fn required<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<&'a Value, ConnectorError> {

@@ -88,8 +88,11 @@ pub struct Deferral {
     pub code: Option<Arc<str>>,
     /// The secret id of the connector, where one was chosen.
     pub connector: Option<Arc<str>>,
-    /// The earliest time at which another try makes sense, where it is known.
+    /// The earliest time at which another try makes sense, if it is known.
     pub not_before: Option<SystemTime>,
+    /// Every attempt that `MAX_ATTEMPTS` allows has failed: a later try waits for the usual backoff at least, whatever time
+    /// FlexOrch named.
+    pub exhausted: bool,
 }
 
 /// The classes of passing failure.
@@ -120,6 +123,8 @@ pub enum DeferClass {
     Deadline,
     /// The connector's secret could not be read.
     SecretUnavailable,
+    /// The connector's secret describes another connector than the one that the object was routed to.
+    ConnectorChanged,
     /// The dead-letter queue could not be reached, so a rejected object stays where it was.
     DeadLetterUnavailable,
     /// The record cannot be read and there is no dead-letter queue to put it into.
@@ -145,6 +150,7 @@ impl DeferClass {
             Self::Unaccounted => "unaccounted",
             Self::Deadline => "deadline",
             Self::SecretUnavailable => "secret-unavailable",
+            Self::ConnectorChanged => "connector-changed",
             Self::DeadLetterUnavailable => "dead-letter-unavailable",
             Self::Unreadable => "unreadable",
             Self::BucketUnavailable => "bucket-unavailable",
@@ -167,7 +173,7 @@ impl DeferClass {
             }
             Self::Redirected => "set FLEXORCH_BASE_URL to the API's own address; redirects are never followed",
             Self::RequestRefused => "check `connector_id` in the secret, LOCALE and PIPELINE_CONFIG",
-            Self::Unaccounted => "nothing: it is tried again",
+            Self::Unaccounted | Self::ConnectorChanged => "nothing: it is tried again",
             Self::Deadline => "nothing: it is tried again; if it is frequent, raise the function's timeout",
             Self::SecretUnavailable => "check the secret and the function's permission to read it",
             Self::DeadLetterUnavailable => "check DEAD_LETTER_QUEUE_URL and the permission sqs:SendMessage on it",
@@ -181,7 +187,15 @@ impl DeferClass {
     /// Whether somebody has to act, rather than wait.
     #[must_use]
     pub fn needs_operator(self) -> bool {
-        !matches!(self, Self::RateLimited | Self::Paced | Self::Unavailable | Self::Unaccounted | Self::Deadline)
+        !matches!(
+            self,
+            Self::RateLimited
+                | Self::Paced
+                | Self::Unavailable
+                | Self::Unaccounted
+                | Self::Deadline
+                | Self::ConnectorChanged
+        )
     }
 }
 
@@ -241,6 +255,7 @@ impl Ledger {
                         code: None,
                         connector: None,
                         not_before: None,
+                        exhausted: false,
                     })
                 })
             })
@@ -317,6 +332,7 @@ mod tests {
                 code: None,
                 connector: None,
                 not_before: None,
+                exhausted: false,
             }),
         }
     }

@@ -125,7 +125,7 @@ async fn every_documented_shape_of_success_is_understood() {
     ] {
         let app = with_fault(&format!("status=202,body={body},content-type=application/json")).await;
         assert_eq!(app.invoke(s3_event(["x/a.pdf", "x/b.pdf"])).await.ok()["forwarded"], 2, "{body}");
-        let warned = app.logs().await.into_iter().any(|line| line["message"] == "unexpected answer");
+        let warned = app.logs().await.into_iter().any(|line| line["message"] == "unexpected response");
         assert!(!warned, "{body}");
     }
 }
@@ -141,7 +141,7 @@ async fn a_success_that_says_nothing_of_keys_is_taken_as_a_whole_with_a_warning_
         let logs = app.logs().await;
         let warned = logs
             .iter()
-            .any(|line| line["level"] == "WARN" && line["answer"].as_str().is_some_and(|text| text.contains(shape)));
+            .any(|line| line["level"] == "WARN" && line["response"].as_str().is_some_and(|text| text.contains(shape)));
         assert!(warned, "{fault}: {logs:#?}");
     }
 }

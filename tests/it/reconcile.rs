@@ -81,8 +81,7 @@ async fn a_reconcile_that_the_time_cuts_short_goes_on_from_its_cursor_until_all_
 
 #[tokio::test]
 async fn a_deferred_object_stops_the_listing_there_and_nothing_before_it_is_sent_again() {
-    let app =
-        TestAppBuilder::new().await.fault("status=402,after=2,times=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    let app = TestAppBuilder::new().await.fault("status=503,after=2,times=1").env("MAX_ATTEMPTS", 1).start().await;
     fill(&app, (0..500).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
     let answer = app.invoke(order("PT1H")).await;
     assert!(answer.error().contains("objects are deferred"), "{}", answer.error());
@@ -101,8 +100,7 @@ async fn a_bucket_that_cannot_be_listed_is_an_error_that_names_the_permission() 
 
 #[tokio::test]
 async fn in_a_queue_the_rest_of_a_reconcile_becomes_a_message_of_its_own() {
-    let app =
-        TestAppBuilder::new().await.fault("status=402,after=1,times=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    let app = TestAppBuilder::new().await.fault("status=503,after=1,times=1").env("MAX_ATTEMPTS", 1).start().await;
     fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
     let answer = app.invoke(sqs_event([order("PT1H")])).await;
     assert!(answer.failures().is_empty());
@@ -114,8 +112,7 @@ async fn in_a_queue_the_rest_of_a_reconcile_becomes_a_message_of_its_own() {
 
 #[tokio::test]
 async fn the_on_failure_record_of_a_reconcile_goes_on_from_the_cursor_in_its_error() {
-    let app =
-        TestAppBuilder::new().await.fault("status=402,after=1,times=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    let app = TestAppBuilder::new().await.fault("status=503,after=1,times=1").env("MAX_ATTEMPTS", 1).start().await;
     fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
     let failed = app.invoke(order("PT1H")).await;
     let record = json!({

@@ -1,39 +1,63 @@
-//! The process against what the function was seen to do.
+//! The process against what the built function was seen to do.
 
 use super::*;
 use crate::agenda::start;
+use crate::flexorch::{Verdict, response_of};
 use crate::scenario::{Scenario, Shape};
 use std::num::NonZeroU32;
 
 fn process(rpm: u32) -> Process {
     let scenario = Scenario::new(Shape::Queue, 1000, NonZeroU32::new(rpm * 2).unwrap());
-    Process::new(&scenario.function().unwrap())
+    Process::new(&scenario.function().unwrap(), Arc::new(scenario.connector().unwrap()))
 }
 
-/// Runs one invocation with a batch of 1,000 whose requests take 200 ms; `verdict` answers the request of that number.
-/// Answers when the requests started, in hundredths of a second.
+enum Next {
+    Wake,
+    Respond(RequestId, Verdict),
+}
+
+/// Runs one invocation with a batch of 1,000 whose requests take 200 ms; `verdict` decides about the request of that number.
+/// Returns when the requests started, in hundredths of a second.
 fn starts(process: &mut Process, verdict: impl Fn(usize) -> Verdict) -> Vec<u64> {
     let (mut now, mut starts, mut ahead) = (start(), Vec::new(), Vec::new());
     let mut steps = process.begin(1000, now + Duration::from_secs(27), now);
     loop {
         for step in steps {
             match step {
-                Step::Wake(sender, time) => ahead.push((time, sender, None)),
-                Step::Send(sender, _) => {
-                    ahead.push((now + Duration::from_millis(200), sender, Some(verdict(starts.len()))));
+                Step::Wake(time) => ahead.push((time, Next::Wake)),
+                Step::Send(request, _) => {
+                    let responds = now + Duration::from_millis(200);
+                    ahead.push((responds, Next::Respond(request, verdict(starts.len()))));
                     starts.push(u64::try_from(now.duration_since(start()).unwrap().as_millis() / 10).unwrap());
                 }
-                Step::Took(_) => {}
+                Step::Forwarded(_) => {}
             }
         }
-        let Some(next) = ahead.iter().min_by_key(|(time, ..)| *time).copied() else { return starts };
-        ahead.retain(|event| *event != next);
-        let (time, sender, verdict) = next;
+        ahead.sort_by_key(|(time, _)| *time);
+        if ahead.is_empty() {
+            return starts;
+        }
+        let (time, next) = ahead.remove(0);
         now = time;
-        steps = match verdict {
-            Some(verdict) => process.ended(sender, Ended::Answered(verdict), now, 0.5),
-            None => process.wake(sender, now),
+        steps = match next {
+            Next::Wake if process.is_woken_at(now) => process.wake(now),
+            Next::Wake => Vec::new(),
+            Next::Respond(request, verdict) => {
+                let response = response_of(verdict, process.objects_of(request).len(), now);
+                process.responded(request, response, Now { time: now, random: 0.5 })
+            }
         };
+    }
+}
+
+fn is_forwarded(outcome: &Option<Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Forwarded(_)))
+}
+
+fn not_before(outcome: &Option<Outcome>) -> Option<SystemTime> {
+    match outcome {
+        Some(Outcome::Deferred(deferral)) => deferral.not_before,
+        _ => None,
     }
 }
 
@@ -43,7 +67,7 @@ fn a_full_batch_is_sent_when_the_function_sends_it() {
     let seen = [0, 0, 210, 420, 631, 841, 1051, 1262, 1472, 1682];
     let mut process = process(30);
     assert_eq!(starts(&mut process, |_| Ok(())), seen);
-    assert!(process.fates().iter().all(|fate| *fate == Fate::Forwarded));
+    assert!(process.outcomes().iter().all(is_forwarded));
 }
 
 #[test]
@@ -52,22 +76,18 @@ fn after_a_429_whose_time_is_too_late_nothing_more_is_sent_and_the_rest_has_that
     let mut process = process(30);
     let starts = starts(&mut process, |request| if request < 3 { Ok(()) } else { Err(56) });
     assert_eq!(starts, [0, 0, 210, 420]);
-    let (taken, left) = process.fates().split_at(300);
-    assert!(taken.iter().all(|fate| *fate == Fate::Forwarded));
-    let told = start() + Duration::from_secs(56) + Duration::from_millis(4_200);
-    let later = |fate: &Fate| matches!(fate, Fate::Deferred(Some(time)) if *time >= told);
-    assert!(left.len() == 700 && left.iter().all(later));
+    let (forwarded, left) = process.outcomes().split_at(300);
+    assert!(forwarded.iter().all(is_forwarded));
+    let named = start() + Duration::from_secs(56) + Duration::from_millis(4_200);
+    assert_eq!(left.len(), 700);
+    assert!(left.iter().all(|outcome| not_before(outcome).is_some_and(|time| time >= named)));
 }
 
 #[test]
 fn what_the_rate_does_not_let_through_in_time_has_turns_one_after_another() {
     let mut process = process(6);
     let sent = starts(&mut process, |_| Ok(())).len();
-    let turns: std::collections::BTreeSet<_> = process
-        .fates()
-        .iter()
-        .filter_map(|fate| if let Fate::Deferred(Some(time)) = fate { Some(*time) } else { None })
-        .collect();
+    let turns: std::collections::BTreeSet<_> = process.outcomes().iter().filter_map(not_before).collect();
     assert!((3..10).contains(&sent), "{sent}");
     assert_eq!(turns.len(), 10 - sent, "a turn for each request that was not sent");
 }

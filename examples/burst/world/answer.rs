@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use flexorch_s3_ingester::ingest::retry::visibility_timeout;
+use flexorch_s3_ingester::model::outcome::Outcome;
 
 use super::{Event, NOTICE_DELAY, World};
 use crate::lambda::Work;
-use crate::process::Fate;
 use crate::queue::MESSAGES_PER_CALL;
 
 /// One call to SQS, and how many of them the function makes at once (`aws::sqs`).
@@ -19,7 +19,7 @@ impl World<'_> {
     pub(super) fn settle(&mut self, id: usize) {
         let now = self.agenda.now();
         let environment = self.lambda.environment(id);
-        let deferred = environment.process.fates().iter().filter(|fate| matches!(fate, Fate::Deferred(_))).count();
+        let deferred = environment.process.outcomes().iter().filter(|outcome| !is_forwarded(outcome)).count();
         let took = match environment.work {
             Work::Notice => Duration::ZERO,
             Work::Batch(..) => SQS_CALL * rounds(deferred),
@@ -36,21 +36,25 @@ impl World<'_> {
         let objects = std::mem::take(&mut environment.objects);
         environment.taken = 0;
         let (settling_from, answer_end) = (environment.settling_from, environment.answer_end);
-        let fates = environment.process.fates().to_vec();
+        let outcomes = environment.process.outcomes().to_vec();
         let work = environment.work;
         let mut deferred = 0;
         let mut shows = Vec::new();
-        for (object, fate) in objects.iter().copied().zip(fates) {
-            match (work, fate) {
-                (Work::Notice, Fate::Forwarded) => {}
-                (Work::Notice, Fate::Deferred(_)) => {
+        for (object, outcome) in objects.iter().copied().zip(outcomes) {
+            match (work, outcome) {
+                (Work::Notice, Some(Outcome::Forwarded(_))) => {}
+                (Work::Notice, _) => {
                     self.tally.failed_notices += 1;
                     self.tally.on_the_way += 1;
                     self.agenda.after(NOTICE_DELAY, Event::Failed(object));
                 }
-                (Work::Batch(..), Fate::Forwarded) => self.queue.delete(),
-                (Work::Batch(_, received), Fate::Deferred(not_before)) => {
+                (Work::Batch(..), Some(Outcome::Forwarded(_))) => self.queue.delete(),
+                (Work::Batch(_, received), outcome) => {
                     deferred += 1;
+                    let not_before = match outcome {
+                        Some(Outcome::Deferred(deferral)) => deferral.not_before,
+                        _ => None,
+                    };
                     let receives = self.queue.receive_count(object);
                     let wait = visibility_timeout(not_before, receives, now, self.chance.f64());
                     // What there was no time to say comes back after the queue's own timeout.
@@ -72,6 +76,10 @@ impl World<'_> {
         let free = self.lambda.answered(id, now);
         self.agenda.at(free, Event::Free(id));
     }
+}
+
+fn is_forwarded(outcome: &Option<Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Forwarded(_)))
 }
 
 /// How many rounds of calls to SQS so many messages take.
