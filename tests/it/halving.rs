@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::app::{SECRET, connector_secret};
 use crate::support::events::keys;
 use crate::support::{TestAppBuilder, s3_event};
 
@@ -93,4 +94,51 @@ async fn with_one_key_a_request_a_few_refused_keys_do_not_keep_the_others_from_b
         .await;
     let answer = app.invoke(s3_event(["bad1.pdf", "bad2.pdf", "bad3.pdf", "good.pdf"])).await;
     assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["rejected"].clone()), (json!(1), json!(3)));
+}
+
+#[tokio::test]
+async fn a_tenth_of_unsupported_files_in_a_thousand_holds_none_of_the_others_back() {
+    let app = TestAppBuilder::new().await.fault("status=415,code=UNSUPPORTED_FILE,key=*bad*").start().await;
+    let names: Vec<_> =
+        (0..1000).map(|number| format!("{}{number:04}.pdf", if number % 10 == 3 { "bad" } else { "ok" })).collect();
+    let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
+    assert_eq!((answer.ok()["forwarded"].clone(), answer.ok()["rejected"].clone()), (json!(900), json!(100)));
+}
+
+#[tokio::test]
+async fn one_key_that_flexorch_answers_with_500_does_not_hold_its_neighbours_back() {
+    let app = TestAppBuilder::new().await.fault("status=500,key=*poison*").env("MAX_ATTEMPTS", 2).start().await;
+    assert_eq!(app.invoke(s3_event(["first.pdf"])).await.ok()["forwarded"], 1);
+    let mut names = keys("k", 99);
+    names.insert(61, "poison.pdf".to_owned());
+    let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
+    assert!(answer.error().contains("1 of 100 objects are deferred (1 unavailable)"), "{}", answer.error());
+    assert_eq!(app.flexorch.taken_keys().len(), 100);
+    assert!(app.requests().len() <= 1 + 2 + 14, "{}", app.requests().len());
+}
+
+#[tokio::test]
+async fn an_outage_with_500_after_a_success_costs_few_requests() {
+    let app = TestAppBuilder::new().await.fault("status=500,after=1").env("MAX_ATTEMPTS", 2).start().await;
+    assert_eq!(app.invoke(s3_event(["first.pdf"])).await.ok()["forwarded"], 1);
+    let names = keys("k", 1000);
+    let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
+    assert!(answer.error().contains("1000 of 1000 objects are deferred (1000 unavailable)"), "{}", answer.error());
+    assert!(app.requests().len() <= 1 + 2 * 2 + 14, "{}", app.requests().len());
+}
+
+#[tokio::test]
+async fn what_one_connector_id_has_accepted_says_nothing_about_another() {
+    let app = TestAppBuilder::new()
+        .await
+        .fault("status=422,code=VALIDATION_ERROR,connector=43")
+        .env("SECRET_CACHE_TTL_SECONDS", 0)
+        .start()
+        .await;
+    assert_eq!(app.invoke(s3_event(["a.pdf"])).await.ok()["forwarded"], 1);
+    let mut secret = connector_secret();
+    secret["connector_id"] = json!(43);
+    app.secrets.put(SECRET, secret.to_string());
+    let answer = app.invoke(s3_event(["b.pdf"])).await;
+    assert!(answer.error().contains("1 request-refused"), "{}", answer.error());
 }

@@ -6,6 +6,7 @@
 
 mod attach;
 mod backfill;
+mod blocks;
 mod command_line;
 mod connector;
 mod deadline;
