@@ -54,7 +54,6 @@ impl RateLimiter {
     }
 
     /// Changes the rate. What it has let through counts towards the new one.
-    #[cfg(feature = "cli")]
     pub fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
         self.rate = per_minute.map(|per_minute| Rate::new(per_minute, burst));
     }
@@ -154,7 +153,6 @@ mod tests {
         assert!(limiter.pass(at(5_000)));
     }
 
-    #[cfg(feature = "cli")]
     #[test]
     fn a_changed_rate_holds_from_the_next_request_on() {
         let mut limiter = limiter(60, 1);

@@ -130,13 +130,11 @@ impl Submitter {
     }
 
     /// Lets the requests that are under way end, and sends no other one: the rest is deferred.
-    #[cfg(feature = "cli")]
     pub fn stop(&self) {
         self.stop.ask();
     }
 
     /// Changes how many requests a minute go out with a key.
-    #[cfg(feature = "cli")]
     pub fn set_pace(&self, key: &ApiKey, per_minute: Option<NonZeroU32>) {
         self.limiter(key, |limiter| limiter.set_rate(per_minute, self.burst()));
     }
