@@ -19,15 +19,14 @@
 //! | [`config`] | the environment, checked |
 //! | [`telemetry`] | logs and metrics |
 //! | [`clock`], [`error`] | the time as an argument; errors as people read them |
-//! | `cli` | the operator's command line (feature `cli`); nothing else uses it |
 //!
-//! Dependencies go one way: `cli` → [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`model`].
+//! Dependencies go one way: [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`model`].
 //! [`model`], [`event`] and, in [`ingest`], `route`, `batch`, `retry` and `rate` are pure: no async
 //! runtime, no HTTP, no SDK, no environment, and the time is an argument.
+//!
+//! `crates/flexorch-s3` is the operator's command line, and `crates/flexorch-sandbox` the services that tests and demo run against.
 
 pub mod aws;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -42,7 +42,7 @@ impl Program {
 }
 
 impl Programs {
-    /// Builds the function as it is deployed, without the command line's features, and the empty function with it; `beside` is
+    /// Builds the function as it is deployed, and the empty function with it; `beside` is
     /// another build of the function.
     pub fn build(beside: Option<PathBuf>) -> Self {
         // `cargo bench` builds the function too, but with the features that the tests want of its crates.
@@ -81,7 +81,7 @@ impl Programs {
     /// The programs as they are built for the tests, which costs no build of their own: good enough to see that the benchmark works.
     pub fn of_the_tests(beside: Option<PathBuf>) -> Self {
         let Some(empty) = option_env!("CARGO_BIN_EXE_empty-function") else {
-            panic!("--smoke goes with cargo's --all-features");
+            panic!("--smoke goes with cargo's --features empty-function");
         };
         Self {
             empty: Program::rust("empty function", empty.into()),

@@ -123,8 +123,8 @@ impl Buckets {
 }
 
 /// A client for a region; `None`: the configured one.
-#[cfg(feature = "cli")]
-pub(crate) fn client(sdk: &SdkConfig, region: Option<&str>) -> Client {
+#[must_use]
+pub fn client(sdk: &SdkConfig, region: Option<&str>) -> Client {
     client_in(sdk, region.map(|region| Region::new(region.to_owned())))
 }
 

@@ -87,7 +87,8 @@ fn retries() -> RetryConfig {
 }
 
 /// Limits for single attempts of a call.
-pub(crate) fn timeouts() -> TimeoutConfig {
+#[must_use]
+pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).read_timeout(ATTEMPT_TIMEOUT).build()
 }
 

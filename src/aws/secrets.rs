@@ -217,7 +217,8 @@ impl SecretCache {
 }
 
 /// The region in an ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
-pub(crate) fn region_of(secret_id: &str) -> Option<&str> {
+#[must_use]
+pub fn region_of(secret_id: &str) -> Option<&str> {
     let mut parts = secret_id.split(':');
     (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
 }

@@ -197,7 +197,7 @@ impl Queues {
 
 /// A queue's ARN, `arn:aws:sqs:REGION:ACCOUNT:NAME`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct QueueArn<'a> {
+pub struct QueueArn<'a> {
     partition: &'a str,
     pub(crate) region: &'a str,
     account: &'a str,
@@ -205,7 +205,9 @@ pub(crate) struct QueueArn<'a> {
 }
 
 impl<'a> QueueArn<'a> {
-    pub(crate) fn parse(arn: &'a str) -> Option<Self> {
+    /// Parses an ARN; `None` if it is not a queue's.
+    #[must_use]
+    pub fn parse(arn: &'a str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         match (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?) {
             ("arn", partition, "sqs", region, account, name) => Some(Self { partition, region, account, name }),
@@ -214,7 +216,8 @@ impl<'a> QueueArn<'a> {
     }
 
     /// The queue's URL, which follows from its ARN (SQS Developer Guide, "Queue and message identifiers").
-    pub(crate) fn url(&self, endpoint: Option<&str>) -> String {
+    #[must_use]
+    pub fn url(&self, endpoint: Option<&str>) -> String {
         let Self { partition, region, account, name } = self;
         match endpoint {
             Some(endpoint) => format!("{}/{account}/{name}", endpoint.trim_end_matches('/')),
@@ -227,7 +230,8 @@ impl<'a> QueueArn<'a> {
 }
 
 /// The region in a queue's URL, `https://sqs.REGION.amazonaws.com/…`; `None` for another address.
-pub(crate) fn region_of_url(url: &Url) -> Option<String> {
+#[must_use]
+pub fn region_of_url(url: &Url) -> Option<String> {
     let mut labels = url.host_str()?.split('.');
     match (labels.next(), labels.next(), labels.next()) {
         (Some("sqs"), Some(region), Some("amazonaws")) => Some(region.to_owned()),

@@ -139,7 +139,8 @@ fn lost(message: String) -> Response {
 }
 
 /// The error and what it came from, without the URL, which the configuration names anyway.
-pub(super) fn connection_error(error: reqwest::Error) -> String {
+#[must_use]
+pub fn connection_error(error: reqwest::Error) -> String {
     with_causes(&error.without_url())
 }
 

@@ -181,7 +181,8 @@ pub fn retry_at(header: &str, now: SystemTime) -> Option<SystemTime> {
 }
 
 /// Finds the code and the message in the envelopes that FlexOrch and its web framework use.
-pub(super) fn error_in(status: u16, body: Option<&Value>) -> ApiError {
+#[must_use]
+pub fn error_in(status: u16, body: Option<&Value>) -> ApiError {
     let part = body.and_then(|body| body.get("error").or_else(|| body.get("detail"))).filter(|part| !part.is_null());
     let (code, message) = match part.or(body) {
         Some(Value::String(text)) if looks_like_code(text) => (Some(text.clone()), None),

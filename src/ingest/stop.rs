@@ -1,51 +1,52 @@
-//! Stopping before the time is over. Only the command line does: a function's invocations end by their deadline, so without the
-//! feature `cli` nothing of this is left.
+//! Stopping before the time is over: the command line does at Ctrl-C. An invocation of the function ends by its deadline.
 
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 
-/// Whether nothing more is to be sent.
+/// Whether to send nothing more.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
-    #[cfg(feature = "cli")]
-    asked: tokio_util::sync::CancellationToken,
+    asked: watch::Sender<bool>,
 }
 
-#[cfg(feature = "cli")]
 impl Stop {
-    /// From now on nothing more is sent.
+    /// Sends nothing more from now on, and wakes who waits.
     pub(super) fn ask(&self) {
-        self.asked.cancel();
+        self.asked.send_replace(true);
     }
 
-    /// Whether it was asked for.
+    /// Whether [`ask`](Self::ask) was called.
     pub(super) fn is_asked(&self) -> bool {
-        self.asked.is_cancelled()
+        *self.asked.borrow()
     }
 
-    /// Waits until `time`, or until it is asked for.
+    /// Waits until `time`, or until [`ask`](Self::ask) is called if that is earlier.
     pub(super) async fn sleep_until(&self, clock: &Clock, time: SystemTime) {
+        let mut asked = self.asked.subscribe();
         tokio::select! {
-            () = self.asked.cancelled() => {}
+            _ = asked.wait_for(|asked| *asked) => {}
             () = clock.sleep_until(time) => {}
         }
     }
 }
 
-#[cfg(not(feature = "cli"))]
-impl Stop {
-    /// Nothing to do.
-    pub(super) fn ask(&self) {}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-    /// Never.
-    #[expect(clippy::unused_self, reason = "with the feature `cli` it depends")]
-    pub(super) fn is_asked(&self) -> bool {
-        false
-    }
+    use super::*;
 
-    /// Waits until `time`.
-    pub(super) async fn sleep_until(&self, clock: &Clock, time: SystemTime) {
-        clock.sleep_until(time).await;
+    #[tokio::test]
+    async fn whoever_waits_stops_waiting() {
+        let (stop, clock) = (Stop::default(), Clock::system());
+        let later = clock.now() + Duration::from_secs(3600);
+        let ask = async { stop.ask() };
+        let wait = tokio::time::timeout(Duration::from_secs(60), stop.sleep_until(&clock, later));
+        assert!(tokio::join!(wait, ask).0.is_ok());
+        assert!(stop.is_asked());
+        stop.sleep_until(&clock, later).await;
     }
 }

@@ -26,11 +26,6 @@ pub fn init() {
     start(level, text, io::stdout.with_max_level(Level::TRACE));
 }
 
-/// Starts logging for the command line: text on standard error.
-pub fn init_cli(level: LevelFilter) {
-    start(level, true, io::stderr.with_max_level(Level::TRACE));
-}
-
 fn start<W>(level: LevelFilter, text: bool, writer: W)
 where
     W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
@@ -38,7 +33,6 @@ where
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level)
-        .with_target("flexorch_s3", level)
         // It repeats every error that the function answers with; the summary line has said it.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     let registry = tracing_subscriber::registry().with(targets);

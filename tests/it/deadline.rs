@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsFault;
+use flexorch_sandbox::secrets_manager::SecretsFault;
 
 use crate::support::events::{keys, sqs_event};
 use crate::support::{TestAppBuilder, s3_event};

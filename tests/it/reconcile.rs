@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::aws_fault::AwsFault;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;

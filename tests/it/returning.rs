@@ -1,6 +1,6 @@
 //! What comes back, when it comes back, and what goes aside.
 
-use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::aws_fault::AwsFault;
 use serde_json::{Value, json};
 
 use crate::support::app::DEAD_LETTERS;

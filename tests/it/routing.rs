@@ -1,6 +1,6 @@
 //! Which objects reach FlexOrch, as which request.
 
-use flexorch_s3_ingester::cli::sandbox::RecordedRequest;
+use flexorch_sandbox::RecordedRequest;
 use serde_json::json;
 
 use crate::support::events::{keys, s3_record, sample};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsFault;
+use flexorch_sandbox::secrets_manager::SecretsFault;
 use serde_json::{Value, json};
 
 use crate::support::app::{SECRET, connector_secret};

@@ -124,7 +124,7 @@ async fn s3_is_asked_which_key_a_plus_in_a_task_means() {
 
 #[tokio::test]
 async fn a_task_about_which_s3_cannot_be_asked_is_tried_again_later() {
-    use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
+    use flexorch_sandbox::aws_fault::AwsFault;
     let app = TestAppBuilder::new().await.env("AWS_MAX_ATTEMPTS", 1).start().await;
     app.buckets.set_fault(Some(AwsFault::Internal));
     let answer = app.invoke(batch_task("a+b.pdf")).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::app::SECRET;
-use crate::support::surroundings::{API_KEY, OPERATORS_SECRET_KEY};
+use crate::support::surroundings::{API_KEY, SECRET_ACCESS_KEY};
 use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn no_secret_and_no_raw_body_is_printed_at_any_level() {
             API_KEY,
             "AKIAHIDDENHIDDEN",
             "aws-hidden-secret",
-            OPERATORS_SECRET_KEY,
+            SECRET_ACCESS_KEY,
             "raw-body-contents",
             "payload-contents",
         ] {

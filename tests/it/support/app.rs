@@ -6,24 +6,25 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flexorch_s3_ingester::cli::sandbox::secrets_manager::SecretsManager;
-use flexorch_s3_ingester::cli::sandbox::{Fault, RecordedRequest, SandboxOptions};
+use flexorch_sandbox::runtime_api::RuntimeApi;
+use flexorch_sandbox::secrets_manager::SecretsManager;
+use flexorch_sandbox::services::{API_KEY, REGION};
+use flexorch_sandbox::{Fault, RecordedRequest, SandboxOptions, Services};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::runtime_api::{Answer, RuntimeApi};
-use super::surroundings::{API_KEY, REGION, Surroundings};
+use super::answer::Answer;
 
 /// The secret's name.
 pub const SECRET: &str = "connector";
 /// The dead-letter queue's name.
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-/// The built function with its Runtime API and its surroundings, all on random ports.
+/// The built function with its Runtime API and the services that it uses, all on random ports.
 pub struct TestApp {
-    surroundings: Surroundings,
+    services: Services,
     runtime_api: RuntimeApi,
     function: Child,
     output: Output,
@@ -106,13 +107,13 @@ impl TestAppBuilder {
 
     /// Starts the function without waiting for anything.
     pub async fn spawn(self) -> TestApp {
-        let surroundings = Surroundings::around(self.secrets_manager, self.options).await;
-        let runtime_api = RuntimeApi::start().await;
-        surroundings.queues.create(DEAD_LETTERS);
-        surroundings.queues.create("retry");
-        surroundings.buckets.create("my-documents", REGION);
+        let services = Services::with_secrets_manager(self.secrets_manager, self.options).await.unwrap();
+        let runtime_api = RuntimeApi::start(0).await.unwrap();
+        services.queues.create(DEAD_LETTERS);
+        services.queues.create("retry");
+        services.buckets.create("my-documents", REGION);
         for (name, secret) in &self.secrets {
-            surroundings.secrets.put(name, secret);
+            services.secrets.put(name, secret);
         }
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
@@ -123,9 +124,9 @@ impl TestAppBuilder {
             ("CONNECTOR_SECRET_IDS".to_owned(), names.join(",")),
             ("AWS_LAMBDA_LOG_LEVEL".to_owned(), "DEBUG".to_owned()),
         ]);
-        env.extend(surroundings.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        env.extend(services.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         if self.dead_letters {
-            env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), surroundings.queues.url(DEAD_LETTERS));
+            env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), services.queues.url(DEAD_LETTERS));
         }
         env.extend(self.env);
         let mut function = Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester"))
@@ -140,7 +141,7 @@ impl TestAppBuilder {
         let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
         output.follow(function.stdout.take().unwrap());
         output.follow(function.stderr.take().unwrap());
-        TestApp { surroundings, runtime_api, function, output }
+        TestApp { services, runtime_api, function, output }
     }
 }
 
@@ -158,10 +159,10 @@ impl Output {
 }
 
 impl Deref for TestApp {
-    type Target = Surroundings;
+    type Target = Services;
 
-    fn deref(&self) -> &Surroundings {
-        &self.surroundings
+    fn deref(&self) -> &Services {
+        &self.services
     }
 }
 
@@ -178,12 +179,12 @@ impl TestApp {
 
     /// Hands the function an event, with this much time until Lambda would end it.
     pub async fn invoke_within(&self, event: Value, time: Duration) -> Answer {
-        self.runtime_api.invoke(event.to_string(), time).await
+        self.runtime_api.invoke(event.to_string(), time).await.unwrap().into()
     }
 
     /// Hands the function a payload as it is.
     pub async fn invoke_raw(&self, payload: &str) -> Answer {
-        self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await
+        self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await.unwrap().into()
     }
 
     /// What was submitted to FlexOrch so far, oldest first.

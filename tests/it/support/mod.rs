@@ -1,12 +1,9 @@
-//! What the tests share: the programs and everything around them, on random ports.
+//! What the tests share: the built function and everything around it, on random ports.
 
+pub mod answer;
 pub mod app;
 pub mod events;
-pub mod operator;
-pub mod run;
-pub mod runtime_api;
-pub mod site;
-pub mod surroundings;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use events::{s3_event, sqs_event};
+pub use flexorch_sandbox::services as surroundings;

@@ -1,0 +1,190 @@
+//! A listing, page by page → chunks: parts of it that are sent, journaled and resumed as one. Pure.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use super::ranges::Gap;
+use super::scope::Scope;
+use flexorch_s3_ingester::aws::s3::Listed;
+use flexorch_s3_ingester::model::object::S3Object;
+
+/// A chunk ends after so many listed objects even where hardly one of them is in scope, so that going through them is not lost.
+const MOST_LISTED: u64 = 10_000;
+
+/// A part of the listing, and what of it is to be sent.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// It begins after this key; `None`: at the beginning.
+    pub after: Option<String>,
+    /// It ends with this key; `None`: at the end.
+    pub through: Option<String>,
+    /// How many objects the part holds.
+    pub listed: u64,
+    /// Those of them that are out of scope, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Those that are to be sent.
+    pub objects: Vec<S3Object>,
+}
+
+/// The listing does not come in the order of its keys.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "S3 lists {second:?} after {first:?}, which is not the order of keys that a backfill goes by (directory buckets have none): send \
+     the keys with `flexorch-s3 submit --keys-from` instead"
+)]
+pub(super) struct OutOfOrder {
+    first: String,
+    second: String,
+}
+
+/// Cuts what is listed of one gap into chunks.
+#[derive(Debug)]
+pub(super) struct Chunker {
+    through: Option<String>,
+    most_objects: usize,
+    /// The last key that was listed.
+    last: Option<String>,
+    chunk: Chunk,
+    is_done: bool,
+}
+
+impl Chunker {
+    /// Begins with a gap; chunks hold up to `most_objects` to be sent.
+    pub(super) fn new(gap: Gap, most_objects: usize) -> Self {
+        let chunk = Chunk { after: gap.after.clone(), ..Chunk::default() };
+        Self { through: gap.through, most_objects, last: gap.after, chunk, is_done: false }
+    }
+
+    /// The key after which the next page begins; `None` at the beginning.
+    pub(super) fn next_page_after(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// Whether the gap has been listed to its end.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// Takes the next page, and answers the chunks that it completes.
+    ///
+    /// # Errors
+    /// Where the keys are out of order.
+    pub(super) fn take(
+        &mut self,
+        page: Vec<Listed>,
+        more: bool,
+        scope: &Scope,
+        bucket: &str,
+    ) -> Result<Vec<Chunk>, OutOfOrder> {
+        let mut chunks = Vec::new();
+        for listed in page {
+            let key = listed.key.as_str();
+            if let Some(last) = self.last.as_deref().filter(|last| *last >= key) {
+                return Err(OutOfOrder { first: last.to_owned(), second: key.to_owned() });
+            }
+            if self.through.as_deref().is_some_and(|through| key > through) {
+                self.is_done = true;
+                break;
+            }
+            self.last = Some(key.to_owned());
+            self.chunk.listed += 1;
+            match scope.admit(listed, bucket) {
+                Ok(object) => self.chunk.objects.push(object),
+                Err(reason) => *self.chunk.skipped.entry(reason.to_owned()).or_default() += 1,
+            }
+            if self.chunk.objects.len() >= self.most_objects || self.chunk.listed >= MOST_LISTED {
+                chunks.push(self.cut(self.last.clone()));
+            }
+        }
+        self.is_done |= !more || (self.through.is_some() && self.through == self.last);
+        // Nothing is left to close where the last cut was the gap's own end.
+        if self.is_done && (self.through.is_none() || self.chunk.after != self.through) {
+            chunks.push(self.cut(self.through.clone()));
+        }
+        Ok(chunks)
+    }
+
+    fn cut(&mut self, through: Option<String>) -> Chunk {
+        let next = Chunk { after: through.clone(), ..Chunk::default() };
+        Chunk { through, ..mem::replace(&mut self.chunk, next) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ranges::Done;
+    use super::super::scope::TypedScope;
+    use super::*;
+    use flexorch_s3_ingester::model::object::ObjectKey;
+    use proptest::prelude::*;
+
+    fn scope() -> Scope {
+        Scope::new(&TypedScope::new("", None, None, None, &[".pdf".into()], None).unwrap(), None, None)
+    }
+
+    fn listed(key: &str) -> Listed {
+        Listed { key: ObjectKey::verbatim(key).unwrap(), size: Some(1), modified: None }
+    }
+
+    /// Lists a gap of a bucket in pages.
+    fn chunks(keys: &[String], gap: Gap, most: usize, page: usize) -> Vec<Chunk> {
+        let mut chunker = Chunker::new(gap, most);
+        let mut chunks = Vec::new();
+        while !chunker.is_done() {
+            let rest = keys.iter().filter(|key| Some(key.as_str()) > chunker.next_page_after());
+            let rest: Vec<_> = rest.map(|key| listed(key)).collect();
+            let more = rest.len() > page;
+            let page = rest.into_iter().take(page).collect();
+            chunks.extend(chunker.take(page, more, &scope(), "b").unwrap());
+        }
+        chunks
+    }
+
+    #[test]
+    fn an_empty_bucket_is_one_empty_chunk_to_the_end() {
+        let all = Gap { after: None, through: None };
+        assert_eq!(chunks(&[], all, 100, 1000), [Chunk::default()]);
+    }
+
+    #[test]
+    fn a_listing_out_of_order_is_an_error() {
+        let mut chunker = Chunker::new(Gap { after: None, through: None }, 10);
+        let error = chunker.take(vec![listed("b"), listed("a")], false, &scope(), "b").unwrap_err();
+        assert_eq!(error, OutOfOrder { first: "b".into(), second: "a".into() });
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_cover_the_gap_without_a_seam_and_hold_every_object_once(
+            numbers in proptest::collection::btree_set(0usize..300, 0..120),
+            most in 1usize..20,
+            page in 1usize..50,
+            bounds in (0usize..300, 0usize..300, any::<(bool, bool)>()),
+        ) {
+            let name = |number: usize| format!("{number:04}.{}", if number.is_multiple_of(3) { "csv" } else { "pdf" });
+            let keys: Vec<_> = numbers.iter().map(|number| name(*number)).collect();
+            let (low, high) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1) + 1);
+            let gap = Gap { after: bounds.2.0.then(|| name(low)), through: bounds.2.1.then(|| name(high)) };
+            let chunks = chunks(&keys, gap.clone(), most, page);
+            let mut done = Done::default();
+            if gap.after.is_some() {
+                done.add(None, gap.after.clone());
+            }
+            if gap.through.is_some() {
+                done.add(gap.through.clone(), None);
+            }
+            for chunk in &chunks {
+                prop_assert!(chunk.objects.len() <= most);
+                prop_assert_eq!(chunk.listed, chunk.objects.len() as u64 + chunk.skipped.values().sum::<u64>());
+                done.add(chunk.after.clone(), chunk.through.clone());
+            }
+            prop_assert!(done.gaps().is_empty());
+            let sent: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.objects).map(|object| object.key.as_str()).collect();
+            let within = |key: &&String| {
+                gap.after.as_ref().is_none_or(|after| *key > after) && gap.through.as_ref().is_none_or(|through| *key <= through)
+            };
+            let expected: Vec<_> = keys.iter().filter(within).filter(|key| key.ends_with(".pdf")).map(String::as_str).collect();
+            prop_assert_eq!(sent, expected);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `flexorch-s3 connector create`: the connector that a secret describes, found or made, tested, and written into the secret.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
+
+use super::super::args::CreateOptions;
+use super::super::bucket;
+use super::super::connector_secret::SecretDocument;
+use super::super::context::Context;
+use super::super::output::{FAINT, GOOD, styled};
+use super::super::table::shown;
+use super::super::{EXIT_NOT_WELL, EXIT_OK};
+use super::fields::{Field, Fields};
+use super::{place, test_line};
+use crate::management::{ConnectorTest, ConnectorView, Management, NewConnector};
+use flexorch_s3_ingester::aws::s3::client;
+
+/// Runs the command. The secret is written last, so whatever fails before leaves it as it was.
+pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8> {
+    let mut secret = context.secret(&options.secret.secret).await?;
+    let mut fields = Fields::gather(&secret, &options)?;
+    fields.complete(&[Field::ApiKey, Field::Bucket, Field::Prefix], &secret)?;
+    if !fields.has(Field::Region)
+        && let Some(region) = bucket_region(context, fields.text(Field::Bucket)).await?
+    {
+        fields.found(Field::Region, region, &secret)?;
+    }
+    fields.complete(&[Field::Region], &secret)?;
+    let flexorch = context.flexorch(fields.api_key()?)?;
+    let (view, created) = match find(&secret, &fields, &options, &flexorch).await? {
+        Some(view) => (view, false),
+        None => {
+            fields.complete(&[Field::AccessKeyId, Field::SecretAccessKey], &secret)?;
+            (create(&fields, &options, &flexorch).await?, true)
+        }
+    };
+    let found = test(&view, created, &flexorch).await?;
+    let mut written = fields.write_into(&mut secret)?;
+    if secret.connector_id()?.as_ref() != Some(&view.id) {
+        secret.set("connector_id", &view.id)?;
+        written.push("connector_id");
+    }
+    let version = match written.is_empty() {
+        true => None,
+        false => Some(context.secrets().await?.write(&secret).await.with_context(|| {
+            format!(
+                "connector {} is there, but its id is not in the secret {:?} yet; run the command again, which finds the connector",
+                view.id, secret.id
+            )
+        })?),
+    };
+    report(&secret, &view, created, &found, &written, context)?;
+    context.output.document(&json!({
+        "connector": view,
+        "created": created,
+        "test": found,
+        "secret": {"id": secret.id, "arn": secret.arn, "written": written, "version_id": version},
+    }))?;
+    Ok(if found.success { EXIT_OK } else { EXIT_NOT_WELL })
+}
+
+/// Where a bucket is, as far as S3 says so.
+async fn bucket_region(context: &Context, bucket: &str) -> Result<Option<String>> {
+    Ok(bucket::find(&client(context.aws().await?, None), bucket).await.region)
+}
+
+/// The connector that is there already: the secret's own, or one that reads the same.
+async fn find(
+    secret: &SecretDocument,
+    fields: &Fields,
+    options: &CreateOptions,
+    flexorch: &Management,
+) -> Result<Option<ConnectorView>> {
+    let own = secret.connector_id()?;
+    if let Some(id) = &own
+        && let Some(view) = flexorch.connector(id).await?
+    {
+        let reads_the_same = view.bucket.as_deref().is_none_or(|bucket| bucket == fields.text(Field::Bucket))
+            && view.prefix.as_deref().unwrap_or_default() == fields.text(Field::Prefix);
+        if !reads_the_same {
+            bail!(
+                "connector {id}, which the secret {:?} names, reads {}, but the secret's bucket and prefix are s3://{}/{}: correct them, \
+                 or take `connector_id` out of the secret to have another made; nothing was changed",
+                secret.id,
+                place(&view),
+                shown(fields.text(Field::Bucket)),
+                shown(fields.text(Field::Prefix)),
+            );
+        }
+        return Ok(Some(view));
+    }
+    let mut same: Vec<_> = flexorch.connectors().await?;
+    same.retain(|view| {
+        view.kind.as_deref().is_none_or(|kind| kind == "s3")
+            && view.active != Some(false)
+            && view.bucket.as_deref() == Some(fields.text(Field::Bucket))
+            && view.prefix.as_deref().unwrap_or_default() == fields.text(Field::Prefix)
+            && options.name.as_deref().is_none_or(|name| view.name.as_deref() == Some(name))
+    });
+    match same.len() {
+        0 | 1 => Ok(same.pop()),
+        many => {
+            let ids: Vec<_> = same.iter().map(|view| view.id.to_string()).collect();
+            bail!(
+                "{many} connectors read s3://{}/{}: {}. Choose one by its --name, or write its id into the secret {:?} as `connector_id`; \
+                 nothing was changed",
+                shown(fields.text(Field::Bucket)),
+                shown(fields.text(Field::Prefix)),
+                ids.join(", "),
+                secret.id
+            )
+        }
+    }
+}
+
+async fn create(fields: &Fields, options: &CreateOptions, flexorch: &Management) -> Result<ConnectorView> {
+    let (bucket, prefix) = (fields.text(Field::Bucket), fields.text(Field::Prefix));
+    let new = NewConnector {
+        name: options.name.clone().unwrap_or_else(|| format!("{bucket}/{prefix}")),
+        bucket: bucket.to_owned(),
+        region: fields.text(Field::Region).to_owned(),
+        prefix: prefix.to_owned(),
+        credentials: fields.credentials()?,
+    };
+    flexorch.create_connector(&new).await.map_err(|error| match error.error.status {
+        0 | 500..=599 => anyhow::Error::from(error)
+            .context("whether the connector was made is not known; run the command again, which finds it if it was"),
+        _ => error.into(),
+    })
+}
+
+/// Tests the connector. A new one that cannot read its bucket is taken away again: its credentials cannot be changed.
+async fn test(view: &ConnectorView, created: bool, flexorch: &Management) -> Result<ConnectorTest> {
+    let found = flexorch.test_connector(&view.id).await.with_context(|| {
+        format!("connector {} is there, but cannot be tested; run the command again, which finds it", view.id)
+    })?;
+    if created && !found.success {
+        let left = match flexorch.delete_connector(&view.id).await {
+            Ok(()) => "the new connector was taken away again and the secret is as it was".to_owned(),
+            Err(error) => format!("the new connector {} could not be taken away again: {error}", view.id),
+        };
+        bail!(
+            "FlexOrch cannot read {} with these credentials: {}. The IAM user behind them needs s3:GetObject and s3:ListBucket there (a new \
+             access key works after some seconds), and the region must be the bucket's; {left}",
+            place(view),
+            shown(&found.message)
+        );
+    }
+    Ok(found)
+}
+
+fn report(
+    secret: &SecretDocument,
+    view: &ConnectorView,
+    created: bool,
+    found: &ConnectorTest,
+    written: &[&str],
+    context: &Context,
+) -> Result<()> {
+    let output = context.output;
+    let (done, name) = (styled(GOOD, "✓"), shown(view.name.as_deref().unwrap_or("no name")));
+    let made = if created { "is made" } else { "was there already" };
+    output.line(format!("{done} connector {} ({name}) {made}, for {}", view.id, place(view)))?;
+    output.line(test_line(view, found))?;
+    output.line(match written {
+        [] => format!("{done} secret {:?} has everything already", secret.id),
+        written => format!("{done} secret {:?}: {} written, nothing else changed", secret.id, written.join(", ")),
+    })?;
+    output.line(styled(FAINT, format_args!("  next: flexorch-s3 doctor --secret {}", secret.id)))
+}

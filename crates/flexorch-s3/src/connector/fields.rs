@@ -1,0 +1,257 @@
+//! Where the fields of a connector come from that its secret lacks: options, a JSON object from a descriptor or file, a person.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::super::args::CreateOptions;
+use super::super::connector_secret::SecretDocument;
+use super::super::output::{ask, ask_unseen, can_ask};
+use crate::management::AwsCredentials;
+use flexorch_s3_ingester::model::credentials::ApiKey;
+
+/// A field of a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Field {
+    ApiKey,
+    Bucket,
+    Region,
+    Prefix,
+    AccessKeyId,
+    SecretAccessKey,
+}
+
+/// In the order in which a person is asked.
+const ALL: [Field; 6] =
+    [Field::ApiKey, Field::Bucket, Field::Region, Field::Prefix, Field::AccessKeyId, Field::SecretAccessKey];
+
+impl Field {
+    /// The name that it has in a secret.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Bucket => "bucket",
+            Self::Region => "region",
+            Self::Prefix => "prefix",
+            Self::AccessKeyId => "aws_access_key_id",
+            Self::SecretAccessKey => "aws_secret_access_key",
+        }
+    }
+
+    fn question(self) -> &'static str {
+        match self {
+            Self::ApiKey => "FlexOrch API key",
+            Self::Bucket => "Bucket",
+            Self::Region => "The bucket's region",
+            Self::Prefix => "Prefix, empty for the whole bucket",
+            Self::AccessKeyId => "AWS access key id that FlexOrch reads the bucket with",
+            Self::SecretAccessKey => "AWS secret access key",
+        }
+    }
+
+    fn is_secret(self) -> bool {
+        matches!(self, Self::ApiKey | Self::AccessKeyId | Self::SecretAccessKey)
+    }
+
+    /// Nothing needs the two AWS credentials once the connector is made, so they are not kept.
+    fn is_kept(self) -> bool {
+        !matches!(self, Self::AccessKeyId | Self::SecretAccessKey)
+    }
+}
+
+/// The fields of a connector, from everywhere. They cannot be printed.
+pub(super) struct Fields {
+    known: BTreeMap<Field, SecretString>,
+    /// What the secret lacked.
+    pub added: Vec<Field>,
+}
+
+impl Fields {
+    /// Gathers what the secret, the options and `--fields-from` have.
+    ///
+    /// # Errors
+    /// Where two of them say different things, or one cannot be read.
+    pub(super) fn gather(secret: &SecretDocument, options: &CreateOptions) -> Result<Self> {
+        let mut fields = Self { known: BTreeMap::new(), added: Vec::new() };
+        for field in ALL {
+            if let Some(text) = secret.text(field.name())? {
+                fields.known.insert(field, text.into());
+            }
+        }
+        let options = [
+            (Field::Bucket, options.bucket.clone()),
+            (Field::Region, options.bucket_region.clone()),
+            (Field::Prefix, options.prefix.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(field, text)| Some((field, text?)))
+        .map(|(field, text)| (field, SecretString::from(text)))
+        .chain(options.fields_from.as_deref().map(read_source).transpose()?.into_iter().flatten())
+        .collect::<Vec<_>>();
+        for (field, text) in options {
+            fields.add(field, text, secret)?;
+        }
+        Ok(fields)
+    }
+
+    fn add(&mut self, field: Field, text: SecretString, secret: &SecretDocument) -> Result<()> {
+        match self.known.get(&field) {
+            Some(known) if known.expose_secret() == text.expose_secret() => {}
+            Some(_) => bail!(
+                "`{}` is given twice, differently: the secret {:?} (or another option) has it already; change it there first",
+                field.name(),
+                secret.id
+            ),
+            None => {
+                self.known.insert(field, text);
+                self.added.push(field);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a field is known.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.known.contains_key(&field)
+    }
+
+    /// Takes what somebody else found out.
+    ///
+    /// # Errors
+    /// Never where it was not known.
+    pub(super) fn found(&mut self, field: Field, text: String, secret: &SecretDocument) -> Result<()> {
+        self.add(field, text.into(), secret)
+    }
+
+    /// Asks a person for those of these fields that are still missing.
+    ///
+    /// # Errors
+    /// Where nobody can be asked: which are missing, and how to give them.
+    pub(super) fn complete(&mut self, needed: &[Field], secret: &SecretDocument) -> Result<()> {
+        // An empty prefix is the whole bucket, so it can be missing for good.
+        let missing: Vec<Field> = needed.iter().copied().filter(|field| !self.known.contains_key(field)).collect();
+        let indispensable: Vec<_> = missing.iter().filter(|field| **field != Field::Prefix).collect();
+        if indispensable.is_empty() {
+            return Ok(());
+        }
+        if !can_ask() {
+            let names: Vec<_> = indispensable.iter().map(|field| format!("`{}`", field.name())).collect();
+            bail!(
+                "secret {:?} lacks {}: write them into it, or give them as JSON with --fields-from - (or a file, or fd:3); on a terminal \
+                 they are asked for",
+                secret.id,
+                names.join(", ")
+            );
+        }
+        for field in missing {
+            let answer = if field.is_secret() { ask_unseen(field.question())? } else { ask(field.question())? };
+            if answer.is_empty() && field != Field::Prefix {
+                bail!("`{}` is needed; nothing was changed", field.name());
+            }
+            self.add(field, answer.into(), secret)?;
+        }
+        Ok(())
+    }
+
+    /// A field that may be seen.
+    pub(super) fn text(&self, field: Field) -> &str {
+        debug_assert!(!field.is_secret());
+        self.known.get(&field).map(ExposeSecret::expose_secret).unwrap_or_default()
+    }
+
+    /// The key for FlexOrch.
+    ///
+    /// # Errors
+    /// Where it cannot be sent.
+    pub(super) fn api_key(&self) -> Result<ApiKey> {
+        let key = self.known.get(&Field::ApiKey).cloned().and_then(ApiKey::new);
+        key.ok_or_else(|| anyhow!("`api_key` must be visible ASCII characters"))
+    }
+
+    /// What FlexOrch reads the bucket with.
+    ///
+    /// # Errors
+    /// Where one of the two is missing.
+    pub(super) fn credentials(&self) -> Result<AwsCredentials> {
+        let of = |field: Field| self.known.get(&field).cloned().ok_or_else(|| anyhow!("`{}` is missing", field.name()));
+        Ok(AwsCredentials { access_key_id: of(Field::AccessKeyId)?, secret_access_key: of(Field::SecretAccessKey)? })
+    }
+
+    /// Puts what the secret lacked into it, but for the two AWS credentials; answers the names.
+    ///
+    /// # Errors
+    /// Never for text.
+    pub(super) fn write_into(&self, secret: &mut SecretDocument) -> Result<Vec<&'static str>> {
+        let mut written = Vec::new();
+        let mut added = self.added.clone();
+        added.sort_unstable();
+        for field in added.into_iter().filter(|field| field.is_kept()) {
+            if let Some(text) = self.known.get(&field) {
+                secret.set(field.name(), &text.expose_secret())?;
+                written.push(field.name());
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// Reads a JSON object of fields from standard input, an open descriptor or a file.
+fn read_source(source: &str) -> Result<Vec<(Field, SecretString)>> {
+    let mut text = String::new();
+    let read = match (source, source.strip_prefix("fd:")) {
+        ("-", _) => std::io::stdin().lock().read_to_string(&mut text),
+        (_, Some(number)) => {
+            number.parse::<u32>().map_err(|_| anyhow!("--fields-from {source}: fd: is followed by a number"))?;
+            std::fs::File::open(format!("/dev/fd/{number}")).and_then(|mut file| file.read_to_string(&mut text))
+        }
+        (path, None) => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.with_context(|| format!("--fields-from {source} cannot be read"))?;
+    parse_fields(&text).with_context(|| format!("--fields-from {source}"))
+}
+
+fn parse_fields(text: &str) -> Result<Vec<(Field, SecretString)>> {
+    let names = ALL.map(Field::name).join(", ");
+    // Neither the text nor serde_json's words are shown: they may hold a secret.
+    let Ok(Value::Object(object)) = serde_json::from_str(text) else {
+        bail!("it must be a JSON object with some of {names}");
+    };
+    object
+        .into_iter()
+        .map(|(name, value)| {
+            let field = ALL.into_iter().find(|field| field.name() == name);
+            let field = field.ok_or_else(|| anyhow!("it has a field {name:?}; allowed are {names}"))?;
+            match value {
+                Value::String(text) if field == Field::Prefix || !text.trim().is_empty() => {
+                    Ok((field, SecretString::from(text.trim())))
+                }
+                _ => Err(anyhow!("its field `{name}` must be a non-empty string")),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_by_name_and_errors_never_repeat_them() {
+        let fields = parse_fields(r#"{"api_key":" dfx_a ","prefix":""}"#).unwrap();
+        assert_eq!(fields.len(), 2);
+        for (text, told) in [
+            (r#"{"api_key":"dfx_hidden"#, "JSON object"),
+            (r#"["dfx_hidden"]"#, "JSON object"),
+            (r#"{"secret":"dfx_hidden"}"#, "\"secret\""),
+            (r#"{"api_key":["dfx_hidden"]}"#, "`api_key`"),
+            (r#"{"api_key":" "}"#, "`api_key`"),
+        ] {
+            let Err(error) = parse_fields(text) else { panic!("{text} is taken") };
+            let error = format!("{error:#}");
+            assert!(error.contains(told) && !error.contains("hidden"), "{error}");
+        }
+    }
+}

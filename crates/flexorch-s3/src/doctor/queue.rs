@@ -1,0 +1,253 @@
+//! The retry queue and the dead-letter queue: how they are set up, and how much waits in them.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
+
+use super::super::arn::region_of;
+use super::super::aws_failure::AwsFailure;
+use super::aws::{Aws, ask_for};
+use super::check::{Check, Next};
+use super::commands::{Commands, quoted};
+use super::function::Function;
+use super::mapping::queue_name;
+use super::name;
+use crate::management::RateLimits;
+
+/// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
+const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
+/// Fewer receives than this are used up by a short outage (Lambda Developer Guide, same page).
+const FEW_RECEIVES: u64 = 5;
+
+/// A queue, by its attributes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Queue {
+    pub arn: String,
+    pub url: String,
+    attributes: HashMap<String, String>,
+}
+
+impl Queue {
+    /// Reads a queue's attributes; `None`: there is no such queue.
+    pub(super) async fn read(aws: &Aws<'_>, arn: &str) -> Result<Option<Self>, AwsFailure> {
+        let Some(url) = aws.queue_url(arn) else { return Ok(None) };
+        let question = aws
+            .sqs(region_of(arn))
+            .get_queue_attributes()
+            .queue_url(&url)
+            .attribute_names(QueueAttributeName::All)
+            .send();
+        let answer = ask_for("sqs:GetQueueAttributes", arn, question).await?;
+        Ok(answer.map(|answer| {
+            let attributes = answer.attributes.unwrap_or_default();
+            let attributes = attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+            Self { arn: arn.to_owned(), url, attributes }
+        }))
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        queue_name(&self.arn)
+    }
+
+    fn number(&self, attribute: &str) -> u64 {
+        self.attributes.get(attribute).and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// Messages that can be received, that somebody has or that are deferred, and that are delayed.
+    fn counts(&self) -> (u64, u64, u64) {
+        (
+            self.number("ApproximateNumberOfMessages"),
+            self.number("ApproximateNumberOfMessagesNotVisible"),
+            self.number("ApproximateNumberOfMessagesDelayed"),
+        )
+    }
+
+    /// All messages.
+    pub(super) fn all(&self) -> u64 {
+        let (visible, hidden, delayed) = self.counts();
+        visible + hidden + delayed
+    }
+
+    /// The ARN of its dead-letter queue, and after how many receives a message goes there.
+    pub(super) fn redrive(&self) -> Option<(String, u64)> {
+        let policy: Value = serde_json::from_str(self.attributes.get("RedrivePolicy")?).ok()?;
+        let receives = &policy["maxReceiveCount"];
+        let receives = receives.as_u64().or_else(|| receives.as_str()?.parse().ok()).unwrap_or_default();
+        Some((policy["deadLetterTargetArn"].as_str()?.to_owned(), receives))
+    }
+
+    /// Its policy; `None`: it has none.
+    pub(super) fn policy(&self) -> Option<&str> {
+        self.attributes.get("Policy").map(String::as_str).filter(|policy| !policy.is_empty())
+    }
+
+    fn set(&self, attributes: &Value, commands: &Commands) -> String {
+        commands.aws(format_args!(
+            "sqs set-queue-attributes --queue-url {} --attributes {}",
+            quoted(&self.url),
+            quoted(&attributes.to_string())
+        ))
+    }
+
+    /// A command that adds a statement to its policy.
+    pub(super) fn admit(&self, statement: &Value, commands: &Commands) -> String {
+        let url = quoted(&self.url);
+        let read = commands.aws(format_args!(
+            "sqs get-queue-attributes --queue-url {url} --attribute-names Policy --query Attributes --output json"
+        ));
+        let empty = json!({"Version": "2012-10-17", "Statement": []}).to_string();
+        let filter = format!(
+            "{{Policy: ((. // {{}}).Policy // {} | fromjson | .Statement += [{statement}] | tojson)}}",
+            Value::from(empty)
+        );
+        commands.aws(format_args!(
+            "sqs set-queue-attributes --queue-url {url} --attributes \"$({read} | jq -c {})\"",
+            quoted(&filter)
+        ))
+    }
+}
+
+/// The retry queue's own settings.
+pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> Check {
+    let visibility = queue.number("VisibilityTimeout");
+    let timeout = u64::from(function.timeout);
+    let wanted = timeout * VISIBILITY_TIMES_TIMEOUT;
+    let lengthen = Next::new(
+        format!("make it {VISIBILITY_TIMES_TIMEOUT} times the function's timeout"),
+        queue.set(&json!({"VisibilityTimeout": wanted.to_string()}), commands),
+    );
+    let seen = format!("{}: a message that was received is hidden for {visibility} s", queue.name());
+    if visibility < timeout {
+        return Check::failed(
+            name::RETRY_QUEUE,
+            format!("{seen}, less than the function's timeout of {timeout} s"),
+            lengthen,
+        );
+    }
+    let Some((dead, receives)) = queue.redrive() else {
+        let named = function.setting("DEAD_LETTER_QUEUE_URL").and_then(|url| url.rsplit('/').next());
+        let next = match named {
+            Some(dead) => {
+                let target = format!("{}{dead}", queue.arn.trim_end_matches(queue.name()));
+                let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": "120"}).to_string();
+                Next::new("give it one", queue.set(&json!({"RedrivePolicy": policy}), commands))
+            }
+            None => Next::new(
+                "make one, and name it in the queue's redrive policy and in DEAD_LETTER_QUEUE_URL; the template does all that",
+                commands.aws(format_args!(
+                    "sqs create-queue --queue-name {}",
+                    quoted(&format!("{}-dead-letters", queue.name()))
+                )),
+            ),
+        };
+        return Check::failed(
+            name::RETRY_QUEUE,
+            format!("{} has no dead-letter queue: what is never taken is deleted in the end", queue.name()),
+            next,
+        );
+    };
+    if receives < FEW_RECEIVES {
+        let policy = json!({"deadLetterTargetArn": dead, "maxReceiveCount": "120"}).to_string();
+        return Check::warning(
+            name::RETRY_QUEUE,
+            format!("{}: a message is given up after {receives} receives, within minutes of an outage", queue.name()),
+            Next::new("120 carry through an outage of a day", queue.set(&json!({"RedrivePolicy": policy}), commands)),
+        );
+    }
+    if visibility < wanted {
+        return Check::warning(
+            name::RETRY_QUEUE,
+            format!("{seen}; the function's timeout is {timeout} s, so some may be submitted twice"),
+            lengthen,
+        );
+    }
+    Check::well(name::RETRY_QUEUE, format!("{seen}, and given up after {receives} receives"))
+}
+
+/// How much waits, and for how long still.
+pub(super) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
+    let (visible, hidden, delayed) = queue.counts();
+    let all = queue.all();
+    if all == 0 {
+        return Check::well(name::WAITING, "nothing waits for another try");
+    }
+    let keys = function.setting("MAX_KEYS_PER_REQUEST").and_then(|text| text.parse::<u64>().ok()).unwrap_or(100).max(1);
+    let drained = rate.and_then(|rate| rate.per_minute).map(|plan| {
+        let minutes = all.div_ceil(keys).div_ceil(plan.max(1));
+        format!("; at the plan's {plan} requests a minute FlexOrch can have them within {minutes} min")
+    });
+    Check::warning(
+        name::WAITING,
+        format!(
+            "{all} messages: {visible} can be taken now, {hidden} are under way or deferred, {delayed} come later{}",
+            drained.unwrap_or_default()
+        ),
+        Next::new(
+            "they follow by themselves once nothing above fails; the function's log says why they wait",
+            commands.aws(format_args!(
+                "logs tail \"$({})\" --since 1h",
+                commands.aws(format_args!(
+                    "lambda get-function-configuration --function-name {} --query LoggingConfig.LogGroup --output text",
+                    quoted(&function.name)
+                ))
+            )),
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Status;
+    use super::*;
+
+    fn queue(attributes: &[(&str, &str)]) -> Queue {
+        let usual = [
+            ("VisibilityTimeout", "180"),
+            ("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:dead","maxReceiveCount":"120"}"#),
+        ];
+        let attributes = usual.iter().chain(attributes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Queue {
+            arn: "arn:aws:sqs:eu-west-1:1:retry".into(),
+            url: "http://q/1/retry".into(),
+            attributes: attributes.collect(),
+        }
+    }
+
+    fn function() -> Function {
+        let mut function = Function::default();
+        function.timeout = 30;
+        function
+    }
+
+    fn status(attributes: &[(&str, &str)]) -> Status {
+        retry(&queue(attributes), &function(), &Commands::default()).status
+    }
+
+    #[test]
+    fn the_queue_hides_for_long_enough_and_gives_up_late() {
+        assert_eq!(status(&[]), Status::Well);
+        assert_eq!(status(&[("VisibilityTimeout", "179")]), Status::Warning);
+        assert_eq!(status(&[("VisibilityTimeout", "29")]), Status::Failed);
+        assert_eq!(status(&[("RedrivePolicy", "")]), Status::Failed);
+        let few = r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:dead","maxReceiveCount":3}"#;
+        assert_eq!(status(&[("RedrivePolicy", few)]), Status::Warning);
+    }
+
+    #[test]
+    fn a_backlog_is_told_in_minutes_at_the_plans_rate() {
+        let rate = RateLimits { plan: None, per_minute: Some(60), used: None, reset_in_seconds: None };
+        let look =
+            |attributes: &[(&str, &str)]| waiting(&queue(attributes), &function(), Some(&rate), &Commands::default());
+        assert_eq!(look(&[("ApproximateNumberOfMessages", "0")]).status, Status::Well);
+        let backlog = look(&[("ApproximateNumberOfMessages", "12000"), ("ApproximateNumberOfMessagesNotVisible", "1")]);
+        assert_eq!(backlog.status, Status::Warning);
+        // 12,001 objects are 121 requests, and 60 fit into a minute.
+        assert!(
+            backlog.found.contains("12001 messages") && backlog.found.contains("within 3 min"),
+            "{}",
+            backlog.found
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Object keys → FlexOrch, as the function sends them: the same attempts, waits, halving and fresh secrets.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use super::context::Context;
+use flexorch_s3_ingester::aws::secrets::SecretCache;
+use flexorch_s3_ingester::clock::Clock;
+use flexorch_s3_ingester::flexorch::client::{FlexOrchClient, SubmitOptions};
+use flexorch_s3_ingester::ingest::session::{Settings, Work};
+use flexorch_s3_ingester::ingest::submit::{Submission, Submitter};
+use flexorch_s3_ingester::model::connector::Connector;
+use flexorch_s3_ingester::model::object::S3Object;
+use flexorch_s3_ingester::model::outcome::Ledger;
+use flexorch_s3_ingester::telemetry::metrics::Metrics;
+
+/// One attempt, as the function's `REQUEST_TIMEOUT_MS` is where nobody sets it.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// As the function's `MAX_ATTEMPTS` is where nobody sets it.
+const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
+/// A secret is read again after this, so that a key that was changed is used before the old one is refused.
+const SECRET_TTL: Duration = Duration::from_secs(300);
+
+/// How requests are made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub keys_per_request: NonZeroUsize,
+    pub concurrency: NonZeroUsize,
+    /// `None`: no pacing.
+    pub requests_per_minute: Option<NonZeroU32>,
+}
+
+/// Sends the keys of one connector.
+#[derive(Debug)]
+pub(super) struct Forwarder {
+    submitter: Submitter,
+    secrets: Arc<SecretCache>,
+    connector: Arc<Connector>,
+    clock: Clock,
+}
+
+impl Forwarder {
+    /// Makes the clients; nothing is asked of anybody yet.
+    pub(super) async fn new(context: &Context, connector: Connector, pace: Pace) -> Result<Self> {
+        let ids = [connector.secret_id.to_string()];
+        let secrets = Arc::new(SecretCache::new(context.aws().await?.clone(), &ids, SECRET_TTL, context.clock));
+        let url = context.flexorch_url()?;
+        let client = FlexOrchClient::new(context.http.clone(), &url, SubmitOptions::default(), context.clock);
+        let settings = Settings {
+            max_keys_per_request: pace.keys_per_request,
+            max_concurrent_requests: pace.concurrency,
+            requests_per_minute: pace.requests_per_minute,
+            max_attempts: MAX_ATTEMPTS,
+            request_timeout: REQUEST_TIMEOUT,
+        };
+        let submitter = Submitter::new(client, Arc::clone(&secrets), settings, context.clock);
+        Ok(Self { submitter, secrets, connector: Arc::new(connector), clock: context.clock })
+    }
+
+    /// Sends those of the objects that stand at these positions, each one's outcome going into the ledger as it is known.
+    pub(super) async fn send(
+        &self,
+        objects: &[S3Object],
+        positions: Vec<usize>,
+        ledger: &Mutex<Ledger>,
+        metrics: &Metrics,
+        end: SystemTime,
+    ) {
+        let work = Work { connector: self.current(end).await, objects: positions, redelivered: Vec::new() };
+        self.submitter.submit(vec![work], Submission { objects, ledger, metrics, end }).await;
+    }
+
+    /// The connector with the key that its secret holds now. While the secret cannot be read, or describes another connector, it
+    /// is the one that was read first.
+    async fn current(&self, end: SystemTime) -> Arc<Connector> {
+        let limit = end.min(self.clock.now() + REQUEST_TIMEOUT);
+        let read = self.secrets.connectors(limit).await.known.pop();
+        read.filter(|read| read.id == self.connector.id).unwrap_or_else(|| Arc::clone(&self.connector))
+    }
+
+    /// Lets what is under way end, and sends nothing more.
+    pub(super) fn stop(&self) {
+        self.submitter.stop();
+    }
+
+    /// Changes the pace.
+    pub(super) fn set_pace(&self, requests_per_minute: Option<NonZeroU32>) {
+        self.submitter.set_pace(&self.connector.api_key, requests_per_minute);
+    }
+}

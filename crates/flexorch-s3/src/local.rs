@@ -1,0 +1,116 @@
+//! Embedded FlexOrch and AWS, and a function that is wired to them: nothing outside this machine is needed.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_types::sdk_config::SharedHttpClient;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use flexorch_s3_ingester::aws::http::{self, SdkHttpClient};
+use flexorch_s3_ingester::clock::Clock;
+use flexorch_s3_ingester::config::Config;
+use flexorch_s3_ingester::handler::Ingester;
+use flexorch_sandbox::services::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use flexorch_sandbox::{SandboxOptions, Services};
+
+/// The secret of the embedded connector.
+pub const SECRET_ID: &str = "flexorch/sandbox-connector";
+
+/// The queue that rejected objects go to.
+pub const DEAD_LETTER_QUEUE: &str = "flexorch-dead-letters";
+
+/// FlexOrch and the AWS services that the function needs, with one connector.
+#[derive(Debug)]
+pub struct Local {
+    /// The services.
+    pub services: Services,
+}
+
+impl Local {
+    /// Starts everything on free ports, with one connector for `bucket` and `prefix`.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub async fn start(options: SandboxOptions, bucket: &str, prefix: &str) -> Result<Self> {
+        let services = Services::start(options).await.context("the embedded services cannot start")?;
+        let secret = serde_json::json!({
+            "api_key": "dfx_sandbox", "connector_id": 42, "bucket": bucket, "prefix": prefix, "region": REGION,
+        });
+        services.secrets.put(SECRET_ID, secret.to_string());
+        services.queues.create(DEAD_LETTER_QUEUE);
+        services.buckets.create(bucket, REGION);
+        // Something that no event names, for an order to reconcile to find.
+        for name in ["backlog/scan 001.pdf", "backlog/scan 002.pdf"] {
+            services.buckets.put(bucket, format!("{prefix}{name}"), 24_576, SystemTime::now());
+        }
+        Ok(Self { services })
+    }
+
+    /// A function that is wired to these services, with its default settings.
+    ///
+    /// # Errors
+    /// Where the settings or the HTTP client cannot be made.
+    pub async fn ingester(&self) -> Result<Ingester> {
+        let config = Config::from_lookup(|name| {
+            Ok(match name {
+                "CONNECTOR_SECRET_IDS" => Some(SECRET_ID.to_owned()),
+                "FLEXORCH_BASE_URL" => Some(self.services.flexorch.base_url()),
+                "DEAD_LETTER_QUEUE_URL" => Some(self.services.queues.url(DEAD_LETTER_QUEUE)),
+                _ => None,
+            })
+        })?;
+        let http = http::client(None)?;
+        let sdk = self.sdk(&http);
+        let ingester = Ingester::with_clients(config, Clock::system(), http, sdk);
+        ingester.warm_up().await?;
+        Ok(ingester)
+    }
+
+    fn sdk(&self, http: &reqwest::Client) -> SdkConfig {
+        let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "sandbox");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(SharedHttpClient::new(SdkHttpClient(http.clone())))
+            .time_source(SystemTimeSource::new())
+            .sleep_impl(TokioSleep::new())
+            .service_config(Endpoints {
+                secrets_manager: self.services.secrets.endpoint_url(),
+                sqs: self.services.queues.endpoint_url(),
+                s3: self.services.buckets.endpoint_url(),
+            })
+            .build()
+    }
+
+    /// Stops everything.
+    pub async fn shutdown(self) {
+        self.services.shutdown().await;
+    }
+}
+
+/// Where the SDK finds each service.
+#[derive(Debug)]
+struct Endpoints {
+    secrets_manager: String,
+    sqs: String,
+    s3: String,
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        if key.env() != "AWS_ENDPOINT_URL" {
+            return None;
+        }
+        match key.service_id() {
+            "Secrets Manager" => Some(self.secrets_manager.clone()),
+            "SQS" => Some(self.sqs.clone()),
+            "S3" => Some(self.s3.clone()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! FlexOrch's API beside submissions: connectors, Scheduled Sync, usage. For people who wait for the answer, so it is small and
+//! tries again by itself where nothing can have happened twice. `shapes` has what comes and goes.
+
+mod shapes;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Url};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+pub use shapes::{
+    AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
+};
+
+use flexorch_s3_ingester::clock::Clock;
+use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, endpoint};
+use flexorch_s3_ingester::flexorch::response::{ApiError, error_in, retry_at};
+use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
+
+/// One attempt, from the request to the last byte of the answer. A connector's test reaches out to S3.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// So often is a call tried.
+const ATTEMPTS: u32 = 4;
+
+/// A told wait longer than this is an error for whoever waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(75);
+
+/// An answer is read up to this much.
+const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// A call that FlexOrch did not answer with success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError {
+    /// The call, such as `POST /connectors`.
+    pub call: String,
+    /// What was seen; status 0 where no answer came.
+    pub error: ApiError,
+}
+
+impl CallError {
+    /// What an operator does about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        let code = self.error.code.as_deref().unwrap_or_default();
+        match (self.error.status, code) {
+            (0, _) => "check FLEXORCH_BASE_URL and the network; nothing is known to have changed",
+            (401, _) | (403, "INVALID_API_KEY" | "UNAUTHORIZED") => {
+                "write a valid API key into the secret (FlexOrch: Settings, API keys)"
+            }
+            (402, _) => "the trial or the subscription is over: see FlexOrch's billing page",
+            (403, _) => "the plan does not allow it: see FlexOrch's plans",
+            (404, _) => "it does not exist for this API key; `flexorch-s3 connector list` shows what does",
+            (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or change the plan",
+            (429, _) => "the plan's requests of this minute are used up: try again in a minute",
+            (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's address: redirects are not followed",
+            (408 | 500..=599, _) => "FlexOrch is not well: try again later",
+            _ => "see FlexOrch's message",
+        }
+    }
+
+    /// FlexOrch does not know what was asked for.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.error.status == 404
+    }
+
+    /// The plan does not allow it.
+    #[must_use]
+    pub fn is_plan(&self) -> bool {
+        self.error.code.as_deref() == Some("PLAN_UPGRADE_REQUIRED")
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FlexOrch, {}: {} ({})", self.call, self.error, self.hint())
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// FlexOrch's API at one address, with one key.
+#[derive(Debug, Clone)]
+pub struct Management {
+    http: Client,
+    base_url: Url,
+    api_key: ApiKey,
+    clock: Clock,
+}
+
+/// Whether a call that got no answer may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeatable {
+    Yes,
+    /// It may have made something: only what FlexOrch refused to look at is sent again.
+    OnlyIfRefused,
+}
+
+impl Management {
+    /// The API under `base_url`, which ends in `/v1` or the like.
+    #[must_use]
+    pub fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
+        Self { http, base_url, api_key, clock }
+    }
+
+    /// All connectors: `GET /connectors`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
+        let answer = self.get("connectors").await?;
+        Ok(items(&answer).iter().filter_map(ConnectorView::from_json).collect())
+    }
+
+    /// One connector; `None` where FlexOrch knows no such one: `GET /connectors/{id}`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
+        let path = format!("connectors/{}", segment(id));
+        match self.get(&path).await {
+            Ok(answer) => ConnectorView::from_json(&answer).map(Some).ok_or_else(|| self.unreadable("GET", &path)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a connector: `POST /connectors`. Where no answer comes it may have been made all the same.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn create_connector(&self, new: &NewConnector) -> Result<ConnectorView, CallError> {
+        let mut config = json!({
+            "bucket": new.bucket,
+            "region": new.region,
+            "aws_access_key_id": new.credentials.access_key_id.expose_secret(),
+            "aws_secret_access_key": new.credentials.secret_access_key.expose_secret(),
+        });
+        if !new.prefix.is_empty() {
+            config["prefix"] = new.prefix.as_str().into();
+        }
+        let body = json!({"type": "s3", "name": new.name, "config": config});
+        let secrets =
+            [&new.credentials.access_key_id, &new.credentials.secret_access_key].map(|secret| secret.expose_secret());
+        let answer = self
+            .call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused)
+            .await
+            .map_err(|error| redacted(error, &secrets))?;
+        ConnectorView::from_json(&answer).ok_or_else(|| self.unreadable("POST", "connectors"))
+    }
+
+    /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A test that fails is an answer, not an error.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
+        let path = format!("connectors/{}/test", segment(id));
+        let answer = self.call(Method::POST, &path, None, Repeatable::Yes).await?;
+        let success = answer["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
+        let message = answer["message"].as_str().unwrap_or("no message").to_owned();
+        Ok(ConnectorTest { success, message, latency_ms: answer["latency_ms"].as_u64() })
+    }
+
+    /// Deletes a connector: `DELETE /connectors/{id}`. One that is not there is an error.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
+        self.call(Method::DELETE, &format!("connectors/{}", segment(id)), None, Repeatable::OnlyIfRefused).await?;
+        Ok(())
+    }
+
+    /// The plan's rate: `GET /usage/rate-limits`, which costs no request of it.
+    ///
+    /// # Errors
+    /// [`CallError`], also for an answer that names no rate.
+    pub async fn rate_limits(&self) -> Result<RateLimits, CallError> {
+        let path = "usage/rate-limits";
+        let answer = self.get(path).await?;
+        RateLimits::from_json(&answer).ok_or_else(|| self.unreadable("GET", path))
+    }
+
+    /// A connector's schedules: `GET /connectors/{id}/schedules`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
+        let answer = self.get(&format!("connectors/{}/schedules", segment(connector))).await?;
+        Ok(read_all(&answer))
+    }
+
+    /// Makes a schedule: `POST /connectors/{id}/schedules`.
+    ///
+    /// # Errors
+    /// [`CallError`]; [`CallError::is_plan`] where the plan does not allow it.
+    pub async fn create_schedule(
+        &self,
+        connector: &ConnectorId,
+        cron: &str,
+        prefix: Option<&str>,
+    ) -> Result<Schedule, CallError> {
+        let path = format!("connectors/{}/schedules", segment(connector));
+        let body = json!({"cron_expression": cron, "prefix_filter": prefix});
+        let answer = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
+        serde_json::from_value(answer).map_err(|_| self.unreadable("POST", &path))
+    }
+
+    /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
+        let path = format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule));
+        self.call(Method::DELETE, &path, None, Repeatable::OnlyIfRefused).await?;
+        Ok(())
+    }
+
+    /// Runs a schedule now: `POST /connectors/{id}/schedules/{schedule}/trigger`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn trigger_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<ScheduleRun, CallError> {
+        let path = format!("connectors/{}/schedules/{}/trigger", segment(connector), segment(&schedule));
+        let answer = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
+        serde_json::from_value(answer).map_err(|_| self.unreadable("POST", &path))
+    }
+
+    /// A schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn schedule_runs(&self, connector: &ConnectorId, schedule: &str) -> Result<Vec<ScheduleRun>, CallError> {
+        let path = format!("connectors/{}/schedules/{}/logs", segment(connector), segment(&schedule));
+        Ok(read_all(&self.get(&path).await?))
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, CallError> {
+        self.call(Method::GET, path, None, Repeatable::Yes).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        repeatable: Repeatable,
+    ) -> Result<Value, CallError> {
+        let named = |error| redacted(CallError { call: format!("{method} /{path}"), error }, &[self.api_key.expose()]);
+        let mut attempt = 1;
+        loop {
+            let answer = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
+            let (error, told) = match answer {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failed)) => failed,
+                Err(_) => (ApiError::transport(format!("no answer within {} s", TIMEOUT.as_secs())), None),
+            };
+            let may_repeat = match error.status {
+                429 => error.code.as_deref() != Some("QUOTA_EXCEEDED"),
+                0 | 408 | 500..=599 => repeatable == Repeatable::Yes,
+                _ => false,
+            };
+            let backoff = Duration::from_millis(250) * 2_u32.pow(attempt);
+            let again = told.unwrap_or(self.clock.now() + backoff);
+            if !may_repeat || attempt == ATTEMPTS || self.clock.until(again) > LONGEST_WAIT {
+                return Err(named(error));
+            }
+            tracing::info!(call = format!("{method} /{path}"), error = error.to_string().as_str(), "another attempt");
+            attempt += 1;
+            self.clock.sleep_until(again).await;
+        }
+    }
+
+    /// One attempt: the answer's `data` (or the whole of it, where there is none), or what went wrong and when to come back.
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, (ApiError, Option<SystemTime>)> {
+        let lost = |words: String| (ApiError::transport(words), None);
+        let key =
+            api_key_header(&self.api_key).map_err(|error| lost(format!("the API key cannot be sent: {error}")))?;
+        let mut request = self.http.request(method.clone(), endpoint(&self.base_url, path)).header("X-API-KEY", key);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.to_string());
+        }
+        let mut response = request.send().await.map_err(|error| lost(connection_error(error)))?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| lost(connection_error(error)))? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > ANSWER_BYTES {
+                return Err(lost(format!("the answer is longer than {ANSWER_BYTES} bytes")));
+            }
+        }
+        let status = response.status();
+        let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        let carries_error = body.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !error.is_null());
+        if status.is_success() && !carries_error {
+            return match body {
+                Some(mut body) => Ok(match body.get_mut("data") {
+                    Some(data) if !data.is_null() => data.take(),
+                    _ => body,
+                }),
+                None if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Value::Null),
+                // A proxy's or a maintenance page.
+                None => Err((ApiError { status: 503, code: None, message: "the answer is not JSON".into() }, None)),
+            };
+        }
+        let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let told = told.and_then(|text| retry_at(text, self.clock.now()));
+        Err((error_in(status.as_u16(), body.as_ref()), told))
+    }
+
+    fn unreadable(&self, method: &str, path: &str) -> CallError {
+        let message = "the answer has none of the known shapes; is FLEXORCH_BASE_URL FlexOrch's address?";
+        CallError { call: format!("{method} /{path}"), error: ApiError::transport(message) }
+    }
+}
+
+/// A list, bare or as an object's `items`.
+fn items(answer: &Value) -> &[Value] {
+    let list = answer.as_array().or_else(|| answer.get("items").and_then(Value::as_array));
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn read_all<T: serde::de::DeserializeOwned>(answer: &Value) -> Vec<T> {
+    items(answer).iter().filter_map(|item| serde_json::from_value(item.clone()).ok()).collect()
+}
+
+/// An id as a part of a path.
+fn segment(id: &impl fmt::Display) -> String {
+    percent_encoding::utf8_percent_encode(&id.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// FlexOrch's words may repeat what it was sent.
+fn redacted(mut error: CallError, secrets: &[&str]) -> CallError {
+    for secret in secrets {
+        error.error.message = error.error.message.replace(secret, "[redacted]");
+        error.error.code = error.error.code.take().map(|code| code.replace(&secret.to_ascii_uppercase(), "[redacted]"));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_leave_its_place_in_the_path() {
+        assert_eq!(segment(&"../usage?x=1"), "%2E%2E%2Fusage%3Fx%3D1");
+    }
+
+    #[test]
+    fn flexorchs_words_do_not_repeat_a_secret() {
+        let error = ApiError { status: 422, code: None, message: "bad key shh-secret".into() };
+        let error = redacted(CallError { call: String::new(), error }, &["shh-secret"]);
+        assert!(!error.to_string().contains("shh-secret"), "{error}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The sandbox as a command: it runs until it is interrupted.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, json};
+
+use super::EXIT_OK;
+use super::args::SandboxCommand;
+use super::context::Context as Options;
+use super::interruption::Interruption;
+use flexorch_sandbox::buckets::Buckets;
+use flexorch_sandbox::queues::Queues;
+use flexorch_sandbox::secrets_manager::{SecretsManager, SecretsManagerOptions};
+use flexorch_sandbox::services::REGION;
+use flexorch_sandbox::{Sandbox, SandboxOptions};
+
+/// Runs the sandbox until Ctrl-C or SIGTERM.
+pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8> {
+    // Before anything is printed: whoever reads the base URL may end the program at once.
+    let mut interruption = Interruption::listen()?;
+    let mut secrets = Vec::new();
+    for (name, file) in command.secrets {
+        let json = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read the secret's file {}", file.display()))?;
+        secrets.push((name, json));
+    }
+    let output = options.output;
+    let options = SandboxOptions {
+        port: command.port,
+        plan: command.plan,
+        requests_per_minute: (!command.unlimited).then_some(command.requests_per_minute),
+        monthly_credits: command.credits,
+        max_keys_per_request: command.max_keys,
+        open_connectors: !command.strict_connectors,
+        latency: command.latency,
+        faults: command.faults,
+        seed: command.seed,
+        secrets_manager: command.secrets_manager.map(|port| SecretsManagerOptions { port, secrets }),
+    };
+    let sandbox = Sandbox::start(options).await.context("the sandbox cannot start")?;
+    let s3 = match command.s3 {
+        Some(port) => Some(start_s3(port, &command.buckets, command.objects).await?),
+        None => None,
+    };
+    let sqs = match command.sqs {
+        Some(port) => Some(Queues::start(port).await.context("the sandbox's SQS cannot start")?),
+        None => None,
+    };
+    let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
+    let endpoints = [
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", sandbox.secrets_manager().map(SecretsManager::endpoint_url)),
+        ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
+        ("AWS_ENDPOINT_URL_SQS", sqs.as_ref().map(Queues::endpoint_url)),
+    ];
+    // The base URL first and alone on its line: scripts read it from there.
+    output.line(sandbox.base_url())?;
+    output.line(format_args!("admin: {} (requests, faults, state)", sandbox.admin_url()))?;
+    for (variable, url) in &endpoints {
+        if let Some(url) = url {
+            output.line(format_args!("{variable}={url}"))?;
+        }
+    }
+    for queue in &queues {
+        output.line(format_args!("queue: {queue}"))?;
+    }
+    output.line("Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
+    let environment: Map<_, _> =
+        endpoints.into_iter().filter_map(|(variable, url)| Some((variable.to_owned(), url?.into()))).collect();
+    output.document(&json!({
+        "base_url": sandbox.base_url(),
+        "admin_url": sandbox.admin_url(),
+        "environment": environment,
+        "queues": queues,
+    }))?;
+    interruption.next().await;
+    sandbox.shutdown().await;
+    if let Some(s3) = s3 {
+        s3.shutdown().await;
+    }
+    if let Some(sqs) = sqs {
+        sqs.shutdown().await;
+    }
+    Ok(EXIT_OK)
+}
+
+async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets> {
+    let s3 = Buckets::start(port).await.context("the sandbox's S3 cannot start")?;
+    let now = SystemTime::now();
+    for bucket in buckets {
+        s3.create(bucket, REGION);
+        s3.put_many(bucket, (1..=objects).map(|number| (format!("invoices/{number:06}.pdf"), 24_576, now)));
+    }
+    Ok(s3)
+}

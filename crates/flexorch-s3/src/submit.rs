@@ -1,0 +1,284 @@
+//! `flexorch-s3 submit`: object keys from the command line or a file, sent as the function sends them.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result, anyhow};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::args::SubmitOptions;
+use super::context::Context;
+use super::forwarder::{Forwarder, Pace};
+use super::interruption::Interruption;
+use super::outcome::{add_outcome, words};
+use super::table::shown;
+use super::{EXIT_INTERRUPTED, EXIT_NOT_WELL, EXIT_OK};
+use flexorch_s3_ingester::ingest::route::superseded;
+use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin, S3Object};
+use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
+use flexorch_s3_ingester::telemetry::metrics::Metrics;
+
+/// The keys of a few requests are tried for so long at most.
+const LONGEST_SEND: Duration = Duration::from_secs(300);
+
+/// So many keys are read ahead.
+const READ_AHEAD: usize = 256;
+
+/// Runs the command.
+pub(super) async fn run(options: SubmitOptions, context: &Context) -> Result<u8> {
+    let mut interruption = Interruption::listen()?;
+    let mut keys = Keys::open(&options)?;
+    let connector = context.connector(&options.secret.secret).await?;
+    let (bucket, prefix) = (connector.bucket.clone().unwrap_or_default(), connector.prefix.clone());
+    let pace = Pace {
+        keys_per_request: options.keys_per_request,
+        concurrency: options.concurrency,
+        requests_per_minute: options.requests_per_minute,
+    };
+    let forwarder = Forwarder::new(context, connector, pace).await?;
+    let at_once = options.keys_per_request.get() * options.concurrency.get();
+    let mut report = Report::begin(context);
+    let mut barred: Option<Deferral> = None;
+    let mut interrupted = false;
+    while !interrupted {
+        let objects = tokio::select! {
+            objects = keys.next(at_once, &bucket) => objects,
+            () = interruption.next() => {
+                interrupted = true;
+                break;
+            }
+        };
+        let objects = match objects {
+            Ok(objects) => objects,
+            Err(error) => {
+                report.end()?;
+                return Err(error.context("what is told above of the keys before it stands"));
+            }
+        };
+        if objects.is_empty() {
+            break;
+        }
+        let outcomes = match &barred {
+            // Another request would meet the same; the keys are told all the same, so that they can be sent later.
+            Some(deferral) => vec![Outcome::Deferred(deferral.clone()); objects.len()],
+            None => {
+                let wanted = if options.any_prefix { "" } else { prefix.as_str() };
+                let send = send(&forwarder, &objects, wanted, context);
+                tokio::pin!(send);
+                tokio::select! {
+                    outcomes = &mut send => outcomes,
+                    () = interruption.next() => {
+                        interrupted = true;
+                        forwarder.stop();
+                        tokio::select! {
+                            outcomes = &mut send => outcomes,
+                            () = interruption.next() => return Ok(EXIT_INTERRUPTED),
+                        }
+                    }
+                }
+            }
+        };
+        barred = barred.or_else(|| outcomes.iter().find_map(bars));
+        report.add(&objects, &outcomes)?;
+    }
+    report.end()?;
+    if interrupted {
+        if keys.has_more() {
+            context.output.progress("interrupted; the keys after the last one named here were not looked at");
+        }
+        return Ok(EXIT_INTERRUPTED);
+    }
+    Ok(report.code())
+}
+
+/// Sends what is to be sent, and answers what became of every object.
+async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context: &Context) -> Vec<Outcome> {
+    let (ledger, metrics) = (Mutex::new(Ledger::new(objects.len())), Metrics::default());
+    let repeated = superseded(objects);
+    let mut positions = Vec::new();
+    for (position, object) in objects.iter().enumerate() {
+        let skip = if !object.key.as_str().starts_with(prefix) {
+            SkipReason::OutOfPrefix
+        } else if repeated[position] {
+            SkipReason::Superseded
+        } else {
+            positions.push(position);
+            continue;
+        };
+        ledger.lock().unwrap_or_else(PoisonError::into_inner).settle(position, Outcome::Skipped(skip));
+    }
+    if !positions.is_empty() {
+        let end = context.clock.now() + LONGEST_SEND;
+        forwarder.send(objects, positions, &ledger, &metrics, end).await;
+    }
+    ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close()
+}
+
+/// The reason for which no other key can be forwarded now.
+fn bars(outcome: &Outcome) -> Option<Deferral> {
+    match outcome {
+        Outcome::Deferred(deferral)
+            if deferral.class.needs_operator() && deferral.class != DeferClass::RequestRefused =>
+        {
+            Some(deferral.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Where the keys come from.
+enum Keys {
+    Typed(std::vec::IntoIter<String>),
+    /// Read by a thread of its own: a terminal or a pipe may keep it waiting, and Ctrl-C has to be heard meanwhile.
+    Read {
+        keys: mpsc::Receiver<Result<String>>,
+        /// What came after the last key that could be read.
+        failed: Option<Error>,
+    },
+}
+
+impl Keys {
+    fn open(options: &SubmitOptions) -> Result<Self> {
+        let Some(path) = &options.keys_from else { return Ok(Self::Typed(options.keys.clone().into_iter())) };
+        let (mut reader, name): (Box<dyn BufRead + Send>, _) = match path == Path::new("-") {
+            true => (Box::new(BufReader::new(std::io::stdin())), "standard input".to_owned()),
+            false => {
+                let name = path.display().to_string();
+                let file = File::open(path).with_context(|| format!("--keys-from: {name} cannot be read"))?;
+                (Box::new(BufReader::new(file)), name)
+            }
+        };
+        let (sender, receiver) = mpsc::channel(READ_AHEAD);
+        std::thread::spawn(move || {
+            while let Some(key) = next_key(&mut reader, &name).transpose() {
+                let failed = key.is_err();
+                if sender.blocking_send(key).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Ok(Self::Read { keys: receiver, failed: None })
+    }
+
+    /// The next keys, as objects; none at the end. Where a key cannot be read, those before it are answered first.
+    async fn next(&mut self, most: usize, bucket: &str) -> Result<Vec<S3Object>> {
+        let mut objects = Vec::new();
+        while objects.len() < most {
+            let key = match self {
+                Self::Typed(keys) => keys.next(),
+                Self::Read { failed: Some(_), .. } if !objects.is_empty() => None,
+                Self::Read { keys, failed } => match failed.take() {
+                    Some(error) => return Err(error),
+                    None => match keys.recv().await.transpose() {
+                        Ok(key) => key,
+                        Err(error) => {
+                            *failed = Some(error);
+                            continue;
+                        }
+                    },
+                },
+            };
+            let Some(key) = key else { break };
+            objects.push(S3Object {
+                bucket: bucket.to_owned(),
+                key: ObjectKey::verbatim(key)?,
+                size: None,
+                sequencer: None,
+                event_time: None,
+                change: Change::Created,
+                origin: Origin(0),
+            });
+        }
+        Ok(objects)
+    }
+
+    /// Whether there are keys that nobody looked at.
+    fn has_more(&mut self) -> bool {
+        match self {
+            Self::Typed(keys) => keys.len() > 0,
+            Self::Read { keys, .. } => keys.try_recv().is_ok(),
+        }
+    }
+}
+
+/// The next line that is not empty.
+fn next_key(reader: &mut impl BufRead, name: &str) -> Result<Option<String>> {
+    loop {
+        let mut line = Vec::new();
+        if reader.read_until(b'\n', &mut line).with_context(|| format!("{name} cannot be read"))? == 0 {
+            return Ok(None);
+        }
+        if line.pop_if(|byte| *byte == b'\n').is_some() {
+            line.pop_if(|byte| *byte == b'\r');
+        }
+        if !line.is_empty() {
+            let key = String::from_utf8(line).map_err(|error| {
+                let seen = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                anyhow!("{name} holds {seen:?}, which is not UTF-8 as every object key is")
+            })?;
+            return Ok(Some(key));
+        }
+    }
+}
+
+/// What became of the keys, told as it is known, so that any number of them takes no memory.
+struct Report<'a> {
+    context: &'a Context,
+    counts: Counts,
+}
+
+impl<'a> Report<'a> {
+    fn begin(context: &'a Context) -> Self {
+        Self { context, counts: Counts::default() }
+    }
+
+    fn add(&mut self, objects: &[S3Object], outcomes: &[Outcome]) -> Result<()> {
+        for (object, outcome) in objects.iter().zip(outcomes) {
+            if self.context.output.is_json() {
+                let mut document = json!({"key": object.key.as_str()});
+                add_outcome(&mut document, outcome);
+                let before = if self.counts.received == 0 { "{\"objects\": [\n  " } else { ",\n  " };
+                write(&format!("{before}{document}"))?;
+            } else if !matches!(outcome, Outcome::Forwarded(_)) {
+                let (name, detail, _) = words(outcome);
+                self.context.output.line(format!("{name:<9}  {}  {}", shown(object.key.as_str()), shown(&detail)))?;
+            }
+            self.counts.add(outcome);
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<()> {
+        let Counts { received, forwarded, skipped, rejected, deferred, duplicates, .. } = &self.counts;
+        if self.context.output.is_json() {
+            let before = if *received == 0 { "{\"objects\": [" } else { "\n" };
+            let summary: Value = json!(self.counts);
+            return write(&format!("{before}], \"summary\": {summary}}}\n"));
+        }
+        let known = if *duplicates > 0 { format!(" ({duplicates} known content)") } else { String::new() };
+        self.context.output.line(format!(
+            "received {received} = forwarded {forwarded}{known} + skipped {skipped} + rejected {rejected} + deferred {deferred}"
+        ))?;
+        let classes = self.counts.deferred_by_class.keys();
+        for class in classes {
+            self.context.output.line(format!("  {}: {}", class.as_str(), class.remedy()))?;
+        }
+        Ok(())
+    }
+
+    /// A key that stands for another that was forwarded is well; one out of the prefix is not.
+    fn code(&self) -> u8 {
+        let out_of_prefix = self.counts.skipped_by_reason.contains_key(&SkipReason::OutOfPrefix);
+        let well = self.counts.rejected == 0 && self.counts.deferred == 0 && !out_of_prefix;
+        if well { EXIT_OK } else { EXIT_NOT_WELL }
+    }
+}
+
+fn write(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
+}

@@ -1,0 +1,149 @@
+//! `flexorch-s3`, the built program.
+
+use std::process::{Command, Stdio};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::support::REPOSITORY;
+use crate::support::run::{PROGRAM, Run};
+
+fn flexorch_s3(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env_clear().args(arguments).current_dir(REPOSITORY);
+    command
+}
+
+fn invoke(arguments: &[&str]) -> Run {
+    flexorch_s3(&[&["invoke"], arguments].concat()).output().unwrap().into()
+}
+
+#[test]
+fn invoke_shows_what_became_of_every_object_and_keeps_odd_keys_intact() {
+    let run = invoke(&["--sandbox", "events/s3-direct.json"]);
+    let shown = run.ok();
+    for told in [
+        "forwarded  my-documents/invoices/日本/請求書 2026-11.pdf",
+        "invoices/2026/11/q1+q2 summary.pdf",
+        "invoices/2026/11/file %41 literal.txt",
+        "folder-marker",
+        "UNSUPPORTED_FILE",
+        "received 17 = forwarded 12 + skipped 4 + rejected 1 + deferred 0",
+        "the dead-letter queue has 1 messages",
+    ] {
+        assert!(shown.contains(told), "{told} is not in:\n{shown}");
+    }
+}
+
+#[test]
+fn invoke_as_json_is_for_machines() {
+    let results = invoke(&["--sandbox", "--json", "events/sqs-mixed.json", "events/s3-test-event.json"]).json();
+    let mixed = &results[0];
+    assert_eq!(mixed["answer"], serde_json::json!({"batchItemFailures": []}));
+    assert_eq!((&mixed["summary"]["received"], &mixed["unreadable_messages"]), (&11.into(), &2.into()));
+    let objects = mixed["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), 11);
+    assert!(objects.iter().all(|object| object["outcome"].is_string() && object["key"].is_string()));
+    assert!(objects.iter().any(|object| object["outcome"] == "forwarded" && object["job_id"].is_string()));
+    assert_eq!(results[1]["summary"]["received"], 0);
+}
+
+#[tokio::test]
+async fn invoke_reads_an_event_from_standard_input() {
+    let event = r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"x%1B[2J.pdf"}}}]}"#;
+    let command = flexorch_s3(&["invoke", "--sandbox", "--bucket", "b", "--prefix", "", "-"]);
+    let shown = Run::fed(command, event).await.out;
+    assert!(shown.contains("forwarded  b/x\\u{1b}[2J.pdf"), "a key plays with the terminal: {shown:?}");
+}
+
+#[test]
+fn an_event_that_is_answered_with_an_error_is_exit_status_3_unless_that_is_expected() {
+    let output = invoke(&["--sandbox", "events/unknown.json"]);
+    assert_eq!(output.status, Some(3));
+    assert!(output.out.contains("UnknownEvent"));
+    assert_eq!(invoke(&["--sandbox", "--no-fail", "events/unknown.json"]).status, Some(0));
+    let output = invoke(&["--sandbox", "--fault", "status=402,code=TRIAL_EXPIRED", "events/eventbridge-direct.json"]);
+    assert_eq!(output.status, Some(3));
+    assert!(output.out.contains("deferred") && output.out.contains("TRIAL_EXPIRED"));
+}
+
+#[test]
+fn what_cannot_be_run_is_an_error_that_says_what_and_which() {
+    for (arguments, told) in [
+        (&["invoke", "--sandbox", "no-such-event.json"][..], "no-such-event.json"),
+        (&["invoke", "events/s3-direct.json"], "CONNECTOR_SECRET_IDS"),
+        (&["invoke", "--sandbox", "--fault", "explode", "events/s3-direct.json"], "explode"),
+        (&["invoke", "--bucket", "b", "events/s3-direct.json"], "--sandbox"),
+        (&["sandbox", "--secrets-manager", "--secret", "a={\"api_key\":1}"], "NAME=@FILE"),
+        (&["sandbox", "--secrets-manager", "--secret", "a=@no-such-secret.json"], "no-such-secret.json"),
+    ] {
+        let run = Run::from(flexorch_s3(arguments).output().unwrap());
+        assert!(matches!(run.status, Some(1 | 2)), "{arguments:?}");
+        assert!(run.err.contains(told), "{arguments:?}: {run}");
+    }
+}
+
+#[test]
+fn every_sample_event_runs_through_the_sandbox() {
+    let results = invoke(&["--sandbox", "--no-fail", "--json", "events"]).json();
+    let failed: Vec<_> = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|result| !result["error"].is_null())
+        .map(|result| result["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(failed, ["events/unknown.json"]);
+    for result in results.as_array().unwrap() {
+        let count = |field: &str| result["summary"][field].as_u64().unwrap();
+        assert_eq!(count("received"), count("forwarded") + count("skipped") + count("rejected") + count("deferred"));
+        assert_eq!(count("deferred"), 0, "{}", result["event"]);
+    }
+}
+
+#[tokio::test]
+async fn the_sandbox_prints_its_base_url_first_and_ends_when_it_is_told_to() {
+    let mut sandbox = tokio::process::Command::new(PROGRAM)
+        .args(["sandbox", "--port", "0"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let base = lines.next_line().await.unwrap().unwrap();
+    assert!(base.starts_with("http://127.0.0.1:") && base.ends_with("/v1"), "{base}");
+    let status = status_line(&base).await;
+    assert!(status.contains("401"), "{status}");
+    let pid = sandbox.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(sandbox.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_sandbox_brings_aws_services_along_and_says_where_they_are() {
+    let mut sandbox = tokio::process::Command::new(PROGRAM)
+        .args(["sandbox", "--port", "0", "--s3", "--bucket", "docs", "--objects", "1500", "--sqs", "--queue", "retry"])
+        .args(["--secrets-manager", "--secret", "docs=@examples/secret.json"])
+        .current_dir(REPOSITORY)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    while !printed.last().is_some_and(|line: &String| line.contains("Ctrl-C")) {
+        printed.push(lines.next_line().await.unwrap().unwrap());
+    }
+    for variable in ["AWS_ENDPOINT_URL_SECRETS_MANAGER=", "AWS_ENDPOINT_URL_S3=", "AWS_ENDPOINT_URL_SQS=", "queue: "] {
+        assert!(printed.iter().any(|line| line.starts_with(&format!("{variable}http://127.0.0.1:"))), "{printed:?}");
+    }
+}
+
+/// The status line of `GET {base}/connectors` without a key.
+async fn status_line(base: &str) -> String {
+    use tokio::io::AsyncWriteExt;
+    let authority = base.trim_start_matches("http://").trim_end_matches("/v1");
+    let mut stream = tokio::net::TcpStream::connect(authority).await.unwrap();
+    let request = format!("GET /v1/connectors HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    BufReader::new(stream).lines().next_line().await.unwrap().unwrap()
+}

@@ -1,0 +1,11 @@
+//! `flexorch-s3`, the built program, against embedded FlexOrch and AWS endpoints. A file for each command.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
+
+mod attach;
+mod backfill;
+mod command_line;
+mod connector;
+mod doctor;
+mod submit;
+mod support;

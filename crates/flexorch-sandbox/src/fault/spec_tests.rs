@@ -1,0 +1,84 @@
+use super::*;
+
+fn fault(text: &str) -> Fault {
+    text.parse().unwrap()
+}
+
+fn error(text: &str) -> String {
+    text.parse::<Fault>().unwrap_err().to_string()
+}
+
+#[test]
+fn flags_say_what_happens_and_to_which_requests() {
+    assert_eq!(fault("status=503,times=3"), Fault::status(503).times(3));
+    assert_eq!(fault("hang"), Fault::new(Effect::Hang));
+    assert_eq!(fault("reset,processed"), Fault::new(Effect::Reset).after_processing());
+    assert_eq!(fault("latency=2s").latency, Duration::from_secs(2));
+    assert_eq!(fault("latency=1h").latency, fault("latency=PT60M").latency);
+    assert_eq!(fault("random=0.2,status=503").filter.random, Some(0.2));
+    assert_eq!(fault("key=*.bad*,status=415,after=1"), Fault::status(415).on_key("*.bad*").after(1));
+    let Effect::Reject { files, code } = fault("reject=*.exe,code=FILE_TOO_LARGE").effect else {
+        panic!("not a rejection")
+    };
+    assert!(files.matches("a.exe"));
+    assert_eq!(code, "FILE_TOO_LARGE");
+}
+
+#[test]
+fn a_comma_in_a_value_is_escaped() {
+    let Effect::Answer(answer) = fault(r#"status=200,body={"a":1\,"b":2},content-type=text/html"#).effect else {
+        panic!("not an answer")
+    };
+    assert_eq!(answer.body.as_deref(), Some(r#"{"a":1,"b":2}"#));
+    assert_eq!(answer.content_type.as_deref(), Some("text/html"));
+}
+
+#[test]
+fn what_would_be_ignored_or_is_not_understood_is_an_error() {
+    assert!(error("").contains("nothing about what goes wrong"));
+    assert!(error("times=3").contains("nothing about what goes wrong"));
+    assert!(error("hang,reset").contains("hang and reset"));
+    assert!(error("hang,retry-after=3").contains("retry-after means nothing without status"));
+    assert!(error("latency=1s,code=X").contains("without status or reject"));
+    assert!(error("stauts=503").contains("no \"stauts\""));
+    assert!(error("status=99").contains("200 to 599"));
+    assert!(error("status=abc").contains("status=\"abc\""));
+    assert!(error("random=2,hang").contains("from 0 to 1"));
+    assert!(error("random=NaN,hang").contains("from 0 to 1"));
+    assert!(error("latency=2").contains("1m or 1h"));
+    assert!(error("latency=-2s").contains("1m or 1h"));
+    assert!(error("latency=99999999999999999999s").contains("250ms"));
+    assert!(error("status=302,header=Location").contains("Name: value"));
+    assert!(error("hang=maybe").contains("true or false"));
+}
+
+#[test]
+fn json_and_back_keeps_the_meaning() {
+    for text in [
+        "status=503,times=3,latency=1500ms",
+        "status=429,code=QUOTA_EXCEEDED,retry-after=30",
+        "status=302,header=Location: https://example.com/,header=X-A: b",
+        "hang,connector=42",
+        "reset,random=0.5,processed",
+        "truncate,path=/jobs/*,method=GET",
+        "endless,after=2",
+        "reject=*.exe",
+        "fail-job=*.pdf,reason=encrypted",
+        "latency=2s,key=a*",
+    ] {
+        let fault = fault(text);
+        let json = serde_json::to_string(&fault).unwrap();
+        assert_eq!(serde_json::from_str::<Fault>(&json).unwrap(), fault, "{json}");
+    }
+}
+
+#[test]
+fn json_takes_numbers_and_both_spellings_and_refuses_the_unknown() {
+    let fault: Fault = serde_json::from_str(r#"{"status": 429, "retry_after": 30, "times": 1}"#).unwrap();
+    let Effect::Answer(answer) = fault.effect else { panic!("not an answer") };
+    assert_eq!(answer.retry_after.as_deref(), Some("30"));
+    let fault: Fault = serde_json::from_str(r#"{"hang": true, "connector": 42}"#).unwrap();
+    assert_eq!(fault.filter.connector.as_deref(), Some("42"));
+    assert!(serde_json::from_str::<Fault>(r#"{"status": 429, "tims": 1}"#).is_err());
+    assert!(serde_json::from_str::<Fault>(r#"{"times": 1}"#).is_err());
+}

@@ -1,0 +1,198 @@
+//! Lambda's Runtime API, as far as a function uses it (Lambda Developer Guide, "Using the Lambda runtime API"): hands a function that
+//! runs as a local process its events, and returns what it responds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::options::SandboxError;
+use super::server::Server;
+
+/// The ARN that a function reads of itself.
+const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:flexorch-s3-ingester";
+
+/// Lambda's limit for a response (Lambda quotas, "Invocation payload").
+const LARGEST_RESPONSE: usize = 6 * 1024 * 1024;
+
+/// How long after its deadline a function is waited for. Lambda would have ended it; a test wants to see that it is late.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a function responded to an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionResponse {
+    /// The response, or the error with its `errorType` and `errorMessage`.
+    pub result: Result<Value, Value>,
+    /// How long it took, from the hand-over of the event to the last byte of the response.
+    pub took: Duration,
+}
+
+/// The function asked for no event, or did not respond to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the function did not respond until {} s after its deadline", PATIENCE.as_secs())]
+pub struct NoResponse;
+
+/// A running Runtime API for one function. Dropped, it stops in the background.
+#[derive(Debug)]
+pub struct RuntimeApi {
+    server: Server,
+    events: mpsc::Sender<Event>,
+    shared: Shared,
+}
+
+/// An event that no function has yet.
+#[derive(Debug)]
+struct Event {
+    id: String,
+    payload: String,
+    deadline: SystemTime,
+    respond: oneshot::Sender<FunctionResponse>,
+}
+
+/// The events that the function has and has not responded to, by their ids: since when, and who waits.
+type InFlight = HashMap<String, (Instant, oneshot::Sender<FunctionResponse>)>;
+
+#[derive(Debug, Clone)]
+struct Shared {
+    events: Arc<tokio::sync::Mutex<mpsc::Receiver<Event>>>,
+    in_flight: Arc<Mutex<InFlight>>,
+    /// How many events there were so far.
+    count: Arc<Mutex<u64>>,
+    /// How often the function has asked for an event.
+    asked: watch::Sender<u64>,
+    init_error: watch::Sender<Option<Value>>,
+}
+
+#[derive(Debug, Clone)]
+struct Endpoint {
+    shared: Shared,
+    stop: CancellationToken,
+}
+
+impl RuntimeApi {
+    /// Starts it on 127.0.0.1; port 0 takes any free one.
+    ///
+    /// # Errors
+    ///
+    /// If the port cannot be bound.
+    pub async fn start(port: u16) -> Result<Self, SandboxError> {
+        let (events, receiver) = mpsc::channel(64);
+        let shared = Shared {
+            events: Arc::new(tokio::sync::Mutex::new(receiver)),
+            in_flight: Arc::default(),
+            count: Arc::default(),
+            asked: watch::Sender::new(0),
+            init_error: watch::Sender::new(None),
+        };
+        let server = Server::start(port, |stop| router(Endpoint { shared: shared.clone(), stop })).await?;
+        Ok(Self { server, events, shared })
+    }
+
+    /// The value of the function's `AWS_LAMBDA_RUNTIME_API`: host and port.
+    pub fn address(&self) -> String {
+        self.server.address().to_string()
+    }
+
+    /// Hands an event to the function and waits for its response. The function's deadline is `time` from now.
+    ///
+    /// # Errors
+    ///
+    /// If the function has not responded 30 seconds after its deadline.
+    pub async fn invoke(&self, payload: String, time: Duration) -> Result<FunctionResponse, NoResponse> {
+        let (respond, responded) = oneshot::channel();
+        let id = {
+            let mut count = lock(&self.shared.count);
+            *count += 1;
+            format!("8476a536-e9f4-11e8-9739-{count:012}")
+        };
+        let event = Event { id, payload, deadline: SystemTime::now() + time, respond };
+        let response = async {
+            self.events.send(event).await.map_err(|_| NoResponse)?;
+            responded.await.map_err(|_| NoResponse)
+        };
+        tokio::time::timeout(time + PATIENCE, response).await.unwrap_or(Err(NoResponse))
+    }
+
+    /// Waits until the function has asked for an event, which ends its initialisation.
+    pub async fn initialised(&self) {
+        // The sender is here, so the wait cannot fail.
+        let _ = self.shared.asked.subscribe().wait_for(|asked| *asked > 0).await;
+    }
+
+    /// Waits for the function's report that its initialisation failed, and returns it.
+    pub async fn init_error(&self) -> Value {
+        let mut reported = self.shared.init_error.subscribe();
+        let error = reported.wait_for(Option::is_some).await;
+        // The sender is here, so the wait cannot fail.
+        error.ok().and_then(|error| error.clone()).unwrap_or_default()
+    }
+
+    /// Stops accepting, waits at most a second for what is in flight, and returns when nothing runs any more.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}
+
+fn router(endpoint: Endpoint) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+        .route("/2018-06-01/runtime/init/error", post(init_error))
+        .layer(DefaultBodyLimit::max(LARGEST_RESPONSE))
+        .with_state(endpoint)
+}
+
+async fn next(State(Endpoint { shared, stop }): State<Endpoint>) -> Response {
+    shared.asked.send_modify(|asked| *asked += 1);
+    let next = async { shared.events.lock().await.recv().await };
+    let event = tokio::select! {
+        () = stop.cancelled() => None,
+        event = next => event,
+    };
+    let Some(event) = event else { return StatusCode::GONE.into_response() };
+    let deadline = event.deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    lock(&shared.in_flight).insert(event.id.clone(), (Instant::now(), event.respond));
+    let headers = [
+        ("Lambda-Runtime-Aws-Request-Id", event.id),
+        ("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string()),
+        ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN.to_owned()),
+        ("Content-Type", "application/json".to_owned()),
+    ];
+    (headers, event.payload).into_response()
+}
+
+async fn response(State(endpoint): State<Endpoint>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    settle(&endpoint.shared, &id, &body, Ok)
+}
+
+async fn error(State(endpoint): State<Endpoint>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    settle(&endpoint.shared, &id, &body, Err)
+}
+
+async fn init_error(State(endpoint): State<Endpoint>, body: Bytes) -> StatusCode {
+    let Ok(error) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
+    endpoint.shared.init_error.send_replace(Some(error));
+    StatusCode::ACCEPTED
+}
+
+fn settle(shared: &Shared, id: &str, body: &[u8], result: fn(Value) -> Result<Value, Value>) -> StatusCode {
+    let Ok(body) = serde_json::from_slice(body) else { return StatusCode::BAD_REQUEST };
+    let Some((began, respond)) = lock(&shared.in_flight).remove(id) else { return StatusCode::NOT_FOUND };
+    // Who asked may have gone away meanwhile.
+    let _ = respond.send(FunctionResponse { result: result(body), took: began.elapsed() });
+    StatusCode::ACCEPTED
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

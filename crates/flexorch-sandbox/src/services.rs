@@ -1,0 +1,74 @@
+//! Everything that an ingester talks to, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS and S3.
+
+use super::buckets::Buckets;
+use super::queues::Queues;
+use super::secrets_manager::SecretsManager;
+use super::{Sandbox, SandboxError, SandboxOptions};
+
+/// The AWS region of everything, unless a test says otherwise.
+pub const REGION: &str = "eu-west-1";
+/// An API key that FlexOrch accepts, as it does any other that starts with `dfx_`.
+pub const API_KEY: &str = "dfx_test_0123456789";
+/// The AWS access key id of [`Services::environment`]: one of AWS's documentation.
+pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+/// The AWS secret access key of [`Services::environment`]. Signatures are not checked; no program may print it.
+pub const SECRET_ACCESS_KEY: &str = "aws-secret/never+printed";
+
+/// The running services. Dropped, they stop in the background.
+#[derive(Debug)]
+pub struct Services {
+    /// FlexOrch's API.
+    pub flexorch: Sandbox,
+    /// Secrets Manager.
+    pub secrets: SecretsManager,
+    /// SQS.
+    pub queues: Queues,
+    /// S3.
+    pub buckets: Buckets,
+}
+
+impl Services {
+    /// Starts all services; they hold no secret, queue or bucket yet.
+    ///
+    /// # Errors
+    ///
+    /// If a port cannot be bound.
+    pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        Self::with_secrets_manager(SecretsManager::start(0).await?, options).await
+    }
+
+    /// Starts the others beside a Secrets Manager that runs already.
+    ///
+    /// # Errors
+    ///
+    /// If a port cannot be bound.
+    pub async fn with_secrets_manager(secrets: SecretsManager, options: SandboxOptions) -> Result<Self, SandboxError> {
+        Ok(Self {
+            flexorch: Sandbox::start(options).await?,
+            secrets,
+            queues: Queues::start(0).await?,
+            buckets: Buckets::start(0).await?,
+        })
+    }
+
+    /// Returns the environment variables that make a program use these services.
+    pub fn environment(&self) -> [(&'static str, String); 7] {
+        [
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.endpoint_url()),
+            ("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url()),
+            ("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url()),
+            ("FLEXORCH_BASE_URL", self.flexorch.base_url()),
+        ]
+    }
+
+    /// Stops all services, and returns when nothing runs any more.
+    pub async fn shutdown(self) {
+        self.flexorch.shutdown().await;
+        self.secrets.shutdown().await;
+        self.queues.shutdown().await;
+        self.buckets.shutdown().await;
+    }
+}
