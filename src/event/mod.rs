@@ -10,7 +10,7 @@
 //! | [`sqs`] | a batch of messages, each with any other notice inside; `batchItemFailures` |
 //! | [`eventbridge`] | `Object Created` |
 //! | [`batch_job`] | S3 Batch Operations; a result for every task |
-//! | [`destination`] | Lambda's on-failure destination record around an earlier event |
+//! | [`destination`] | Lambda's destination record around an earlier event |
 //! | [`reconcile`] | the order to list a bucket, and the summary that answers it |
 
 pub mod batch_job;
@@ -34,6 +34,10 @@ pub use reconcile::ReconcileRequest;
 
 /// A notice is unwrapped this often at most: SQS around SNS around a destination record around S3 is four.
 const DEEPEST_NESTING: u8 = 6;
+
+/// So many unreadable records of one part of an invocation are handled one by one. With more of them the part is unreadable as a
+/// whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
+const MOST_UNREADABLE_RECORDS: usize = 100;
 
 /// An invocation's payload, read.
 #[derive(Debug)]
@@ -64,8 +68,8 @@ pub struct Contents {
     pub unreadable: Vec<UnreadableRecord>,
     /// Orders to reconcile, with the part of the invocation that gave them.
     pub reconciles: Vec<(Origin, ReconcileRequest)>,
-    /// How many test events there were: accepted, nothing to do.
-    pub test_events: u64,
+    /// Unreadable records beyond the first [`MOST_UNREADABLE_RECORDS`] of their part: counted, not kept.
+    uncollected: usize,
 }
 
 /// One record of a notice that could not be read, where the notice itself could.
@@ -104,6 +108,16 @@ pub enum UnknownEvent {
     /// Notices within notices, deeper than anything real.
     #[error("the event wraps other events more than {DEEPEST_NESTING} deep")]
     TooDeep,
+    /// Records that cannot be read, more of them than are handled one by one.
+    #[error(
+        "it is unreadable as a whole: {records} of its records cannot be read, and at most {MOST_UNREADABLE_RECORDS} are handled one by one; the first: {first}"
+    )]
+    TooManyUnreadable {
+        /// How many records cannot be read.
+        records: usize,
+        /// What is wrong with the first: fields, never contents.
+        first: String,
+    },
 }
 
 /// The fields that tell one kind from another.
@@ -154,8 +168,46 @@ impl Invocation {
             let job = batch_job::Job::read(payload, &mut contents)?;
             return Ok(Self { carrier: Carrier::BatchJob(job), contents });
         }
-        read_kind(&kind, payload, Origin::default(), 0, &mut contents)?;
+        contents.all_or_nothing(|contents| read_kind(&kind, payload, Origin::default(), 0, contents))?;
         Ok(Self { carrier: Carrier::Direct, contents })
+    }
+}
+
+impl Contents {
+    /// Reads one part of the invocation. If it is unreadable as a whole, nothing of it stays: what was read before the fault is
+    /// delivered again, or moved to the dead-letter queue, with all of it.
+    fn all_or_nothing(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), UnknownEvent>,
+    ) -> Result<(), UnknownEvent> {
+        let (objects, unreadable) = (self.objects.len(), self.unreadable.len());
+        let (reconciles, uncollected) = (self.reconciles.len(), self.uncollected);
+        let result = read(self).and_then(|()| match (self.uncollected - uncollected, self.unreadable.get(unreadable)) {
+            (1.., Some(first)) => Err(UnknownEvent::TooManyUnreadable {
+                records: self.unreadable.len() - unreadable + self.uncollected - uncollected,
+                first: first.reason.clone(),
+            }),
+            _ => Ok(()),
+        });
+        if result.is_err() {
+            self.objects.truncate(objects);
+            self.unreadable.truncate(unreadable);
+            self.reconciles.truncate(reconciles);
+            self.uncollected = uncollected;
+        }
+        result
+    }
+
+    /// Adds a record that cannot be read, as long as its part has not too many of them; `reason` is asked for then.
+    fn add_unreadable(&mut self, origin: Origin, record: &RawValue, reason: impl FnOnce() -> String) {
+        // Parts are read one after the other, so the last ones are this part's.
+        let first_of_most = self.unreadable.len().checked_sub(MOST_UNREADABLE_RECORDS);
+        if first_of_most.is_some_and(|position| self.unreadable[position].origin == origin) {
+            self.uncollected += 1;
+        } else {
+            let record = record.get().to_owned();
+            self.unreadable.push(UnreadableRecord { origin, reason: reason(), record });
+        }
     }
 }
 
@@ -191,7 +243,6 @@ fn read_kind(
         return destination::read(request, payload, origin, depth, contents);
     }
     if kind.event.and_then(wire::text).is_some_and(|event| event == s3::TEST_EVENT) {
-        contents.test_events += 1;
         return Ok(());
     }
     if let (Some(sns_type), Some(message)) = (kind.sns_type, kind.message)
