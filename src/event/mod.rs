@@ -39,6 +39,10 @@ const DEEPEST_NESTING: u8 = 6;
 /// whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
 const MOST_UNREADABLE_RECORDS: usize = 100;
 
+/// So many of an invocation are handled one by one: ten thousand messages may have a hundred each, for which there is neither memory
+/// nor time. Beyond them every part that has one is unreadable as a whole.
+const MOST_UNREADABLE_IN_ALL: usize = 10_000;
+
 /// An invocation's payload, read.
 #[derive(Debug)]
 pub struct Invocation {
@@ -110,7 +114,7 @@ pub enum UnknownEvent {
     TooDeep,
     /// Records that cannot be read, more of them than are handled one by one.
     #[error(
-        "it is unreadable as a whole: {records} of its records cannot be read, and at most {MOST_UNREADABLE_RECORDS} are handled one by one; the first: {first}"
+        "it is unreadable as a whole: {records} of its records cannot be read, and at most {MOST_UNREADABLE_RECORDS} of a message and {MOST_UNREADABLE_IN_ALL} of an invocation are handled one by one; the first: {first}"
     )]
     TooManyUnreadable {
         /// How many records cannot be read.
@@ -182,12 +186,15 @@ impl Contents {
     ) -> Result<(), UnknownEvent> {
         let (objects, unreadable) = (self.objects.len(), self.unreadable.len());
         let (reconciles, uncollected) = (self.reconciles.len(), self.uncollected);
-        let result = read(self).and_then(|()| match (self.uncollected - uncollected, self.unreadable.get(unreadable)) {
-            (1.., Some(first)) => Err(UnknownEvent::TooManyUnreadable {
-                records: self.unreadable.len() - unreadable + self.uncollected - uncollected,
-                first: first.reason.clone(),
-            }),
-            _ => Ok(()),
+        let result = read(self).and_then(|()| {
+            let too_many = self.uncollected > uncollected || self.unreadable.len() > MOST_UNREADABLE_IN_ALL;
+            match self.unreadable.get(unreadable) {
+                Some(first) if too_many => Err(UnknownEvent::TooManyUnreadable {
+                    records: self.unreadable.len() - unreadable + self.uncollected - uncollected,
+                    first: first.reason.clone(),
+                }),
+                _ => Ok(()),
+            }
         });
         if result.is_err() {
             self.objects.truncate(objects);
@@ -290,4 +297,52 @@ fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
     })
     .map_err(|_| malformed("its first record is not an object"))?;
     kind.map(Some).ok_or_else(|| UnknownEvent::Fields(format!("Records (each with {})", wire::field_names(first))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// A batch of messages with so many readable and unreadable records each.
+    fn batch(messages: &[(usize, usize)]) -> String {
+        let record = |number| json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": number}}});
+        let message = |(readable, unreadable): &(usize, usize)| {
+            let good = (0..*readable).map(|number| record(json!(number.to_string())));
+            let records: Vec<_> = good.chain((0..*unreadable).map(|_| record(json!(null)))).collect();
+            json!({"eventSource": "aws:sqs", "messageId": "m", "body": json!({"Records": records}).to_string()})
+        };
+        json!({"Records": messages.iter().map(message).collect::<Vec<_>>()}).to_string()
+    }
+
+    fn read(payload: &str) -> (Contents, Vec<bool>) {
+        let invocation = Invocation::read(payload).unwrap();
+        let Carrier::Queue(batch) = invocation.carrier else { panic!("a batch") };
+        (invocation.contents, batch.messages.iter().map(|message| message.unreadable.is_some()).collect())
+    }
+
+    #[test]
+    fn an_invocation_with_very_many_unreadable_records_keeps_the_first_of_them_only() {
+        let mut messages = vec![(1, 100); 150];
+        messages.push((7, 0));
+        let (contents, unreadable) = read(&batch(&messages));
+        assert_eq!((contents.unreadable.len(), contents.objects.len()), (MOST_UNREADABLE_IN_ALL, 107));
+        let whole: Vec<_> = (0..151).map(|position| (100..150).contains(&position)).collect();
+        assert_eq!(unreadable, whole);
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_read_record_by_record_or_not_at_all(messages in proptest::collection::vec((0usize..4, 95usize..106), 1..5)) {
+            let (contents, unreadable) = read(&batch(&messages));
+            for (position, ((good, bad), whole)) in (0..).zip(messages.iter().zip(unreadable)) {
+                prop_assert_eq!(whole, *bad > 100);
+                let of_message = |origin: Origin| origin == Origin(position);
+                let objects = contents.objects.iter().filter(|object| of_message(object.origin)).count();
+                let records = contents.unreadable.iter().filter(|record| of_message(record.origin)).count();
+                prop_assert_eq!((objects, records), if whole { (0, 0) } else { (*good, *bad) });
+            }
+        }
+    }
 }

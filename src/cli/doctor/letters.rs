@@ -188,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn every_code_of_the_runbook_has_its_advice() {
+        let runbook = include_str!("../../../docs/deploying.md");
+        let section = runbook.split("### Dead letters").nth(1).unwrap().split("\n### ").next().unwrap();
+        let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        // Every second part between backquotes is quoted.
+        let quoted = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let in_runbook: Vec<_> = quoted.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+        assert_eq!(in_runbook, [codes::UNSUPPORTED_FILE, codes::FILE_TOO_LARGE, codes::UNREADABLE]);
+        let of_any_code = advice(&[letter(Some("ANOTHER"))]);
+        for code in in_runbook {
+            assert_ne!(advice(&[letter(Some(code))]), of_any_code, "{code}");
+        }
+    }
+
+    #[test]
     fn a_letter_knows_its_objects() {
         assert!(letter(None).is_about("docs", "in/a b.pdf"));
         assert!(!letter(None).is_about("docs", "in/a+b.pdf"));
