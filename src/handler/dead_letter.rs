@@ -125,10 +125,8 @@ impl Ingester {
             return;
         }
         report.unreadable_messages += unreadable.len() as u64;
-        let letters: Vec<_> = unreadable
-            .iter()
-            .map(|(_, _, Unreadable { reason, body })| of_unreadable(body.clone(), reason))
-            .collect();
+        let letters: Vec<_> =
+            unreadable.iter().map(|(_, _, Unreadable { reason, body })| of_unreadable(body.clone(), reason)).collect();
         let sent = self.send_dead_letters(&letters, times).await;
         for ((position, message, what), sent) in unreadable.into_iter().zip(sent) {
             comes_back[position] = sent.is_err();
@@ -240,7 +238,8 @@ mod tests {
             (0, (vec![], 0)),
         ] {
             let letter = of_unreadable("x".repeat(LARGEST_MESSAGE - room), &reason);
-            let shortened = letter.attributes.iter().find(|(name, _)| *name == "message").map_or(0, |(_, text)| text.len());
+            let shortened =
+                letter.attributes.iter().find(|(name, _)| *name == "message").map_or(0, |(_, text)| text.len());
             assert_eq!((names(&letter), shortened), expected, "{room}");
             assert!(size(&letter) <= LARGEST_MESSAGE, "{room}");
         }

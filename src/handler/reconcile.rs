@@ -170,12 +170,7 @@ fn common_prefix<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 
 fn as_object(listed: &Listed, bucket: &str, origin: Origin) -> S3Object {
     // No event time: it may have been there for long, which says nothing of how fast events are.
-    S3Object {
-        etag: listed.etag.clone(),
-        size: listed.size,
-        origin,
-        ..S3Object::new(bucket, listed.key.clone())
-    }
+    S3Object { etag: listed.etag.clone(), size: listed.size, origin, ..S3Object::new(bucket, listed.key.clone()) }
 }
 
 #[cfg(test)]

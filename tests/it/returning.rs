@@ -102,7 +102,8 @@ async fn a_rejected_object_goes_to_the_dead_letter_queue_as_a_notification_that_
 }
 
 /// What S3 says about an object beside its name: version, entity tag, size, sequencer and time.
-const VERSIONED: [&str; 5] = ["v+1/%41", "d41d8cd98f00b204e9800998ecf8427e-2", "1024", "0055AED6DCD90281E5", "2026-01-31T10:00:00.123Z"];
+const VERSIONED: [&str; 5] =
+    ["v+1/%41", "d41d8cd98f00b204e9800998ecf8427e-2", "1024", "0055AED6DCD90281E5", "2026-01-31T10:00:00.123Z"];
 
 /// What a notification's only record says about those.
 fn versioned(body: &str) -> Vec<String> {
@@ -218,7 +219,8 @@ async fn the_runbook_names_the_codes_and_attributes_that_the_function_writes() {
     let mut codes: Vec<_> = letters.iter().map(|letter| letter.attributes[attribute::CODE].as_str()).collect();
     codes.sort_unstable();
     assert_eq!(codes, [UNREADABLE, UNREADABLE, UNSUPPORTED_FILE]);
-    for name in codes.into_iter().chain(letters.iter().flat_map(|letter| letter.attributes.keys().map(String::as_str))) {
+    for name in codes.into_iter().chain(letters.iter().flat_map(|letter| letter.attributes.keys().map(String::as_str)))
+    {
         assert!(runbook.contains(&format!("`{name}`")), "{name}");
     }
 }

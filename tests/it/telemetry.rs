@@ -76,7 +76,10 @@ async fn no_secret_and_no_raw_body_is_printed_at_any_level() {
             let answer = app.invoke(sqs_event([event, json!({"unknown": "payload-contents"})])).await;
             assert_eq!(answer.failures(), ["m-0", "m-1"], "{level}");
             let output = app.output().await.join("\n");
-            assert!(output.contains(class) && output.contains("unknown"), "{level}: the failures are not logged: {output}");
+            assert!(
+                output.contains(class) && output.contains("unknown"),
+                "{level}: the failures are not logged: {output}"
+            );
             for hidden in [
                 API_KEY,
                 "AKIAHIDDENHIDDEN",

@@ -110,7 +110,8 @@ async fn a_direct_event_of_junk_is_an_error_that_says_so() {
 #[tokio::test]
 async fn every_task_of_a_job_gets_its_result_however_many_cannot_be_read() {
     let mut event = sample("batch-job-2.0.json");
-    let task = |number: usize| json!({"taskId": format!("t-{number}"), "s3Key": "bad%FF.pdf", "s3Bucket": "my-documents"});
+    let task =
+        |number: usize| json!({"taskId": format!("t-{number}"), "s3Key": "bad%FF.pdf", "s3Bucket": "my-documents"});
     event["tasks"] = (0..150).map(task).collect();
     event["tasks"][149]["s3Key"] = json!("good.pdf");
     let app = TestApp::start().await;

@@ -299,9 +299,7 @@ impl<'a> Backfill<'a> {
 
     /// What the journal leaves open goes first.
     fn open_parcels(&self, replay: &Replay) -> Result<Vec<Parcel>> {
-        let object = |key: &String| {
-            Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?))
-        };
+        let object = |key: &String| Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?));
         let parcel = |(through, keys): (&Option<String>, &Vec<String>)| {
             let objects: Result<Vec<_>> = keys.iter().map(object).collect();
             Ok(Parcel { through: through.clone(), news: None, objects: objects?, singly: false })

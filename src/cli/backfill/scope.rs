@@ -117,11 +117,7 @@ impl Scope {
             return Err("too-new");
         }
         // No event time: it may have been there for long, which says nothing of how fast events are.
-        let object = S3Object {
-            etag: listed.etag,
-            size: listed.size,
-            ..S3Object::new(bucket, listed.key)
-        };
+        let object = S3Object { etag: listed.etag, size: listed.size, ..S3Object::new(bucket, listed.key) };
         if object.is_folder_marker() {
             return Err("folder-marker");
         }
