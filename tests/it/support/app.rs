@@ -187,6 +187,13 @@ impl TestApp {
         self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await.unwrap().into()
     }
 
+    /// The most memory that the function has had so far, in KiB; `None` once it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
     /// What was submitted to FlexOrch so far, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.flexorch.requests()
