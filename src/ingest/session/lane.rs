@@ -428,7 +428,7 @@ impl Lane {
                 let detail = format!("{}; and a fresh secret cannot be read: {reason}", seen.detail);
                 self.close(Deferral { detail: detail.into(), ..seen });
             }
-            Refreshed::Current(fresh) if !fresh.reads_the_same_as(&used) => self.close(Deferral {
+            Refreshed::Current(fresh) if !fresh.is_same_connector(&used) => self.close(Deferral {
                 class: DeferClass::ConnectorChanged,
                 detail: "the secret describes another connector now; the object is routed anew".into(),
                 code: None,
