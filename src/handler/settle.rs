@@ -8,10 +8,9 @@ use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::event::batch_job;
 use crate::ingest::route::{ConnectorConflict, Route, Router, superseded};
-use crate::ingest::session::Work;
+use crate::ingest::session::{Work, paused_deferral};
 use crate::ingest::submit::Submission;
 use crate::model::claim::Claim;
-use crate::model::connector::Connector;
 use crate::model::object::{Change, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
@@ -136,11 +135,7 @@ fn why_it_waits(route: Route, connectors: &Connectors) -> Deferral {
     let (known, claims) = (&connectors.known, &connectors.claims);
     let unavailable = |why: &str| deferral(DeferClass::SecretUnavailable, why);
     match route {
-        Route::Paused(connector) => {
-            let Connector { secret_id, paused, .. } = &*known[connector];
-            let why = format!("paused by secret {secret_id:?}: {}", paused.as_deref().unwrap_or_default());
-            Deferral { connector: Some(Arc::clone(secret_id)), ..deferral(DeferClass::Paused, &why) }
-        }
+        Route::Paused(connector) => paused_deferral(&known[connector]),
         Route::Claimed(claim) => {
             let Claim { secret_id, why, .. } = &claims[claim];
             Deferral { connector: Some(Arc::clone(secret_id)), ..unavailable(why) }

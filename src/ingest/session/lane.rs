@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::memory::Admission;
 use super::outcomes::{
-    PerKey, block_class, deferral, is_the_files_own, not_a_turn, out_of_time, per_key_outcome, refusal_deferral,
-    rejection,
+    PerKey, block_class, deferral, is_the_files_own, not_a_turn, out_of_time, paused_deferral, per_key_outcome,
+    refusal_deferral, rejection,
 };
 use super::{Context, Note, Refreshed, Request, RequestId, Settings, Work};
 use crate::flexorch::key_results::{KeyResult, SubmissionResult};
@@ -436,6 +436,7 @@ impl Lane {
                 not_before: None,
                 exhausted: false,
             }),
+            Refreshed::Current(fresh) if fresh.paused.is_some() => self.close(paused_deferral(&fresh)),
             Refreshed::Current(fresh) if fresh.api_key != used.api_key => {
                 self.connector = fresh;
                 for request in &mut self.requests {

@@ -99,6 +99,19 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
     }
 }
 
+/// The deferral of a connector's objects while its secret pauses it.
+pub fn paused_deferral(connector: &Connector) -> Deferral {
+    let reason = connector.paused.as_deref().unwrap_or_default();
+    Deferral {
+        class: DeferClass::Paused,
+        detail: format!("paused by secret {:?}: {reason}", connector.secret_id).into(),
+        code: None,
+        connector: Some(Arc::clone(&connector.secret_id)),
+        not_before: None,
+        exhausted: false,
+    }
+}
+
 /// The deferral of a request that may not start before the deadline.
 pub(super) fn not_a_turn(connector: &Connector, closed: Closed, not_before: SystemTime) -> Deferral {
     let (class, detail) = match closed {
