@@ -18,6 +18,7 @@
 //! | [`aws`] | the AWS edge: the shared HTTP client, secrets, queues, buckets |
 //! | [`config`] | the environment, checked |
 //! | [`telemetry`] | logs and metrics |
+//! | [`redaction`] | secrets removed from what is logged, returned or sent on |
 //! | [`clock`], [`error`] | the time as an argument; errors as people read them |
 //! | `cli` | the operator's command line (feature `cli`); nothing else uses it |
 //!
@@ -36,4 +37,5 @@ pub mod flexorch;
 pub mod handler;
 pub mod ingest;
 pub mod model;
+pub mod redaction;
 pub mod telemetry;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::flexorch::response::{RawResponse, Response, read_response};
+use flexorch_s3_ingester::redaction::Redactor;
 
 /// The plan's minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -90,8 +91,8 @@ impl FlexOrch {
 /// What the function makes of a 429, with its own reading of answers: when FlexOrch said to come back.
 pub fn told_time(retry_after: u64, now: SystemTime) -> Option<SystemTime> {
     let seconds = retry_after.to_string();
-    let answer = RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED };
-    match read_response(answer, &["key"], now) {
+    let answer = RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED, is_complete: true };
+    match read_response(answer, &["key"], &Redactor::default(), now) {
         Response::Transient { rate_limited: true, retry_at, .. } => retry_at,
         _ => None,
     }

@@ -196,6 +196,7 @@ impl SecretCache {
         let Some(text) = answer.secret_string() else {
             return Err(SecretError::Binary { secret_id: Arc::clone(secret_id) });
         };
+        crate::redaction::register_connector_secret(text);
         match Connector::from_secret(secret_id, text) {
             Ok(connector) => {
                 Ok(Cached { connector: Arc::new(connector), fresh_until: self.clock.now() + self.time_to_live })
