@@ -8,7 +8,7 @@
 //!    keys is ambiguous and has to be submitted alone. None is accepted or rejected on a guess.
 //! 3. *Refusals under names that the request does not have.* They hold for the open keys if there are as many of them; otherwise
 //!    the open keys are ambiguous.
-//! 4. *Keys that no name means.* [`open_keys`] is the table.
+//! 4. *Keys that no name means.* The function `open_keys` is the table.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

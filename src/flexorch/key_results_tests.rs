@@ -257,6 +257,14 @@ fn a_list_without_names_is_not_filled_in_if_the_number_says_all() {
 }
 
 #[test]
+fn the_number_may_be_about_ambiguous_keys() {
+    let keys = ["a/x.pdf", "b/x.pdf", "y.pdf"];
+    let data = |accepted: u64| json!({"accepted": accepted, "jobs": [], "rejected": [refused("x.pdf")]});
+    assert_reads(&keys, &data(1), &["ambiguous", "ambiguous", "unaccounted"], true);
+    assert_reads(&keys, &data(2), &["ambiguous", "ambiguous", "accepted"], false);
+}
+
+#[test]
 fn an_empty_list_accounts_for_no_key() {
     for data in [
         json!({"jobs": [], "rejected": []}),

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::app::{DEAD_LETTERS, SECRET, connector_secret};
+use crate::support::run::{PROGRAM, Run};
+use crate::support::site::{self, Site};
 use crate::support::stub::Stub;
 use crate::support::surroundings::{API_KEY, OPERATORS_SECRET_KEY};
 use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
@@ -25,9 +27,14 @@ async fn assert_prints_no_key(what: &str, app: TestApp) {
     assert_holds_no_key(what, &output);
 }
 
+/// What stands before the key, so that a message is cut inside it at 300 characters.
+fn padding() -> String {
+    "x".repeat(300 - BEGINNING.len() - 2)
+}
+
 /// A message in which the key is where it is cut.
 fn message() -> String {
-    format!("{}{API_KEY} is not allowed", "x".repeat(278))
+    format!("{}{API_KEY} is not allowed", padding())
 }
 
 fn batch_job(keys: &[&str]) -> Value {
@@ -51,7 +58,7 @@ async fn a_key_where_a_message_is_cut_is_in_no_log_error_result_or_dead_letter()
             message()
         ),
         // Hidden from whoever only looks for the key.
-        format!(r#"status=503,body={{"detail":"{}\u0064fx_test_0123456789"}}"#, "x".repeat(278)),
+        format!(r#"status=503,body={{"detail":"{}\u0064fx_test_0123456789"}}"#, padding()),
     ] {
         let app = TestAppBuilder::new().await.dead_letters().fault(&fault).env("MAX_ATTEMPTS", 1).start().await;
         for event in [s3_event(["a.pdf"]), sqs_event([s3_event(["a.pdf"])]), batch_job(&["a.pdf"])] {
@@ -67,7 +74,8 @@ async fn a_key_where_a_message_is_cut_is_in_no_log_error_result_or_dead_letter()
 
 #[tokio::test]
 async fn a_rejected_objects_dead_letter_keeps_the_message_up_to_the_key() {
-    let fault = format!("status=413,code=FILE_TOO_LARGE,message={}", message());
+    let message = format!("{}{API_KEY} is not allowed", "x".repeat(278));
+    let fault = format!("status=413,code=FILE_TOO_LARGE,message={message}");
     let app = TestAppBuilder::new().await.dead_letters().fault(&fault).start().await;
     assert_eq!(app.invoke(s3_event(["a.pdf"])).await.ok()["rejected"], 1);
     let [letter] = &app.queues.messages(DEAD_LETTERS)[..] else { panic!("one dead letter") };
@@ -83,7 +91,7 @@ async fn job_ids_names_and_unknown_fields_that_are_the_key_are_not_printed() {
         format!(r#"{{"jobs":[{{"filename":"a.pdf"\,"job_id":"{API_KEY}"}}]}}"#),
         format!(r#"{{"job_ids":["{API_KEY}"]}}"#),
         format!(r#"{{"job_id":"{API_KEY}"}}"#),
-        format!(r#"{{"{API_KEY}":1\,"{}{API_KEY}":2}}"#, "x".repeat(278)),
+        format!(r#"{{"{API_KEY}":1\,"{}{API_KEY}":2}}"#, padding()),
         format!(r#"{{"jobs":[{{"filename":"{API_KEY}"\,"job_id":"j-{API_KEY}"}}]}}"#),
     ] {
         let app = TestAppBuilder::new().await.fault(&format!(r#"status=202,body={{"data":{data}}}"#)).start().await;
@@ -184,6 +192,26 @@ async fn what_secrets_manager_says_is_redacted_once_the_secret_was_read() {
         assert_holds_no_key(code, &format!("{:?}", answer.result));
         assert_prints_no_key(code, app).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_prints_no_secret_that_flexorch_or_aws_repeats() {
+    let site = Site::start().await;
+    site.fill(["a.pdf".to_owned()]);
+    let fault = format!(r#"status=200,path=*/test,body={{"success":false\,"message":"{}"}}"#, message());
+    site.flexorch.faults().add(fault.parse().unwrap());
+    let show = r#"status=200,method=GET,body={"data":{"id":42\,"name":"docs"}}"#;
+    site.flexorch.faults().add(show.parse().unwrap());
+    // `Run` looks for the whole key in all output.
+    let mut test = site.program(PROGRAM);
+    test.args(["connector", "test", "--secret", site::SECRET]);
+    let run = Run::of(test).await;
+    assert_holds_no_key("connector test", &run.says(3, &["xx[redacted]"]).shown());
+
+    let sqs = Stub::refusing("AccessDeniedException", format!("not for {API_KEY}")).await;
+    let mut backfill = site.command(&["backfill", "--via", "queue", "--queue", &site.queues.url("retry")]);
+    backfill.env("AWS_ENDPOINT_URL_SQS", sqs.url());
+    Run::of(backfill).await.says(1, &["not for [redacted]"]);
 }
 
 #[tokio::test]
