@@ -141,8 +141,8 @@ pub(super) fn message_in(object: &Value) -> Option<String> {
     };
     // A framework's list of what is wrong and where: its `input` would repeat the request.
     let of_list = |part: &Value| {
-        let told: Vec<_> = part.as_array()?.iter().filter_map(of).collect();
-        (!told.is_empty()).then(|| told.join("; "))
+        let messages: Vec<_> = part.as_array()?.iter().filter_map(of).collect();
+        (!messages.is_empty()).then(|| messages.join("; "))
     };
     let parts = [object.get("error"), object.get("detail"), Some(object), object.get("errors")];
     let message = parts.into_iter().flatten().find_map(|part| of(part).or_else(|| of_list(part)));
