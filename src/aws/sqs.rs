@@ -14,6 +14,7 @@ use reqwest::Url;
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
 use crate::error::with_causes;
+use crate::redaction::redacted;
 
 /// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`),
 const ENTRIES_PER_CALL: usize = 10;
@@ -92,7 +93,11 @@ impl Queues {
         for (position, letter) in letters.iter().enumerate() {
             let mut entry = SendMessageBatchRequestEntry::builder().id(position.to_string()).message_body(&letter.body);
             for (name, text) in &letter.attributes {
-                match MessageAttributeValue::builder().data_type("String").string_value(attribute_text(text)).build() {
+                match MessageAttributeValue::builder()
+                    .data_type("String")
+                    .string_value(attribute_text(&redacted(text)))
+                    .build()
+                {
                     Ok(value) => entry = entry.message_attributes(*name, value),
                     Err(error) => return all(with_causes(&error)),
                 }

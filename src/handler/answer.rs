@@ -16,6 +16,7 @@ use crate::event::{Carrier, ReconcileRequest};
 use crate::ingest::retry::visibility_timeout;
 use crate::model::object::Origin;
 use crate::model::outcome::{Counts, Deferral, Forwarded, Outcome, Rejection, SkipReason};
+use crate::redaction::redacted;
 
 /// The error that an invocation is answered with. Lambda's retry, or the on-failure destination, acts on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,13 @@ impl fmt::Display for InvocationError {
 }
 
 impl std::error::Error for InvocationError {}
+
+impl InvocationError {
+    /// The same error without secrets: AWS's messages, which it may quote, can repeat anything.
+    pub(super) fn redacted(self) -> Self {
+        Self { message: redacted(&self.message), ..self }
+    }
+}
 
 impl From<InvocationError> for Diagnostic {
     fn from(error: InvocationError) -> Self {
@@ -77,16 +85,16 @@ fn fates(report: &Report) -> BTreeMap<Origin, Fate<'_>> {
 }
 
 fn why_deferred(deferral: &Deferral) -> String {
-    format!("{}: {}", deferral.class.as_str(), deferral.detail)
+    redacted(&format!("{}: {}", deferral.class.as_str(), deferral.detail))
 }
 
 fn why_rejected(rejection: &Rejection) -> String {
-    format!("{} {}", rejection.code, rejection.message).trim().to_owned()
+    redacted(format!("{} {}", rejection.code, rejection.message).trim())
 }
 
 fn how_forwarded(forwarded: &Forwarded) -> String {
     match &forwarded.job_id {
-        Some(job) => format!("forwarded to FlexOrch, job {job}"),
+        Some(job) => redacted(&format!("forwarded to FlexOrch, job {job}")),
         None => "forwarded to FlexOrch".to_owned(),
     }
 }

@@ -180,6 +180,7 @@ impl Ingester {
             Ok(invocation) => self.carry_out(invocation, context, &metrics, &mut report).await,
             Err(error) => Err(unknown(error)),
         };
+        let answer = answer.map_err(InvocationError::redacted);
         report.log(&answer, &metrics);
         if self.prints_metrics {
             self.print_metrics(context, &metrics, &report);

@@ -10,6 +10,8 @@ mod failures;
 mod halving;
 mod pacing;
 mod reconcile;
+mod redaction;
+mod responses;
 mod returning;
 mod routing;
 mod secrets;
