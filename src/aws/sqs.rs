@@ -21,8 +21,6 @@ const ENTRIES_PER_CALL: usize = 10;
 const BYTES_PER_CALL: usize = 200_000;
 /// So many calls are under way at once.
 const CALLS_AT_ONCE: usize = 8;
-/// No message is hidden for longer (SQS Developer Guide, "Visibility timeout").
-const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// No message can be sent for later than this (SQS API Reference, `SendMessage`).
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
@@ -136,7 +134,7 @@ impl Queues {
             async move {
                 let mut call = client.change_message_visibility_batch().queue_url(url);
                 for (position, message) in chunk.iter().enumerate() {
-                    let seconds = message.after.min(LONGEST_VISIBILITY).as_secs();
+                    let seconds = message.after.as_secs();
                     let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                         .id(position.to_string())
                         .receipt_handle(&message.receipt_handle)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::aws::sqs::Return;
 use crate::event::batch_job::{Job, TaskResult};
 use crate::event::sqs::Batch;
 use crate::event::{Carrier, ReconcileRequest};
-use crate::ingest::retry::visibility_timeout;
+use crate::ingest::retry::{usual_return, visibility_timeout};
 use crate::model::object::Origin;
 use crate::model::outcome::{Counts, Deferral, Forwarded, Outcome, Rejection, SkipReason};
 
@@ -51,10 +51,9 @@ pub(super) fn source_name(carrier: &Carrier) -> &'static str {
 }
 
 /// What the objects of one part of the invocation come to.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 struct Fate<'a> {
-    deferred: Option<&'a Deferral>,
-    not_before: Option<SystemTime>,
+    deferred: Vec<&'a Deferral>,
     rejected: Option<&'a Rejection>,
     forwarded: Option<&'a Forwarded>,
     skipped: Option<SkipReason>,
@@ -68,10 +67,7 @@ fn fates(report: &Report) -> BTreeMap<Origin, Fate<'_>> {
             Outcome::Forwarded(forwarded) => fate.forwarded = Some(forwarded),
             Outcome::Skipped(reason) => fate.skipped = Some(*reason),
             Outcome::Rejected(rejection) => fate.rejected = Some(rejection),
-            Outcome::Deferred(deferral) => {
-                fate.deferred.get_or_insert(deferral);
-                fate.not_before = fate.not_before.max(deferral.not_before);
-            }
+            Outcome::Deferred(deferral) => fate.deferred.push(deferral),
         }
     }
     fates
@@ -101,7 +97,7 @@ pub(super) fn direct(report: &Report, stopped: &[(Origin, Stop)]) -> Result<Valu
     }
     let mut message = String::new();
     if counts.deferred > 0 {
-        let first = fates(report).into_values().find_map(|fate| fate.deferred);
+        let first = fates(report).into_values().find_map(|fate| fate.deferred.first().copied());
         let fate = first.map(why_deferred).unwrap_or_default();
         message = format!("{}; first: {fate}", deferred_words(&counts));
     }
@@ -134,7 +130,7 @@ fn deferred_words(counts: &Counts) -> String {
 pub(super) fn batch_job(job: &Job, report: &Report) -> Result<Value, InvocationError> {
     let fates = fates(report);
     job.answer(|origin| match fates.get(&origin) {
-        Some(Fate { deferred: Some(deferral), .. }) => TaskResult::TemporaryFailure(why_deferred(deferral)),
+        Some(Fate { deferred, .. }) if !deferred.is_empty() => TaskResult::TemporaryFailure(why_deferred(deferred[0])),
         Some(Fate { rejected: Some(rejection), .. }) => TaskResult::PermanentFailure(why_rejected(rejection)),
         Some(Fate { forwarded: Some(forwarded), .. }) => TaskResult::Succeeded(how_forwarded(forwarded)),
         Some(Fate { skipped: Some(reason), .. }) => TaskResult::Succeeded(format!("skipped: {}", reason.as_str())),
@@ -168,14 +164,18 @@ impl Ingester {
         let mut returns = Vec::new();
         for (position, message) in (0..).zip(&batch.messages) {
             let origin = Origin(position);
-            let fate = fates.get(&origin).filter(|fate| fate.deferred.is_some());
+            let fate = fates.get(&origin).filter(|fate| !fate.deferred.is_empty());
             let unsettled = fate.is_some() && !goes_on_elsewhere.contains(&origin);
             if unsettled || begins_again.contains(&origin) {
                 comes_back[origin.index()] = true;
                 if let Some(receipt_handle) = message.receipt_handle.clone() {
-                    let not_before = fate.and_then(|fate| fate.not_before);
-                    let now = self.clock.now();
-                    let after = visibility_timeout(not_before, message.receive_count, now, fastrand::f64());
+                    let (now, random) = (self.clock.now(), fastrand::f64());
+                    let deferred = fate.into_iter().flat_map(|fate| &fate.deferred);
+                    // It returns when the last of its objects can be tried.
+                    let after = deferred
+                        .map(|deferral| visibility_timeout(deferral, message.receive_count, now, random))
+                        .max()
+                        .unwrap_or_else(|| usual_return(message.receive_count, random));
                     returns.push(Return { receipt_handle, after });
                 }
             }
@@ -248,7 +248,11 @@ impl Ingester {
         }
         // Going on at once makes sense only where more time is all that was wanting, and some was enough for something.
         let delay = if stop.trouble || no_progress {
-            visibility_timeout(stop.not_before, 1, self.clock.now(), fastrand::f64())
+            let random = fastrand::f64();
+            stop.deferral.as_ref().map_or_else(
+                || usual_return(1, random),
+                |deferral| visibility_timeout(deferral, 1, self.clock.now(), random),
+            )
         } else {
             Duration::ZERO
         };

@@ -1,7 +1,7 @@
 //! The order to reconcile: a connector's bucket, listed page by page, and what was modified since forwarded by the same path as
 //! events.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::event::reconcile::Cursor;
 use crate::ingest::route::{Route, route};
 use crate::model::connector::Connector;
 use crate::model::object::{Change, Origin, S3Object};
-use crate::model::outcome::{DeferClass, Outcome};
+use crate::model::outcome::{DeferClass, Deferral, Outcome};
 use crate::telemetry::metrics::Metrics;
 
 /// A page is not begun with less time than this.
@@ -28,8 +28,8 @@ pub(super) struct Stop {
     pub reason: String,
     /// It was not the time that ended: going on at once would meet the same.
     pub trouble: bool,
-    /// When it makes sense to go on, where FlexOrch named a time.
-    pub not_before: Option<SystemTime>,
+    /// The deferral that stopped it, which says when it makes sense to go on.
+    pub deferral: Option<Deferral>,
 }
 
 /// One connector's bucket, as far as an order asks for it.
@@ -61,7 +61,7 @@ impl Ingester {
             cursor: None,
             reason: error.to_string(),
             trouble: true,
-            not_before: None,
+            deferral: None,
         });
         // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
         let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);
@@ -109,14 +109,14 @@ impl Ingester {
         loop {
             if self.clock.until(times.work_end) < PAGE_TIME {
                 let reason = "the time was over".to_owned();
-                return Some(Stop { cursor: here(after), reason, trouble: false, not_before: None });
+                return Some(Stop { cursor: here(after), reason, trouble: false, deferral: None });
             }
             let region = connector.region.as_deref();
             let page = match self.buckets.list(bucket, region, prefix, after.as_deref(), times.work_end).await {
                 Ok(page) => page,
                 Err(reason) => {
                     let reason = format!("bucket {bucket:?} cannot be listed: {reason}");
-                    return Some(Stop { cursor: here(after), reason, trouble: true, not_before: None });
+                    return Some(Stop { cursor: here(after), reason, trouble: true, deferral: None });
                 }
             };
             let objects = page
@@ -139,7 +139,7 @@ impl Ingester {
                     cursor: here(last_done.or(after)),
                     reason: format!("an object was deferred: {}", deferral.detail),
                     trouble: deferral.class != DeferClass::Deadline,
-                    not_before: deferral.not_before,
+                    deferral: Some(deferral.clone()),
                 });
             }
             match page.objects.last() {

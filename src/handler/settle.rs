@@ -231,5 +231,5 @@ pub(super) fn unreadable_letter(body: String, reason: &str) -> DeadLetter {
 
 /// A deferral before any connector was chosen.
 pub(super) fn deferral(class: DeferClass, why: &str) -> Deferral {
-    Deferral { class, detail: why.into(), code: None, connector: None, not_before: None }
+    Deferral { class, detail: why.into(), code: None, connector: None, not_before: None, attempts_exhausted: false }
 }

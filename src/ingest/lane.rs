@@ -65,6 +65,7 @@ impl Invocation<'_> {
                     code: code.map(Into::into),
                     connector: Some(Arc::clone(secret_id)),
                     not_before: None,
+                    attempts_exhausted: false,
                 })
             };
             let outcome = match fate {
@@ -130,6 +131,7 @@ pub(super) fn deferral(
         code: error.code.as_deref().map(Into::into),
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before,
+        attempts_exhausted: false,
     }
 }
 
@@ -140,6 +142,7 @@ pub(super) fn refusal_deferral(secret_id: &Arc<str>, error: &ApiError, why: &str
         code: error.code.as_deref().map(Into::into),
         connector: Some(Arc::clone(secret_id)),
         not_before: None,
+        attempts_exhausted: false,
     }
 }
 
@@ -150,6 +153,7 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
         code: None,
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before: None,
+        attempts_exhausted: false,
     }
 }
 

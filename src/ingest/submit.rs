@@ -283,7 +283,9 @@ impl Submitter {
                     match step {
                         NextStep::RetryAt(time) => self.stop.sleep_until(&self.clock, time).await,
                         NextStep::GiveUp { not_before } => {
-                            return Sent::Deferred(deferral(class, &connector, &error, not_before));
+                            let attempts_exhausted = attempts >= self.settings.max_attempts.get();
+                            let deferral = deferral(class, &connector, &error, not_before);
+                            return Sent::Deferred(Deferral { attempts_exhausted, ..deferral });
                         }
                     }
                 }
@@ -344,6 +346,7 @@ impl Submitter {
             code: None,
             connector: Some(Arc::clone(&connector.secret_id)),
             not_before: Some(not_before),
+            attempts_exhausted: false,
         }
     }
 

@@ -88,8 +88,10 @@ pub struct Deferral {
     pub code: Option<Arc<str>>,
     /// The secret id of the connector, where one was chosen.
     pub connector: Option<Arc<str>>,
-    /// The earliest time at which another try makes sense, where it is known.
+    /// The earliest time at which another try makes sense, if it is known.
     pub not_before: Option<SystemTime>,
+    /// Every attempt that `MAX_ATTEMPTS` allows was made: `not_before` alone does not say when another one makes sense.
+    pub attempts_exhausted: bool,
 }
 
 /// The classes of passing failure.
@@ -241,6 +243,7 @@ impl Ledger {
                         code: None,
                         connector: None,
                         not_before: None,
+                        attempts_exhausted: false,
                     })
                 })
             })
@@ -317,6 +320,7 @@ mod tests {
                 code: None,
                 connector: None,
                 not_before: None,
+                attempts_exhausted: false,
             }),
         }
     }

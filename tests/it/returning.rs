@@ -59,6 +59,49 @@ async fn a_deferred_message_comes_back_at_the_time_that_flexorch_named() {
     assert!((118..=121).contains(&seconds), "{seconds} s");
 }
 
+/// Seconds that the one message is hidden, if FlexOrch meets every request with this fault.
+async fn hidden_after(fault: &str, receives: u32) -> u32 {
+    let app = TestAppBuilder::new().await.fault(fault).start().await;
+    let answer = app.invoke(sqs_event_received(receives, [s3_event(["a.pdf"]).to_string()])).await;
+    assert_eq!(answer.failures(), ["m-0"], "{fault}");
+    // The sandbox refuses what SQS refuses, so that a timeout beyond its limit would not be here.
+    visibility(&app, "handle-0").unwrap_or_else(|| panic!("{fault}: the visibility timeout was not set"))
+}
+
+#[tokio::test]
+async fn the_longest_visibility_timeout_is_half_an_hour_less_than_sqs_allows() {
+    for named in [43_200, 86_400, 2_592_000] {
+        assert_eq!(hidden_after(&format!("status=402,retry-after={named}"), 1).await, 41_400, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_429_hides_a_message_for_15_minutes_at_most() {
+    assert_eq!(hidden_after("status=429,retry-after=43200", 1).await, 900);
+    let without_a_time = hidden_after("status=429", 40).await;
+    assert!((720..=900).contains(&without_a_time), "{without_a_time} s");
+}
+
+#[tokio::test]
+async fn a_named_time_is_obeyed_however_often_the_message_was_received() {
+    let seconds = hidden_after("status=429,retry-after=120", 50).await;
+    assert!((118..=121).contains(&seconds), "{seconds} s");
+}
+
+#[tokio::test]
+async fn after_exhausted_attempts_a_message_does_not_return_sooner_than_the_usual_backoff() {
+    for fault in ["status=503,retry-after=0", "status=429,retry-after=0", "status=503,retry-after=1"] {
+        let seconds = hidden_after(fault, 4).await;
+        assert!((192..=288).contains(&seconds), "{fault}: {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_names_no_time_ahead_is_not_probed_in_a_loop() {
+    let seconds = hidden_after("status=402,retry-after=0", 2).await;
+    assert!((48..=72).contains(&seconds), "{seconds} s");
+}
+
 #[tokio::test]
 async fn visibility_is_set_in_tens() {
     let app = TestAppBuilder::new().await.fault("status=402").start().await;

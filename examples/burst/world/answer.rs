@@ -1,8 +1,9 @@
 //! How an invocation ends: what was forwarded is done, what was deferred comes back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::ingest::retry::visibility_timeout;
+use flexorch_s3_ingester::model::outcome::{DeferClass, Deferral};
 
 use super::{Event, NOTICE_DELAY, World};
 use crate::lambda::Work;
@@ -13,6 +14,9 @@ use crate::queue::MESSAGES_PER_CALL;
 const SQS_CALL: Duration = Duration::from_millis(20);
 /// See [`SQS_CALL`].
 const SQS_CALLS_AT_ONCE: usize = 8;
+
+/// The default of the setting of the same name.
+const RENEW_AFTER_RECEIVES: u32 = 100;
 
 impl World<'_> {
     /// Says when deferred messages come back, as `handler::answer` does; an event that came directly fails instead.
@@ -52,7 +56,10 @@ impl World<'_> {
                 (Work::Batch(_, received), Fate::Deferred(not_before)) => {
                     deferred += 1;
                     let receives = self.queue.receive_count(object);
-                    let wait = visibility_timeout(not_before, receives, now, self.chance.f64());
+                    if receives >= RENEW_AFTER_RECEIVES {
+                        self.queue.renew(object);
+                    }
+                    let wait = visibility_timeout(&deferral(not_before), receives, now, self.chance.f64());
                     // What there was no time to say comes back after the queue's own timeout.
                     let said = settling_from + SQS_CALL * rounds(deferred) <= answer_end;
                     let until = if said { now + wait } else { received + visibility };
@@ -72,6 +79,12 @@ impl World<'_> {
         let free = self.lambda.answered(id, now);
         self.agenda.at(free, Event::Free(id));
     }
+}
+
+/// A deferral until a time that the rate limit names, or for want of time.
+fn deferral(not_before: Option<SystemTime>) -> Deferral {
+    let class = if not_before.is_some() { DeferClass::RateLimited } else { DeferClass::Deadline };
+    Deferral { class, detail: "simulated".into(), code: None, connector: None, not_before, attempts_exhausted: false }
 }
 
 /// How many rounds of calls to SQS so many messages take.

@@ -112,7 +112,14 @@ mod tests {
 
     fn deferred(class: DeferClass, seconds: Option<u64>) -> Outcome {
         let not_before = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        Outcome::Deferred(Deferral { class, detail: "seen".into(), code: None, connector: None, not_before })
+        Outcome::Deferred(Deferral {
+            class,
+            detail: "seen".into(),
+            code: None,
+            connector: None,
+            not_before,
+            attempts_exhausted: false,
+        })
     }
 
     fn next_of(outcomes: Vec<Outcome>) -> Next {
