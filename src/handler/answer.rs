@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::reconcile::Stop;
 use super::settle::unreadable_letter;
 use super::{Ingester, Report, Times};
-use crate::aws::sqs::Return;
+use crate::aws::failure::CallError;
+use crate::aws::sqs::{OutgoingMessage, VisibilityChange, VisibilityProblem};
 use crate::event::batch_job::{Job, TaskResult};
 use crate::event::sqs::Batch;
 use crate::event::{Carrier, ReconcileRequest};
@@ -176,21 +177,13 @@ impl Ingester {
                         .map(|deferral| visibility_timeout(deferral, message.receive_count, now, random))
                         .max()
                         .unwrap_or_else(|| usual_return(message.receive_count, random));
-                    returns.push(Return { receipt_handle, after });
+                    returns.push(VisibilityChange { receipt_handle, hidden_for: after });
                 }
             }
         }
         self.set_unreadable_aside(batch, &mut comes_back, times, report).await;
-        if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty())
-            && let Some((calls, reason)) = self.queues.set_visibility(queue, &returns, times.answer_end).await
-        {
-            tracing::warn!(
-                queue = queue.as_str(),
-                calls,
-                error = reason.as_str(),
-                action = "allow the function sqs:ChangeMessageVisibility on the queue",
-                "deferred messages come back after the queue's own visibility timeout"
-            );
+        if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty()) {
+            log_visibility(queue, &self.queues.set_visibility(queue, &returns, times.answer_end).await);
         }
         let answer = batch.answer(|origin| comes_back[origin.index()]).ok_or_else(|| InvocationError {
             kind: "MessageWithoutId",
@@ -222,7 +215,7 @@ impl Ingester {
                 Err(None) => "it fails alone; set DEAD_LETTER_QUEUE_URL to have it moved aside",
                 Err(Some(_)) => "it fails alone: the dead-letter queue cannot be reached",
             };
-            let error = sent.err().flatten().unwrap_or_default();
+            let error = sent.err().flatten().map(|error| error.to_string()).unwrap_or_default();
             tracing::error!(
                 message_id = id,
                 reason = what.reason.as_str(),
@@ -256,21 +249,40 @@ impl Ingester {
         } else {
             Duration::ZERO
         };
-        let rest = order.continuing(cursor).to_string();
-        match self.queues.send_to_arn(queue, rest, delay, times.answer_end).await {
-            Ok(()) => {
+        let body = order.continuing(cursor).to_string();
+        let rest = OutgoingMessage { body, attributes: Vec::new(), delay };
+        let sent = self.queues.send_to_arn(queue, &[rest], times.answer_end).await;
+        match sent.into_iter().find_map(Result::err) {
+            None => {
                 tracing::info!(reason = stop.reason.as_str(), "reconcile goes on with a message of its own");
                 true
             }
-            Err(error) => {
+            Some(error) => {
                 tracing::error!(
                     reason = stop.reason.as_str(),
-                    error = error.as_str(),
-                    action = "allow the function sqs:SendMessage on the queue",
+                    error = error.to_string().as_str(),
                     "reconcile is not finished; it begins again"
                 );
                 false
             }
         }
+    }
+}
+
+/// Logs visibility timeouts that were not set: a line for each reason.
+fn log_visibility(queue: &str, results: &[Result<(), CallError>]) {
+    let mut problems: BTreeMap<VisibilityProblem, (usize, &CallError)> = BTreeMap::new();
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        problems.entry(VisibilityProblem::of(error)).or_insert((0, error)).0 += 1;
+    }
+    for (problem, (messages, error)) in problems {
+        tracing::warn!(
+            queue,
+            messages,
+            reason = problem.as_str(),
+            error = error.to_string().as_str(),
+            action = problem.remedy(),
+            "the visibility timeout could not be set: deferred messages return after the queue's own"
+        );
     }
 }

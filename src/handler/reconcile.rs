@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Ingester, Report, Times};
-use crate::aws::s3::Listed;
+use crate::aws::s3::{Listed, Position};
 use crate::aws::secrets::Connectors;
 use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
@@ -37,7 +37,7 @@ struct Listing<'a> {
     connector: &'a Connector,
     bucket: &'a str,
     prefix: &'a str,
-    after: Option<String>,
+    from: Position,
     since: Timestamp,
     origin: Origin,
 }
@@ -87,7 +87,8 @@ impl Ingester {
                 );
                 continue;
             };
-            let listing = Listing { connector, bucket, prefix, after, since, origin };
+            let from = Position::after(after);
+            let listing = Listing { connector, bucket, prefix, from, since, origin };
             if let Some(here) = self.reconcile_bucket(listing, &connectors, times, metrics, report).await {
                 stop.get_or_insert(here);
             }
@@ -104,20 +105,28 @@ impl Ingester {
         metrics: &Metrics,
         report: &mut Report,
     ) -> Option<Stop> {
-        let Listing { connector, bucket, prefix, mut after, since, origin } = listing;
+        let Listing { connector, bucket, prefix, mut from, since, origin } = listing;
         let here = |after: Option<String>| Some(cursor_at(connector, after, since));
         loop {
             if self.clock.until(times.work_end) < PAGE_TIME {
                 let reason = "the time was over".to_owned();
-                return Some(Stop { cursor: here(after), reason, trouble: false, deferral: None });
+                return Some(Stop { cursor: here(from.after), reason, trouble: false, deferral: None });
             }
             let region = connector.region.as_deref();
-            let page = match self.buckets.list(bucket, region, prefix, after.as_deref(), times.work_end).await {
+            let trouble = |reason: &dyn std::fmt::Display| Stop {
+                cursor: here(from.after.clone()),
+                reason: format!("bucket {bucket:?} cannot be listed: {reason}"),
+                trouble: true,
+                deferral: None,
+            };
+            let page = match self.buckets.list(bucket, region, prefix, &from, times.work_end).await {
                 Ok(page) => page,
-                Err(reason) => {
-                    let reason = format!("bucket {bucket:?} cannot be listed: {reason}");
-                    return Some(Stop { cursor: here(after), reason, trouble: true, deferral: None });
-                }
+                Err(error) => return Some(trouble(&error)),
+            };
+            // Before anything of the page is submitted: a page that was there before would be submitted again and again.
+            let next = match from.advance(&page) {
+                Ok(next) => next,
+                Err(error) => return Some(trouble(&error)),
             };
             let objects = page
                 .objects
@@ -136,16 +145,13 @@ impl Ingester {
                 let keys = page.objects.iter().map(|listed| listed.key.as_str());
                 let last_done = keys.take_while(|listed| *listed < key).last().map(str::to_owned);
                 return Some(Stop {
-                    cursor: here(last_done.or(after)),
+                    cursor: here(last_done.or(from.after)),
                     reason: format!("an object was deferred: {}", deferral.detail),
                     trouble: deferral.class != DeferClass::Deadline,
                     deferral: Some(deferral.clone()),
                 });
             }
-            match page.objects.last() {
-                Some(last) if page.more => after = Some(last.key.as_str().to_owned()),
-                _ => return None,
-            }
+            from = next?;
         }
     }
 

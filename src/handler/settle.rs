@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Ingester, Report, Times, log_secret_error};
+use crate::aws::failure::CallError;
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::aws::sqs::DeadLetter;
@@ -172,7 +173,7 @@ impl Ingester {
     }
 
     /// Sends letters to the dead-letter queue; `Err(None)` for each where there is none.
-    pub(super) async fn bury(&self, letters: &[DeadLetter], times: Times) -> Vec<Result<(), Option<String>>> {
+    pub(super) async fn bury(&self, letters: &[DeadLetter], times: Times) -> Vec<Result<(), Option<CallError>>> {
         match &self.config.dead_letter_queue_url {
             None => letters.iter().map(|_| Err(None)).collect(),
             Some(queue) => {
@@ -215,7 +216,7 @@ impl Ingester {
                 }
                 Err(why) => {
                     let origin = object.origin;
-                    let outcome = Outcome::Deferred(deferral(DeferClass::BucketUnavailable, &why));
+                    let outcome = Outcome::Deferred(deferral(DeferClass::BucketUnavailable, &why.to_string()));
                     report.add(Some(object), origin, outcome);
                 }
             }

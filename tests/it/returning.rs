@@ -113,17 +113,26 @@ async fn visibility_is_set_in_tens() {
 }
 
 #[tokio::test]
-async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer() {
-    let app = TestAppBuilder::new().await.fault("status=402").start().await;
-    app.queues.set_fault(Some(AwsFault::AccessDenied));
-    let answer = app.invoke(sqs_event([s3_event(["a.pdf"])])).await;
-    assert_eq!(answer.failures(), ["m-0"]);
-    let warned = app
-        .logs()
-        .await
-        .into_iter()
-        .any(|line| line["action"].as_str().is_some_and(|text| text.contains("sqs:ChangeMessageVisibility")));
-    assert!(warned);
+async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer_and_the_log_names_the_reason() {
+    let cases: [(&dyn Fn(&TestApp), &str, &str); 4] = [
+        (&|app| app.queues.set_fault(Some(AwsFault::AccessDenied)), "permission", "sqs:ChangeMessageVisibility"),
+        (&|app| app.queues.set_fault(Some(AwsFault::Throttling)), "throttled", "nothing"),
+        // Every second entry of the batch alone.
+        (&|app| app.queues.set_fault(Some(AwsFault::PartialFailure)), "unavailable", "nothing"),
+        // Not this receiver's message any more.
+        (&|app| app.queues.set_lenient_handles(false), "message-gone", "visibility timeout"),
+    ];
+    for (spoil, reason, action) in cases {
+        let app = TestAppBuilder::new().await.fault("status=402").env("AWS_MAX_ATTEMPTS", 1).start().await;
+        spoil(&app);
+        let answer = app.invoke(sqs_event([s3_event(["a.pdf"]), s3_event(["b.pdf"])])).await;
+        assert_eq!(answer.failures(), ["m-0", "m-1"]);
+        let logs = app.logs().await;
+        let warnings: Vec<_> = logs.iter().filter(|line| !line["reason"].is_null()).collect();
+        let [warning] = warnings[..] else { panic!("one warning for {reason}: {logs:#?}") };
+        assert_eq!((&warning["level"], &warning["reason"]), (&json!("WARN"), &json!(reason)));
+        assert!(warning["action"].as_str().unwrap().contains(action), "{warning}");
+    }
 }
 
 #[tokio::test]
