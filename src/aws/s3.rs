@@ -110,6 +110,8 @@ impl Position {
 pub struct Listed {
     /// The key.
     pub key: ObjectKey,
+    /// The entity tag, without quotation marks.
+    pub etag: Option<Box<str>>,
     /// Bytes.
     pub size: Option<u64>,
     /// When it was last written.
@@ -224,6 +226,7 @@ fn page_of(output: &ListObjectsV2Output) -> Page {
             });
             Some(Listed {
                 key: ObjectKey::verbatim(object.key()?).ok()?,
+                etag: object.e_tag().and_then(unquoted),
                 size: object.size().and_then(|size| u64::try_from(size).ok()),
                 modified,
             })
@@ -231,6 +234,12 @@ fn page_of(output: &ListObjectsV2Output) -> Page {
         .collect();
     let token = output.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
     Page { objects, more: output.is_truncated().unwrap_or(false), token }
+}
+
+/// An entity tag as notifications write it: responses put it in quotation marks (RFC 9110, 8.8.3). `None` for an empty one.
+pub(crate) fn unquoted(etag: &str) -> Option<Box<str>> {
+    let etag = etag.trim_matches('"');
+    (!etag.is_empty()).then(|| etag.into())
 }
 
 fn with_bucket_hint(error: CallError, bucket: &str) -> CallError {
@@ -252,7 +261,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn page(keys: &[&str], more: bool, token: Option<&str>) -> Page {
-        let listed = |key: &&str| Listed { key: ObjectKey::verbatim(*key).unwrap(), size: None, modified: None };
+        let listed =
+            |key: &&str| Listed { key: ObjectKey::verbatim(*key).unwrap(), etag: None, size: None, modified: None };
         Page { objects: keys.iter().map(listed).collect(), more, token: token.map(str::to_owned) }
     }
 

@@ -18,7 +18,7 @@ use super::outcome::{add_outcome, words};
 use super::table::shown;
 use super::{EXIT_INTERRUPTED, EXIT_NOT_WELL, EXIT_OK};
 use crate::ingest::route::superseded;
-use crate::model::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::object::{ObjectKey, S3Object};
 use crate::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
 
@@ -183,15 +183,7 @@ impl Keys {
                 },
             };
             let Some(key) = key else { break };
-            objects.push(S3Object {
-                bucket: bucket.to_owned(),
-                key: ObjectKey::verbatim(key)?,
-                size: None,
-                sequencer: None,
-                event_time: None,
-                change: Change::Created,
-                origin: Origin(0),
-            });
+            objects.push(S3Object::new(bucket, ObjectKey::verbatim(key)?));
         }
         Ok(objects)
     }

@@ -2,13 +2,15 @@
 //!
 //! | file | its part |
 //! | --- | --- |
-//! | `settle` | objects → outcomes: connectors, routes, submission, dead letters |
+//! | `settle` | objects → outcomes: connectors, routes, submission |
+//! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
 //! | `answer` | outcomes → the answer that the carrier expects, and when messages come back |
 //! | [`times`] | by when an invocation's parts must have ended |
 //! | `report` | what an invocation did, for logs, metrics and the command line |
 
 mod answer;
+mod dead_letter;
 mod reconcile;
 mod report;
 mod settle;
@@ -208,7 +210,7 @@ impl Ingester {
             self.decide_plus_signs(&mut objects, times, report).await;
         }
         self.settle(objects, times, metrics, report).await;
-        self.settle_unreadable(contents.unreadable, &carrier, times, report).await;
+        self.settle_unreadable_records(contents.unreadable, &carrier, times, report).await;
         let mut stopped = Vec::new();
         for (origin, order) in &contents.reconciles {
             if let Some(stop) = self.reconcile(*origin, order, times, metrics, report).await {

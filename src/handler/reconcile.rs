@@ -12,7 +12,7 @@ use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
 use crate::ingest::route::{Route, route};
 use crate::model::connector::Connector;
-use crate::model::object::{Change, Origin, S3Object};
+use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Outcome};
 use crate::telemetry::metrics::Metrics;
 
@@ -175,16 +175,8 @@ fn common_prefix<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 }
 
 fn as_object(listed: &Listed, bucket: &str, origin: Origin) -> S3Object {
-    S3Object {
-        bucket: bucket.to_owned(),
-        key: listed.key.clone(),
-        size: listed.size,
-        sequencer: None,
-        // It may have been there for long: it says nothing of how fast events are.
-        event_time: None,
-        change: Change::Created,
-        origin,
-    }
+    // No event time: it may have been there for long, which says nothing of how fast events are.
+    S3Object { etag: listed.etag.clone(), size: listed.size, origin, ..S3Object::new(bucket, listed.key.clone()) }
 }
 
 #[cfg(test)]

@@ -1,21 +1,16 @@
-//! Objects → outcomes: connectors, routes, submission, dead letters.
+//! Objects → outcomes: connectors, routes, submission.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Ingester, Report, Times, log_secret_error};
-use crate::aws::failure::CallError;
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
-use crate::aws::sqs::DeadLetter;
-use crate::event::{Carrier, UnreadableRecord, batch_job, s3};
+use crate::event::batch_job;
 use crate::ingest::route::{Route, check_distinct, route, superseded};
 use crate::ingest::submit::Work;
 use crate::model::object::{Change, S3Object};
-use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection, SkipReason};
+use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
-
-/// The code of what could not be read, where FlexOrch's would stand.
-const UNREADABLE: &str = "UNREADABLE_RECORD";
 
 impl Ingester {
     /// Settles objects: when this returns, each of them is in the report with its outcome.
@@ -52,7 +47,7 @@ impl Ingester {
             let _ = tokio::time::timeout(self.clock.until(times.work_end), submission).await;
         }
         let mut ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.bury_rejected(connectors, &objects, &mut ledger, times).await;
+        self.dead_letter_rejected(connectors, &objects, &mut ledger, times).await;
         for (object, outcome) in objects.into_iter().zip(ledger.close()) {
             let origin = object.origin;
             report.add(Some(object), origin, outcome);
@@ -87,100 +82,6 @@ impl Ingester {
         }
         work.retain(|work| !work.objects.is_empty());
         work
-    }
-
-    /// Sends the rejected objects to the dead-letter queue. One that does not get there is deferred: it must not be lost.
-    async fn bury_rejected(&self, connectors: &Connectors, objects: &[S3Object], ledger: &mut Ledger, times: Times) {
-        let Some(queue) = &self.config.dead_letter_queue_url else { return };
-        let rejected: Vec<(usize, Rejection)> = ledger
-            .settled()
-            .filter_map(|(position, outcome)| match outcome {
-                Outcome::Rejected(rejection) => Some((position, rejection.clone())),
-                _ => None,
-            })
-            .collect();
-        if rejected.is_empty() {
-            return;
-        }
-        let letters: Vec<_> = rejected
-            .iter()
-            .map(|(position, rejection)| {
-                let connector =
-                    connectors.known.iter().find(|known| Some(&known.secret_id) == rejection.connector.as_ref());
-                DeadLetter {
-                    body: s3::notification_of(&objects[*position]).to_string(),
-                    attributes: vec![
-                        ("connector", rejection.connector.as_deref().unwrap_or_default().to_owned()),
-                        ("connector_id", connector.map(|connector| connector.id.to_string()).unwrap_or_default()),
-                        ("code", rejection.code.clone()),
-                        ("message", rejection.message.clone()),
-                    ],
-                }
-            })
-            .collect();
-        let sent = self.queues.send(queue, &letters, times.answer_end).await;
-        for ((position, rejection), sent) in rejected.into_iter().zip(sent) {
-            if let Err(reason) = sent {
-                let why =
-                    format!("rejected as {}, but the dead-letter queue cannot be reached: {reason}", rejection.code);
-                let deferral = Deferral {
-                    connector: rejection.connector,
-                    code: Some(rejection.code.into()),
-                    ..deferral(DeferClass::DeadLetterUnavailable, &why)
-                };
-                ledger.defer_instead(position, deferral);
-            }
-        }
-    }
-
-    /// Settles the records that could not be read: aside into the dead-letter queue where there is one, otherwise back.
-    pub(super) async fn settle_unreadable(
-        &self,
-        records: Vec<UnreadableRecord>,
-        carrier: &Carrier,
-        times: Times,
-        report: &mut Report,
-    ) {
-        if records.is_empty() {
-            return;
-        }
-        let rejected = |reason: &str| {
-            Outcome::Rejected(Rejection { connector: None, code: UNREADABLE.into(), message: reason.to_owned() })
-        };
-        // A job's own report names the tasks that failed for good.
-        if matches!(carrier, Carrier::BatchJob(_)) {
-            for record in records {
-                report.add(None, record.origin, rejected(&record.reason));
-            }
-            return;
-        }
-        let letters: Vec<_> = records
-            .iter()
-            .map(|record| unreadable_letter(s3::notification_around(&record.record), &record.reason))
-            .collect();
-        let sent = self.bury(&letters, times).await;
-        for (record, sent) in records.into_iter().zip(sent) {
-            let outcome = match sent {
-                Ok(()) => rejected(&record.reason),
-                Err(None) => Outcome::Deferred(deferral(DeferClass::Unreadable, &record.reason)),
-                Err(Some(why)) => {
-                    let why = format!("{}; and the dead-letter queue cannot be reached: {why}", record.reason);
-                    Outcome::Deferred(deferral(DeferClass::DeadLetterUnavailable, &why))
-                }
-            };
-            report.add(None, record.origin, outcome);
-        }
-    }
-
-    /// Sends letters to the dead-letter queue; `Err(None)` for each where there is none.
-    pub(super) async fn bury(&self, letters: &[DeadLetter], times: Times) -> Vec<Result<(), Option<CallError>>> {
-        match &self.config.dead_letter_queue_url {
-            None => letters.iter().map(|_| Err(None)).collect(),
-            Some(queue) => {
-                let sent = self.queues.send(queue, letters, times.answer_end).await;
-                sent.into_iter().map(|result| result.map_err(Some)).collect()
-            }
-        }
     }
 
     /// Asks S3 which key is meant where a Batch Operations task leaves it open. An object about which S3 cannot be asked now is
@@ -223,11 +124,6 @@ impl Ingester {
         }
         *objects = decided;
     }
-}
-
-/// A letter about what could not be read, as it came.
-pub(super) fn unreadable_letter(body: String, reason: &str) -> DeadLetter {
-    DeadLetter { body, attributes: vec![("code", UNREADABLE.to_owned()), ("message", reason.to_owned())] }
 }
 
 /// A deferral before any connector was chosen.

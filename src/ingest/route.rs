@@ -120,7 +120,7 @@ fn is_newer(candidate: &S3Object, current: &S3Object) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::object::{ObjectKey, Origin, Sequencer};
+    use crate::model::object::{ObjectKey, Sequencer};
     use proptest::prelude::*;
 
     fn connector(secret: &str, bucket: Option<&str>, prefix: &str) -> Arc<Connector> {
@@ -130,15 +130,7 @@ mod tests {
     }
 
     fn object(bucket: &str, key: &str) -> S3Object {
-        S3Object {
-            bucket: bucket.into(),
-            key: ObjectKey::verbatim(key).unwrap(),
-            size: Some(10),
-            sequencer: None,
-            event_time: None,
-            change: Change::Created,
-            origin: Origin(0),
-        }
+        S3Object { size: Some(10), ..S3Object::new(bucket, ObjectKey::verbatim(key).unwrap()) }
     }
 
     fn go(object: &S3Object, connectors: &[Arc<Connector>]) -> Route {

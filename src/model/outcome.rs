@@ -71,7 +71,7 @@ impl SkipReason {
 pub struct Rejection {
     /// The secret id of the connector; `None` for a record that could not be read, which never reached one.
     pub connector: Option<Arc<str>>,
-    /// FlexOrch's error code, `UNREADABLE_RECORD` for a record that could not be read.
+    /// FlexOrch's error code, or [`UNREADABLE`](super::codes::UNREADABLE) for a record that could not be read.
     pub code: String,
     /// FlexOrch's message; may be empty.
     pub message: String,

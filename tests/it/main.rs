@@ -23,3 +23,4 @@ mod submit;
 mod support;
 mod telemetry;
 mod tls;
+mod unreadable;

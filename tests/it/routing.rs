@@ -139,14 +139,15 @@ async fn of_several_connectors_the_longest_prefix_of_the_bucket_takes_the_object
 
 #[tokio::test]
 async fn a_key_is_sent_once_an_invocation_and_the_highest_sequencer_stands() {
-    let app = TestApp::start().await;
+    let app = TestAppBuilder::new().await.env("MAX_OBJECT_BYTES", 10).start().await;
+    // Only the record with the highest sequencer is small enough to be forwarded.
     let numbered = |sequencer: &str, size: u64| {
         let mut record = s3_record("my-documents", "a.pdf");
         record["s3"]["object"]["sequencer"] = json!(sequencer);
         record["s3"]["object"]["size"] = json!(size);
         record
     };
-    let event = json!({"Records": [numbered("0A", 1), numbered("100", 2), numbered("FF", 3)]});
+    let event = json!({"Records": [numbered("0A", 11), numbered("100", 2), numbered("FF", 11)]});
     let answer = app.invoke(event).await;
     assert_eq!(
         (answer.ok()["forwarded"].clone(), answer.ok()["skipped_by_reason"].clone()),

@@ -15,7 +15,7 @@ use super::reach::Reach;
 use super::told::Scene;
 use crate::ingest::route::{Route, route};
 use crate::model::connector::Connector;
-use crate::model::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::object::{ObjectKey, S3Object};
 use crate::model::outcome::SkipReason;
 use crate::model::scope::Scope;
 
@@ -28,13 +28,8 @@ pub(super) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: O
     let resource = format!("{}/{}", arn::of_bucket(bucket, region), key.as_str());
     let found = ask_for("s3:GetObject", &resource, question).await?;
     Ok(found.map(|found| S3Object {
-        bucket: bucket.to_owned(),
-        key: key.clone(),
         size: found.content_length().and_then(|size| u64::try_from(size).ok()),
-        sequencer: None,
-        event_time: None,
-        change: Change::Created,
-        origin: Origin::default(),
+        ..S3Object::new(bucket, key.clone())
     }))
 }
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
+use super::run::peak_memory;
 use super::runtime_api::{Answer, RuntimeApi};
 use super::surroundings::{API_KEY, REGION, Surroundings};
 
@@ -184,6 +185,11 @@ impl TestApp {
     /// Hands the function a payload as it is.
     pub async fn invoke_raw(&self, payload: &str) -> Answer {
         self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await
+    }
+
+    /// The most memory that the function has had so far, in KiB; `None` once it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        peak_memory(self.function.id()?)
     }
 
     /// What was submitted to FlexOrch so far, oldest first.
