@@ -8,7 +8,7 @@ use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
 use super::reconcile::Stop;
-use super::{Ingester, Report, Times};
+use super::{Ingester, Report, Run, Times};
 use crate::aws::failure::CallError;
 use crate::aws::sqs::{OutgoingMessage, VisibilityChange, VisibilityProblem};
 use crate::event::batch_job::{Job, TaskResult};
@@ -146,9 +146,9 @@ impl Ingester {
         batch: &Batch,
         orders: &[(Origin, ReconcileRequest)],
         stopped: Vec<(Origin, Stop)>,
-        times: Times,
-        report: &mut Report,
+        run: &mut Run,
     ) -> Result<Value, InvocationError> {
+        let times = run.times;
         let mut goes_on_elsewhere = BTreeSet::new();
         let mut begins_again = BTreeSet::new();
         for (origin, stop) in stopped {
@@ -159,7 +159,7 @@ impl Ingester {
                 begins_again.insert(origin);
             }
         }
-        let fates = fates(report);
+        let fates = fates(&run.report);
         let mut comes_back = vec![false; batch.messages.len()];
         let mut returns = Vec::new();
         for (position, message) in (0..).zip(&batch.messages) {
@@ -180,7 +180,7 @@ impl Ingester {
                 }
             }
         }
-        self.dead_letter_unreadable_messages(batch, &mut comes_back, times, report).await;
+        self.dead_letter_unreadable_messages(batch, &mut comes_back, run).await;
         if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty()) {
             log_visibility(queue, &self.queues.set_visibility(queue, &returns, times.answer_end).await);
         }

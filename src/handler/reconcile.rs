@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Ingester, Report, Times};
+use super::{Ingester, Run};
 use crate::aws::s3::{Listed, Position};
 use crate::aws::secrets::Connectors;
 use crate::event::ReconcileRequest;
@@ -14,7 +14,6 @@ use crate::ingest::route::{Route, route};
 use crate::model::connector::Connector;
 use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Outcome};
-use crate::telemetry::metrics::Metrics;
 
 /// A page is not begun with less time than this.
 const PAGE_TIME: Duration = Duration::from_secs(1);
@@ -47,16 +46,9 @@ impl Ingester {
     ///
     /// A connector that cannot be listed or served does not stop the next one. The cursor is the first place that is not done; a
     /// connector whose secret cannot be read is left to a later order where there is one.
-    pub(super) async fn reconcile(
-        &self,
-        origin: Origin,
-        order: &ReconcileRequest,
-        times: Times,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) -> Option<Stop> {
+    pub(super) async fn reconcile(&self, origin: Origin, order: &ReconcileRequest, run: &mut Run) -> Option<Stop> {
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
-        let connectors = self.connectors(times).await;
+        let connectors = self.connectors(run.times).await;
         let unreadable = connectors.failed.first().map(|error| Stop {
             cursor: None,
             reason: error.to_string(),
@@ -89,7 +81,7 @@ impl Ingester {
             };
             let from = Position::after(after);
             let listing = Listing { connector, bucket, prefix, from, since, origin };
-            if let Some(here) = self.reconcile_bucket(listing, &connectors, times, metrics, report).await {
+            if let Some(here) = self.reconcile_bucket(listing, &connectors, run).await {
                 stop.get_or_insert(here);
             }
         }
@@ -97,18 +89,11 @@ impl Ingester {
     }
 
     /// Goes through one bucket, page by page; `None` where it came to the end.
-    async fn reconcile_bucket(
-        &self,
-        listing: Listing<'_>,
-        connectors: &Connectors,
-        times: Times,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) -> Option<Stop> {
+    async fn reconcile_bucket(&self, listing: Listing<'_>, connectors: &Connectors, run: &mut Run) -> Option<Stop> {
         let Listing { connector, bucket, prefix, mut from, since, origin } = listing;
         let here = |after: Option<String>| Some(cursor_at(connector, after, since));
         loop {
-            if self.clock.until(times.work_end) < PAGE_TIME {
+            if self.clock.until(run.times.work_end) < PAGE_TIME {
                 let reason = "the time was over".to_owned();
                 return Some(Stop { cursor: here(from.after), reason, trouble: false, deferral: None });
             }
@@ -119,7 +104,7 @@ impl Ingester {
                 trouble: true,
                 deferral: None,
             };
-            let page = match self.buckets.list(bucket, region, prefix, &from, times.work_end).await {
+            let page = match self.buckets.list(bucket, region, prefix, &from, run.times.work_end).await {
                 Ok(page) => page,
                 Err(error) => return Some(trouble(&error)),
             };
@@ -135,9 +120,9 @@ impl Ingester {
                 .map(|listed| as_object(listed, bucket, origin))
                 .filter(|object| !self.is_anothers(object, connector, connectors))
                 .collect();
-            let before = report.objects.len();
-            self.settle_with(connectors, objects, times, metrics, report).await;
-            let deferred = report.objects[before..].iter().find_map(|reported| match &reported.outcome {
+            let before = run.report.objects.len();
+            self.settle_with(connectors, objects, run).await;
+            let deferred = run.report.objects[before..].iter().find_map(|reported| match &reported.outcome {
                 Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), deferral)),
                 _ => None,
             });

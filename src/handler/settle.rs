@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ingester, Report, Times, log_secret_error};
+use super::{Ingester, Run, Times, log_secret_error};
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::event::batch_job;
@@ -10,17 +10,16 @@ use crate::ingest::route::{Route, check_distinct, route, superseded};
 use crate::ingest::submit::Work;
 use crate::model::object::{Change, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
-use crate::telemetry::metrics::Metrics;
 
 impl Ingester {
     /// Settles objects: when this returns, each of them is in the report with its outcome.
-    pub(super) async fn settle(&self, objects: Vec<S3Object>, times: Times, metrics: &Metrics, report: &mut Report) {
+    pub(super) async fn settle(&self, objects: Vec<S3Object>, run: &mut Run) {
         if objects.is_empty() {
             return;
         }
         let wanted = objects.iter().any(|object| object.change == Change::Created && !object.is_folder_marker());
-        let connectors = if wanted { self.connectors(times).await } else { Connectors::default() };
-        self.settle_with(&connectors, objects, times, metrics, report).await;
+        let connectors = if wanted { self.connectors(run.times).await } else { Connectors::default() };
+        self.settle_with(&connectors, objects, run).await;
     }
 
     /// The connectors, with the failures logged.
@@ -31,26 +30,19 @@ impl Ingester {
     }
 
     /// Settles objects among connectors that are known already.
-    pub(super) async fn settle_with(
-        &self,
-        connectors: &Connectors,
-        objects: Vec<S3Object>,
-        times: Times,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) {
+    pub(super) async fn settle_with(&self, connectors: &Connectors, objects: Vec<S3Object>, run: &mut Run) {
         let ledger = Mutex::new(Ledger::new(objects.len()));
         let work = self.route_all(connectors, &objects, &ledger);
         if !work.is_empty() {
             // Every request ends by then of its own; should one not, its objects are deferred with the rest.
-            let submission = self.submitter.submit(work, &objects, &ledger, metrics, times.work_end);
-            let _ = tokio::time::timeout(self.clock.until(times.work_end), submission).await;
+            let submission = self.submitter.submit(work, &objects, &ledger, &run.metrics, run.times.work_end);
+            let _ = tokio::time::timeout(self.clock.until(run.times.work_end), submission).await;
         }
         let mut ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.dead_letter_rejected(connectors, &objects, &mut ledger, times).await;
+        self.dead_letter_rejected(connectors, &objects, &mut ledger, run.times).await;
         for (object, outcome) in objects.into_iter().zip(ledger.close()) {
             let origin = object.origin;
-            report.add(Some(object), origin, outcome);
+            run.record(Some(object), origin, outcome);
         }
     }
 
@@ -86,14 +78,14 @@ impl Ingester {
 
     /// Asks S3 which key is meant where a Batch Operations task leaves it open. An object about which S3 cannot be asked now is
     /// deferred.
-    pub(super) async fn decide_plus_signs(&self, objects: &mut Vec<S3Object>, times: Times, report: &mut Report) {
+    pub(super) async fn decide_plus_signs(&self, objects: &mut Vec<S3Object>, run: &mut Run) {
         let mut decided = Vec::with_capacity(objects.len());
         for mut object in objects.drain(..) {
             let Some(spaced) = batch_job::spaced_key(&object.key) else {
                 decided.push(object);
                 continue;
             };
-            let end = times.work_end.min(self.clock.now() + QUESTION_TIMEOUT);
+            let end = run.times.work_end.min(self.clock.now() + QUESTION_TIMEOUT);
             let answer = match self.buckets.exists(&object.bucket, &object.key, end).await {
                 Ok(Some(true)) => Ok(Some(object.key.clone())),
                 Ok(_) => match self.buckets.exists(&object.bucket, &spaced, end).await {
@@ -118,7 +110,7 @@ impl Ingester {
                 Err(why) => {
                     let origin = object.origin;
                     let outcome = Outcome::Deferred(deferral(DeferClass::BucketUnavailable, &why.to_string()));
-                    report.add(Some(object), origin, outcome);
+                    run.record(Some(object), origin, outcome);
                 }
             }
         }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::run::peak_memory;
 use super::runtime_api::{Answer, RuntimeApi};
+use super::starved::Starved;
 use super::surroundings::{API_KEY, REGION, Surroundings};
 
 /// The secret's name.
@@ -190,6 +191,11 @@ impl TestApp {
     /// The most memory that the function has had so far, in KiB; `None` once it has ended.
     pub fn peak_memory(&self) -> Option<u64> {
         peak_memory(self.function.id()?)
+    }
+
+    /// Gives the function this share of a core, until what is returned is dropped.
+    pub fn starve(&self, share: f64) -> Starved {
+        Starved::new(self.function.id().unwrap(), share)
     }
 
     /// What was submitted to FlexOrch so far, oldest first.

@@ -6,6 +6,7 @@ pub mod operator;
 pub mod run;
 pub mod runtime_api;
 pub mod site;
+pub mod starved;
 pub mod surroundings;
 
 pub use app::{TestApp, TestAppBuilder};
