@@ -143,7 +143,7 @@ impl Shared {
         let number = state.listings;
         let found = state.store.bucket_in(bucket, region)?;
         match state.listing_fault {
-            Some(ListingFault::EmptyPages(pages)) if number % (pages + 1) != 0 => {
+            Some(ListingFault::EmptyPages(pages)) if !number.is_multiple_of(pages + 1) => {
                 let token = operation::token_of_empty_page(&after, number);
                 return Ok(Page { objects: Vec::new(), is_truncated: true, token: Some(token) });
             }
