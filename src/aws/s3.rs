@@ -237,7 +237,7 @@ fn page_of(output: &ListObjectsV2Output) -> Page {
 }
 
 /// An entity tag as notifications write it: responses put it in quotation marks (RFC 9110, 8.8.3). `None` for an empty one.
-pub(crate) fn unquoted(etag: &str) -> Option<Box<str>> {
+fn unquoted(etag: &str) -> Option<Box<str>> {
     let etag = etag.trim_matches('"');
     (!etag.is_empty()).then(|| etag.into())
 }

@@ -68,7 +68,7 @@ pub enum Carrier {
 pub struct Contents {
     /// The objects, in the order in which they were named.
     pub objects: Vec<S3Object>,
-    /// Records among them that could not be read, as objects of their own that nobody can name.
+    /// Records that cannot be read, each of which counts as an object.
     pub unreadable: Vec<UnreadableRecord>,
     /// Orders to reconcile, with the part of the invocation that gave them.
     pub reconciles: Vec<(Origin, ReconcileRequest)>,
@@ -76,14 +76,14 @@ pub struct Contents {
     uncollected: usize,
 }
 
-/// One record of a notice that could not be read, where the notice itself could.
+/// One record that cannot be read of a notice that can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableRecord {
     /// The part of the invocation that brought it.
     pub origin: Origin,
     /// What is wrong with it: fields, never contents.
     pub reason: String,
-    /// The record's JSON, to be moved aside as it is.
+    /// The record's JSON, unchanged, for the dead-letter queue.
     pub record: String,
 }
 
@@ -314,9 +314,10 @@ mod tests {
     }
 
     fn read(payload: &str) -> (Contents, Vec<bool>) {
-        let invocation = Invocation::read(payload).unwrap();
-        let Carrier::Queue(batch) = invocation.carrier else { panic!("a batch") };
-        (invocation.contents, batch.messages.iter().map(|message| message.unreadable.is_some()).collect())
+        let Invocation { carrier: Carrier::Queue(batch), contents } = Invocation::read(payload).unwrap() else {
+            panic!("a batch")
+        };
+        (contents, batch.messages.iter().map(|message| message.unreadable.is_some()).collect())
     }
 
     #[test]

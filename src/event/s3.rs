@@ -68,8 +68,8 @@ fn change(event_name: &str) -> Change {
     if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
 }
 
-/// A notification of one record about an object, as S3 would send it. Any consumer of notifications can read it back, this
-/// function first of all: it is what goes to the dead-letter queue, so that redriving it works.
+/// A notification of one record about an object, as S3 would send it, with everything that is known about the object. Any consumer
+/// of notifications can read it, this function included: it is what goes to the dead-letter queue, so that redriving it works.
 #[must_use]
 pub fn notification_of(object: &S3Object) -> Value {
     let mut entity = json!({"key": object.key.to_form_encoded()});
@@ -101,7 +101,7 @@ pub fn notification_of(object: &S3Object) -> Value {
     json!({"Records": [record]})
 }
 
-/// A notification that holds a record as it came, which nobody could read.
+/// A notification that holds a record that cannot be read, unchanged.
 #[must_use]
 pub fn notification_around(record: &str) -> String {
     format!("{{\"Records\":[{record}]}}")

@@ -37,7 +37,7 @@ pub struct Message {
 pub struct Unreadable {
     /// What is wrong with it: fields, never contents.
     pub reason: String,
-    /// The body as it came, to be moved aside.
+    /// The body, unchanged, for the dead-letter queue.
     pub body: String,
 }
 

@@ -194,11 +194,11 @@ mod tests {
         let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
         // Every second part between backquotes is quoted.
         let quoted = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-        let in_runbook: Vec<_> =
+        let named_codes: Vec<_> =
             quoted.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
-        assert_eq!(in_runbook, [codes::UNSUPPORTED_FILE, codes::FILE_TOO_LARGE, codes::UNREADABLE]);
+        assert_eq!(named_codes, [codes::UNSUPPORTED_FILE, codes::FILE_TOO_LARGE, codes::UNREADABLE]);
         let of_any_code = advice(&[letter(Some("ANOTHER"))]);
-        for code in in_runbook {
+        for code in named_codes {
             assert_ne!(advice(&[letter(Some(code))]), of_any_code, "{code}");
         }
     }
