@@ -27,7 +27,7 @@ use tracing::Instrument;
 
 use crate::aws::http::HttpError;
 use crate::aws::s3::Buckets;
-use crate::aws::secrets::{SecretCache, SecretError};
+use crate::aws::secrets::{Connectors, SecretCache};
 use crate::aws::sqs::Queues;
 use crate::aws::{http, sdk};
 use crate::clock::Clock;
@@ -156,14 +156,14 @@ impl Ingester {
         Self { prints_metrics: false, ..self }
     }
 
-    /// Fetches the secrets, so that the first event does not wait. One that cannot be fetched now is a warning: the first event
-    /// tries again.
+    /// Fetches the secrets, so that the first event does not wait. One that cannot be read now is logged: the first event tries
+    /// again. Two connectors that come to claim the same scope later only defer each other's objects.
     ///
     /// # Errors
-    /// [`StartError::Conflict`], which no later try can mend.
+    /// [`StartError::Conflict`], which no later try can fix.
     pub async fn warm_up(&self) -> Result<(), StartError> {
         let connectors = self.secrets.connectors(self.clock.now() + WARM_UP).await;
-        connectors.failed.iter().for_each(log_secret_error);
+        log_secret_errors(&connectors);
         check_distinct(&connectors.known)?;
         Ok(())
     }
@@ -244,12 +244,15 @@ fn unknown(error: UnknownEvent) -> InvocationError {
     InvocationError { kind: "UnknownEvent", message: error.to_string() }
 }
 
-fn log_secret_error(error: &SecretError) {
-    tracing::error!(
-        secret = &**error.secret_id(),
-        error = error.to_string().as_str(),
-        "a connector's secret cannot be used; its objects are deferred until it can"
-    );
+fn log_secret_errors(connectors: &Connectors) {
+    for (error, claim) in connectors.failed.iter().zip(&connectors.claims) {
+        tracing::error!(
+            secret = &**error.secret_id(),
+            error = error.to_string().as_str(),
+            deferred = claim.scope.to_string().as_str(),
+            "a connector's secret cannot be used; what it claims is deferred until it can"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Objects → outcomes: connectors, routes, submission.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ingester, Run, Times, log_secret_error};
+use super::{Ingester, Run, Times, log_secret_errors};
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::event::batch_job;
-use crate::ingest::route::{Route, check_distinct, route, superseded};
+use crate::ingest::route::{ConnectorConflict, Route, Router, superseded};
 use crate::ingest::submit::Work;
+use crate::model::claim::Claim;
+use crate::model::connector::Connector;
 use crate::model::object::{Change, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
 
@@ -25,7 +28,7 @@ impl Ingester {
     /// The connectors, with the failures logged.
     pub(super) async fn connectors(&self, times: Times) -> Connectors {
         let connectors = self.secrets.connectors(times.secrets_end).await;
-        connectors.failed.iter().for_each(log_secret_error);
+        log_secret_errors(&connectors);
         connectors
     }
 
@@ -46,31 +49,31 @@ impl Ingester {
         }
     }
 
+    /// Settles the objects that are not to be submitted now, and returns the others as work for their connectors.
     fn route_all(&self, connectors: &Connectors, objects: &[S3Object], ledger: &Mutex<Ledger>) -> Vec<Work> {
         let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let conflict = check_distinct(&connectors.known).err();
+        let router = Router::new(&connectors.known, &connectors.claims, &self.config.scope);
+        let routes: Vec<Route> = objects.iter().map(|object| router.route(object)).collect();
+        let superseded = superseded(objects, |position| routes[position].is_in_scope());
         let mut work: Vec<Work> = connectors
             .known
             .iter()
             .map(|connector| Work { connector: Arc::clone(connector), objects: Vec::new() })
             .collect();
-        for (position, (object, superseded)) in objects.iter().zip(superseded(objects)).enumerate() {
-            if superseded {
-                ledger.settle(position, Outcome::Skipped(SkipReason::Superseded));
-                continue;
-            }
-            match route(object, &connectors.known, connectors.failed.is_empty(), &self.config.scope) {
-                Route::Skip(reason) => ledger.settle(position, Outcome::Skipped(reason)),
-                Route::To(_) if conflict.is_some() => {
-                    let why = conflict.as_ref().map(ToString::to_string).unwrap_or_default();
-                    ledger.settle(position, Outcome::Deferred(deferral(DeferClass::SecretUnavailable, &why)));
+        let mut deferrals: HashMap<Route, Deferral> = HashMap::new();
+        for (position, (route, superseded)) in routes.into_iter().zip(superseded).enumerate() {
+            let outcome = match route {
+                _ if superseded => Outcome::Skipped(SkipReason::Superseded),
+                Route::Skip(reason) => Outcome::Skipped(reason),
+                Route::To(connector) => {
+                    work[connector].objects.push(position);
+                    continue;
                 }
-                Route::To(connector) => work[connector].objects.push(position),
-                Route::Undecided => {
-                    let why = connectors.failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                    ledger.settle(position, Outcome::Deferred(deferral(DeferClass::SecretUnavailable, &why)));
+                waits => {
+                    Outcome::Deferred(deferrals.entry(waits).or_insert_with(|| why_it_waits(waits, connectors)).clone())
                 }
-            }
+            };
+            ledger.settle(position, outcome);
         }
         work.retain(|work| !work.objects.is_empty());
         work
@@ -115,6 +118,29 @@ impl Ingester {
             }
         }
         *objects = decided;
+    }
+}
+
+/// Returns why an object of this route waits. `connectors` are those that the route was chosen among.
+fn why_it_waits(route: Route, connectors: &Connectors) -> Deferral {
+    let (known, claims) = (&connectors.known, &connectors.claims);
+    let unavailable = |why: &str| deferral(DeferClass::SecretUnavailable, why);
+    match route {
+        Route::Paused(connector) => {
+            let Connector { secret_id, paused, .. } = &*known[connector];
+            let why = format!("paused by secret {secret_id:?}: {}", paused.as_deref().unwrap_or_default());
+            Deferral { connector: Some(Arc::clone(secret_id)), ..deferral(DeferClass::Paused, &why) }
+        }
+        Route::Claimed(claim) => {
+            let Claim { secret_id, why, .. } = &claims[claim];
+            Deferral { connector: Some(Arc::clone(secret_id)), ..unavailable(why) }
+        }
+        Route::Contested(first, second) => {
+            unavailable(&ConnectorConflict::between(&known[first], &known[second]).to_string())
+        }
+        Route::Undecided | Route::To(_) | Route::Skip(_) => {
+            unavailable(&claims.iter().map(|claim| &*claim.why).collect::<Vec<_>>().join("; "))
+        }
     }
 }
 

@@ -367,14 +367,18 @@ impl Submitter {
         if std::mem::replace(&mut *refreshed, true) {
             return Err(refused);
         }
-        match self.secrets.refresh(&used.secret_id, &used.api_key, invocation.end).await {
-            Refresh::Changed(connector) => {
-                *lock(&lane.connector) = connector;
+        match self.secrets.refresh(used, invocation.end).await {
+            Refresh::Current(current) if !current.is_same_connector(used) => Err(Deferral {
+                detail: format!("{error}; the secret now describes another connector").into(),
+                ..refused
+            }),
+            Refresh::Current(current) if current.api_key == used.api_key => Err(refused),
+            Refresh::Current(current) => {
+                *lock(&lane.connector) = current;
                 Ok(())
             }
-            Refresh::Unchanged => Err(refused),
             Refresh::Failed(reason) => Err(Deferral {
-                detail: format!("{error}; and a fresh secret cannot be had: {reason}").into(),
+                detail: format!("{error}; and the secret cannot be fetched afresh: {reason}").into(),
                 ..refused
             }),
         }

@@ -120,8 +120,10 @@ pub enum DeferClass {
     Unaccounted,
     /// The invocation's time is over.
     Deadline,
-    /// The connector's secret could not be read.
+    /// The connector's secret could not be read, or contradicts another connector's.
     SecretUnavailable,
+    /// The connector's secret pauses it.
+    Paused,
     /// The dead-letter queue could not be reached, so a rejected object stays where it was.
     DeadLetterUnavailable,
     /// The record cannot be read and there is no dead-letter queue to put it into.
@@ -147,6 +149,7 @@ impl DeferClass {
             Self::Unaccounted => "unaccounted",
             Self::Deadline => "deadline",
             Self::SecretUnavailable => "secret-unavailable",
+            Self::Paused => "paused",
             Self::DeadLetterUnavailable => "dead-letter-unavailable",
             Self::Unreadable => "unreadable",
             Self::BucketUnavailable => "bucket-unavailable",
@@ -171,7 +174,8 @@ impl DeferClass {
             Self::RequestRefused => "check `connector_id` in the secret, LOCALE and PIPELINE_CONFIG",
             Self::Unaccounted => "nothing: it is tried again",
             Self::Deadline => "nothing: it is tried again; if it is frequent, raise the function's timeout",
-            Self::SecretUnavailable => "check the secret and the function's permission to read it",
+            Self::SecretUnavailable => "check the secret that is named, and the function's permission to read it",
+            Self::Paused => "nothing until the pause is to end; then remove `paused` from the connector's secret",
             Self::DeadLetterUnavailable => "check DEAD_LETTER_QUEUE_URL and the permission sqs:SendMessage on it",
             Self::Unreadable => "look at the message; set DEAD_LETTER_QUEUE_URL to have such messages moved aside",
             Self::BucketUnavailable => {
@@ -180,10 +184,13 @@ impl DeferClass {
         }
     }
 
-    /// Whether somebody has to act, rather than wait.
+    /// Whether somebody has to act, rather than wait. A pause is somebody's decision, and is counted separately.
     #[must_use]
     pub fn needs_operator(self) -> bool {
-        !matches!(self, Self::RateLimited | Self::Paced | Self::Unavailable | Self::Unaccounted | Self::Deadline)
+        !matches!(
+            self,
+            Self::RateLimited | Self::Paced | Self::Unavailable | Self::Unaccounted | Self::Deadline | Self::Paused
+        )
     }
 }
 

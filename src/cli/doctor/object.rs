@@ -13,7 +13,7 @@ use super::notification::Way;
 use super::queue::Queue;
 use super::reach::Reach;
 use super::told::Scene;
-use crate::ingest::route::{Route, route};
+use crate::ingest::route::{Route, Router};
 use crate::model::connector::Connector;
 use crate::model::object::{ObjectKey, S3Object};
 use crate::model::outcome::SkipReason;
@@ -91,9 +91,8 @@ fn in_scope(object: &S3Object, around: Circumstances<'_>) -> Check {
     let (Some(connector), Some(scope)) = (around.connector, around.scope) else {
         return Check::skipped(name::OBJECT_SCOPE, "the connector or the function's settings are not known");
     };
-    let reason = match route(object, &[Arc::new(connector.clone())], true, scope) {
-        Route::Skip(reason) => reason,
-        Route::To(_) | Route::Undecided => return Check::well(name::OBJECT_SCOPE, "connector and filters take it"),
+    let Route::Skip(reason) = Router::new(&[Arc::new(connector.clone())], &[], scope).route(object) else {
+        return Check::well(name::OBJECT_SCOPE, "connector and filters take it");
     };
     let key = object.key.as_str();
     let set = |variable: &str, value: &str| {
