@@ -92,7 +92,7 @@ pub struct Deferral {
     pub not_before: Option<SystemTime>,
     /// Every attempt that `MAX_ATTEMPTS` allows has failed: a later try waits for the usual backoff at least, whatever time
     /// FlexOrch named.
-    pub exhausted: bool,
+    pub attempts_exhausted: bool,
 }
 
 /// The classes of passing failure.
@@ -260,7 +260,7 @@ impl Ledger {
                         code: None,
                         connector: None,
                         not_before: None,
-                        exhausted: false,
+                        attempts_exhausted: false,
                     })
                 })
             })
@@ -337,7 +337,7 @@ mod tests {
                 code: None,
                 connector: None,
                 not_before: None,
-                exhausted: false,
+                attempts_exhausted: false,
             }),
         }
     }

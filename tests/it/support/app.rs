@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::answer::Answer;
+use super::starved::Starved;
 
 /// The secret's name.
 pub const SECRET: &str = "connector";
@@ -215,6 +216,11 @@ impl TestApp {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
+    /// Gives the function this share of a core, until what is returned is dropped.
+    pub fn starve(&self, share: f64) -> Starved {
+        Starved::new(self.function.id().unwrap(), share)
     }
 
     /// What was submitted to FlexOrch so far, oldest first.

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod app;
 pub mod events;
+pub mod starved;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use events::{s3_event, sqs_event};
