@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::response::{ApiError, RawResponse, Response, read_response};
 use crate::clock::Clock;
 use crate::error::with_causes;
+use crate::model::connector::Connector;
 use crate::model::credentials::{ApiKey, ConnectorId};
 use crate::redaction;
 
@@ -60,21 +61,16 @@ impl FlexOrchClient {
     }
 
     /// Submits object keys: `POST /data-process/async`. Whatever happens, a failure of the connection included, is a [`Response`].
-    /// It holds no secret that is registered with [`redaction`], and the API key is one.
-    pub async fn submit(
-        &self,
-        api_key: &ApiKey,
-        connector: &ConnectorId,
-        keys: &[&str],
-        timeout: Duration,
-    ) -> Response {
-        redaction::register(api_key.expose());
+    /// It holds no secret that is registered with [`redaction`], and the API key is one. The connector's own locale and pipeline
+    /// configuration win over this client's.
+    pub async fn submit(&self, connector: &Connector, keys: &[&str], timeout: Duration) -> Response {
+        redaction::register(connector.api_key.expose());
         let submission = Submission {
-            source: Source { connector_id: connector, keys },
-            locale: self.options.locale.as_deref(),
-            pipeline_config: self.options.pipeline_config.as_deref(),
+            source: Source { connector_id: &connector.id, keys },
+            locale: connector.locale.as_deref().or(self.options.locale.as_deref()),
+            pipeline_config: connector.pipeline_config.as_deref().or(self.options.pipeline_config.as_deref()),
         };
-        match (serde_json::to_vec(&submission), api_key_header(api_key)) {
+        match (serde_json::to_vec(&submission), api_key_header(&connector.api_key)) {
             (Ok(body), Ok(key)) => {
                 // One limit for everything, the reading of the response included.
                 match tokio::time::timeout(timeout, self.exchange(key, body, keys)).await {

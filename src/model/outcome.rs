@@ -46,6 +46,8 @@ pub enum SkipReason {
     OutOfPrefix,
     /// The key ends in none of `KEY_SUFFIXES`.
     OutOfSuffix,
+    /// The key matches one of `KEY_EXCLUDES`.
+    Excluded,
     /// The object is larger than `MAX_OBJECT_BYTES`.
     TooLarge,
 }
@@ -61,6 +63,7 @@ impl SkipReason {
             Self::NoConnector => "no-connector",
             Self::OutOfPrefix => "out-of-prefix",
             Self::OutOfSuffix => "out-of-suffix",
+            Self::Excluded => "excluded",
             Self::TooLarge => "too-large",
         }
     }
