@@ -65,13 +65,12 @@ async fn a_success_that_says_it_failed_defers_after_its_attempts_and_quotes_flex
 
 #[tokio::test]
 async fn a_success_that_says_it_failed_with_a_code_is_classed_by_the_code() {
-    let app = app().await;
     for (body, class) in [
         (r#"{"status": "error", "error": {"code": "QUOTA_EXCEEDED"}}"#, "2 quota-exceeded"),
         (r#"{"success": false, "code": "PLAN_UPGRADE_REQUIRED"}"#, "2 not-allowed"),
         (r#"{"status": "failed", "error": "NOT_FOUND"}"#, "2 connector-not-found"),
     ] {
-        let (result, requests) = after(&app, response(200, body)).await;
+        let (result, requests) = after(&app().await, response(200, body)).await;
         let error = result.unwrap_err();
         assert!(error.contains(class), "{body}: {error}");
         assert_eq!(requests, 1, "{body}");
