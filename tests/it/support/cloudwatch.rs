@@ -58,6 +58,13 @@ impl CloudWatch {
         self.points.entry((namespace.to_owned(), metric.to_owned())).or_default().push((at, value));
     }
 
+    /// A value of a metric that counts, given its total so far.
+    pub fn record_total(&mut self, at: Minutes, namespace: &str, metric: &str, total: f64) {
+        let points = self.points.entry((namespace.to_owned(), metric.to_owned())).or_default();
+        let before: f64 = points.iter().map(|(_, value)| value).sum();
+        points.push((at, total - before));
+    }
+
     /// A line of the function's log: metrics in the embedded metric format, and what the metric filters make of it.
     pub fn log(&mut self, at: Minutes, line: &str) {
         let Ok(line) = serde_json::from_str::<Value>(line) else { return };
