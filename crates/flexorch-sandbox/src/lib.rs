@@ -42,6 +42,7 @@ pub mod runtime_api;
 pub mod secrets_manager;
 mod server;
 pub mod services;
+pub mod stub;
 #[cfg(test)]
 mod tests;
 

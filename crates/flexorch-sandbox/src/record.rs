@@ -28,6 +28,8 @@ pub struct RecordedRequest {
     pub api_key: Option<ApiKey>,
     /// `source.connector_id` with the JSON type that it had; null where there was none.
     pub connector_id: Value,
+    /// The same as the JSON text that it had, digit by digit; empty if there was none.
+    pub connector_id_text: String,
     /// `source.keys`, as far as they are text.
     pub keys: Vec<String>,
     /// The body: the JSON as it came, or a form's fields as an object, or the text where it was neither.
@@ -129,6 +131,7 @@ mod tests {
             at: String::new(),
             api_key: Some(ApiKey::new("dfx_0123456789abcdef")),
             connector_id: Value::Null,
+            connector_id_text: String::new(),
             keys: vec![key.to_owned()],
             body: Value::Null,
             headers: BTreeMap::new(),

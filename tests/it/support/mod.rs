@@ -4,6 +4,7 @@ pub mod answer;
 pub mod app;
 pub mod cloudwatch;
 pub mod events;
+pub mod starved;
 pub mod template;
 
 pub use app::{TestApp, TestAppBuilder};

@@ -49,6 +49,17 @@ pub struct BucketCall {
     pub region: String,
 }
 
+/// What listings meet: a store that is not quite S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingFault {
+    /// This many truncated pages without keys come before each page with keys. S3 itself does it where many versions are deleted.
+    EmptyPages(u64),
+    /// `start-after` is ignored: every listing without a continuation token begins at the first key.
+    IgnoredStartAfter,
+    /// A truncated page's continuation token leads to the same page again.
+    SameToken,
+}
+
 /// Running buckets. Dropped, they stop in the background.
 #[derive(Debug)]
 pub struct Buckets {
@@ -70,6 +81,8 @@ struct State {
     missing_objects_denied: bool,
     refused_destination: Option<String>,
     notification_write_fault: Option<AwsFault>,
+    listing_fault: Option<ListingFault>,
+    listings: u64,
     rival_after_read: Option<String>,
     rival_after_write: Option<String>,
 }
@@ -168,6 +181,11 @@ impl Buckets {
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<AwsFault>) {
         self.shared.lock().calls.set_fault(fault);
+    }
+
+    /// All listings meet this fault until it is set to `None`.
+    pub fn set_listing_fault(&self, fault: Option<ListingFault>) {
+        self.shared.lock().listing_fault = fault;
     }
 
     /// All answers take this long.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{super::clock::Moment, error::S3Error};
+use super::{super::clock::Moment, error::S3Error, operation::token};
 
 /// Bytes that a key may have.
 const LONGEST_KEY: usize = 1024;
@@ -46,6 +46,8 @@ pub(super) struct Page {
     pub(super) objects: Vec<(String, Object)>,
     /// Whether there are more after them.
     pub(super) is_truncated: bool,
+    /// What the next page is asked for by.
+    pub(super) token: Option<String>,
 }
 
 impl Object {
@@ -136,7 +138,8 @@ impl Bucket {
         let objects: Vec<_> = found.by_ref().take(most).collect();
         // A page of no length says nothing of what comes after it.
         let is_truncated = most > 0 && found.next().is_some();
-        Page { objects, is_truncated }
+        let token = objects.last().filter(|_| is_truncated).map(|(last, _)| token(last));
+        Page { objects, is_truncated, token }
     }
 }
 
@@ -177,7 +180,7 @@ mod tests {
         assert!(keys(list("y", 10)).is_empty());
         assert!(list("in/1", 1).is_truncated);
         assert!(!list("in/1", 2).is_truncated);
-        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false });
+        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false, token: None });
     }
 
     #[test]

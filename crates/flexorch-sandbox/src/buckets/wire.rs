@@ -16,11 +16,11 @@ use super::{
         aws_fault::{AwsFault, hang, take_time},
         aws_signature::{SignatureError, signed_region},
     },
-    BucketCall, Shared,
+    BucketCall, ListingFault, Shared,
     error::S3Error,
     notification,
-    operation::{Listing, Operation, Target},
-    store::{self, Object},
+    operation::{self, Listing, Operation, Target},
+    store::{self, Object, Page},
     xml,
 };
 
@@ -131,10 +131,31 @@ impl Shared {
     }
 
     fn list(&self, bucket: &str, region: &str, listing: &Listing) -> Result<Response, S3Error> {
-        let after = listing.after()?;
         // The lock is not held while the document is written.
-        let page = self.lock().store.bucket_in(bucket, region)?.list(&listing.prefix, &after, listing.max_keys);
+        let page = self.page(bucket, region, listing)?;
         Ok(document(StatusCode::OK, xml::listing(bucket, listing, &page)))
+    }
+
+    fn page(&self, bucket: &str, region: &str, listing: &Listing) -> Result<Page, S3Error> {
+        let mut after = listing.after()?;
+        let mut state = self.lock();
+        state.listings += 1;
+        let number = state.listings;
+        let found = state.store.bucket_in(bucket, region)?;
+        match state.listing_fault {
+            Some(ListingFault::EmptyPages(pages)) if !number.is_multiple_of(pages + 1) => {
+                let token = operation::token_of_empty_page(&after, number);
+                return Ok(Page { objects: Vec::new(), is_truncated: true, token: Some(token) });
+            }
+            Some(ListingFault::IgnoredStartAfter) if listing.continuation_token.is_none() => after.clear(),
+            Some(ListingFault::SameToken) => {
+                let mut page = found.list(&listing.prefix, &after, listing.max_keys);
+                page.token = page.is_truncated.then(|| operation::token_of_empty_page(&after, 0));
+                return Ok(page);
+            }
+            _ => {}
+        }
+        Ok(found.list(&listing.prefix, &after, listing.max_keys))
     }
 
     fn location(&self, bucket: &str, region: &str) -> Result<Response, S3Error> {

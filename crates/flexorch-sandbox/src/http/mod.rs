@@ -4,7 +4,7 @@
 //! the state, asks it, and wraps the answer. The admin path does not.
 
 mod admin;
-mod body;
+pub(crate) mod body;
 mod connectors;
 mod disrupt;
 mod documents;

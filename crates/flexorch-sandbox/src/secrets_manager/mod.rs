@@ -7,6 +7,7 @@ mod store;
 mod wire;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -45,6 +46,14 @@ pub enum SecretsFault {
     Internal,
     /// No answer until the client goes away or the server stops.
     Hang,
+    /// A 200 whose body is the beginning of the right one, with a `Content-Length` that fits.
+    Truncated,
+    /// A 200 whose body is shorter than its `Content-Length`, followed by the end of the connection.
+    BrokenOff,
+    /// A 200 whose body is a JSON object without a value.
+    WithoutValue,
+    /// A 200 with a proxy's page.
+    Page,
 }
 
 /// One call that came in.
@@ -78,6 +87,8 @@ struct Shared {
 struct State {
     store: Store,
     calls: Calls<SecretsCall, SecretsFault>,
+    /// Faults of single secrets, by name, before all others.
+    of_secret: BTreeMap<String, SecretsFault>,
 }
 
 impl Shared {
@@ -109,6 +120,17 @@ impl SecretsManager {
         let now = self.state.clock.now();
         let mut state = self.state.lock();
         state.store.set(name.into(), secret_string.into(), now);
+    }
+
+    /// Gives a secret bytes as its current version, instead of text.
+    pub fn put_binary(&self, name: impl Into<String>, secret_binary: &[u8]) {
+        let now = self.state.clock.now();
+        self.state.lock().store.set_binary(name.into(), secret_binary, now);
+    }
+
+    /// Deletes a secret with all its versions, as after its recovery window.
+    pub fn delete(&self, name: &str) {
+        self.state.lock().store.delete(name);
     }
 
     /// Creates a secret without a value, as a template does that is not to know it.
@@ -154,6 +176,15 @@ impl SecretsManager {
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<SecretsFault>) {
         self.state.lock().calls.set_fault(fault);
+    }
+
+    /// All calls about the secret of this name meet this fault until it is set to `None`, before all other faults.
+    pub fn set_secret_fault(&self, name: &str, fault: Option<SecretsFault>) {
+        let mut state = self.state.lock();
+        match fault {
+            Some(fault) => state.of_secret.insert(name.to_owned(), fault),
+            None => state.of_secret.remove(name),
+        };
     }
 
     /// All calls of one operation, such as `PutSecretValue`, meet this fault until it is set to `None`.

@@ -5,7 +5,7 @@ use axum::{
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
     routing::post,
 };
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use super::{
     super::{
         aws_fault::{hang, take_time},
         aws_signature::{ACCOUNT, SignatureError, signed_region},
+        http::body::TruncatedBody,
     },
     SecretsCall, SecretsFault, Shared,
     store::SecretsError,
@@ -54,6 +55,20 @@ async fn call(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes)
     let result = match fault {
         None => endpoint.shared.answer(request),
         Some(SecretsFault::Hang) => return hang(&endpoint.stop).await,
+        Some(SecretsFault::BrokenOff) => {
+            let mut response = TruncatedBody::response();
+            *response.status_mut() = StatusCode::OK;
+            return response;
+        }
+        Some(SecretsFault::WithoutValue) => Ok(json!({"Name": request.secret_id()})),
+        Some(SecretsFault::Page) => return Html("<html>maintenance</html>").into_response(),
+        Some(SecretsFault::Truncated) => {
+            let response = endpoint.shared.answer(request).map(|output| output.to_string());
+            return match response {
+                Ok(text) => aws_json_text(StatusCode::OK, text.chars().take(text.chars().count() / 2).collect()),
+                Err(error) => error.into_response(),
+            };
+        }
         Some(SecretsFault::NotFound) => Err(SecretsError::not_found()),
         Some(SecretsFault::AccessDenied) => Err(SecretsError::client(
             "AccessDeniedException",
@@ -130,7 +145,9 @@ impl Shared {
             name: state.store.resolve(id, &request.region).map(str::to_owned),
         };
         tracing::debug!(operation = %call.operation, secret_id = %call.secret_id, region = %call.region, "secrets call");
-        state.calls.note(&request.operation, call)
+        let of_secret = call.name.as_ref().and_then(|name| state.of_secret.get(name)).copied();
+        let (fault, latency) = state.calls.note(&request.operation, call);
+        (of_secret.or(fault), latency)
     }
 
     fn answer(&self, request: Request) -> Result<Value, SecretsError> {
@@ -181,7 +198,11 @@ impl IntoResponse for SecretsError {
 }
 
 fn aws_json(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+    aws_json_text(status, body.to_string())
+}
+
+fn aws_json_text(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
     response
