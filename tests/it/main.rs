@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
+mod alarms;
 mod blocks;
 mod deadline;
 mod failures;
@@ -19,5 +20,6 @@ mod settings;
 mod sources;
 mod support;
 mod telemetry;
+mod template;
 mod tls;
 mod unreadable;

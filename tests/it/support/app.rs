@@ -276,7 +276,8 @@ impl TestApp {
         sums
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
+    pub fn lines(&self) -> Vec<String> {
         self.output.lines.lock().unwrap().clone()
     }
 }
