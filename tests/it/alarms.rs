@@ -175,7 +175,7 @@ fn notice(shape: &str, upload: &Upload) -> Value {
 async fn flexorch_down_is_an_alarm_within_half_an_hour_and_for_as_long_as_it_lasts() {
     for shape in SHAPES {
         for fault in ["status=503", "reset", "status=200,body=<html>maintenance</html>,content-type=text/html"] {
-            let stack = Stack::of(shape, |builder| builder.fault(fault)).await;
+            let mut stack = Stack::of(shape, |builder| builder.fault(fault)).await;
             stack.upload(3.0, "one.pdf");
             stack.run_until(180.0).await;
             stack.only("OutageAlarm", 3.0, 180.0, fault);
@@ -186,7 +186,7 @@ async fn flexorch_down_is_an_alarm_within_half_an_hour_and_for_as_long_as_it_las
 #[tokio::test]
 async fn flexorch_down_that_names_a_time_hours_ahead_is_one_with_the_second_upload() {
     for shape in SHAPES {
-        let stack = Stack::of(shape, |builder| builder.fault("status=503,retry-after=7200")).await;
+        let mut stack = Stack::of(shape, |builder| builder.fault("status=503,retry-after=7200")).await;
         (0..20).for_each(|number| stack.upload(3.0 + 8.0 * f64::from(number), &format!("{number}.pdf")));
         stack.run_until(160.0).await;
         stack.only("OutageAlarm", 3.0, 160.0, "503 with Retry-After");
@@ -196,7 +196,7 @@ async fn flexorch_down_that_names_a_time_hours_ahead_is_one_with_the_second_uplo
 #[tokio::test]
 async fn after_an_outage_the_alarm_goes_and_what_waited_is_no_second_incident() {
     for shape in SHAPES {
-        let stack = Stack::of(shape, |builder| builder.fault("status=503")).await;
+        let mut stack = Stack::of(shape, |builder| builder.fault("status=503")).await;
         (0..24).for_each(|number| stack.upload(3.0 + 5.0 * f64::from(number), &format!("{number}.pdf")));
         stack.run_until(90.0).await;
         stack.app.flexorch.faults().clear();
@@ -213,7 +213,7 @@ async fn after_an_outage_the_alarm_goes_and_what_waited_is_no_second_incident() 
 async fn a_blip_and_a_burst_over_the_plans_rate_are_no_alarm() {
     for shape in SHAPES {
         for (fault, minutes) in [("status=503", 2.0), ("status=429,retry-after=60", 8.0)] {
-            let stack = Stack::of(shape, |builder| builder.fault(fault)).await;
+            let mut stack = Stack::of(shape, |builder| builder.fault(fault)).await;
             (0..8).for_each(|number| stack.upload(1.0 + f64::from(number) / 8.0, &format!("{number}.pdf")));
             stack.run_until(minutes).await;
             stack.app.flexorch.faults().clear();
@@ -233,12 +233,12 @@ async fn what_waits_for_someone_to_act_is_one_alarm_within_half_an_hour() {
             ("a deleted connector", "status=404,code=NOT_FOUND"),
             ("a trial that ended", "status=402,code=TRIAL_EXPIRED"),
         ] {
-            let stack = Stack::of(shape, |builder| builder.fault(fault)).await;
+            let mut stack = Stack::of(shape, |builder| builder.fault(fault)).await;
             stack.upload(3.0, "one.pdf");
             stack.run_until(240.0).await;
             stack.only("BlockedAlarm", 3.0, 240.0, condition);
         }
-        let stack = Stack::of(shape, |builder| builder).await;
+        let mut stack = Stack::of(shape, |builder| builder).await;
         stack.app.flexorch.revoke_key(API_KEY);
         stack.upload(3.0, "one.pdf");
         stack.run_until(240.0).await;
@@ -270,7 +270,7 @@ async fn a_pause_is_no_alarm_until_it_has_lasted_for_a_day() {
     for shape in SHAPES {
         let mut paused = connector_secret();
         paused["paused"] = json!("until Monday");
-        let stack = Stack::of(shape, |builder| builder.secrets([(SECRET, paused)])).await;
+        let mut stack = Stack::of(shape, |builder| builder.secrets([(SECRET, paused)])).await;
         stack.upload(30.0, "one.pdf");
         let (day, end) = (24.0 * 60.0, 26.0 * 60.0);
         stack.run_until(end).await;
@@ -284,7 +284,7 @@ async fn a_pause_is_no_alarm_until_it_has_lasted_for_a_day() {
 #[tokio::test]
 async fn uploads_that_no_connector_reads_are_one_alarm() {
     for shape in SHAPES {
-        let stack = Stack::of(shape, |builder| builder).await;
+        let mut stack = Stack::of(shape, |builder| builder).await;
         (0..4).for_each(|number| stack.upload_to("of-no-connector", 3.0 + 30.0 * f64::from(number), "one.pdf"));
         stack.run_until(120.0).await;
         stack.only("UnroutedAlarm", 3.0, 120.0, "no connector");
@@ -294,7 +294,7 @@ async fn uploads_that_no_connector_reads_are_one_alarm() {
 #[tokio::test]
 async fn a_rejected_file_is_one_alarm_and_the_next_one_another_while_the_first_lies_there() {
     for shape in SHAPES {
-        let stack = Stack::of(shape, |builder| builder.fault("reject=*bad.pdf,code=FILE_TOO_LARGE")).await;
+        let mut stack = Stack::of(shape, |builder| builder.fault("reject=*bad.pdf,code=FILE_TOO_LARGE")).await;
         for (at, key) in [(3.0, "good.pdf"), (4.0, "1-bad.pdf"), (64.0, "2-bad.pdf")] {
             stack.upload(at, key);
         }
