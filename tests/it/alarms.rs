@@ -36,7 +36,9 @@ struct Upload {
     at: Minutes,
     /// When it is delivered next.
     due: Minutes,
-    /// How often it was received from the retry queue.
+    /// Whether it is in the retry queue.
+    queued: bool,
+    /// How often it was received from there.
     receives: u32,
 }
 
@@ -54,22 +56,23 @@ impl Stack {
     }
 
     fn upload_to(&mut self, bucket: &'static str, at: Minutes, key: &str) {
-        self.uploads.push(Upload { bucket, key: key.to_owned(), at, due: at, receives: 0 });
+        self.uploads.push(Upload { bucket, key: key.to_owned(), at, due: at, queued: self.shape != "Direct", receives: 0 });
     }
 
     /// Delivers what is due before `end`, oldest first.
     async fn run_until(&mut self, end: Minutes) {
         while let Some(next) = self.next_due().filter(|next| self.uploads[*next].due < end) {
             let mut upload = self.uploads.swap_remove(next);
-            let comes_back = if self.shape == "Direct" && upload.receives == 0 {
-                self.notify(&upload).await
-            } else {
+            let comes_back = if upload.queued {
                 upload.receives += 1;
                 self.receive(&upload).await
+            } else {
+                self.notify(&upload).await
             };
             self.read_lines(upload.due).await;
             if let Some((minutes, receives)) = comes_back {
                 upload.receives = receives;
+                upload.queued = true;
                 upload.due += minutes;
                 self.uploads.push(upload);
             }
@@ -257,7 +260,7 @@ async fn an_unreadable_or_empty_secret_is_one_alarm_within_half_an_hour() {
                 builder.secrets_manager().set_fault(Some(SecretsFault::AccessDenied));
                 builder
             });
-            let stack = &mut stack.await;
+            let mut stack = stack.await;
             stack.upload(3.0, "one.pdf");
             stack.run_until(240.0).await;
             stack.only("BlockedAlarm", 3.0, 240.0, if empty { "an empty secret" } else { "an unreadable secret" });
