@@ -5,38 +5,24 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
-/// Where the time comes from.
+/// The source of the time: the system's clock.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Clock {
-    /// `None`: the system's clock. Otherwise the time stood still at the first value when tokio's clock showed the second.
-    anchor: Option<(SystemTime, Instant)>,
-}
+pub struct Clock;
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self { anchor: None }
+        Self
     }
 
-    /// A clock that starts at `start` and moves with tokio's, which tests can pause and advance.
-    #[must_use]
-    pub fn following_tokio(start: SystemTime) -> Self {
-        Self { anchor: Some((start, Instant::now())) }
-    }
-
-    /// The time now.
+    /// Returns the time now.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        match self.anchor {
-            None => SystemTime::now(),
-            Some((start, instant)) => start + instant.elapsed(),
-        }
+        SystemTime::now()
     }
 
-    /// How long it is until `time`; zero where it is past.
+    /// Returns how long it is until `time`; zero if it is past.
     #[must_use]
     pub fn until(&self, time: SystemTime) -> Duration {
         time.duration_since(self.now()).unwrap_or_default()

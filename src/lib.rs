@@ -27,6 +27,8 @@
 //!
 //! `crates/flexorch-s3` is the operator's command line, and `crates/flexorch-sandbox` the services that tests and demo run against.
 
+#![warn(unreachable_pub)]
+
 pub mod aws;
 pub mod clock;
 pub mod config;

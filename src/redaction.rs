@@ -166,13 +166,13 @@ impl Redactor {
 
     /// Whether a JSON text may hold a secret. A text with escapes may: they can hide it.
     #[must_use]
-    pub fn may_be_in_json(&self, json: &[u8]) -> bool {
+    pub(crate) fn may_be_in_json(&self, json: &[u8]) -> bool {
         !self.secrets.is_empty() && (json.contains(&b'\\') || self.find(json, 0).is_some())
     }
 
     /// Removes the secrets from text.
     #[must_use]
-    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.secrets.is_empty() {
             return Cow::Borrowed(text);
         }

@@ -203,7 +203,7 @@ impl SecretCache {
     }
 
     /// How many fetches there were since this was last asked.
-    pub fn take_fetch_count(&self) -> u64 {
+    pub(crate) fn take_fetch_count(&self) -> u64 {
         self.fetches.swap(0, Ordering::Relaxed)
     }
 

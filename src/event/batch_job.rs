@@ -10,7 +10,7 @@ use crate::model::object::{KeyError, ObjectKey, Origin, S3Object};
 
 /// A job's invocation: a task's position is the [`Origin`] of its object.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The schema that was asked in; the answer names it again.
     schema_version: String,
     /// What the answer names the invocation by.
@@ -45,7 +45,7 @@ struct Task<'a> {
 
 /// What became of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TaskResult {
+pub(crate) enum TaskResult {
     /// Done, or nothing to do.
     Succeeded(String),
     /// The job tries it again.
@@ -108,7 +108,7 @@ impl Job {
     ///
     /// # Errors
     /// Never for results that are text.
-    pub fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
+    pub(crate) fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
         let results = (0..)
             .zip(&self.task_ids)
             .map(|(position, task_id)| {
@@ -162,7 +162,7 @@ fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, TaskError> {
 ///
 /// AWS's own samples decode a task's key both ways, and the documentation does not say.
 #[must_use]
-pub fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
+pub(crate) fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
     let spaced = key.as_str().contains('+').then(|| key.as_str().replace('+', " "))?;
     ObjectKey::verbatim(spaced).ok()
 }

@@ -13,14 +13,14 @@
 //! | [`destination`] | Lambda's destination record around an earlier event |
 //! | [`reconcile`] | the order to list a bucket, and the summary that answers it |
 
-pub mod batch_job;
-pub mod destination;
+pub(crate) mod batch_job;
+pub(crate) mod destination;
 mod entity;
-pub mod eventbridge;
+pub(crate) mod eventbridge;
 pub mod reconcile;
 pub mod s3;
-pub mod sns;
-pub mod sqs;
+pub(crate) mod sns;
+pub(crate) mod sqs;
 mod wire;
 
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ use serde_json::value::RawValue;
 
 use crate::model::object::{Origin, S3Object};
 
-pub use reconcile::ReconcileRequest;
+pub(crate) use reconcile::ReconcileRequest;
 
 /// A notice is unwrapped this often at most: SQS around SNS around a destination record around S3 is four.
 const DEEPEST_NESTING: u8 = 6;
@@ -47,14 +47,14 @@ const MOST_UNREADABLE_IN_ALL: usize = 10_000;
 #[derive(Debug)]
 pub struct Invocation {
     /// What brought it, and so what it expects as an answer.
-    pub carrier: Carrier,
+    pub(crate) carrier: Carrier,
     /// What it names.
     pub contents: Contents,
 }
 
 /// What brought an invocation's objects.
 #[derive(Debug)]
-pub enum Carrier {
+pub(crate) enum Carrier {
     /// An asynchronous invocation: S3, SNS, EventBridge, a schedule. Answered with a summary or an error.
     Direct,
     /// An SQS event source. Answered with the messages that have to come back.
@@ -69,16 +69,16 @@ pub struct Contents {
     /// The objects, in the order in which they were named.
     pub objects: Vec<S3Object>,
     /// Records that cannot be read, each of which counts as an object.
-    pub unreadable: Vec<UnreadableRecord>,
+    pub(crate) unreadable: Vec<UnreadableRecord>,
     /// Orders to reconcile, with the part of the invocation that gave them.
-    pub reconciles: Vec<(Origin, ReconcileRequest)>,
+    pub(crate) reconciles: Vec<(Origin, ReconcileRequest)>,
     /// Unreadable records beyond the first [`MOST_UNREADABLE_RECORDS`] of their part: counted, not kept.
     uncollected: usize,
 }
 
 /// One record that cannot be read of a notice that can.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadableRecord {
+pub(crate) struct UnreadableRecord {
     /// The part of the invocation that brought it.
     pub origin: Origin,
     /// What is wrong with it: fields, never contents.

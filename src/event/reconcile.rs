@@ -10,7 +10,7 @@ use super::wire::text;
 
 /// An order to reconcile.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReconcileRequest {
+pub(crate) struct ReconcileRequest {
     /// From when on.
     pub since: Since,
     /// Only keys that start with this, beside the connector's own prefix.
@@ -31,7 +31,7 @@ pub enum Since {
 /// Where a reconcile stopped, so that the next call continues: everything up to `after` in the listing of `secret_id`'s bucket,
 /// and the buckets of the connectors before it, are done. As text it is opaque to whoever carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// The connector's secret.
     pub secret_id: String,
     /// The last key that is done; `None`: none is.
@@ -76,7 +76,7 @@ impl ReconcileRequest {
 
     /// The event that continues from `cursor`.
     #[must_use]
-    pub fn continuing(&self, cursor: &Cursor) -> serde_json::Value {
+    pub(crate) fn continuing(&self, cursor: &Cursor) -> serde_json::Value {
         let mut order = serde_json::json!({"since": cursor.since.to_string(), "cursor": cursor.to_text()});
         if let Some(prefix) = &self.prefix {
             order["prefix"] = prefix.as_str().into();
@@ -110,20 +110,20 @@ impl Since {
 impl Cursor {
     /// The cursor as text: its JSON, percent-encoded, so that it survives within other text.
     #[must_use]
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
         percent_encoding::utf8_percent_encode(&json, percent_encoding::NON_ALPHANUMERIC).to_string()
     }
 
     /// Reads [`Cursor::to_text`] back.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(&percent_encoding::percent_decode_str(text).decode_utf8().ok()?).ok()
     }
 
     /// The cursor as an error's text carries it.
     #[must_use]
-    pub fn marked(&self) -> String {
+    pub(crate) fn marked(&self) -> String {
         format!("{CURSOR_MARK}{}", self.to_text())
     }
 }

@@ -103,7 +103,7 @@ pub fn notification_of(object: &S3Object) -> Value {
 
 /// A notification that holds a record that cannot be read, unchanged.
 #[must_use]
-pub fn notification_around(record: &str) -> String {
+pub(crate) fn notification_around(record: &str) -> String {
     format!("{{\"Records\":[{record}]}}")
 }
 

@@ -12,7 +12,7 @@ use crate::model::object::Origin;
 
 /// The messages of one invocation, in their order: a message's position is the [`Origin`] of its objects.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The queue's ARN.
     pub queue_arn: Option<String>,
     /// The messages.
@@ -21,7 +21,7 @@ pub struct Batch {
 
 /// One message, without its body.
 #[derive(Debug)]
-pub struct Message {
+pub(crate) struct Message {
     /// What the answer names it by.
     pub id: Option<String>,
     /// What its visibility is changed by.
@@ -34,7 +34,7 @@ pub struct Message {
 
 /// A message that could not be read.
 #[derive(Debug)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// What is wrong with it: fields, never contents.
     pub reason: String,
     /// The body, unchanged, for the dead-letter queue.
@@ -140,7 +140,7 @@ impl Batch {
     /// The answer: the messages that have to come back, and no others. `None` where one of them has no id to name it by, so
     /// that only failing the whole batch brings it back (Lambda Developer Guide, "Handling errors for an SQS event source").
     #[must_use]
-    pub fn answer(&self, comes_back: impl Fn(Origin) -> bool) -> Option<SqsBatchResponse> {
+    pub(crate) fn answer(&self, comes_back: impl Fn(Origin) -> bool) -> Option<SqsBatchResponse> {
         let mut response = SqsBatchResponse::default();
         for (position, message) in (0..).zip(&self.messages) {
             if comes_back(Origin(position)) {

@@ -78,7 +78,7 @@ pub struct SubmissionResult {
 impl SubmissionResult {
     /// Returns the result of a response that says nothing about single keys: all are accepted. `seen` describes its shape.
     #[must_use]
-    pub fn all_accepted(keys: usize, seen: &str) -> Self {
+    pub(crate) fn all_accepted(keys: usize, seen: &str) -> Self {
         Self {
             per_key: vec![accepted(None); keys],
             note: Some(format!("the response does not name the keys ({seen}); all count as accepted")),

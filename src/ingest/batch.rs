@@ -21,7 +21,7 @@ impl Batch {
 
     /// Whether this is a half of a request that failed after all its attempts.
     #[must_use]
-    pub fn is_half_of_failed(&self) -> bool {
+    pub(crate) fn is_half_of_failed(&self) -> bool {
         self.after_failure
     }
 }
@@ -50,7 +50,7 @@ struct Refused {
 
 /// What a refusal leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AfterRefusal {
+pub(crate) enum AfterRefusal {
     /// The halves wait for their turn.
     Halved,
     /// The request held one key: it is the culprit, or FlexOrch refuses everything.
@@ -96,7 +96,7 @@ impl BatchQueue {
     /// Whether another request may be sent beside `under_way` others: while every response is a refusal, no more than it takes
     /// to know that the objects are not the cause.
     #[must_use]
-    pub fn allows_another(&self, under_way: usize) -> bool {
+    pub(crate) fn allows_another(&self, under_way: usize) -> bool {
         let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
         self.refused_in_a_row == 0 || self.refused_in_a_row.saturating_add(under_way) < self.max_refusals
     }
@@ -104,13 +104,13 @@ impl BatchQueue {
     /// Whether a request has failed after all its attempts, and none has been accepted since: the others get one attempt each, so
     /// that an outage costs few requests.
     #[must_use]
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.failing
     }
 
     /// Whether so many requests were refused in a row that the request itself must be wrong: stop sending.
     #[must_use]
-    pub fn is_hopeless(&self) -> bool {
+    pub(crate) fn is_hopeless(&self) -> bool {
         self.refused_in_a_row >= self.max_refusals
     }
 
@@ -121,7 +121,7 @@ impl BatchQueue {
     }
 
     /// Queues single objects, each as a request of its own.
-    pub fn push_alone(&mut self, objects: impl IntoIterator<Item = usize>) {
+    pub(crate) fn push_alone(&mut self, objects: impl IntoIterator<Item = usize>) {
         self.waiting.extend(objects.into_iter().map(|object| Batch::whole(&[object])));
     }
 
@@ -147,14 +147,14 @@ impl BatchQueue {
 
     /// Halves a request that FlexOrch refused as a whole. `counts`: the refusal may be about the request rather than about its
     /// objects, so that too many in a row end the halving.
-    pub fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
+    pub(crate) fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
         self.refused_in_a_row += u32::from(counts);
         self.halve(batch, false)
     }
 
     /// Halves a request that failed after all its attempts: one of its keys may be the cause. This always counts, so that an
     /// outage costs few requests.
-    pub fn failed(&mut self, batch: Batch) -> AfterRefusal {
+    pub(crate) fn failed(&mut self, batch: Batch) -> AfterRefusal {
         self.refused_in_a_row += 1;
         self.failing = true;
         self.halve(batch, true)
@@ -179,7 +179,7 @@ impl BatchQueue {
 /// So many refusals in a row, and nothing accepted, say that the objects are not the cause: 2·⌈log2 n⌉ + 2 requests find one culprit
 /// among n keys and have seen the others accepted by then.
 #[must_use]
-pub fn max_refusals(keys: usize) -> u32 {
+pub(crate) fn max_refusals(keys: usize) -> u32 {
     2 * keys.max(1).next_power_of_two().ilog2() + 2
 }
 

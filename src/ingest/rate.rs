@@ -8,7 +8,7 @@ const WINDOW: Duration = Duration::from_secs(61);
 
 /// A 429 holds a process back for no longer than this, whatever time it named: one absurd `Retry-After` must not stop a process for
 /// half a day. Then one request finds out whether the limit still holds.
-pub const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
 
 /// When the next request with one API key may start.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl RateLimiter {
     }
 
     /// Changes the rate. What it has let through counts towards the new one.
-    pub fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
+    pub(crate) fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
         self.rate = per_minute.map(|per_minute| Rate::new(per_minute, burst));
     }
 
@@ -100,7 +100,7 @@ impl RateLimiter {
     }
 
     /// FlexOrch responded to a request with something else than 429. If it was a probe, the limit no longer holds.
-    pub fn was_admitted(&mut self) {
+    pub(crate) fn was_admitted(&mut self) {
         if std::mem::take(&mut self.probing) {
             self.named = SystemTime::UNIX_EPOCH;
             self.closed_until = SystemTime::UNIX_EPOCH;
@@ -109,7 +109,7 @@ impl RateLimiter {
 
     /// When the request after `waiting` others may start, for those that will not start in this invocation.
     #[must_use]
-    pub fn turn_of(&self, waiting: u32, now: SystemTime) -> SystemTime {
+    pub(crate) fn turn_of(&self, waiting: u32, now: SystemTime) -> SystemTime {
         let wait = self.rate.map_or(Duration::ZERO, |rate| rate.interval.saturating_mul(waiting));
         self.opens(now).0 + wait
     }

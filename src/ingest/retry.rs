@@ -17,20 +17,20 @@ const LAST_RETURN: Duration = Duration::from_secs(15 * 60);
 
 /// The longest visibility timeout ever set. SQS allows 12 hours in total, counted from the receive, and refuses more (SQS Developer
 /// Guide, "Amazon SQS visibility timeout"); the receive is as long ago as the batch window and the function take.
-pub const LONGEST_HIDDEN: Duration = Duration::from_secs((11 * 60 + 30) * 60);
+pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs((11 * 60 + 30) * 60);
 /// The longest one after a 429, as that limit is per minute.
-pub const LONGEST_HIDDEN_BY_RATE_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LONGEST_HIDDEN_BY_RATE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How often one request is tried in one invocation.
 #[derive(Debug, Clone, Copy)]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     /// `MAX_ATTEMPTS`.
     pub max_attempts: NonZeroU32,
 }
 
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NextStep {
+pub(crate) enum NextStep {
     /// Another attempt at this time.
     RetryAt(SystemTime),
     /// No other attempt in this invocation; one makes sense from this time on, where it is known.
@@ -45,7 +45,7 @@ impl RetryPolicy {
     /// the exponential bound ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"). `random` is in `0.0..1.0`;
     /// `latest` is when an attempt can start at the latest.
     #[must_use]
-    pub fn after_failure(
+    pub(crate) fn after_failure(
         &self,
         attempts: u32,
         retry_at: Option<SystemTime>,
@@ -102,7 +102,7 @@ pub fn visibility_timeout(deferral: &Deferral, receive_count: u32, now: SystemTi
 /// How long a deferred message stays hidden if nobody named a time: 30 s, doubling with every receive up to 15 minutes, ± 20 % so
 /// that a burst does not return as one. `random` is in `0.0..1.0`.
 #[must_use]
-pub fn usual_return(receive_count: u32, random: f64) -> Duration {
+pub(crate) fn usual_return(receive_count: u32, random: f64) -> Duration {
     let doubled = FIRST_RETURN.saturating_mul(1 << receive_count.saturating_sub(1).min(16)).min(LAST_RETURN);
     Duration::from_secs(doubled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0)).as_secs_f64().round() as u64)
 }
@@ -112,7 +112,7 @@ pub fn usual_return(receive_count: u32, random: f64) -> Duration {
 /// Expected durations are learned from FlexOrch's answers: a request that would most likely be cut off is not started, as nobody
 /// would know what became of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// When all requests must have ended.
     pub end: SystemTime,
     /// `REQUEST_TIMEOUT_MS`.
@@ -127,14 +127,14 @@ const LEAST: Duration = Duration::from_millis(50);
 impl Budget {
     /// When a request can start at the latest, and still end in time.
     #[must_use]
-    pub fn latest_start(&self) -> SystemTime {
+    pub(crate) fn latest_start(&self) -> SystemTime {
         let needed = self.usual.max(LEAST).min(self.request_timeout.max(LEAST));
         self.end.checked_sub(needed).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// How long a request that starts at `now` may take; `None` where it is too late for one.
     #[must_use]
-    pub fn timeout_at(&self, now: SystemTime) -> Option<Duration> {
+    pub(crate) fn timeout_at(&self, now: SystemTime) -> Option<Duration> {
         if now > self.latest_start() {
             return None;
         }

@@ -62,7 +62,7 @@ impl ConnectorConflict {
 ///
 /// # Errors
 /// [`ConnectorConflict`] for the first such pair.
-pub fn check_distinct(connectors: &[Arc<Connector>]) -> Result<(), ConnectorConflict> {
+pub(crate) fn check_distinct(connectors: &[Arc<Connector>]) -> Result<(), ConnectorConflict> {
     let mut seen: HashMap<(Option<&str>, &str), &Connector> = HashMap::new();
     for connector in connectors {
         if let Some(first) = seen.insert((connector.bucket.as_deref(), &connector.prefix), connector) {

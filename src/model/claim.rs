@@ -21,7 +21,7 @@ pub struct ReadScope {
 /// How specific a scope is that takes an object; the greatest reads it. Two scopes that take the same object with the same
 /// specificity have the same bucket and prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Specificity {
+pub(crate) struct Specificity {
     prefix_bytes: usize,
     names_bucket: bool,
 }
@@ -29,7 +29,7 @@ pub struct Specificity {
 impl Specificity {
     /// Returns how specifically a bucket (`None`: any) and a prefix take an object; `None` if they do not.
     #[must_use]
-    pub fn of(bucket: Option<&str>, prefix: &str, object: &S3Object) -> Option<Self> {
+    pub(crate) fn of(bucket: Option<&str>, prefix: &str, object: &S3Object) -> Option<Self> {
         let takes = bucket.is_none_or(|bucket| bucket == object.bucket) && object.key.as_str().starts_with(prefix);
         takes.then_some(Self { prefix_bytes: prefix.len(), names_bucket: bucket.is_some() })
     }
@@ -41,7 +41,7 @@ impl ReadScope {
     /// In a text that is not JSON as a whole, the fields before the error count. A prefix that is missing or not a string is
     /// taken as empty, so that the claim covers too much rather than too little.
     #[must_use]
-    pub fn stated_in(secret: &str) -> Option<Self> {
+    pub(crate) fn stated_in(secret: &str) -> Option<Self> {
         let mut stated = StatedFields::default();
         // The error is known already, and what was read before it is in `stated`.
         let _ = serde_json::Deserializer::from_str(secret).deserialize_map(&mut stated);

@@ -35,7 +35,7 @@ pub struct Connector {
 }
 
 /// The longest reason for a pause that is kept, in characters: it is part of a log line for every object.
-pub const PAUSE_REASON_CHARACTERS: usize = 300;
+pub(crate) const PAUSE_REASON_CHARACTERS: usize = 300;
 
 /// The reason for a pause if the secret gives none.
 const NO_PAUSE_REASON: &str = "the secret gives no reason";
@@ -114,7 +114,7 @@ impl Connector {
 
     /// Whether this connector may read the bucket at all.
     #[must_use]
-    pub fn reads_bucket(&self, bucket: &str) -> bool {
+    pub(crate) fn reads_bucket(&self, bucket: &str) -> bool {
         self.bucket.as_deref().is_none_or(|own| own == bucket)
     }
 

@@ -51,7 +51,7 @@ impl ObjectKey {
     ///
     /// # Errors
     /// [`KeyError`], where the result is empty or not UTF-8.
-    pub fn from_percent_encoded(encoded: &str) -> Result<Self, KeyError> {
+    pub(crate) fn from_percent_encoded(encoded: &str) -> Result<Self, KeyError> {
         match percent_decode_str(encoded).decode_utf8() {
             Ok(decoded) => Self::verbatim(decoded),
             Err(_) => Err(KeyError::NotUtf8),
@@ -60,7 +60,7 @@ impl ObjectKey {
 
     /// The key as an S3 event notification writes it; [`ObjectKey::from_form_encoded`] reads it back.
     #[must_use]
-    pub fn to_form_encoded(&self) -> String {
+    pub(crate) fn to_form_encoded(&self) -> String {
         utf8_percent_encode(&self.0, FORM_ENCODED).to_string().replace(' ', "+")
     }
 
@@ -129,7 +129,7 @@ pub struct Origin(pub u32);
 impl Origin {
     /// The position as an index.
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }

@@ -230,18 +230,12 @@ impl Ledger {
     }
 
     /// Takes a rejection back: the object could not be put where rejected objects go.
-    pub fn defer_instead(&mut self, object: usize, deferral: Deferral) {
+    pub(crate) fn defer_instead(&mut self, object: usize, deferral: Deferral) {
         if let Some(slot) = self.slots.get_mut(object)
             && matches!(slot, Some(Outcome::Rejected(_)))
         {
             *slot = Some(Outcome::Deferred(deferral));
         }
-    }
-
-    /// Whether the object has its outcome.
-    #[must_use]
-    pub fn is_settled(&self, object: usize) -> bool {
-        self.slots.get(object).is_some_and(Option::is_some)
     }
 
     /// What is settled so far, with the objects' positions.

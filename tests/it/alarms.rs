@@ -250,7 +250,7 @@ async fn what_waits_for_someone_to_act_is_one_alarm_within_half_an_hour() {
 async fn an_unreadable_or_empty_secret_is_one_alarm_within_half_an_hour() {
     for shape in SHAPES {
         for empty in [true, false] {
-            let mut stack = Stack::of(shape, |builder| {
+            let stack = Stack::of(shape, |builder| {
                 if empty {
                     return builder.secrets([(SECRET, json!({}))]);
                 }
@@ -361,8 +361,11 @@ async fn the_function_prints_every_metric_that_an_alarm_watches() {
 fn the_runbook_has_a_section_for_every_alarm() {
     let guide = std::fs::read_to_string(format!("{}/docs/deploying.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
     for shape in SHAPES {
-        let template =
-            Template::with(&[("Trigger", shape), ("ReconcileSchedule", "rate(1 day)"), ("ExpectUploadsWithinHours", "1")]);
+        let template = Template::with(&[
+            ("Trigger", shape),
+            ("ReconcileSchedule", "rate(1 day)"),
+            ("ExpectUploadsWithinHours", "1"),
+        ]);
         for (name, alarm) in template.resources("AWS::CloudWatch::Alarm") {
             let description = alarm["AlarmDescription"].as_str().unwrap();
             let section = description.rsplit('"').nth(1).unwrap();

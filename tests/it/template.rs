@@ -60,7 +60,8 @@ fn a_waiting_message_is_renewed_well_before_it_would_be_a_dead_letter() {
 #[test]
 fn messages_stay_hidden_for_six_timeouts_and_the_batch_window_whatever_the_two_are() {
     let all = Template::with(&[]);
-    let values = |name: &str| all.parameter(name)["AllowedValues"].as_array().unwrap().iter().map(text).collect::<Vec<_>>();
+    let values =
+        |name: &str| all.parameter(name)["AllowedValues"].as_array().unwrap().iter().map(text).collect::<Vec<_>>();
     for timeout in values("Timeout") {
         for window in values("BatchWindowSeconds") {
             let template = Template::with(&[("Timeout", &timeout), ("BatchWindowSeconds", &window)]);

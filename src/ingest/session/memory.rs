@@ -61,7 +61,7 @@ impl Memory {
     }
 
     /// Changes the rate of a key. What has been sent counts towards the new one.
-    pub fn set_rate(&mut self, key: &ApiKey, per_minute: Option<NonZeroU32>, settings: &Settings) {
+    pub(crate) fn set_rate(&mut self, key: &ApiKey, per_minute: Option<NonZeroU32>, settings: &Settings) {
         self.limiter(key, settings).set_rate(per_minute, settings.burst());
     }
 

@@ -35,7 +35,7 @@ use crate::model::outcome::{Deferral, Outcome};
 
 use lane::{Advance, Lane};
 pub use memory::Memory;
-pub use outcomes::paused_deferral;
+pub(crate) use outcomes::paused_deferral;
 
 /// How requests are made; each from the setting of the same name.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ impl Settings {
 }
 
 /// From this receive on, a message keeps coming back, and something about one of its objects may be the reason.
-pub const OFTEN_RECEIVED: u32 = 3;
+pub(crate) const OFTEN_RECEIVED: u32 = 3;
 
 /// One connector's objects, by their positions in the invocation.
 #[derive(Debug, Clone)]
@@ -246,7 +246,7 @@ impl Session {
     }
 
     /// Gives back the slots of requests whose responses will never be reported.
-    pub fn abandon(&mut self, memory: &mut Memory) {
+    pub(crate) fn abandon(&mut self, memory: &mut Memory) {
         let in_flight: usize = self.lanes.iter().map(Lane::abandon).sum();
         memory.in_flight = memory.in_flight.saturating_sub(in_flight);
     }

@@ -100,7 +100,7 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
 }
 
 /// The deferral of a connector's objects while its secret pauses it.
-pub fn paused_deferral(connector: &Connector) -> Deferral {
+pub(crate) fn paused_deferral(connector: &Connector) -> Deferral {
     let reason = connector.paused.as_deref().unwrap_or_default();
     Deferral {
         class: DeferClass::Paused,
