@@ -1,7 +1,7 @@
-//! The time, as an argument that can be replaced.
+//! The source of the time for the code that does I/O; everything else gets the time as an argument.
 //!
 //! Wall-clock time throughout: Lambda's deadline, `Retry-After` dates and event times are wall-clock times, and what is
-//! remembered between invocations must stay right while the sandbox is frozen, which a monotonic clock does not promise.
+//! remembered between invocations must stay correct while Lambda freezes the process, which a monotonic clock does not promise.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ impl Clock {
         SystemTime::now()
     }
 
-    /// Returns how long it is until `time`; zero if it is past.
+    /// Returns the time left until `time`; zero if it has passed.
     #[must_use]
     pub fn until(&self, time: SystemTime) -> Duration {
         time.duration_since(self.now()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Which connector an object goes to, or why it goes nowhere. Pure.
+//! Chooses the connector of an object, or the reason why it has none. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,54 +11,54 @@ use crate::model::object::{Change, S3Object, Sequencer};
 use crate::model::outcome::SkipReason;
 use crate::model::scope::Scope;
 
-/// Where an object goes. The numbers are positions among the connectors or claims that the [`Router`] was given.
+/// The route of an object. The numbers are positions among the connectors or claims of the [`Router`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// To this connector.
+    /// It is submitted for this connector.
     To(usize),
-    /// Nowhere.
+    /// It is skipped.
     Skip(SkipReason),
-    /// This connector reads it, and is paused: it waits.
+    /// This connector reads it and is paused: it is deferred.
     Paused(usize),
-    /// The secret of this claim cannot be read, and its connector may read it: it waits.
+    /// The secret of this claim cannot be read, and its connector may read the object: it is deferred.
     Claimed(usize),
-    /// These two connectors both read it, and nothing decides between them: it waits.
+    /// These two connectors both read it, and no rule decides between them: it is deferred.
     Contested(usize, usize),
-    /// No known connector reads it, and at least one secret cannot be read: it waits.
+    /// No known connector reads it, and at least one secret cannot be read: it is deferred.
     Undecided,
 }
 
 impl Route {
-    /// Whether the object is in scope, even if it has to wait.
+    /// Whether the object is in scope, even if it is deferred.
     #[must_use]
     pub fn is_in_scope(self) -> bool {
         !matches!(self, Self::Skip(_))
     }
 }
 
-/// Two connectors that claim the same objects.
+/// The error of two connectors that read the same objects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the secrets {first:?} and {second:?} both describe a connector for {scope}; give one of them another bucket or prefix, or remove it from CONNECTOR_SECRET_IDS"
 )]
 pub struct ConnectorConflict {
-    /// One secret.
+    /// The id of one secret.
     pub first: Arc<str>,
-    /// The other.
+    /// The id of the other.
     pub second: Arc<str>,
-    /// The scope of both.
+    /// The scope that both describe.
     pub scope: ReadScope,
 }
 
 impl ConnectorConflict {
-    /// The conflict of two connectors that have the same scope.
+    /// Returns the conflict of two connectors with the same scope.
     #[must_use]
     pub fn between(first: &Connector, second: &Connector) -> Self {
         Self { first: Arc::clone(&first.secret_id), second: Arc::clone(&second.secret_id), scope: second.read_scope() }
     }
 }
 
-/// Checks that no two connectors have the same bucket and prefix, so that something always decides between them.
+/// Checks that no two connectors have the same bucket and prefix, so that a rule always decides between them.
 ///
 /// # Errors
 /// [`ConnectorConflict`] for the first such pair.
@@ -72,7 +72,7 @@ pub(crate) fn check_distinct(connectors: &[Arc<Connector>]) -> Result<(), Connec
     Ok(())
 }
 
-/// Chooses for objects among the connectors that are known and the claims of those that are not.
+/// Chooses among the known connectors, and the claims of those whose secrets cannot be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Router<'a> {
     connectors: &'a [Arc<Connector>],
@@ -83,18 +83,18 @@ pub struct Router<'a> {
 }
 
 impl<'a> Router<'a> {
-    /// A router among these connectors and claims; `scope` are the operator's filters.
+    /// Creates a router for these connectors and claims; `scope` are the operator's filters.
     #[must_use]
     pub fn new(connectors: &'a [Arc<Connector>], claims: &'a [Claim], scope: &'a Scope) -> Self {
         let claims_everything = claims.iter().position(|claim| claim.scope == ClaimScope::Everything);
         Self { connectors, claims, scope, claims_everything }
     }
 
-    /// Chooses for one object: among the connectors and claims of its bucket the longest prefix that its key starts with, and of
-    /// equal ones that which names the bucket; then the operator's filters apply.
+    /// Chooses the route of one object: among the connectors and claims of its bucket the longest prefix that its key starts with, and
+    /// of equal prefixes the one that names the bucket; then the operator's filters apply.
     ///
-    /// A claim keeps what it wins from every connector: to hand an object to the wrong one would disclose it there and lose it
-    /// where it belongs, while one that waits is only late.
+    /// A claim that wins keeps the object from every connector: the wrong connector would disclose it to others and its own would not
+    /// receive it, while a deferred object is only late.
     #[must_use]
     pub fn route(&self, object: &S3Object) -> Route {
         if object.change != Change::Created {
@@ -104,7 +104,7 @@ impl<'a> Router<'a> {
             return Route::Skip(SkipReason::FolderMarker);
         }
         match (self.reader(object), self.scope.excludes(object)) {
-            // The filters exclude it, whoever reads it.
+            // The filters apply to every connector.
             (Some(_), Some(reason)) => Route::Skip(reason),
             (None, Some(reason)) if !self.claims.is_empty() => Route::Skip(reason),
             (Some(route), None) => route,
@@ -116,7 +116,7 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// Finds who reads an object, the filters aside; `None` if no known connector and no claim takes it.
+    /// Finds the connector or claim that reads an object, without the filters; `None` if none does.
     fn reader(&self, object: &S3Object) -> Option<Route> {
         if let Some(claim) = self.claims_everything {
             return Some(Route::Claimed(claim));
@@ -127,21 +127,21 @@ impl<'a> Router<'a> {
                 continue;
             };
             match best {
-                Some((standing, _)) if standing > specificity => {}
-                Some((standing, Route::To(first) | Route::Paused(first))) if standing == specificity => {
+                Some((highest, _)) if highest > specificity => {}
+                Some((highest, Route::To(first) | Route::Paused(first))) if highest == specificity => {
                     best = Some((specificity, Route::Contested(first, position)));
                 }
-                // A third one changes nothing.
-                Some((standing, _)) if standing == specificity => {}
+                // A third connector changes nothing.
+                Some((highest, _)) if highest == specificity => {}
                 _ if connector.paused.is_some() => best = Some((specificity, Route::Paused(position))),
                 _ => best = Some((specificity, Route::To(position))),
             }
         }
         for (position, claim) in self.claims.iter().enumerate() {
             let ClaimScope::Part(scope) = &claim.scope else { continue };
-            let taken = Specificity::of(scope.bucket.as_deref(), &scope.prefix, object);
-            if let Some(specificity) = taken
-                && best.is_none_or(|(standing, _)| specificity >= standing)
+            let specificity = Specificity::of(scope.bucket.as_deref(), &scope.prefix, object);
+            if let Some(specificity) = specificity
+                && best.is_none_or(|(highest, _)| specificity >= highest)
             {
                 best = Some((specificity, Route::Claimed(position)));
             }
@@ -151,12 +151,11 @@ impl<'a> Router<'a> {
 }
 
 /// Marks the objects that another event for the same key supersedes. Of the events of a key, at most one that is in scope is left,
-/// and at least one of any kind. `in_scope` tells whether the object at a position would be ingested by itself.
+/// and at least one of any kind. `in_scope` returns whether the object at a position would be ingested without the other events.
 ///
 /// S3 delivers at least once and not in order (S3 User Guide, "Event ordering and duplicate events"). An event supersedes another
 /// if it is known to be newer: by its sequencer or, if either has none, by its time. If that leaves several, their order is a guess:
-/// then one that is in scope stands, the last of them, and those that are out of scope are left to be skipped for their own
-/// reasons.
+/// then the last one that is in scope is kept, and those that are out of scope are skipped for their own reasons.
 #[must_use]
 pub fn superseded(objects: &[S3Object], in_scope: impl Fn(usize) -> bool) -> Vec<bool> {
     let mut superseded = vec![false; objects.len()];
@@ -164,7 +163,7 @@ pub fn superseded(objects: &[S3Object], in_scope: impl Fn(usize) -> bool) -> Vec
     let mut key_of: Vec<Option<usize>> = Vec::with_capacity(objects.len());
     let mut known: HashMap<(&str, &str), usize> = HashMap::with_capacity(objects.len());
     for object in objects {
-        // What was not created says nothing about what is there now, and a folder marker is no document.
+        // Other events do not show what the bucket holds now, and a folder marker is no document.
         if object.change != Change::Created || object.is_folder_marker() {
             key_of.push(None);
             continue;
@@ -182,13 +181,13 @@ pub fn superseded(objects: &[S3Object], in_scope: impl Fn(usize) -> bool) -> Vec
     for (position, object) in objects.iter().enumerate() {
         let Some(key) = key_of[position] else { continue };
         superseded[position] = keys[key].has_newer_than(object);
-        keys[key].standing += usize::from(!superseded[position]);
+        keys[key].current += usize::from(!superseded[position]);
     }
     for (position, object) in objects.iter().enumerate() {
         let Some(key) = key_of[position] else { continue };
         let events = &mut keys[key];
-        if events.standing == 0 {
-            // Sequencers and times contradict each other in a circle, so their order is a guess after all.
+        if events.current == 0 {
+            // Sequencers and times contradict each other in a circle, so their order is a guess, too.
             superseded[position] = false;
         }
         if superseded[position] || !in_scope(position) {
@@ -206,16 +205,16 @@ pub fn superseded(objects: &[S3Object], in_scope: impl Fn(usize) -> bool) -> Vec
     superseded
 }
 
-/// What is known of all events of one key.
+/// The events of one key, summarised.
 #[derive(Debug, Default)]
 struct EventsOfKey<'a> {
     greatest_sequencer: Option<&'a Sequencer>,
     latest: Option<Timestamp>,
     /// The latest of the events that have no sequencer.
     latest_without_sequencer: Option<Timestamp>,
-    /// How many of them no other is known to be newer than.
-    standing: usize,
-    /// The position of the one among those that is in scope and stands so far.
+    /// How many of them are not superseded by one that is known to be newer.
+    current: usize,
+    /// The position of the one among those that is in scope and kept so far.
     chosen: Option<usize>,
 }
 
@@ -228,7 +227,7 @@ impl<'a> EventsOfKey<'a> {
         }
     }
 
-    /// Whether any of the events is known to be newer than one of them.
+    /// Whether one of the events is known to be newer than `event`, which is one of them.
     fn has_newer_than(&self, event: &S3Object) -> bool {
         let by_time = |latest: Option<Timestamp>| event.event_time.is_some_and(|time| latest > Some(time));
         match &event.sequencer {
@@ -238,7 +237,7 @@ impl<'a> EventsOfKey<'a> {
     }
 }
 
-/// Whether two events of one key are the same one, delivered twice.
+/// Whether two events of one key are one event that was delivered twice.
 fn is_same_event(one: &S3Object, other: &S3Object) -> bool {
     one.sequencer.is_some() && one.sequencer == other.sequencer
 }
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_keeps_its_part_from_the_connectors_and_the_rest_goes_its_way() {
+    fn a_claim_keeps_its_part_from_the_connectors_and_the_rest_is_routed() {
         let connectors = [connector("all", Some("docs"), ""), connector("deep", Some("docs"), "hr/open/")];
         let claims = [claim("hr", part(Some("docs"), "hr/"))];
         let scope = Scope { key_suffixes: vec![".pdf".into()], ..Scope::default() };
@@ -428,14 +427,14 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_sequencer_of_a_key_stands_wherever_it_is() {
+    fn the_highest_sequencer_of_a_key_is_kept_at_any_position() {
         let numbered = |sequencer: &str| S3Object { sequencer: Sequencer::new(sequencer), ..object("b", "x") };
         let objects = [numbered("2"), numbered("10"), numbered("0F"), object("b", "y"), numbered("10")];
         assert_eq!(all_in_scope(&objects), [true, false, true, false, true]);
     }
 
     #[test]
-    fn without_sequencers_the_later_event_stands() {
+    fn without_sequencers_the_later_event_is_kept() {
         let timed = |time: &str| S3Object { event_time: Some(time.parse().unwrap()), ..object("b", "x") };
         assert_eq!(all_in_scope(&[timed("2026-01-01T00:00:02Z"), timed("2026-01-01T00:00:01Z")]), [false, true]);
         assert_eq!(all_in_scope(&[object("b", "x"), object("b", "x")]), [true, false]);
@@ -447,7 +446,7 @@ mod tests {
         assert_eq!(all_in_scope(&[object("b", "x"), removed]), [false, false]);
     }
 
-    /// An event of the key `x` with a sequencer and a time in seconds; 0 stands for none.
+    /// An event of the key `x` with a sequencer and a time in seconds; 0 means none.
     fn event(sequencer: u8, seconds: i64) -> S3Object {
         S3Object {
             sequencer: (sequencer > 0).then(|| Sequencer::new(format!("{sequencer:x}")).unwrap()),
@@ -486,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn of_events_whose_sequencers_and_times_contradict_each_other_one_stands() {
+    fn of_events_whose_sequencers_and_times_contradict_each_other_one_is_kept() {
         // Newer by time, by sequencer, by time: in a circle.
         let events = [event(5, 10), event(9, 1), event(0, 5)];
         assert_eq!(all_in_scope(&events), [true, true, false]);
@@ -509,7 +508,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_each_key_one_event_stands_and_none_is_superseded_against_the_rules(
+        fn of_each_key_one_event_is_kept_and_none_is_superseded_against_the_rules(
             events in proptest::collection::vec((0u8..4, 0u8..5, 0i64..5, any::<bool>()), 0..40),
         ) {
             let objects: Vec<_> = events
@@ -522,12 +521,12 @@ mod tests {
             let marks = superseded(&objects, |position| events[position].3);
             for key in 0u8..4 {
                 let named: Vec<_> = (0..objects.len()).filter(|at| events[*at].0 == key).collect();
-                let standing: Vec<_> = named.iter().copied().filter(|at| !marks[*at]).collect();
-                prop_assert_eq!(standing.is_empty(), named.is_empty());
-                prop_assert!(standing.iter().filter(|at| events[**at].3).count() <= 1);
+                let kept: Vec<_> = named.iter().copied().filter(|at| !marks[*at]).collect();
+                prop_assert_eq!(kept.is_empty(), named.is_empty());
+                prop_assert!(kept.iter().filter(|at| events[**at].3).count() <= 1);
                 for at in named.iter().copied().filter(|at| marks[*at]) {
                     let by_a_newer_one = named.iter().any(|other| known_newer(&objects[*other], &objects[at]));
-                    let by_another_in_scope = events[at].3 && standing.iter().any(|at| events[*at].3);
+                    let by_another_in_scope = events[at].3 && kept.iter().any(|at| events[*at].3);
                     prop_assert!(by_a_newer_one || by_another_in_scope);
                 }
             }

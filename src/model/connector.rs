@@ -1,4 +1,4 @@
-//! A FlexOrch connector as its secret describes it: which bucket it reads, and with which key FlexOrch is called.
+//! A FlexOrch connector as its secret describes it: the bucket that it reads and the API key of its requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Connector {
     pub secret_id: Arc<str>,
     /// FlexOrch's id of the connector.
     pub id: ConnectorId,
-    /// The key that FlexOrch is called with.
+    /// The API key that is sent to FlexOrch.
     pub api_key: ApiKey,
     /// The bucket that it reads; `None`: any.
     pub bucket: Option<String>,
@@ -106,7 +106,7 @@ impl Connector {
         })
     }
 
-    /// The part of S3 that it reads.
+    /// Returns the part of S3 that it reads.
     #[must_use]
     pub fn read_scope(&self) -> ReadScope {
         ReadScope { bucket: self.bucket.clone(), prefix: self.prefix.clone() }

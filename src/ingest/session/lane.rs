@@ -1,4 +1,7 @@
-//! One connector's requests in one invocation: what is sent next, and what a response leads to.
+//! The requests of one connector in one invocation: what to send next, and what to do after a response.
+//!
+//! After a 429, [`Lane::failed`] pauses the API key's [`RateLimiter`](crate::ingest::rate::RateLimiter) until the time that FlexOrch
+//! named, and retries or defers the request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,7 +9,7 @@ use std::time::SystemTime;
 
 use super::memory::Admission;
 use super::outcomes::{
-    PerKey, block_class, deferral, is_the_files_own, not_a_turn, out_of_time, paused_deferral, per_key_outcome,
+    PerKey, block_class, deferral, is_about_the_file, not_a_turn, out_of_time, paused_deferral, per_key_outcome,
     refusal_deferral, rejection,
 };
 use super::{Context, Note, Refreshed, Request, RequestId, Settings, Work};
@@ -18,7 +21,7 @@ use crate::ingest::retry::{NextStep, RetryPolicy, backoff};
 use crate::model::connector::Connector;
 use crate::model::outcome::{DeferClass, Deferral, Outcome};
 
-/// One connector's objects on their way.
+/// The state of one connector's objects.
 #[derive(Debug)]
 pub(super) struct Lane {
     connector: Arc<Connector>,
@@ -36,13 +39,13 @@ pub(super) struct Lane {
 #[derive(Debug)]
 enum Gate {
     Open,
-    /// One request finds out whether an earlier block has been lifted; if it has not, this is the deferral of the rest.
+    /// One request checks whether an earlier block has been lifted; if it has not, this is the deferral of the rest.
     Probing(Deferral),
-    /// Nothing more is sent in this invocation; this is the deferral of what is left.
+    /// Nothing more is sent in this invocation; this is the deferral of the remaining objects.
     Closed(Deferral),
 }
 
-/// Whether the connector's secret was fetched afresh in this invocation, which happens once at most.
+/// Whether the connector's secret was fetched again in this invocation, which happens once at most.
 #[derive(Debug)]
 enum Secret {
     AsCached,
@@ -51,7 +54,7 @@ enum Secret {
     Fresh,
 }
 
-/// Why a secret is fetched afresh.
+/// Why a secret is fetched again.
 #[derive(Debug, Clone)]
 enum Doubt {
     /// FlexOrch refused the API key: 401.
@@ -65,16 +68,16 @@ struct Pending {
     id: RequestId,
     batch: Batch,
     attempts: u32,
-    /// When it was sent for the first time.
+    /// The time of the first attempt.
     began: Option<SystemTime>,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Waits for its turn: not before this time.
+    /// Waits until this time, or longer if the rate or the slots require it.
     Waiting(SystemTime),
-    /// Waits for a fresh secret.
+    /// Waits until the secret has been fetched again.
     NeedsSecret,
     InFlight {
         since: SystemTime,
@@ -82,22 +85,22 @@ enum State {
     },
 }
 
-/// What a lane does next.
+/// The next step of a lane.
 pub(super) enum Advance {
     Send(Request),
     Refresh(Arc<Connector>),
-    /// Nothing before this time, or before something else happens.
+    /// Nothing to do before this time, or before another event.
     Wait(Option<SystemTime>),
 }
 
-/// What becomes possible for a request whose turn may have come.
+/// What to do with a request whose waiting time may be over.
 enum Turn {
     Send(Request),
     Wait(SystemTime),
-    /// Every slot of the process is taken.
+    /// Every slot of the process is in use.
     NoSlot,
     Defer(Deferral),
-    /// It is in flight, or waits for a secret.
+    /// The request is in flight, or waits for the secret.
     Busy,
 }
 
@@ -128,12 +131,12 @@ impl Lane {
         self.requests.iter().any(|request| request.id == id && request.is_in_flight())
     }
 
-    /// Forgets the requests in flight and returns their number.
+    /// Returns the number of requests in flight, whose responses will not be reported.
     pub(super) fn abandon(&self) -> usize {
         self.requests.iter().filter(|request| request.is_in_flight()).count()
     }
 
-    /// Decides what the lane does next. `share` is how many of its requests may be under way.
+    /// Decides what the lane does next. `share` is how many of its requests may be in progress.
     pub(super) fn advance(&mut self, share: usize, context: &mut Context<'_>) -> Advance {
         if self.done {
             return Advance::Wait(None);
@@ -182,7 +185,7 @@ impl Lane {
         Advance::Wait(wake)
     }
 
-    /// Adds the queue's next request to those under way, if another may be.
+    /// Adds the queue's next request to those in progress, if another is allowed.
     fn start_another(&mut self, capacity: usize, context: &mut Context<'_>) -> bool {
         let under_way = self.requests.len();
         if under_way >= capacity || !self.queue.allows_another(under_way) {
@@ -250,7 +253,7 @@ impl Lane {
         })
     }
 
-    /// Takes a response. `random` is in `0.0..1.0`.
+    /// Processes a response. `random` is in `0.0..1.0`.
     pub(super) fn responded(&mut self, id: RequestId, response: Response, random: f64, context: &mut Context<'_>) {
         let Some(index) = self.requests.iter().position(|request| request.id == id) else { return };
         let mut request = self.requests.swap_remove(index);
@@ -264,7 +267,7 @@ impl Lane {
         }
         if let (Gate::Closed(deferral), Response::Unauthorized(_) | Response::Blocked { .. }) = (&self.gate, &response)
         {
-            // The lane has found out already, by another request.
+            // Another request of this lane has led to the same result already.
             context.defer(request.batch.objects, deferral);
             return;
         }
@@ -297,7 +300,7 @@ impl Lane {
         for (object, result) in batch.objects.iter().copied().zip(result.per_key) {
             match per_key_outcome(&used.secret_id, result, alone) {
                 PerKey::Settled(outcome) => context.settle(object, outcome),
-                PerKey::AskAlone => unclear.push(object),
+                PerKey::SubmitAlone => unclear.push(object),
             }
         }
         self.queue.push_alone(unclear);
@@ -307,7 +310,7 @@ impl Lane {
     fn refused(&mut self, batch: Batch, used: &Connector, error: ApiError, context: &mut Context<'_>) {
         self.lift_block(used, context);
         // A refusal says that the request itself may be wrong, unless it is about a file or other requests have been accepted.
-        let counts = !is_the_files_own(&error) && !context.memory.has_accepted(used);
+        let counts = !is_about_the_file(&error) && !context.memory.has_accepted(used);
         if let AfterRefusal::Alone(object) = self.queue.refused(batch, counts) {
             self.refused_alone.push((object, error.clone()));
         }
@@ -318,7 +321,7 @@ impl Lane {
 
     fn unauthorized(&mut self, request: Pending, used: &Connector, error: ApiError, context: &mut Context<'_>) {
         if used.api_key != self.connector.api_key {
-            // Another request of this lane has led to a fresh key meanwhile.
+            // Another request of this lane has led to a new key in the meantime.
             self.requests.push(request);
             return;
         }
@@ -361,7 +364,7 @@ impl Lane {
         self.block(used, deferral, context);
     }
 
-    /// Decides what follows a failure that may pass.
+    /// Decides what to do after a failure that may be temporary: retry the request, halve it, or defer its objects.
     fn failed(&mut self, request: Pending, used: &Connector, failure: Failure, context: &mut Context<'_>) {
         let Failure { error, rate_limited, retry_at, random } = failure;
         let now = context.now;
@@ -386,7 +389,7 @@ impl Lane {
             NextStep::GiveUp { not_before } => not_before,
         };
         if let Gate::Probing(earlier) = &self.gate {
-            // Nothing shows that the block is lifted, and one probe a minute is all.
+            // The probe did not show that the block is lifted, and only one probe a minute is allowed.
             self.gate = Gate::Closed(earlier.clone());
         }
         let class = if rate_limited { DeferClass::RateLimited } else { DeferClass::Unavailable };
@@ -409,7 +412,7 @@ impl Lane {
         }
     }
 
-    /// Takes what the secret describes now.
+    /// Processes the result of fetching the secret again.
     pub(super) fn refreshed(&mut self, refreshed: Refreshed, context: &mut Context<'_>) {
         let doubt = match std::mem::replace(&mut self.secret, Secret::Fresh) {
             Secret::Fetching(doubt) => doubt,
@@ -425,12 +428,12 @@ impl Lane {
         };
         match refreshed {
             Refreshed::Failed(reason) => {
-                let detail = format!("{}; and a fresh secret cannot be read: {reason}", seen.detail);
+                let detail = format!("{}; the secret cannot be fetched again: {reason}", seen.detail);
                 self.close(Deferral { detail: detail.into(), ..seen });
             }
             Refreshed::Current(fresh) if !fresh.is_same_connector(&used) => self.close(Deferral {
                 class: DeferClass::ConnectorChanged,
-                detail: "the secret describes another connector now; the object is routed anew".into(),
+                detail: "the secret describes another connector now; the object is routed again".into(),
                 code: None,
                 connector: Some(Arc::clone(&used.secret_id)),
                 not_before: None,
@@ -454,13 +457,13 @@ impl Lane {
         }
     }
 
-    /// Sends nothing more in this invocation, and in later ones a probe a minute.
+    /// Stops sending in this invocation; later ones send one probe a minute.
     fn block(&mut self, used: &Connector, deferral: Deferral, context: &mut Context<'_>) {
         context.memory.block(used, &deferral, context.now);
         self.close(deferral);
     }
 
-    /// Sends nothing more in this invocation. The first reason stands.
+    /// Stops sending in this invocation. The first reason is kept.
     fn close(&mut self, deferral: Deferral) {
         if !matches!(self.gate, Gate::Closed(_)) {
             self.gate = Gate::Closed(deferral);
@@ -485,7 +488,7 @@ impl Lane {
     fn finish(&mut self, context: &mut Context<'_>) {
         let form_is_right = context.memory.has_accepted(&self.connector);
         for (object, error) in std::mem::take(&mut self.refused_alone) {
-            let outcome = if form_is_right || is_the_files_own(&error) {
+            let outcome = if form_is_right || is_about_the_file(&error) {
                 Outcome::Rejected(rejection(&self.connector.secret_id, error))
             } else {
                 let why = "FlexOrch has accepted nothing of this connector yet";
@@ -503,7 +506,7 @@ impl Pending {
     }
 }
 
-/// A failure that may pass.
+/// A failure that may be temporary.
 struct Failure {
     error: ApiError,
     rate_limited: bool,
@@ -511,12 +514,12 @@ struct Failure {
     random: f64,
 }
 
-/// Shortly after no request can start any more: a request without a slot is deferred then.
+/// Returns the time just after the latest start, at which a request without a slot is deferred.
 fn after_the_last_start(context: &Context<'_>) -> SystemTime {
     context.budget().latest_start() + std::time::Duration::from_millis(1)
 }
 
-/// Whether FlexOrch, or something in front of it, responded at all.
+/// Whether FlexOrch, or a proxy in front of it, responded at all.
 fn was_received(response: &Response) -> bool {
     !matches!(response, Response::Transient { error: ApiError { status: 0, .. }, .. })
 }
