@@ -28,7 +28,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Dollars; cents and less where there are no whole ones.
+/// Formats dollars, with fractions if the amount is below one dollar.
 pub fn dollars(dollars: f64) -> String {
     if dollars >= 100.0 {
         number(dollars.round() as u64)

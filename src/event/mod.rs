@@ -1,17 +1,17 @@
 //! The payloads that invoke the function, recognised by their fields, and the responses that their sources expect.
 //!
 //! Each source's wire format, request and response, has its own file. To add a source, add a file, a branch in `read_kind` and, if
-//! the source expects a response of its own, a [`Carrier`]. Only fields that are used are required, and no type here fails on an
+//! the source expects a response of its own, a `Carrier`. Only fields that are used are required, and no type here fails on an
 //! unknown field: AWS adds fields, and S3-compatible stores leave some out.
 //!
 //! | file | source |
 //! | --- | --- |
 //! | [`s3`] | S3 event notifications, `s3:TestEvent` |
-//! | [`sns`] | an SNS invocation; an SNS envelope inside an SQS message |
-//! | [`sqs`] | a batch of messages, each with any other notice inside; `batchItemFailures` |
-//! | [`eventbridge`] | `Object Created` |
-//! | [`batch_job`] | S3 Batch Operations; a result for every task |
-//! | [`destination`] | Lambda's destination record around an earlier event |
+//! | `sns` | an SNS invocation; an SNS envelope inside an SQS message |
+//! | `sqs` | a batch of messages, each with any other notice inside; `batchItemFailures` |
+//! | `eventbridge` | `Object Created` |
+//! | `batch_job` | S3 Batch Operations; a result for every task |
+//! | `destination` | Lambda's destination record around an earlier event |
 //! | [`reconcile`] | the order to list a bucket, and the cursor that continues it |
 
 pub(crate) mod batch_job;

@@ -96,7 +96,7 @@ impl RateLimiter {
         true
     }
 
-    /// Records a 429 at `now`: no request starts before `until`, or before [`LONGEST_COOL_DOWN`] is over if that is earlier.
+    /// Records a 429 at `now`: no request starts before `until`, or before `LONGEST_COOL_DOWN` is over if that is earlier.
     pub fn close(&mut self, until: SystemTime, now: SystemTime) {
         self.named = self.named.max(until);
         self.closed_until = self.closed_until.max(until.min(now + LONGEST_COOL_DOWN));

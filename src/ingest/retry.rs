@@ -69,11 +69,11 @@ pub fn backoff(attempts: u32, random: f64) -> Duration {
     bound.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// Returns how long a deferred SQS message stays hidden: until the time that FlexOrch named, otherwise for the [`usual_return`].
+/// Returns how long a deferred SQS message stays hidden: until the time that FlexOrch named, otherwise for the `usual_return`.
 ///
 /// A named time that has passed means "now" only for a rate limit, whose next request is then allowed; otherwise it is ignored. After
 /// exhausted attempts the message never returns sooner than usual, because the named time has been tried. It is never
-/// hidden for longer than [`LONGEST_HIDDEN`], and after a 429 for no longer than [`LONGEST_HIDDEN_BY_RATE_LIMIT`].
+/// hidden for longer than `LONGEST_HIDDEN`, and after a 429 for no longer than `LONGEST_HIDDEN_BY_RATE_LIMIT`.
 #[must_use]
 pub fn visibility_timeout(deferral: &Deferral, receive_count: u32, now: SystemTime, random: f64) -> Duration {
     let usual = usual_return(receive_count, random);

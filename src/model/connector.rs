@@ -25,7 +25,7 @@ pub struct Connector {
     /// The bucket's region, for the calls that go to S3 itself; `None`: the function's own.
     pub region: Option<String>,
     /// Why nothing is submitted for this connector until the secret changes; `None`: it is not paused. The secret's credentials
-    /// are redacted from it, and it is at most [`PAUSE_REASON_CHARACTERS`] characters long.
+    /// are redacted from it, and it is at most `PAUSE_REASON_CHARACTERS` characters long.
     pub paused: Option<String>,
     /// The `locale` of its submissions, instead of `LOCALE`; `None`: `LOCALE`.
     pub locale: Option<String>,

@@ -70,7 +70,7 @@ pub struct Work {
     pub connector: Arc<Connector>,
     /// The positions of the objects.
     pub objects: Vec<usize>,
-    /// Those of them whose message was received [`OFTEN_RECEIVED`] times or more.
+    /// Those of them whose message was received `OFTEN_RECEIVED` times or more.
     pub redelivered: Vec<usize>,
 }
 
