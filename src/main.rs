@@ -1,4 +1,4 @@
-//! The Lambda function: telemetry, configuration, start the runtime.
+//! The Lambda function's program: starts logging, reads the settings and runs the Lambda runtime.
 
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 fn main() -> ExitCode {
     telemetry::init();
     telemetry::log_panics();
-    // One event at a time, and waiting rather than computing: a second thread would only cost time at the start.
+    // The function handles one event at a time and mostly waits: a second thread would only slow down the cold start.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run()),
         Err(error) => {

@@ -1,7 +1,7 @@
 //! Removes secrets from text before it is shortened, logged, returned or sent on.
 //!
-//! FlexOrch and AWS may repeat in their messages whatever they were sent. So every secret that this process reads is registered
-//! here, and removed at the edges: `flexorch` removes them from each response before anything else reads it, [`telemetry`] from
+//! FlexOrch and AWS may repeat what they were sent in their messages. Every secret that this process reads is therefore registered
+//! here and removed at the edges: `flexorch` removes them from each response before anything else reads it, [`telemetry`] from
 //! each log line, [`handler`] from what the function returns, and [`aws::sqs`] from the attributes of dead letters.
 //!
 //! [`telemetry`]: crate::telemetry
@@ -19,13 +19,13 @@ use serde_json::{Map, Value};
 
 use crate::config::variable;
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// Shorter texts are not registered: to remove them would garble ordinary words. FlexOrch's own keys begin with `dfx_`.
+/// Shorter texts, in bytes, are not registered: removing them would garble ordinary words. FlexOrch's own keys begin with `dfx_`.
 const SHORTEST: usize = 4;
 
-/// Shorter AWS credentials are placeholders of local emulators (`test`, `minioadmin`), which are no secrets. AWS's own have at
+/// Shorter AWS credentials, in bytes, are placeholders of local emulators (`test`, `minioadmin`) and no secrets. AWS's own have at
 /// least 16 characters (IAM API Reference, "AccessKey").
 const SHORTEST_OF_AWS: usize = 12;
 
@@ -35,7 +35,7 @@ const SECRET_FIELDS: [&str; 5] =
 
 static KNOWN: LazyLock<RwLock<Arc<Redactor>>> = LazyLock::new(RwLock::default);
 
-/// Registers a secret for the rest of the process's life.
+/// Registers a secret until the process ends.
 pub fn register(secret: &str) {
     if secret.len() < SHORTEST || known().holds(secret) {
         return;
@@ -51,7 +51,7 @@ pub fn register_aws(credential: &str) {
     }
 }
 
-/// Registers what is secret in the text of a connector's secret, whether or not it describes a connector.
+/// Registers the credentials in the text of a connector's secret, even if the text does not describe a connector.
 pub fn register_connector_secret(text: &str) {
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return };
     for name in SECRET_FIELDS {
@@ -73,7 +73,7 @@ pub(crate) fn register_environment() {
     }
 }
 
-/// The password in a proxy's address, as it stands there and decoded.
+/// Returns the password in a proxy's address, as it is written and decoded.
 fn password_of(proxy: &str) -> Option<[String; 2]> {
     // Without a scheme it is an HTTP proxy.
     let url = if proxy.contains("://") { Url::parse(proxy) } else { Url::parse(&format!("http://{proxy}")) };
@@ -83,7 +83,7 @@ fn password_of(proxy: &str) -> Option<[String; 2]> {
     Some([password.to_owned(), decoded])
 }
 
-/// The secrets that are registered so far.
+/// Returns a redactor of the secrets that are registered so far.
 #[must_use]
 pub fn known() -> Arc<Redactor> {
     Arc::clone(&KNOWN.read().unwrap_or_else(PoisonError::into_inner))
@@ -95,10 +95,10 @@ pub fn redacted(text: &str) -> String {
     known().redact(text).into_owned()
 }
 
-/// Secrets, and how they are removed from text: in whatever case they stand there.
+/// Removes a set of secrets from text, ignoring ASCII case.
 #[derive(Clone)]
 pub struct Redactor {
-    /// Longest first, so that a secret that another one begins with does not leave a rest of it.
+    /// Longest first, so that a secret that is a prefix of another does not leave the rest of it behind.
     secrets: Vec<SecretString>,
     /// The bytes that a secret begins with, in both cases.
     first: [bool; 256],
@@ -132,7 +132,7 @@ impl Redactor {
     }
 
     fn add(&mut self, secret: &str) {
-        // As it stands in a JSON text, and in a JSON text inside a JSON text: both differ only for a key with `"` or `\`.
+        // Also as written in a JSON string, and in JSON inside a JSON string: both differ only for a key with `"` or `\`.
         let escaped = in_json(secret);
         let escaped_twice = in_json(&escaped);
         for form in [secret, &escaped, &escaped_twice] {
@@ -148,7 +148,7 @@ impl Redactor {
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
     }
 
-    /// Where the next secret stands at or after `from`.
+    /// Returns the range of the first secret at or after `from`.
     fn find(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
         let tail = text.get(from..)?;
         let starts = tail.iter().zip(tail.iter().skip(1)).enumerate();
@@ -166,13 +166,13 @@ impl Redactor {
 
     /// Whether a JSON text may hold a secret. A text with escapes may: they can hide it.
     #[must_use]
-    pub fn may_be_in_json(&self, json: &[u8]) -> bool {
+    pub(crate) fn may_be_in_json(&self, json: &[u8]) -> bool {
         !self.secrets.is_empty() && (json.contains(&b'\\') || self.find(json, 0).is_some())
     }
 
     /// Removes the secrets from text.
     #[must_use]
-    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.secrets.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -216,7 +216,7 @@ impl Redactor {
     }
 }
 
-/// Text as it stands between the quotes of a JSON text.
+/// Returns text as it is written between the quotes of a JSON string.
 fn in_json(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }

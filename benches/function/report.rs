@@ -80,7 +80,7 @@ impl Report {
         tables
     }
 
-    /// Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` by the table of that name.
+    /// Replaces the text between `<!-- NAME -->` and `<!-- /NAME -->` by the table of that name.
     ///
     /// # Errors
     /// A page that cannot be read or written, or that lacks a mark.

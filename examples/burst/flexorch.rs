@@ -10,7 +10,7 @@ use flexorch_s3_ingester::redaction::Redactor;
 /// The plan's minute.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What an answer over the rate looks like (FlexOrch API documentation, "Errors").
+/// The kind of response to a request over the rate (FlexOrch API documentation, "Errors").
 const RATE_LIMITED: &[u8] = br#"{"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}}"#;
 
 /// FlexOrch, with one customer.
@@ -22,18 +22,18 @@ pub struct FlexOrch {
     known: Vec<bool>,
     /// Keys whose content it had not seen.
     pub taken_keys: u32,
-    /// Keys that were sent again though it had taken them.
+    /// Keys that were sent again although it had accepted them.
     pub duplicates: u32,
     /// Requests that it took.
     pub taken: u64,
-    /// Requests that it answered with 429.
+    /// Requests to which it responded with 429.
     pub rate_limited: u64,
     last_minute: VecDeque<SystemTime>,
-    /// The most requests, taken or not, that came in any 60 seconds.
+    /// The most requests, accepted or not, that arrived in any 60 seconds.
     pub busiest_minute: usize,
 }
 
-/// FlexOrch's answer: taken, or the `Retry-After` of a 429 in seconds.
+/// FlexOrch's response: accepted, or the `Retry-After` of a 429 in seconds.
 pub type Verdict = Result<(), u64>;
 
 impl FlexOrch {

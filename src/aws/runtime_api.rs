@@ -1,4 +1,4 @@
-//! Lambda's Runtime API, as far as `lambda_runtime` leaves it to us: the report that initialisation failed.
+//! The part of Lambda's Runtime API that `lambda_runtime` does not cover: the report of a failed initialisation.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use serde_json::json;
 
 use crate::config::variable;
 
-/// The variable in which Lambda gives the API's address, a host and a port.
+/// The environment variable that holds the API's address, a host and a port (Lambda Developer Guide, "Using the Lambda runtime API
+/// for custom runtimes").
 pub const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// The report is a courtesy: the log has the error too.
+/// The time limit of the report. A lost report is harmless: the log has the error too.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reports to Lambda why the function cannot start, so that the caller of the function sees the reason (Lambda Developer Guide,

@@ -26,32 +26,32 @@ const STALE_RETRY: Duration = Duration::from_secs(5);
 /// Why a connector's secret cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
-    /// Secrets Manager did not return it.
+    /// Secrets Manager did not return the secret.
     #[error("secret {secret_id:?} cannot be fetched: {reason}")]
     Fetch {
         /// The secret.
         secret_id: Arc<str>,
-        /// What Secrets Manager, or the connection to it, said.
+        /// The error of Secrets Manager or of the connection to it.
         reason: String,
         /// What this says about the secret.
         failure: FetchFailure,
     },
-    /// It holds bytes instead of text.
+    /// The secret holds bytes (`SecretBinary`) instead of text.
     #[error("secret {secret_id:?} holds bytes, not text: write it as a `SecretString`")]
     Binary {
         /// The secret.
         secret_id: Arc<str>,
-        /// The scope that it still states.
+        /// The bucket and prefix that can still be read from it, if any.
         stated: Option<ReadScope>,
     },
-    /// It does not describe a connector.
+    /// The secret's text does not describe a connector.
     #[error("secret {secret_id:?}: {error}")]
     Malformed {
         /// The secret.
         secret_id: Arc<str>,
         /// What is wrong with it.
         error: ConnectorError,
-        /// The scope that it still states.
+        /// The bucket and prefix that can still be read from it, if any.
         stated: Option<ReadScope>,
     },
 }
@@ -59,13 +59,13 @@ pub enum SecretError {
 /// What a failed fetch says about a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchFailure {
-    /// Nothing: Secrets Manager could not be asked, or its response cannot be read. It may pass by itself.
+    /// Nothing: Secrets Manager could not be reached, or its response cannot be read. A later fetch may succeed.
     Transient,
-    /// Secrets Manager does not give it to the function.
+    /// Secrets Manager denies the function access to it.
     Refused,
-    /// There is no such secret.
+    /// No such secret exists.
     NotFound,
-    /// The secret exists, and no value was written into it yet.
+    /// The secret exists and has no value yet.
     NoValue,
 }
 
@@ -74,7 +74,7 @@ impl SecretError {
         matches!(self, Self::Fetch { failure: FetchFailure::Transient, .. })
     }
 
-    /// The secret that it is about.
+    /// Returns the id of the secret that could not be used.
     #[must_use]
     pub fn secret_id(&self) -> &Arc<str> {
         match self {
@@ -102,27 +102,27 @@ impl SecretError {
     }
 }
 
-/// The connectors as far as their secrets could be read.
+/// The connectors whose secrets could be read, and the errors and claims of the others.
 #[derive(Debug, Default)]
 pub struct Connectors {
-    /// Those that could.
+    /// The connectors whose secrets were read.
     pub known: Vec<Arc<Connector>>,
-    /// Why the others could not.
+    /// Why the other secrets could not be used.
     pub failed: Vec<SecretError>,
-    /// What those claim: one for each of `failed`, in the same order.
+    /// The claims of those secrets: one for each error in `failed`, in the same order.
     pub claims: Vec<Claim>,
 }
 
-/// What a secret describes after FlexOrch refused its key or does not know its connector.
+/// The result of fetching a secret again after FlexOrch refused its API key or does not know its connector.
 #[derive(Debug)]
 pub enum Refresh {
-    /// What it describes now, which may be what was used.
+    /// The connector that the secret describes now, which may be unchanged.
     Current(Arc<Connector>),
-    /// It cannot be read.
+    /// The secret cannot be used.
     Failed(SecretError),
 }
 
-/// The secrets of all connectors.
+/// A cache of the connectors' secrets, with one fetch in flight for each secret at most.
 #[derive(Debug)]
 pub struct SecretCache {
     sdk: SdkConfig,
@@ -136,7 +136,7 @@ pub struct SecretCache {
 #[derive(Debug)]
 struct Entry {
     secret_id: Arc<str>,
-    /// Locked during a fetch, so that there is one at a time.
+    /// Locked during a fetch, so that only one is in flight.
     state: Mutex<State>,
 }
 
@@ -178,7 +178,7 @@ impl SecretCache {
         connectors
     }
 
-    /// Returns what a secret describes now, after FlexOrch refused what it described as `used`. Fetches it afresh, unless a newer
+    /// Returns what a secret describes now, after FlexOrch refused what it described as `used`. Fetches it again, unless a newer
     /// value is cached already: one with another API key, connector id, bucket or prefix. Whether objects that were routed by
     /// `used` may go to the result is for the caller to compare: see [`Connector::is_same_connector`].
     pub async fn refresh(&self, used: &Connector, end: SystemTime) -> Refresh {
@@ -202,8 +202,8 @@ impl SecretCache {
         }
     }
 
-    /// How many fetches there were since this was last asked.
-    pub fn take_fetch_count(&self) -> u64 {
+    /// Returns the number of fetches since the last call.
+    pub(crate) fn take_fetch_count(&self) -> u64 {
         self.fetches.swap(0, Ordering::Relaxed)
     }
 
@@ -221,7 +221,7 @@ impl SecretCache {
                     tracing::warn!(
                         secret = &*entry.secret_id,
                         error = error.to_string().as_str(),
-                        "an expired secret stays in use until it can be fetched again"
+                        "using an expired secret until it can be fetched again"
                     );
                     current.fresh_until = self.clock.now() + STALE_RETRY.min(self.time_to_live);
                     Ok(Arc::clone(&current.connector))
@@ -278,22 +278,22 @@ impl SecretCache {
 }
 
 impl State {
-    /// Keeps a value that was fetched, and what it says of the connector's scope.
+    /// Caches a fetched value and the scope of its connector.
     fn keep(&mut self, fetched: Cached) -> Arc<Connector> {
         self.last_read = Some(fetched.connector.read_scope());
         Arc::clone(&self.cached.insert(fetched).connector)
     }
 }
 
-/// The region in an ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
+/// Returns the region of a secret's ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
 #[must_use]
 pub fn region_of(secret_id: &str) -> Option<&str> {
     let mut parts = secret_id.split(':');
     (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
 }
 
-/// Returns what a failed fetch says about the secret. Only an error that Secrets Manager itself names says anything: a response
-/// that is truncated or that something in between wrote does not.
+/// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated response, or
+/// one from a proxy, does not.
 fn failure_of(error: &SdkError<GetSecretValueError>) -> FetchFailure {
     let SdkError::ServiceError(service) = error else { return FetchFailure::Transient };
     let named = service.err();
@@ -307,7 +307,7 @@ fn class_of(status: u16, code: Option<&str>, message: &str) -> FetchFailure {
     match code {
         "ResourceNotFoundException" if is_without_value(message) => FetchFailure::NoValue,
         "ResourceNotFoundException" => FetchFailure::NotFound,
-        // About how fast, when or with which session the function asked, not about the secret.
+        // These are about the request's rate, time or session, not about the secret.
         "RequestLimitExceeded" | "ExpiredTokenException" | "RequestExpired" | "InvalidSignatureException" => {
             FetchFailure::Transient
         }
@@ -316,19 +316,19 @@ fn class_of(status: u16, code: Option<&str>, message: &str) -> FetchFailure {
     }
 }
 
-/// Whether a `ResourceNotFoundException` says that the secret exists and has no value: it was created without one, so it has no
-/// version with the staging label `AWSCURRENT`.
+/// Whether a `ResourceNotFoundException` means that the secret exists and has no value: a secret that was created without one has
+/// no version with the staging label `AWSCURRENT`.
 fn is_without_value(message: &str) -> bool {
     message.contains("staging label")
 }
 
-/// Returns what went wrong, with what an operator needs to fix it.
+/// Describes a failed fetch, with a hint for the operator if the cause is known.
 fn reason(error: &SdkError<GetSecretValueError>) -> String {
     let SdkError::ServiceError(service) = error else { return with_causes(error) };
     let (status, named) = (service.raw().status().as_u16(), service.err());
     let Some(code) = named.code() else {
-        // What the SDK says of it may repeat a part of the response.
-        return format!("the response, with status {status}, is not one of Secrets Manager's");
+        // The SDK's own message may repeat a part of the response.
+        return format!("the response with status {status} does not come from Secrets Manager");
     };
     let hint = match code {
         "ResourceNotFoundException" if named.message().is_some_and(is_without_value) => {

@@ -10,10 +10,10 @@ use crate::model::object::{KeyError, ObjectKey, Origin, S3Object};
 
 /// A job's invocation: a task's position is the [`Origin`] of its object.
 #[derive(Debug)]
-pub struct Job {
-    /// The schema that was asked in; the answer names it again.
+pub(crate) struct Job {
+    /// The schema version of the request, which the response repeats.
     schema_version: String,
-    /// What the answer names the invocation by.
+    /// The id of the invocation, which the response repeats.
     invocation_id: String,
     /// The ids of the tasks, in their order.
     task_ids: Vec<String>,
@@ -43,10 +43,10 @@ struct Task<'a> {
     bucket: Option<&'a RawValue>,
 }
 
-/// What became of a task.
+/// The result of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TaskResult {
-    /// Done, or nothing to do.
+pub(crate) enum TaskResult {
+    /// The task is done, or there was nothing to do.
     Succeeded(String),
     /// The job tries it again.
     TemporaryFailure(String),
@@ -56,16 +56,16 @@ pub enum TaskResult {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct JobResponse<'a> {
     invocation_schema_version: &'a str,
     treat_missing_keys_as: &'static str,
     invocation_id: &'a str,
-    results: Vec<AnsweredTask<'a>>,
+    results: Vec<TaskResponse<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AnsweredTask<'a> {
+struct TaskResponse<'a> {
     task_id: &'a str,
     result_code: &'static str,
     result_string: String,
@@ -92,7 +92,7 @@ impl Job {
             job.task_ids.push(named(task.id, "tasks[].taskId")?);
             match object(&task, origin) {
                 Ok(object) => contents.objects.push(object),
-                // However many these are, each task needs its result.
+                // There is no limit here: each task needs its result.
                 Err(error) => contents.unreadable.push(UnreadableRecord {
                     origin,
                     reason: error.to_string(),
@@ -103,12 +103,11 @@ impl Job {
         Ok(job)
     }
 
-    /// The answer: a result for every task. What the job is to do with a task without a result is never asked, but has to be
-    /// said.
+    /// Builds the response, which has a result for every task. `treatMissingKeysAs` is required, although no task is missing.
     ///
     /// # Errors
-    /// Never for results that are text.
-    pub fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
+    /// None in practice: text always serialises.
+    pub(crate) fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
         let results = (0..)
             .zip(&self.task_ids)
             .map(|(position, task_id)| {
@@ -117,10 +116,10 @@ impl Job {
                     TaskResult::TemporaryFailure(text) => ("TemporaryFailure", text),
                     TaskResult::PermanentFailure(text) => ("PermanentFailure", text),
                 };
-                AnsweredTask { task_id, result_code, result_string }
+                TaskResponse { task_id, result_code, result_string }
             })
             .collect();
-        serde_json::to_value(Answer {
+        serde_json::to_value(JobResponse {
             invocation_schema_version: &self.schema_version,
             treat_missing_keys_as: "TemporaryFailure",
             invocation_id: &self.invocation_id,
@@ -142,8 +141,8 @@ enum TaskError {
     Key(#[from] KeyError),
 }
 
-/// The object of a task. Its key is URL-encoded; a `+` that is left may be a plus or a space, which only S3 can tell:
-/// [`spaced_key`] is the other reading.
+/// Reads the object of a task. Its key is percent-encoded; a `+` in it may be a plus or a space, which only a request to S3 decides:
+/// [`spaced_key`] returns the other reading.
 fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, TaskError> {
     let bucket = match (task.bucket.and_then(text), task.bucket_arn.and_then(text)) {
         (Some(bucket), _) => bucket.into_owned(),
@@ -158,11 +157,11 @@ fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, TaskError> {
     Ok(S3Object { version_id: task.version_id.and_then(short_text), origin, ..S3Object::new(bucket, key) })
 }
 
-/// The other reading of a task's key in which a `+` is left: with spaces. `None` where there is nothing to ask.
+/// Returns a task's key with a space for each `+`; `None` if it has no `+`.
 ///
 /// AWS's own samples decode a task's key both ways, and the documentation does not say.
 #[must_use]
-pub fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
+pub(crate) fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
     let spaced = key.as_str().contains('+').then(|| key.as_str().replace('+', " "))?;
     ObjectKey::verbatim(spaced).ok()
 }

@@ -11,7 +11,7 @@ use super::wire::text;
 use super::{Contents, UnknownEvent, read_notice};
 use crate::model::object::Origin;
 
-/// The condition of an event that the function handled; every other one, such as `RetriesExhausted`, is a failure.
+/// The `condition` of an event that the function handled; every other value, such as `RetriesExhausted`, is a failure.
 const SUCCESS: &str = "Success";
 
 #[derive(Deserialize)]
@@ -34,10 +34,10 @@ struct Response<'a> {
     error_message: Option<&'a RawValue>,
 }
 
-/// Reads the event inside, unless the record says that it succeeded: then there is nothing to do. A record that does not say so
-/// counts as a failure: to submit an object twice costs little, to lose it a lot.
+/// Reads the wrapped event, unless the record says that its invocation succeeded. A record without a condition counts as a failure:
+/// submitting an object twice costs little, losing one costs a lot.
 ///
-/// If a reconcile stopped half-way, its error names the cursor, and it continues from there.
+/// If a reconcile stopped before its end, its error names a cursor, and the reconcile continues from there.
 pub(super) fn read(
     request: &RawValue,
     record: &str,

@@ -1,4 +1,4 @@
-//! The part that S3's notifications and its EventBridge events share: which bucket, which object.
+//! The part that S3's notifications and its EventBridge events share: the bucket and the object.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,21 +9,21 @@ use crate::model::object::{Change, KeyError, ObjectKey, Origin, S3Object, Sequen
 /// Why a record names no object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RecordError {
-    /// A field is missing, or of another type.
+    /// A required field is missing or has another type.
     #[error("it has no field `{parent}{field}`, or it is not text")]
     NoField {
-        /// What the field is part of, with a dot at the end; may be empty.
+        /// The path of the object that should hold the field, with a dot at the end; may be empty.
         parent: &'static str,
-        /// The field.
+        /// The path of the field from there.
         field: &'static str,
     },
-    /// The key is none.
+    /// The key is empty or not UTF-8.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// It is another kind of record, or none at all.
-    #[error("the record is not of an S3 notification's shape; its fields are: {fields}")]
+    /// The record is of another kind, or is not an object.
+    #[error("the record does not have the shape of an S3 notification; its fields are: {fields}")]
     Shape {
-        /// The fields that it has.
+        /// The names of its fields.
         fields: String,
     },
 }
@@ -64,8 +64,7 @@ struct Object<'a> {
 }
 
 impl Entity<'_> {
-    /// The object that it names. `parent` is where the entity stands, for the error; `decode` reads the key as its source writes
-    /// it.
+    /// Returns the object. `parent` is the entity's path, for the error; `decode` decodes the key as its source encodes it.
     pub(super) fn object(
         &self,
         parent: &'static str,

@@ -22,8 +22,7 @@ struct Event<'a> {
     detail: Option<Entity<'a>>,
 }
 
-/// Reads an event. The key is taken verbatim: unlike in S3's own notifications it is not encoded, and decoding it would turn a
-/// `+` into a space.
+/// Reads an event. Its key is not encoded, unlike in S3's own notifications: decoding it would turn a `+` into a space.
 pub(super) fn read(
     payload: &str,
     detail_type: &RawValue,
@@ -42,5 +41,5 @@ pub(super) fn read(
 }
 
 fn malformed(reason: String) -> UnknownEvent {
-    UnknownEvent::Malformed { kind: "an EventBridge event of S3's", reason }
+    UnknownEvent::Malformed { kind: "an S3 event from EventBridge", reason }
 }

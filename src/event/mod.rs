@@ -1,26 +1,27 @@
-//! What invokes the function: every source's payload, told apart by what the payload says it is, and its answer.
+//! The payloads that invoke the function, recognised by their fields, and the responses that their sources expect.
 //!
-//! A source's wire shape, in and out, stands in its own file. Only fields that are used are required, and none of the types
-//! here fails on a field that it does not know: AWS adds fields, and S3-compatible stores leave some out.
+//! Each source's wire format, request and response, has its own file. To add a source, add a file, a branch in `read_kind` and, if
+//! the source expects a response of its own, a `Carrier`. Only fields that are used are required, and no type here fails on an
+//! unknown field: AWS adds fields, and S3-compatible stores leave some out.
 //!
 //! | file | source |
 //! | --- | --- |
 //! | [`s3`] | S3 event notifications, `s3:TestEvent` |
-//! | [`sns`] | an SNS invocation; an SNS envelope inside an SQS message |
-//! | [`sqs`] | a batch of messages, each with any other notice inside; `batchItemFailures` |
-//! | [`eventbridge`] | `Object Created` |
-//! | [`batch_job`] | S3 Batch Operations; a result for every task |
-//! | [`destination`] | Lambda's destination record around an earlier event |
-//! | [`reconcile`] | the order to list a bucket, and the summary that answers it |
+//! | `sns` | an SNS invocation; an SNS envelope inside an SQS message |
+//! | `sqs` | a batch of messages, each with any other notice inside; `batchItemFailures` |
+//! | `eventbridge` | `Object Created` |
+//! | `batch_job` | S3 Batch Operations; a result for every task |
+//! | `destination` | Lambda's destination record around an earlier event |
+//! | [`reconcile`] | the order to list a bucket, and the cursor that continues it |
 
-pub mod batch_job;
-pub mod destination;
+pub(crate) mod batch_job;
+pub(crate) mod destination;
 mod entity;
-pub mod eventbridge;
+pub(crate) mod eventbridge;
 pub mod reconcile;
 pub mod s3;
-pub mod sns;
-pub mod sqs;
+pub(crate) mod sns;
+pub(crate) mod sqs;
 mod wire;
 
 use std::ops::ControlFlow;
@@ -30,101 +31,101 @@ use serde_json::value::RawValue;
 
 use crate::model::object::{Origin, S3Object};
 
-pub use reconcile::ReconcileRequest;
+pub(crate) use reconcile::ReconcileRequest;
 
-/// A notice is unwrapped this often at most: SQS around SNS around a destination record around S3 is four.
+/// The deepest nesting of notices: SQS around SNS around a destination record around S3 is four.
 const DEEPEST_NESTING: u8 = 6;
 
-/// So many unreadable records of one part of an invocation are handled one by one. With more of them the part is unreadable as a
-/// whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
+/// The most unreadable records of one part of an invocation that are handled one by one. With more of them the part is unreadable as
+/// a whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
 const MOST_UNREADABLE_RECORDS: usize = 100;
 
-/// So many of an invocation are handled one by one: ten thousand messages may have a hundred each, for which there is neither memory
-/// nor time. Beyond them every part that has one is unreadable as a whole.
+/// The most unreadable records of one invocation that are handled one by one: ten thousand messages may have a hundred each, for
+/// which there is neither memory nor time. Beyond them every part that has one is unreadable as a whole.
 const MOST_UNREADABLE_IN_ALL: usize = 10_000;
 
-/// An invocation's payload, read.
+/// A parsed payload.
 #[derive(Debug)]
 pub struct Invocation {
-    /// What brought it, and so what it expects as an answer.
-    pub carrier: Carrier,
-    /// What it names.
+    /// The source that invoked the function, which determines the response.
+    pub(crate) carrier: Carrier,
+    /// The objects, unreadable records and reconcile orders in the payload.
     pub contents: Contents,
 }
 
-/// What brought an invocation's objects.
+/// How the payload reached the function, with what its response needs.
 #[derive(Debug)]
-pub enum Carrier {
-    /// An asynchronous invocation: S3, SNS, EventBridge, a schedule. Answered with a summary or an error.
+pub(crate) enum Carrier {
+    /// An asynchronous invocation: S3, SNS, EventBridge, a schedule. The response is a summary or an error.
     Direct,
-    /// An SQS event source. Answered with the messages that have to come back.
+    /// An SQS event source. The response names the messages that have to return.
     Queue(sqs::Batch),
-    /// An S3 Batch Operations job. Answered with a result for every task.
+    /// An S3 Batch Operations job. The response has a result for every task.
     BatchJob(batch_job::Job),
 }
 
-/// What an invocation names.
+/// The objects, unreadable records and reconcile orders of an invocation.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// The objects, in the order in which they were named.
+    /// The objects, in the payload's order.
     pub objects: Vec<S3Object>,
     /// Records that cannot be read, each of which counts as an object.
-    pub unreadable: Vec<UnreadableRecord>,
+    pub(crate) unreadable: Vec<UnreadableRecord>,
     /// Orders to reconcile, with the part of the invocation that gave them.
-    pub reconciles: Vec<(Origin, ReconcileRequest)>,
+    pub(crate) reconciles: Vec<(Origin, ReconcileRequest)>,
     /// Unreadable records beyond the first [`MOST_UNREADABLE_RECORDS`] of their part: counted, not kept.
     uncollected: usize,
 }
 
-/// One record that cannot be read of a notice that can.
+/// A record that cannot be read, in a notice that can.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadableRecord {
-    /// The part of the invocation that brought it.
+pub(crate) struct UnreadableRecord {
+    /// The part of the invocation that contains it.
     pub origin: Origin,
-    /// What is wrong with it: fields, never contents.
+    /// What is wrong with it: names of fields, never contents.
     pub reason: String,
     /// The record's JSON, unchanged, for the dead-letter queue.
     pub record: String,
 }
 
-/// A payload that is none of those that are accepted.
+/// A payload that the function does not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownEvent {
-    /// Not JSON at all.
+    /// The payload is not JSON.
     #[error("the event is not JSON")]
     NotJson,
-    /// JSON, but no object.
+    /// The payload is JSON of another type than an object.
     #[error("the event is a JSON {0}, not an object")]
     NotAnObject(&'static str),
-    /// An object of another kind.
+    /// The payload is an object without the fields of any known source.
     #[error(
-        "the event is none that this function accepts; its fields are: {0}. Accepted are S3 notifications (direct, by SNS, by SQS), EventBridge \"Object Created\", S3 Batch Operations, Lambda destination records, s3:TestEvent and reconcile"
+        "this function does not accept the event; its fields are: {0}. Accepted are S3 notifications (direct, by SNS, by SQS), EventBridge \"Object Created\", S3 Batch Operations, Lambda destination records, s3:TestEvent and reconcile"
     )]
     Fields(String),
-    /// The right kind, with a part that cannot be read.
+    /// The payload comes from a known source, and a part of it cannot be read.
     #[error("{kind} cannot be read: {reason}")]
     Malformed {
-        /// Which kind.
+        /// The kind of event.
         kind: &'static str,
-        /// What is wrong: fields, never contents.
+        /// What is wrong: names of fields, never contents.
         reason: String,
     },
-    /// Notices within notices, deeper than anything real.
+    /// Notices are nested more deeply than any real ones.
     #[error("the event wraps other events more than {DEEPEST_NESTING} deep")]
     TooDeep,
-    /// Records that cannot be read, more of them than are handled one by one.
+    /// More records cannot be read than are handled one by one.
     #[error(
         "it is unreadable as a whole: {records} of its records cannot be read, and at most {MOST_UNREADABLE_RECORDS} of a message and {MOST_UNREADABLE_IN_ALL} of an invocation are handled one by one; the first: {first}"
     )]
     TooManyUnreadable {
         /// How many records cannot be read.
         records: usize,
-        /// What is wrong with the first: fields, never contents.
+        /// What is wrong with the first: names of fields, never contents.
         first: String,
     },
 }
 
-/// The fields that tell one kind from another.
+/// The fields by which the kinds of events are recognised.
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(rename = "Records", borrow)]
@@ -154,11 +155,11 @@ enum Records {
 }
 
 impl Invocation {
-    /// Reads a payload.
+    /// Parses a payload.
     ///
     /// # Errors
-    /// [`UnknownEvent`] for a payload that is none of those that are accepted. A part of a batch that cannot be read is no
-    /// error: it is in the batch, marked.
+    /// [`UnknownEvent`] if the function does not accept the payload. An unreadable part of a batch is not an error: the batch contains
+    /// it, marked as unreadable.
     pub fn read(payload: &str) -> Result<Self, UnknownEvent> {
         let kind = kind_of(payload)?;
         let mut contents = Contents::default();
@@ -178,8 +179,8 @@ impl Invocation {
 }
 
 impl Contents {
-    /// Reads one part of the invocation. If it is unreadable as a whole, nothing of it stays: what was read before the fault is
-    /// delivered again, or moved to the dead-letter queue, with all of it.
+    /// Reads one part of the invocation. If it is unreadable as a whole, its objects are removed again: the part returns, or goes to the
+    /// dead-letter queue, as a whole.
     fn all_or_nothing(&mut self, read: impl FnOnce(&mut Self) -> Result<(), UnknownEvent>) -> Result<(), UnknownEvent> {
         let (objects, unreadable) = (self.objects.len(), self.unreadable.len());
         let (reconciles, uncollected) = (self.reconciles.len(), self.uncollected);
@@ -202,7 +203,7 @@ impl Contents {
         result
     }
 
-    /// Adds a record that cannot be read, as long as its part has not too many of them; `reason` is asked for then.
+    /// Adds an unreadable record, unless its part has too many of them. Calls `reason` only if it adds the record.
     fn add_unreadable(&mut self, origin: Origin, record: &RawValue, reason: impl FnOnce() -> String) {
         // Parts are read one after the other, so the last ones are this part's.
         let first_of_most = self.unreadable.len().checked_sub(MOST_UNREADABLE_RECORDS);
@@ -215,7 +216,7 @@ impl Contents {
     }
 }
 
-/// Reads one notice: anything but a batch of its own.
+/// Reads one notice: any event except a batch of SQS messages or of tasks.
 fn read_notice(payload: &str, origin: Origin, depth: u8, contents: &mut Contents) -> Result<(), UnknownEvent> {
     if depth >= DEEPEST_NESTING {
         return Err(UnknownEvent::TooDeep);
@@ -273,20 +274,20 @@ fn unknown(payload: &str) -> UnknownEvent {
     UnknownEvent::Fields(wire::field_names(payload))
 }
 
-/// Whose records these are, as the first of them says; `None` for an empty list.
+/// Determines the source of `Records` by the first of them; `None` if the list is empty.
 fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
     let malformed = |reason: &str| UnknownEvent::Malformed { kind: "an event with `Records`", reason: reason.into() };
     let Some(first) = wire::from_first_item(records).map_err(|_| malformed("`Records` is not a list"))? else {
         return Ok(None);
     };
     let mut kind = None;
-    wire::look_at_fields(first, |name, value| {
+    wire::visit_fields(first, |name, value| {
         let source = || wire::text(value).unwrap_or_default();
         kind = match name {
             "EventSource" if source() == "aws:sns" => Some(Records::Sns),
             "eventSource" if source() == "aws:sqs" => Some(Records::Sqs),
             "eventSource" if source() == "aws:s3" => Some(Records::S3),
-            // S3-compatible stores name themselves there; what makes the record S3's is its part `s3`.
+            // S3-compatible stores write their own name into `eventSource`, so the field `s3` identifies their records.
             "s3" if value.get() != "null" => Some(Records::S3),
             _ => return ControlFlow::Continue(()),
         };

@@ -1,4 +1,4 @@
-//! S3 event notifications, as S3 and the stores that speak its language send them.
+//! S3 event notifications, as S3 and S3-compatible stores send them.
 //!
 //! Own types, because those of `aws_lambda_events` require fields (`userIdentity`, `requestParameters`, …) that other stores
 //! leave out and that nothing here uses.
@@ -25,7 +25,7 @@ struct Record<'a> {
     s3: Option<Entity<'a>>,
 }
 
-/// Reads the records of a notification. One that cannot be read does not touch the others.
+/// Reads the records of a notification. An unreadable record does not affect the others.
 pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) -> Result<(), UnknownEvent> {
     let before = contents.objects.len();
     let mut all_read = true;
@@ -36,7 +36,7 @@ pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) 
     if all_read && well_formed.is_ok() {
         return Ok(());
     }
-    // Something is amiss: once more, with each record's own text at hand.
+    // A record is malformed: read them again, each with its own text.
     contents.objects.truncate(before);
     wire::for_each_item(records, |record: &RawValue| match object(record, origin) {
         Ok(object) => contents.objects.push(object),
@@ -61,15 +61,15 @@ impl Record<'_> {
     }
 }
 
-/// Direct notifications name the event `ObjectCreated:Put`; a bucket's configuration and some stores write
+/// Classifies an event name. S3 writes `ObjectCreated:Put`; a bucket's configuration and some stores write
 /// `s3:ObjectCreated:Put`.
 fn change(event_name: &str) -> Change {
     let name = event_name.strip_prefix("s3:").unwrap_or(event_name);
     if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
 }
 
-/// A notification of one record about an object, as S3 would send it, with everything that is known about the object. Any consumer
-/// of notifications can read it, this function included: it is what goes to the dead-letter queue, so that redriving it works.
+/// Builds a notification of one record about an object, as S3 would send it, with everything that is known about the object. It is
+/// the body of a dead letter: this function and any other consumer of notifications can read it again after a redrive.
 #[must_use]
 pub fn notification_of(object: &S3Object) -> Value {
     let mut entity = json!({"key": object.key.to_form_encoded()});
@@ -101,9 +101,9 @@ pub fn notification_of(object: &S3Object) -> Value {
     json!({"Records": [record]})
 }
 
-/// A notification that holds a record that cannot be read, unchanged.
+/// Builds a notification around an unreadable record, unchanged.
 #[must_use]
-pub fn notification_around(record: &str) -> String {
+pub(crate) fn notification_around(record: &str) -> String {
     format!("{{\"Records\":[{record}]}}")
 }
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_unexpected_types_that_are_not_needed_do_no_harm() {
+    fn unneeded_fields_of_unexpected_types_are_ignored() {
         let contents = read_all(
             r#"[{"eventName":"ObjectCreated:Put","eventTime":17,"s3":{"bucket":{"name":"b","arn":[]},
                 "object":{"key":"k","size":"12","sequencer":5,"eTag":{}}},"userIdentity":"me"}]"#,

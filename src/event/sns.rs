@@ -25,7 +25,7 @@ struct Message<'a> {
     message: Option<&'a RawValue>,
 }
 
-/// Reads the records of an SNS invocation. One that cannot be read does not touch the others.
+/// Reads the records of an SNS invocation. An unreadable record does not affect the others.
 pub(super) fn read(records: &RawValue, origin: Origin, depth: u8, contents: &mut Contents) -> Result<(), UnknownEvent> {
     wire::for_each_item(records, |raw: &RawValue| {
         let record: Option<Record<'_>> = serde_json::from_str(raw.get()).ok();

@@ -1,4 +1,4 @@
-//! The client: sends one submission and reads what comes back. It never retries, and never follows a redirect.
+//! The client: sends one submission and classifies the response. It never retries and never follows a redirect.
 
 use std::time::Duration;
 
@@ -17,19 +17,20 @@ use crate::redaction;
 /// A response is read up to this many bytes, plus [`RESPONSE_BYTES_PER_KEY`].
 const RESPONSE_BYTES: usize = 64 * 1024;
 
-/// More bytes of a response for each key of the request: a job's entry holds its key, which is 1 KiB at most.
+/// The bytes of a response that are read for each key of the request in addition: a job's entry holds its key, which is 1 KiB at
+/// most.
 const RESPONSE_BYTES_PER_KEY: usize = 4 * 1024;
 
-/// What is sent along with every submission.
+/// The options that are sent with every submission.
 #[derive(Debug, Clone, Default)]
 pub struct SubmitOptions {
-    /// IETF language tag, `und` to detect.
+    /// The IETF language tag of the documents, or `und` for detection; `None` leaves it out.
     pub locale: Option<String>,
-    /// A JSON object, as it is.
+    /// A JSON object that is sent unchanged; `None` leaves it out.
     pub pipeline_config: Option<Box<RawValue>>,
 }
 
-/// FlexOrch's API at one address.
+/// A client of FlexOrch's API at one base URL.
 #[derive(Debug, Clone)]
 pub struct FlexOrchClient {
     http: Client,
@@ -54,15 +55,15 @@ struct Source<'a> {
 }
 
 impl FlexOrchClient {
-    /// A client for the API under `base_url`, which ends in `/v1` or the like.
+    /// Creates a client for the API under `base_url`, which includes the version: `…/v1`.
     #[must_use]
     pub fn new(http: Client, base_url: &Url, options: SubmitOptions, clock: Clock) -> Self {
         Self { http, submit_url: endpoint(base_url, "data-process/async"), options, clock }
     }
 
-    /// Submits object keys: `POST /data-process/async`. Whatever happens, a failure of the connection included, is a [`Response`].
-    /// It holds no secret that is registered with [`redaction`], and the API key is one. The connector's own locale and pipeline
-    /// configuration win over this client's.
+    /// Submits object keys: `POST /data-process/async`. Every result is a [`Response`], including a failed connection. The response
+    /// contains no secret that is registered with [`redaction`], such as the API key. The connector's own locale and pipeline
+    /// configuration take precedence over this client's.
     pub async fn submit(&self, connector: &Connector, keys: &[&str], timeout: Duration) -> Response {
         redaction::register(connector.api_key.expose());
         let submission = Submission {
@@ -72,7 +73,7 @@ impl FlexOrchClient {
         };
         match (serde_json::to_vec(&submission), api_key_header(&connector.api_key)) {
             (Ok(body), Ok(key)) => {
-                // One limit for everything, the reading of the response included.
+                // One time limit for the whole exchange, including reading the body.
                 match tokio::time::timeout(timeout, self.exchange(key, body, keys)).await {
                     Ok(response) => response,
                     Err(_) => lost(&format!("no response within {} ms", timeout.as_millis())),
@@ -101,9 +102,9 @@ impl FlexOrchClient {
                 Ok(Some(chunk)) if body.len() + chunk.len() > limit => is_complete = false,
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                // A status of failure needs no body; a success without its end is no response.
+                // An error status is enough without a body; a success without its end is not.
                 Err(_) if !response.status().is_success() => is_complete = false,
-                Err(error) => return lost(&format!("the response broke off: {}", connection_error(error))),
+                Err(error) => return lost(&format!("the response ended early: {}", connection_error(error))),
             }
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -113,17 +114,17 @@ impl FlexOrchClient {
     }
 }
 
-/// The value of the `X-API-KEY` header, marked as sensitive so that no HTTP layer prints it.
+/// Returns the value of the `X-API-KEY` header, marked as sensitive so that no HTTP layer prints it.
 ///
 /// # Errors
-/// Never for a key that [`ApiKey::new`] accepted.
+/// None for a key that [`ApiKey::new`] accepted.
 pub fn api_key_header(key: &ApiKey) -> Result<HeaderValue, reqwest::header::InvalidHeaderValue> {
     let mut value = HeaderValue::from_str(key.expose())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// `base` with a path below it, whether or not `base` ends in a slash.
+/// Appends a path to `base`, whether or not `base` ends in a slash.
 #[must_use]
 pub fn endpoint(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
@@ -137,7 +138,7 @@ fn lost(message: &str) -> Response {
     Response::Transient { error, rate_limited: false, retry_at: None }
 }
 
-/// The error and what it came from, without the URL, which the configuration names anyway.
+/// Formats a connection error and its sources, without the URL, which the configuration has.
 #[must_use]
 pub fn connection_error(error: reqwest::Error) -> String {
     with_causes(&error.without_url())

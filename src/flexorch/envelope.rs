@@ -1,13 +1,13 @@
-//! What the envelope of a response says about the whole request: whether it failed, with which code, and FlexOrch's message.
+//! The envelope of a response: whether the request failed as a whole, with which code, and FlexOrch's message.
 //!
-//! FlexOrch's own envelope has `error: {code, message}`; its web framework's has `detail`. The rest is read as leniently as APIs
-//! differ, in one direction only: a response that says in any usual way that it failed must not count as a success.
+//! FlexOrch's own envelope has `error: {code, message}`; its web framework's has `detail`. Other usual forms are
+//! accepted too, in one direction only: a response that says in any usual way that it failed must not count as a success.
 
 use serde_json::{Map, Value};
 
 use super::response::ApiError;
 
-/// A message of FlexOrch's is quoted up to this many characters.
+/// The length at which a message of FlexOrch's is cut, in characters.
 pub(super) const QUOTED_CHARACTERS: usize = 300;
 
 /// The codes that FlexOrch documents (FlexOrch API documentation, "Errors").
@@ -26,10 +26,10 @@ const CODES: [&str; 12] = [
     "REPROCESS_NOT_SUPPORTED",
 ];
 
-/// The fields beside `detail` in a body that only describes an error; those of RFC 9457, "Problem Details", among them.
+/// The fields that a body may have if it only describes an error, including those of RFC 9457, "Problem Details".
 const DESCRIBES_AN_ERROR: [&str; 7] = ["detail", "code", "message", "type", "title", "status", "instance"];
 
-/// The code and the message of a response that is not a success.
+/// Returns the code and the message of a response with an error status.
 pub fn error_in(status: u16, body: Option<&Value>) -> ApiError {
     let message = match body {
         Some(body) => message_in(body).unwrap_or_else(|| "no message".to_owned()),
@@ -38,7 +38,7 @@ pub fn error_in(status: u16, body: Option<&Value>) -> ApiError {
     ApiError { status, code: body.and_then(code_in), message }
 }
 
-/// The error of a 2xx whose envelope, or the `data` in it, says that it failed; `None` if neither says so.
+/// Returns the error of a 2xx whose envelope, or the `data` in it, says that the request failed; `None` if neither does.
 pub(super) fn failure_in(status: u16, body: &Value) -> Option<ApiError> {
     let data = body.get("data").filter(|data| data.is_object());
     let failed: Vec<&Value> = [(says_it_failed(body), Some(body)), (data.is_some_and(data_says_it_failed), data)]
@@ -48,7 +48,7 @@ pub(super) fn failure_in(status: u16, body: &Value) -> Option<ApiError> {
     if failed.is_empty() {
         return None;
     }
-    // The part that says that it failed goes first: a `code` elsewhere may say that all is fine.
+    // The part that reports the failure goes first: a `code` elsewhere may be one of success.
     let parts = || failed.iter().copied().chain([body]).chain(data);
     let message =
         parts().find_map(message_in).unwrap_or_else(|| "the response says that the request failed".to_owned());
@@ -61,8 +61,7 @@ pub(super) fn says_it_failed(object: &Value) -> bool {
     has_failed_status(fields) || has_failed_otherwise(fields)
 }
 
-/// As [`says_it_failed`], but a `status` beside a job's id is the job's own: whether a job fails later is not the submission's
-/// matter.
+/// As [`says_it_failed`], but a `status` next to a job's id is the job's status, which says nothing about the submission.
 pub(super) fn data_says_it_failed(object: &Value) -> bool {
     let Some(fields) = object.as_object() else { return false };
     let names_a_job = ["job_id", "existing_job_id", "id"].iter().any(|id| present(fields, id).is_some());
@@ -74,7 +73,7 @@ fn has_failed_status(fields: &Map<String, Value>) -> bool {
         Some(Value::String(status)) => {
             ["error", "failed", "fail", "failure"].iter().any(|word| status.trim().eq_ignore_ascii_case(word))
         }
-        // The HTTP status that a gateway hides behind a 200.
+        // The HTTP status that a gateway returns inside a 200.
         Some(Value::Number(status)) => status.as_u64().is_some_and(|status| (400..600).contains(&status)),
         _ => false,
     }
@@ -95,7 +94,7 @@ fn has_failed_otherwise(fields: &Map<String, Value>) -> bool {
         || present(fields, "errors").is_some_and(|errors| !is_empty(errors))
 }
 
-/// Whether the value of a field `error` is one: some APIs write `false` or an empty text if there is none.
+/// Whether the value of a field `error` is an error: some APIs write `false` or an empty string if there is none.
 pub(super) fn is_error(error: &Value) -> bool {
     !matches!(error, Value::Null | Value::Bool(false)) && error.as_str() != Some("")
 }
@@ -115,7 +114,7 @@ fn present<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v Value> 
     fields.get(name).filter(|value| !value.is_null())
 }
 
-/// The code in an object: `error.code`, else `code`, else a text `error` that is a code, else the same of `detail`.
+/// Returns the code in an object: `error.code`, else `code`, else a text `error` that is a code, else the same of `detail`.
 pub(super) fn code_in(object: &Value) -> Option<String> {
     let (error, detail) = (object.get("error"), object.get("detail"));
     let field =
@@ -130,7 +129,7 @@ pub(super) fn code_in(object: &Value) -> Option<String> {
     code.map(|code| quoted(code.trim()).to_ascii_uppercase()).filter(|code| !code.is_empty())
 }
 
-/// FlexOrch's message in an object, cut to a length that fits a log line.
+/// Returns FlexOrch's message in an object, cut to [`QUOTED_CHARACTERS`].
 pub(super) fn message_in(object: &Value) -> Option<String> {
     let of = |part: &Value| match part {
         Value::String(text) if as_code(text).is_none() => Some(text.clone()),
@@ -139,7 +138,7 @@ pub(super) fn message_in(object: &Value) -> Option<String> {
         }
         _ => None,
     };
-    // A framework's list of what is wrong and where: its `input` would repeat the request.
+    // A web framework's list of validation errors: their `input` would repeat the request.
     let of_list = |part: &Value| {
         let messages: Vec<_> = part.as_array()?.iter().filter_map(of).collect();
         (!messages.is_empty()).then(|| messages.join("; "))
@@ -149,7 +148,7 @@ pub(super) fn message_in(object: &Value) -> Option<String> {
     message.filter(|message| !message.is_empty()).map(|message| quoted(&message))
 }
 
-/// Text as a code, if it is one rather than a sentence: `UNSUPPORTED_FILE`, or a documented one in any case.
+/// Returns text in upper case if it is a code rather than a sentence: `UNSUPPORTED_FILE`, or a documented one in any case.
 pub(super) fn as_code(text: &str) -> Option<String> {
     let text = text.trim();
     let is_code = !text.is_empty()
@@ -162,7 +161,7 @@ fn is_documented(text: &str) -> bool {
     CODES.iter().any(|code| text.trim().eq_ignore_ascii_case(code))
 }
 
-/// Text cut to [`QUOTED_CHARACTERS`]. Secrets must be removed from it before: a cut one would not be recognised.
+/// Cuts text to [`QUOTED_CHARACTERS`]. Remove secrets first: a part of a secret would not be recognised.
 pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),

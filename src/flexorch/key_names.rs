@@ -1,15 +1,15 @@
-//! Which keys of a request a name in FlexOrch's response may mean.
+//! The keys of a request that a name in FlexOrch's response may refer to.
 
 use std::collections::HashMap;
 
 use super::base_name;
 
-/// The keys of a request, by the names that FlexOrch may give them: the whole key, or what follows one of its slashes (the base
-/// name, usually). Which of them `filename` is, is not documented.
+/// The keys of a request by the names that FlexOrch may use for them: the whole key, or the part after one of its slashes, usually
+/// the base name. The API documentation does not say which of them `filename` is.
 pub(super) struct KeyNames<'k> {
     keys: &'k [&'k str],
     by_base_name: HashMap<&'k str, Vec<usize>>,
-    /// Every name of the keys whose base name is not theirs alone. Usually there are none.
+    /// The keys that share their base name with another, by each of their names. Usually there are none.
     of_shared_base_names: HashMap<&'k str, Vec<usize>>,
 }
 
@@ -30,7 +30,7 @@ impl<'k> KeyNames<'k> {
         Self { keys, by_base_name, of_shared_base_names }
     }
 
-    /// The positions of the keys that a name may mean.
+    /// Returns the positions of the keys that a name may refer to.
     pub(super) fn candidates(&self, name: &str) -> &[usize] {
         match self.by_base_name.get(base_name(name)).map(Vec::as_slice) {
             None => &[],

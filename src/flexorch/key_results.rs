@@ -1,14 +1,14 @@
-//! What a successful response says about each key of a request.
+//! The result of each key of a request, as a successful response states it.
 //!
 //! A 2xx does not mean that every key was accepted, and FlexOrch has several shapes of response. The reading goes in four steps,
 //! and each settles what the ones before it left open:
 //!
-//! 1. *Names that mean one key.* A reported name may be the whole key or an ending of it (`key_names`).
-//! 2. *Names that may mean several keys.* Settled if the other names or the numbers leave one reading; otherwise each of these
+//! 1. *Names that refer to one key.* A reported name may be the whole key or an ending of it (`key_names`).
+//! 2. *Names that may refer to several keys.* Settled if the other names or the numbers leave one reading; otherwise each of these
 //!    keys is ambiguous and has to be submitted alone. None is accepted or rejected on a guess.
 //! 3. *Refusals under names that the request does not have.* They hold for the open keys if there are as many of them; otherwise
 //!    the open keys are ambiguous.
-//! 4. *Keys that no name means.* The function `open_keys` is the table.
+//! 4. *Keys that no name refers to.* The function `open_keys` is the table.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -19,7 +19,7 @@ use super::base_name;
 use super::envelope::{as_code, code_in, data_says_it_failed, is_error, message_in, quoted};
 use super::key_names::KeyNames;
 
-/// Codes that say nothing against the file itself, wherever they stand.
+/// The codes that do not reject the file itself, in whatever field they occur.
 const TRANSIENT_CODES: [&str; 6] = [
     "RATE_LIMIT_EXCEEDED",
     "QUOTA_EXCEEDED",
@@ -29,56 +29,56 @@ const TRANSIENT_CODES: [&str; 6] = [
     "UNAUTHORIZED",
 ];
 
-/// The code of a refusal to which FlexOrch gives none.
+/// The code of a rejection for which FlexOrch gives none.
 const NO_CODE: &str = "REJECTED";
 
-/// The fields of a response that say something about keys.
+/// The fields of a response that hold results of keys.
 const RESULT_FIELDS: [&str; 6] = ["jobs", "job_ids", "job_id", "is_duplicate", "rejected", "accepted"];
 
 /// The lists in which a response names jobs.
 const JOB_LISTS: [&str; 3] = ["jobs", "accepted", "job_ids"];
 
-/// What a response says about one key of its request.
+/// The result of one key of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyResult {
-    /// FlexOrch accepted it.
+    /// FlexOrch accepted the key.
     Accepted {
-        /// The job, if the response names one.
+        /// The id of the job, if the response names one.
         job_id: Option<String>,
-        /// FlexOrch knew the content.
+        /// FlexOrch has processed the same content before.
         duplicate: bool,
     },
-    /// FlexOrch rejected it for good.
+    /// FlexOrch rejected the key permanently.
     Rejected {
         /// FlexOrch's code, in upper case.
         code: String,
         /// FlexOrch's message; may be empty.
         message: String,
     },
-    /// FlexOrch did not accept it for a reason that passes.
+    /// FlexOrch did not accept the key for a temporary reason.
     NotNow {
         /// FlexOrch's code, in upper case.
         code: String,
     },
     /// The response accounts for other keys, and not for this one.
     Unaccounted,
-    /// A name in the response may mean this key or another one: it has to be submitted alone. Never the result of a lone key.
+    /// A name in the response may refer to this key or another one, so it has to be submitted alone. A single key is never ambiguous.
     Ambiguous,
 }
 
-/// What a response says about all keys of its request.
+/// The results of all keys of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubmissionResult {
     /// One result for each key, in the order of the request.
     pub per_key: Vec<KeyResult>,
-    /// What was unexpected about the response, if anything was; worth a warning.
+    /// What was unexpected about the response, to be logged as a warning.
     pub note: Option<String>,
 }
 
 impl SubmissionResult {
-    /// Returns the result of a response that says nothing about single keys: all are accepted. `seen` describes its shape.
+    /// Returns the results for a response that names no keys: all are accepted. `seen` describes the response's shape.
     #[must_use]
-    pub fn all_accepted(keys: usize, seen: &str) -> Self {
+    pub(crate) fn all_accepted(keys: usize, seen: &str) -> Self {
         Self {
             per_key: vec![accepted(None); keys],
             note: Some(format!("the response does not name the keys ({seen}); all count as accepted")),
@@ -120,14 +120,14 @@ pub(super) fn read_results(keys: &[&str], data: &Value) -> SubmissionResult {
     reading.finish(&fields)
 }
 
-/// The results so far.
+/// The results while a response is read.
 struct Reading<'r> {
     names: &'r KeyNames<'r>,
     per_key: Vec<Option<KeyResult>>,
-    /// What is said under names that may mean several keys, in the response's order.
+    /// The results under names that may refer to several keys, in the response's order.
     shared: Vec<(&'r str, Vec<KeyResult>)>,
     shared_positions: HashMap<&'r str, usize>,
-    /// Refusals and jobs under no name, or under names that no key has.
+    /// Refusals and jobs without a name, or under names that no key has.
     unknown_refusals: Vec<KeyResult>,
     unknown_jobs: Vec<KeyResult>,
     /// How many of the ambiguous keys may have been accepted.
@@ -174,8 +174,8 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Adds what is said about a key. Of two different things neither is believed; for a lone key the refusal is, as there is no
-    /// other key that it could be about.
+    /// Adds a result of a key. Two different results make the key ambiguous, unless it is the only one of the request: then the refusal
+    /// counts, because it cannot be about another key.
     fn add(&mut self, key: usize, result: KeyResult) {
         let alone = self.per_key.len() == 1;
         let slot = &mut self.per_key[key];
@@ -202,7 +202,7 @@ impl<'r> Reading<'r> {
     }
 
     /// Settles the keys that share a name. Each entry is about one key and each key has one entry, so a name whose other
-    /// candidates are named otherwise means the one that is left.
+    /// candidates have results under other names refers to the one that is left.
     fn settle_shared_names(&mut self) {
         let mut shared = std::mem::take(&mut self.shared);
         // A longer name has fewer candidates, and those are candidates of the shorter ones too.
@@ -213,7 +213,7 @@ impl<'r> Reading<'r> {
             let candidates = names.candidates(name);
             let open: Vec<_> = candidates.iter().copied().filter(|key| self.is_open(*key)).collect();
             match open.as_slice() {
-                // All are named otherwise: what contradicts that makes them ambiguous.
+                // All have results under other names: a result that contradicts those makes them ambiguous.
                 [] => {
                     candidates.iter().for_each(|key| results.iter().for_each(|result| self.add(*key, result.clone())))
                 }
@@ -242,7 +242,7 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Settles refusals under names that the request does not have: they are about open keys.
+    /// Settles the refusals under names that the request does not have: they are about open keys.
     fn settle_unknown_refusals(&mut self, fields: &Map<String, Value>) {
         let refusals = std::mem::take(&mut self.unknown_refusals);
         if refusals.is_empty() {
@@ -260,7 +260,7 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Settles the keys that no name means.
+    /// Settles the keys that no name refers to.
     fn settle_open_keys(&mut self, fields: &Map<String, Value>) {
         let open = self.open();
         if open.is_empty() {
@@ -302,7 +302,8 @@ impl<'r> Reading<'r> {
         open.iter().zip(results).for_each(|(key, result)| self.per_key[*key] = Some(result));
     }
 
-    /// The jobs that no name ties to a key: those under unknown names, the ids that no named job has, or the one `job_id`.
+    /// Returns the jobs that no name assigns to a key: those under unknown names, the ids that no named job has, or the single
+    /// `job_id`.
     fn unnamed_jobs(&self, fields: &Map<String, Value>) -> Vec<KeyResult> {
         let known: HashSet<&str> =
             self.per_key.iter().flatten().chain(&self.unknown_jobs).filter_map(job_id_of).collect();
@@ -325,7 +326,7 @@ impl<'r> Reading<'r> {
         let duplicate_alone = alone && fields.get("is_duplicate") == Some(&Value::Bool(true));
         let per_key = self.per_key.into_iter().map(|result| match result.unwrap_or(KeyResult::Unaccounted) {
             KeyResult::Accepted { job_id, .. } if duplicate_alone => KeyResult::Accepted { job_id, duplicate: true },
-            // Nothing would be gained by submitting it alone again.
+            // It was submitted alone already.
             KeyResult::Ambiguous if alone => KeyResult::Unaccounted,
             result => result,
         });
@@ -333,7 +334,7 @@ impl<'r> Reading<'r> {
     }
 }
 
-/// The jobs that no name ties to a key, in comparison with the keys that are open.
+/// The number of jobs that no name assigns to a key, compared with the number of open keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UnnamedJobs {
     None,
@@ -342,16 +343,16 @@ enum UnnamedJobs {
     More,
 }
 
-/// Whether the response has a list of jobs, and whether that names keys; the open ones are not among them.
+/// Whether the response has a list of jobs, and whether the list names keys, which the open ones are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JobList {
     Absent,
-    /// It is empty, or has no names.
+    /// The list is empty or has no names.
     NamesNone,
     NamesOthers,
 }
 
-/// The response's number `accepted`, in comparison with the keys that are named as accepted or open.
+/// The response's number `accepted`, compared with the number of keys that are named as accepted or open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AcceptedCount {
     Absent,
@@ -360,32 +361,32 @@ enum AcceptedCount {
     All,
 }
 
-/// What happened to the keys that no name means.
+/// The result of the keys that no name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OpenKeys {
-    /// The unnamed jobs are theirs, in the order of the request.
+    /// The unnamed jobs belong to them, in the order of the request.
     AcceptedInOrder,
     Accepted,
     AcceptedWithWarning,
     Unaccounted,
 }
 
-/// The rows of `docs/design.md`, "Names in responses".
+/// Decides the result of the open keys: the rows of `docs/design.md`, "Names in responses".
 fn open_keys(jobs: UnnamedJobs, list: JobList, count: AcceptedCount) -> OpenKeys {
     match (jobs, list, count) {
         // A job for each.
         (UnnamedJobs::AsMany, _, _) => OpenKeys::AcceptedInOrder,
         (UnnamedJobs::More, _, _) => OpenKeys::Accepted,
         (UnnamedJobs::Fewer, _, AcceptedCount::All) => OpenKeys::Accepted,
-        // Something is missing, and nothing says for which key.
+        // A job is missing, and nothing says for which key.
         (UnnamedJobs::Fewer, _, _) => OpenKeys::AcceptedWithWarning,
         // The names say which keys have a job, and these have none.
         (UnnamedJobs::None, JobList::NamesOthers, _) => OpenKeys::Unaccounted,
-        // A list may just not be filled in if the number says the same of all keys.
+        // The number covers all keys, so the list is just not filled in.
         (UnnamedJobs::None, _, AcceptedCount::All) => OpenKeys::Accepted,
         (UnnamedJobs::None, JobList::NamesNone, _) => OpenKeys::Unaccounted,
         (UnnamedJobs::None, JobList::Absent, AcceptedCount::Zero) => OpenKeys::Unaccounted,
-        // Nothing is said about them.
+        // The response says nothing about them.
         (UnnamedJobs::None, JobList::Absent, _) => OpenKeys::AcceptedWithWarning,
     }
 }
@@ -417,7 +418,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// What an entry of a list of jobs says: a job, unless the entry says that it failed. Without a code that is no rejection.
+/// Reads an entry of a list of jobs: a job, unless the entry says that it failed. A failure without a code is not a rejection.
 fn job(entry: &Value) -> KeyResult {
     let is_rejected =
         || entry.get("status").and_then(Value::as_str).is_some_and(|it| it.eq_ignore_ascii_case("rejected"));

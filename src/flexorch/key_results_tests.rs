@@ -31,11 +31,11 @@ fn refused(name: &str) -> Value {
     json!({"filename": name, "error": "UNSUPPORTED_FILE"})
 }
 
-fn taken(name: &str, job: &str) -> Value {
+fn accepted_as(name: &str, job: &str) -> Value {
     json!({"filename": name, "job_id": job, "status": "queued"})
 }
 
-// Step 1: names that mean one key.
+// Step 1: names that refer to one key.
 
 #[test]
 fn jobs_and_refusals_are_matched_by_whole_key() {
@@ -46,13 +46,13 @@ fn jobs_and_refusals_are_matched_by_whole_key() {
 
 #[test]
 fn a_base_name_matches_if_it_is_unique_in_the_request() {
-    let data = json!({"rejected": [refused("bad.exe")], "jobs": [taken("a.pdf", "j")]});
+    let data = json!({"rejected": [refused("bad.exe")], "jobs": [accepted_as("a.pdf", "j")]});
     assert_reads(&["x/a.pdf", "y/bad.exe"], &data, &["j", "UNSUPPORTED_FILE"], false);
 }
 
 #[test]
 fn a_key_that_is_named_as_accepted_and_as_refused_is_ambiguous_and_alone_it_is_refused() {
-    let data = json!({"rejected": [refused("a.pdf")], "jobs": [taken("a.pdf", "1"), taken("b.pdf", "2")]});
+    let data = json!({"rejected": [refused("a.pdf")], "jobs": [accepted_as("a.pdf", "1"), accepted_as("b.pdf", "2")]});
     assert_reads(&["a.pdf", "b.pdf"], &data, &["ambiguous", "2"], false);
     assert_reads(&["a.pdf"], &data, &["UNSUPPORTED_FILE"], false);
 }
@@ -65,7 +65,7 @@ fn an_entry_of_a_job_that_failed_is_no_job() {
         (json!({"filename": "a", "status": "rejected", "reason": "unsupported_file"}), "UNSUPPORTED_FILE"),
         (json!({"filename": "a", "status": "failed"}), "unaccounted"),
         (json!({"filename": "a", "success": false, "code": "QUOTA_EXCEEDED"}), "not now"),
-        // The job is there; how it ends is the job's matter.
+        // The job exists; its own status does not matter.
         (json!({"filename": "a", "job_id": "j", "status": "failed"}), "j"),
         (json!({"filename": "a", "job_id": "j", "error": null, "errors": []}), "j"),
         (json!({"filename": "a", "job_id": "j", "is_duplicate": true}), "duplicate"),
@@ -75,7 +75,7 @@ fn an_entry_of_a_job_that_failed_is_no_job() {
 }
 
 #[test]
-fn a_refusal_for_a_passing_reason_is_no_rejection() {
+fn a_refusal_for_a_temporary_reason_is_no_rejection() {
     for code in ["QUOTA_EXCEEDED", "quota_exceeded"] {
         let data = json!({"jobs": [], "rejected": [{"filename": "a", "error": {"code": code, "message": "m"}}]});
         assert_reads(&["a"], &data, &["not now"], false);
@@ -86,19 +86,19 @@ fn a_refusal_for_a_passing_reason_is_no_rejection() {
 fn a_refusal_may_be_a_name_alone() {
     assert_reads(
         &["README", "b"],
-        &json!({"rejected": ["README"], "jobs": [taken("b", "1")]}),
+        &json!({"rejected": ["README"], "jobs": [accepted_as("b", "1")]}),
         &["REJECTED", "1"],
         false,
     );
 }
 
-// Step 2: names that may mean several keys.
+// Step 2: names that may refer to several keys.
 
 #[test]
 fn a_refused_key_reported_by_its_base_name_never_rejects_the_key_of_that_name() {
     let keys = ["a.pdf", "x/a.pdf"];
     for data in [
-        json!({"accepted": 1, "rejected": [refused("a.pdf")], "jobs": [taken("a.pdf", "1")]}),
+        json!({"accepted": 1, "rejected": [refused("a.pdf")], "jobs": [accepted_as("a.pdf", "1")]}),
         json!({"accepted": 1, "rejected": [refused("a.pdf")], "jobs": []}),
         json!({"accepted": 1, "rejected": [refused("a.pdf")], "job_ids": ["1"]}),
         json!({"rejected": [refused("a.pdf")]}),
@@ -110,11 +110,11 @@ fn a_refused_key_reported_by_its_base_name_never_rejects_the_key_of_that_name() 
 #[test]
 fn a_name_means_the_key_that_no_other_name_means() {
     let keys = ["x/a.pdf", "a.pdf"];
-    let data = json!({"jobs": [taken("a.pdf", "root"), taken("x/a.pdf", "deep")]});
+    let data = json!({"jobs": [accepted_as("a.pdf", "root"), accepted_as("x/a.pdf", "deep")]});
     assert_reads(&keys, &data, &["deep", "root"], false);
-    let data = json!({"rejected": [refused("a.pdf")], "jobs": [taken("x/a.pdf", "deep")]});
+    let data = json!({"rejected": [refused("a.pdf")], "jobs": [accepted_as("x/a.pdf", "deep")]});
     assert_reads(&keys, &data, &["deep", "UNSUPPORTED_FILE"], false);
-    let data = json!({"rejected": [refused("x/a.pdf")], "jobs": [taken("a.pdf", "root")]});
+    let data = json!({"rejected": [refused("x/a.pdf")], "jobs": [accepted_as("a.pdf", "root")]});
     assert_reads(&keys, &data, &["UNSUPPORTED_FILE", "root"], false);
 }
 
@@ -123,15 +123,16 @@ fn keys_of_a_shared_name_are_settled_if_there_are_as_many_results_of_one_kind() 
     let keys = ["a.exe", "x/a.exe", "y/a.exe"];
     let data = json!({"rejected": [refused("a.exe"), refused("a.exe"), refused("a.exe")], "jobs": []});
     assert_reads(&keys, &data, &["UNSUPPORTED_FILE"; 3], false);
-    let data = json!({"jobs": [taken("a.exe", "1"), taken("a.exe", "2"), taken("a.exe", "3")]});
+    let data = json!({"jobs": [accepted_as("a.exe", "1"), accepted_as("a.exe", "2"), accepted_as("a.exe", "3")]});
     assert_reads(&keys, &data, &["1", "2", "3"], false);
-    let data = json!({"rejected": [refused("y/a.exe")], "jobs": [taken("a.exe", "1"), taken("a.exe", "2")]});
+    let data =
+        json!({"rejected": [refused("y/a.exe")], "jobs": [accepted_as("a.exe", "1"), accepted_as("a.exe", "2")]});
     assert_reads(&keys, &data, &["1", "2", "UNSUPPORTED_FILE"], false);
 }
 
 #[test]
 fn keys_of_a_shared_name_are_ambiguous_if_only_one_is_refused() {
-    let data = json!({"rejected": [refused("x.pdf")], "jobs": [taken("x.pdf", "1"), taken("y.pdf", "2")]});
+    let data = json!({"rejected": [refused("x.pdf")], "jobs": [accepted_as("x.pdf", "1"), accepted_as("y.pdf", "2")]});
     assert_reads(&["a/x.pdf", "b/x.pdf", "y.pdf"], &data, &["ambiguous", "ambiguous", "2"], false);
 }
 
@@ -144,13 +145,14 @@ fn keys_of_a_shared_name_are_ambiguous_if_one_is_not_now_and_one_is_rejected() {
 
 #[test]
 fn keys_of_a_shared_name_are_ambiguous_if_there_are_fewer_jobs_even_without_a_refusal() {
-    let data = json!({"accepted": 2, "jobs": [taken("x.pdf", "1"), taken("y.pdf", "2")]});
+    let data = json!({"accepted": 2, "jobs": [accepted_as("x.pdf", "1"), accepted_as("y.pdf", "2")]});
     assert_reads(&["a/x.pdf", "b/x.pdf", "y.pdf"], &data, &["ambiguous", "ambiguous", "2"], false);
 }
 
 #[test]
 fn a_name_too_many_contradicts_the_others() {
-    let data = json!({"rejected": [refused("a.pdf")], "jobs": [taken("x/a.pdf", "1"), taken("y/a.pdf", "2")]});
+    let data =
+        json!({"rejected": [refused("a.pdf")], "jobs": [accepted_as("x/a.pdf", "1"), accepted_as("y/a.pdf", "2")]});
     assert_reads(&["x/a.pdf", "y/a.pdf"], &data, &["ambiguous", "ambiguous"], false);
 }
 
@@ -158,7 +160,7 @@ fn a_name_too_many_contradicts_the_others() {
 
 #[test]
 fn a_refusal_under_a_name_of_flexorchs_own_making_holds_for_the_only_open_key() {
-    let data = json!({"jobs": [taken("a.pdf", "1")], "job_ids": ["1"], "rejected": [refused("b_c.exe")]});
+    let data = json!({"jobs": [accepted_as("a.pdf", "1")], "job_ids": ["1"], "rejected": [refused("b_c.exe")]});
     assert_reads(&["a.pdf", "b c.exe"], &data, &["1", "UNSUPPORTED_FILE"], true);
 }
 
@@ -168,7 +170,7 @@ fn unknown_refusals_leave_the_open_keys_ambiguous_unless_there_are_as_many() {
     assert_reads(&keys, &json!({"rejected": [refused("a_b.exe")]}), &["ambiguous", "ambiguous"], true);
     let data = json!({"rejected": [refused("a_b.exe"), refused("c_d.exe")]});
     assert_reads(&keys, &data, &["UNSUPPORTED_FILE", "UNSUPPORTED_FILE"], true);
-    let data = json!({"rejected": [refused("a_b.exe")], "jobs": [taken("c_d.exe", "1")]});
+    let data = json!({"rejected": [refused("a_b.exe")], "jobs": [accepted_as("c_d.exe", "1")]});
     assert_reads(&keys, &data, &["ambiguous", "ambiguous"], true);
 }
 
@@ -177,13 +179,13 @@ fn a_lone_key_is_not_rejected_under_another_name_if_the_response_counts_a_job() 
     for data in [
         json!({"accepted": 1, "rejected": [refused("other.exe")]}),
         json!({"job_ids": ["1"], "rejected": [refused("other.exe")]}),
-        json!({"jobs": [taken("another.pdf", "1")], "rejected": [refused("other.exe")]}),
+        json!({"jobs": [accepted_as("another.pdf", "1")], "rejected": [refused("other.exe")]}),
     ] {
         assert_reads(&["a.pdf"], &data, &["unaccounted"], true);
     }
 }
 
-// Step 4: keys that no name means. A row of the table each, in its order; then what a response looks like in it.
+// Step 4: keys that no name refers to. Each row of the table, in its order; then responses that lead to each row.
 
 #[test]
 fn open_keys_are_settled_by_the_table() {
@@ -216,7 +218,7 @@ fn as_many_unnamed_jobs_as_open_keys_are_theirs_in_order() {
     assert_reads(&["a", "b"], &json!({"job_ids": ["job_1", "job_2"], "status": "queued"}), &["job_1", "job_2"], false);
     assert_reads(&["a"], &json!({"job_id": 5, "status": "queued"}), &["5"], false);
     assert_reads(&["a", "b"], &json!({"jobs": [{"job_id": 1}, {"job_id": 2}]}), &["1", "2"], false);
-    let data = json!({"jobs": [taken("b", "1")], "job_ids": ["1", "2"]});
+    let data = json!({"jobs": [accepted_as("b", "1")], "job_ids": ["1", "2"]});
     assert_reads(&["a", "b"], &data, &["2", "1"], false);
 }
 
@@ -241,9 +243,9 @@ fn fewer_unnamed_jobs_than_open_keys_are_accepted_with_a_warning_unless_the_numb
 #[test]
 fn keys_that_a_list_with_names_leaves_out_are_unaccounted_whatever_the_number_says() {
     for data in [
-        json!({"accepted": 1, "jobs": [taken("a", "1")], "rejected": []}),
-        json!({"accepted": 2, "jobs": [taken("a", "1")]}),
-        json!({"accepted": [taken("a", "1")], "rejected": []}),
+        json!({"accepted": 1, "jobs": [accepted_as("a", "1")], "rejected": []}),
+        json!({"accepted": 2, "jobs": [accepted_as("a", "1")]}),
+        json!({"accepted": [accepted_as("a", "1")], "rejected": []}),
     ] {
         assert_reads(&["a", "b"], &data, &["1", "unaccounted"], true);
     }
@@ -359,7 +361,8 @@ fn response(entries: &[Reported], shuffled: &[Reported], jobs: Jobs) -> Value {
     let mut data = json!({ "rejected": rejected });
     match jobs {
         Jobs::Named => {
-            data["jobs"] = accepted.iter().map(|entry| taken(&name(entry), &format!("job of {}", entry.key))).collect();
+            data["jobs"] =
+                accepted.iter().map(|entry| accepted_as(&name(entry), &format!("job of {}", entry.key))).collect();
         }
         Jobs::Counted => data["accepted"] = accepted.len().into(),
         Jobs::CountedWithEmptyList => {
@@ -390,7 +393,7 @@ proptest! {
                 KeyResult::Accepted { .. } => prop_assert!(!entry.rejected, "{entry:?} of {data}"),
                 KeyResult::Rejected { .. } => prop_assert!(entry.rejected, "{entry:?} of {data}"),
                 KeyResult::NotNow { .. } => prop_assert!(false, "{entry:?} of {data}"),
-                // What is left open is submitted again, alone, and then everything is known.
+                // Ambiguous keys are submitted again, alone, and then have a result.
                 KeyResult::Ambiguous | KeyResult::Unaccounted => {
                     let alone = std::slice::from_ref(entry);
                     let data = response(alone, alone, Jobs::Named);

@@ -1,4 +1,4 @@
-//! What a response of FlexOrch's means: status, headers and body in, one class out.
+//! Classifies FlexOrch's responses by status, headers and body.
 //!
 //! The classes are the rows of the failure table in the README; facts about codes and envelopes are from FlexOrch's API
 //! documentation and from the behaviour of its official clients.
@@ -11,7 +11,7 @@ use super::envelope::{error_in, failure_in};
 use super::key_results::{SubmissionResult, read_results};
 use crate::redaction::Redactor;
 
-/// A wait that FlexOrch names is cut to this, so that no time of a header, however absurd, is beyond what a clock can show.
+/// The longest wait that is accepted from a `Retry-After` header, so that every resulting time can be represented.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// An error as FlexOrch, or something in front of it, gave it.
@@ -21,12 +21,13 @@ pub struct ApiError {
     pub status: u16,
     /// FlexOrch's code, such as `QUOTA_EXCEEDED`.
     pub code: Option<String>,
-    /// FlexOrch's message, without secrets and cut to 300 characters, or what was seen if there is none. Never a raw body.
+    /// FlexOrch's message, without secrets and cut to 300 characters, or a description of the response if it has none. Never a raw
+    /// body.
     pub message: String,
 }
 
 impl ApiError {
-    /// An error of the connection rather than of FlexOrch.
+    /// Returns an error of the connection, with status 0.
     #[must_use]
     pub fn transport(message: impl Into<String>) -> Self {
         Self { status: 0, code: None, message: message.into() }
@@ -43,20 +44,20 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-/// Why everything for a connector is refused until an operator acts.
+/// Why FlexOrch refuses every request for a connector until an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// 429 `QUOTA_EXCEEDED`.
+    /// 429 `QUOTA_EXCEEDED`: the month's credits are used up.
     Quota,
-    /// 402, 403 and other refusals of the caller.
+    /// 402, 403 and other refusals of the caller: plan, trial or rights.
     NotAllowed,
-    /// 404.
+    /// 404: FlexOrch does not know the connector.
     ConnectorNotFound,
-    /// 3xx.
+    /// 3xx: the base URL is not the API's own.
     Redirect,
 }
 
-/// What a response means for the request.
+/// The class of a response, which decides what happens to the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
     /// FlexOrch accepted the request; the result says what happened to each key.
@@ -67,34 +68,34 @@ pub enum Response {
     Unauthorized(ApiError),
     /// No request for this connector can succeed until an operator acts.
     Blocked {
-        /// Why.
+        /// Why every request is refused.
         block: Block,
-        /// What was seen.
+        /// The error that FlexOrch or the connection gave.
         error: ApiError,
-        /// When FlexOrch said to come back.
+        /// The time that `Retry-After` names.
         retry_at: Option<SystemTime>,
     },
-    /// It may pass: another attempt makes sense.
+    /// The failure may be temporary: another attempt makes sense.
     Transient {
-        /// What was seen.
+        /// The error that FlexOrch or the connection gave.
         error: ApiError,
-        /// It is the per-minute limit, which holds for every request with this key.
+        /// The failure is the per-minute limit, which applies to every request with this API key.
         rate_limited: bool,
-        /// When FlexOrch said to come back.
+        /// The time that `Retry-After` names.
         retry_at: Option<SystemTime>,
     },
 }
 
-/// The parts of an HTTP response that count.
+/// The parts of an HTTP response that are classified.
 #[derive(Debug, Clone, Copy)]
 pub struct RawResponse<'a> {
     /// The status code.
     pub status: u16,
     /// The `Retry-After` header.
     pub retry_after: Option<&'a str>,
-    /// The body, up to the limit that it is read to.
+    /// The body, up to the size limit.
     pub body: &'a [u8],
-    /// Whether `body` is the whole body: `false` if the limit cut it.
+    /// Whether `body` is the whole body: `false` if the size limit cut it.
     pub is_complete: bool,
 }
 
@@ -102,23 +103,23 @@ pub struct RawResponse<'a> {
 #[must_use]
 pub fn read_response(response: RawResponse<'_>, keys: &[&str], secrets: &Redactor, now: SystemTime) -> Response {
     let RawResponse { status, is_complete, .. } = response;
-    // What is left of a cut body may be JSON by chance, and is not what FlexOrch said.
+    // A cut body may be valid JSON by chance, with another meaning.
     let may_hold_secrets = secrets.may_be_in_json(response.body);
     let body = if is_complete { parse(response.body, may_hold_secrets.then_some(secrets)) } else { None };
     if !(200..300).contains(&status) {
         return class_of_status(response, error_in(status, body.as_ref()), now);
     }
-    // A proxy's or a maintenance page: nothing says that FlexOrch saw the request. Duplicates over loss.
-    let not_flexorchs =
+    // A page of a proxy or of maintenance does not show that FlexOrch received the request: prefer duplicates to loss.
+    let not_from_flexorch =
         |message: &str| transient(ApiError { status, code: None, message: message.into() }, false, response, now);
     if !is_complete {
-        return not_flexorchs("the response is longer than any of FlexOrch's");
+        return not_from_flexorch("the response is longer than FlexOrch's responses are");
     }
     if response.body.iter().all(u8::is_ascii_whitespace) {
         return Response::Accepted(SubmissionResult::all_accepted(keys.len(), "an empty body"));
     }
     let Some(body) = body else {
-        return not_flexorchs("the response is not JSON, so it is not FlexOrch's");
+        return not_from_flexorch("the response is not JSON, so it does not come from FlexOrch");
     };
     if let Some(error) = failure_in(status, &body) {
         return class_of_code(response, error, now);
@@ -127,7 +128,7 @@ pub fn read_response(response: RawResponse<'_>, keys: &[&str], secrets: &Redacto
     if !may_hold_secrets {
         return Response::Accepted(read_results(keys, data));
     }
-    // A key that holds a secret is named without it, so it is looked for without it.
+    // The response's names are redacted, so the keys are redacted too before they are compared.
     let keys: Vec<_> = keys.iter().map(|key| secrets.redact(key)).collect();
     Response::Accepted(read_results(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>(), data))
 }
@@ -187,7 +188,7 @@ pub fn retry_at(header: &str, now: SystemTime) -> Option<SystemTime> {
     let header = header.trim_matches([' ', '\t']);
     let latest = now.checked_add(LONGEST_WAIT)?;
     if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
-        // Digits that are no number are one that is too large.
+        // Digits fail to parse only if the number is too large.
         let wait = header.parse().map_or(LONGEST_WAIT, Duration::from_secs);
         return Some(now + wait.min(LONGEST_WAIT));
     }
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_2xx_that_is_not_json_or_was_cut_is_not_flexorchs() {
+    fn a_2xx_that_is_not_json_or_was_cut_is_not_from_flexorch() {
         for body in ["<html>maintenance</html>", "{\"data\": {\"jobs\": [", "\u{feff}x"] {
             assert!(matches!(reply(200, None, body), Response::Transient { rate_limited: false, .. }), "{body}");
         }
@@ -363,7 +364,7 @@ mod tests {
             ("0", seconds(0)),
             ("30", seconds(30)),
             (" 007\t", seconds(7)),
-            // A day is a day: how long a message can wait is not decided here.
+            // Not limited to what SQS can wait, which is decided elsewhere.
             ("86400", seconds(86_400)),
             ("Thu, 01 Jan 1970 00:00:00 GMT", seconds(0)),
         ] {

@@ -14,36 +14,36 @@ use super::object::S3Object;
 pub struct ReadScope {
     /// The bucket; `None`: any.
     pub bucket: Option<String>,
-    /// What its keys start with; empty: all keys.
+    /// The prefix of its keys; empty: all keys.
     pub prefix: String,
 }
 
-/// How specific a scope is that takes an object; the greatest reads it. Two scopes that take the same object with the same
-/// specificity have the same bucket and prefix.
+/// How specific a scope that contains an object is; the most specific one reads it. Two scopes that contain the same object with the
+/// same specificity have the same bucket and prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Specificity {
+pub(crate) struct Specificity {
     prefix_bytes: usize,
     names_bucket: bool,
 }
 
 impl Specificity {
-    /// Returns how specifically a bucket (`None`: any) and a prefix take an object; `None` if they do not.
+    /// Returns the specificity of a bucket (`None`: any) and a prefix for an object; `None` if they do not contain it.
     #[must_use]
-    pub fn of(bucket: Option<&str>, prefix: &str, object: &S3Object) -> Option<Self> {
-        let takes = bucket.is_none_or(|bucket| bucket == object.bucket) && object.key.as_str().starts_with(prefix);
-        takes.then_some(Self { prefix_bytes: prefix.len(), names_bucket: bucket.is_some() })
+    pub(crate) fn of(bucket: Option<&str>, prefix: &str, object: &S3Object) -> Option<Self> {
+        let contains = bucket.is_none_or(|bucket| bucket == object.bucket) && object.key.as_str().starts_with(prefix);
+        contains.then_some(Self { prefix_bytes: prefix.len(), names_bucket: bucket.is_some() })
     }
 }
 
 impl ReadScope {
     /// Returns the scope that the text of a malformed secret still states; `None` if it names no bucket.
     ///
-    /// In a text that is not JSON as a whole, the fields before the error count. A prefix that is missing or not a string is
-    /// taken as empty, so that the claim covers too much rather than too little.
+    /// In a text that is not JSON as a whole, the fields before the error count. A prefix that is missing or not a string
+    /// counts as empty, so that the claim covers too much rather than too little.
     #[must_use]
-    pub fn stated_in(secret: &str) -> Option<Self> {
+    pub(crate) fn stated_in(secret: &str) -> Option<Self> {
         let mut stated = StatedFields::default();
-        // The error is known already, and what was read before it is in `stated`.
+        // The caller knows the error; `stated` has what was read before it.
         let _ = serde_json::Deserializer::from_str(secret).deserialize_map(&mut stated);
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned));
         let bucket = text(stated.bucket).filter(|bucket| !bucket.is_empty())?;
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for &mut StatedFields {
     }
 }
 
-/// What a configured secret that cannot be read keeps from the other connectors.
+/// The objects that a secret that cannot be read keeps from the other connectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The secret, as `CONNECTOR_SECRET_IDS` names it.
@@ -107,7 +107,7 @@ pub enum ClaimScope {
     Everything,
     /// The objects that a connector of this scope would read.
     Part(ReadScope),
-    /// None that a known connector reads.
+    /// No object that a known connector reads.
     Nothing,
 }
 

@@ -1,4 +1,4 @@
-//! A FlexOrch connector as its secret describes it: which bucket it reads, and with which key FlexOrch is called.
+//! A FlexOrch connector as its secret describes it: the bucket that it reads and the API key of its requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Connector {
     pub secret_id: Arc<str>,
     /// FlexOrch's id of the connector.
     pub id: ConnectorId,
-    /// The key that FlexOrch is called with.
+    /// The API key that is sent to FlexOrch.
     pub api_key: ApiKey,
     /// The bucket that it reads; `None`: any.
     pub bucket: Option<String>,
@@ -25,7 +25,7 @@ pub struct Connector {
     /// The bucket's region, for the calls that go to S3 itself; `None`: the function's own.
     pub region: Option<String>,
     /// Why nothing is submitted for this connector until the secret changes; `None`: it is not paused. The secret's credentials
-    /// are redacted from it, and it is at most [`PAUSE_REASON_CHARACTERS`] characters long.
+    /// are redacted from it, and it is at most `PAUSE_REASON_CHARACTERS` characters long.
     pub paused: Option<String>,
     /// The `locale` of its submissions, instead of `LOCALE`; `None`: `LOCALE`.
     pub locale: Option<String>,
@@ -35,7 +35,7 @@ pub struct Connector {
 }
 
 /// The longest reason for a pause that is kept, in characters: it is part of a log line for every object.
-pub const PAUSE_REASON_CHARACTERS: usize = 300;
+pub(crate) const PAUSE_REASON_CHARACTERS: usize = 300;
 
 /// The reason for a pause if the secret gives none.
 const NO_PAUSE_REASON: &str = "the secret gives no reason";
@@ -106,7 +106,7 @@ impl Connector {
         })
     }
 
-    /// The part of S3 that it reads.
+    /// Returns the part of S3 that it reads.
     #[must_use]
     pub fn read_scope(&self) -> ReadScope {
         ReadScope { bucket: self.bucket.clone(), prefix: self.prefix.clone() }
@@ -114,7 +114,7 @@ impl Connector {
 
     /// Whether this connector may read the bucket at all.
     #[must_use]
-    pub fn reads_bucket(&self, bucket: &str) -> bool {
+    pub(crate) fn reads_bucket(&self, bucket: &str) -> bool {
         self.bucket.as_deref().is_none_or(|own| own == bucket)
     }
 

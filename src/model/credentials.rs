@@ -7,19 +7,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// The key that FlexOrch is called with (header `X-API-KEY`). It cannot be printed.
+/// An API key of FlexOrch, sent in the header `X-API-KEY`. Its `Debug` form does not show it.
 #[derive(Clone)]
 pub struct ApiKey(SecretString);
 
 impl ApiKey {
-    /// Takes a key that can be sent as a header; `None` where it cannot.
+    /// Returns the key if it can be sent as a header; `None` if it is empty or has characters other than visible ASCII.
     #[must_use]
     pub fn new(key: SecretString) -> Option<Self> {
         let sendable = !key.expose_secret().is_empty() && key.expose_secret().bytes().all(|b| b.is_ascii_graphic());
         sendable.then_some(Self(key))
     }
 
-    /// The key itself, for the request's header and for removing it from text. Never print it.
+    /// Returns the key itself, for the request's header and for redaction. Never print it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -46,7 +46,7 @@ impl Hash for ApiKey {
     }
 }
 
-/// A connector's id: a JSON number or string, kept as it is written.
+/// A connector's id: a JSON number or string, kept as written.
 ///
 /// FlexOrch's pages show a number, its SDKs send a string, and a number may have more digits than any integer type.
 #[derive(Debug, Clone, Serialize)]
@@ -54,7 +54,7 @@ impl Hash for ApiKey {
 pub struct ConnectorId(Box<RawValue>);
 
 impl ConnectorId {
-    /// Takes a JSON number or a non-empty string; `None` for anything else.
+    /// Returns the id in a JSON number or a non-empty string; `None` for anything else.
     #[must_use]
     pub fn from_json(json: &RawValue) -> Option<Self> {
         let usable = match json.get().as_bytes().first()? {
@@ -65,7 +65,7 @@ impl ConnectorId {
         usable.then(|| Self(json.to_owned()))
     }
 
-    /// Makes an id that is a JSON string; `None` if it is empty.
+    /// Returns an id that is a JSON string; `None` if the text is empty.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Self::from_json(&serde_json::value::to_raw_value(text).ok()?)

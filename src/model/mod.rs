@@ -1,4 +1,4 @@
-//! The vocabulary that everything else shares. Pure.
+//! The types that all other modules share. Pure.
 //!
 //! | file | what it defines |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! The operator's filters: which objects are in scope.
+//! The operator's filters, which decide whether an object is in scope.
 
 use wildmatch::WildMatch;
 

@@ -19,9 +19,9 @@ use self::safe_lines::SafeLines;
 use crate::config::variable;
 use crate::redaction;
 
-/// Starts logging, in the shape and from the level that `AWS_LAMBDA_LOG_FORMAT` (`JSON`, the default here, or `Text`) and
-/// `AWS_LAMBDA_LOG_LEVEL` ask for (Lambda Developer Guide, "Configuring advanced logging controls"). Libraries are heard from
-/// WARN on only: further down some of them print what they send.
+/// Starts logging in the format and from the level that `AWS_LAMBDA_LOG_FORMAT` (`JSON`, the default here, or `Text`) and
+/// `AWS_LAMBDA_LOG_LEVEL` set (Lambda Developer Guide, "Configuring advanced logging controls"). Libraries log
+/// from WARN on only: below that, some of them print what they send.
 pub fn init() {
     let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     let level = level.and_then(|level| parse_level(&level)).unwrap_or(LevelFilter::INFO);
@@ -36,12 +36,12 @@ where
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level)
-        // It repeats every error that the function answers with; the summary line has said it.
+        // It repeats every error that the function returns; the summary line has it already.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     redaction::register_environment();
     let registry = tracing_subscriber::registry().with(targets);
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(SafeLines(writer));
-    // A second start, as in tests of one process, changes nothing.
+    // A second call, as in tests that share a process, changes nothing.
     let _ = if text {
         registry.with(lines).try_init()
     } else {
@@ -61,7 +61,7 @@ fn parse_level(text: &str) -> Option<LevelFilter> {
     }
 }
 
-/// Turns panics into log lines, instead of the default's several lines of text on standard error.
+/// Logs each panic as one line, instead of several lines of text on standard error.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -71,9 +71,9 @@ pub fn log_panics() {
     }));
 }
 
-/// Writes one line to standard output, whole.
+/// Writes one line to standard output without interleaving it with others.
 pub(crate) fn write_line(line: &str) {
     let mut out = io::stdout().lock();
-    // Nobody can be told that standard output is gone.
+    // If standard output is closed, there is nowhere left to report it.
     let _ = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
 }

@@ -1,4 +1,4 @@
-//! The writer that every log line passes: it removes secrets, and escapes the characters that a terminal obeys or hides.
+//! The writer of every log line: removes secrets and escapes the characters that a terminal interprets or hides.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -37,8 +37,8 @@ impl<W: Write> Write for SafeLine<W> {
     }
 }
 
-/// A line without secrets, and with `\u00XX` for each character that is unsafe to print. A JSON line stays valid, and means the
-/// same: such characters stand only inside its texts.
+/// Returns a line without secrets and with `\u00XX` for each character that is unsafe to print. A JSON line stays valid and keeps its
+/// meaning: such characters occur only inside its strings.
 fn safe<'l>(line: &'l str, secrets: &Redactor) -> Cow<'l, str> {
     let clean = secrets.redact(line);
     let (text, end) = match clean.strip_suffix('\n') {
@@ -66,7 +66,7 @@ fn may_begin_unsafe(byte: u8) -> bool {
     matches!(byte, 0..0x20 | 0x7f | 0xc2 | 0xe2)
 }
 
-/// Whether a terminal may obey the character, or a reader may take it for the end of a line or see the text after it in another
+/// Whether a terminal may interpret the character, or a reader may see it as the end of a line or see the text after it in another
 /// order: control characters (Unicode's general category Cc), line and paragraph separators, and the controls of bidirectional
 /// text.
 fn is_unsafe(c: char) -> bool {

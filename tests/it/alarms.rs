@@ -1,7 +1,7 @@
 //! What an operator is notified of: the built function under each condition, in each of the template's shapes, and the template's own
 //! alarms over what it printed.
 //!
-//! Time is the test's: an upload that is deferred comes back when the function said, and the alarms look at those times.
+//! Time is the test's: an upload that is deferred comes back when the function said, and the alarms are evaluated at those times.
 
 use std::time::{Duration, SystemTime};
 
@@ -56,7 +56,14 @@ impl Stack {
     }
 
     fn upload_to(&mut self, bucket: &'static str, at: Minutes, key: &str) {
-        self.uploads.push(Upload { bucket, key: key.to_owned(), at, due: at, queued: self.shape != "Direct", receives: 0 });
+        self.uploads.push(Upload {
+            bucket,
+            key: key.to_owned(),
+            at,
+            due: at,
+            queued: self.shape != "Direct",
+            receives: 0,
+        });
     }
 
     /// Delivers what is due before `end`, oldest first.

@@ -1,4 +1,4 @@
-//! The function answers before Lambda ends it, whatever the endpoint does.
+//! The function responds before its deadline, whatever the endpoint does.
 
 use std::time::Duration;
 

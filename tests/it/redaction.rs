@@ -10,7 +10,7 @@ use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 use flexorch_sandbox::services::{API_KEY, SECRET_ACCESS_KEY};
 use flexorch_sandbox::stub::Stub;
 
-/// The beginning of the key: what is left of it where a text was shortened first.
+/// The beginning of the key: what is left of it if a text was shortened first.
 const BEGINNING: &str = "dfx_test";
 
 #[track_caller]
@@ -25,7 +25,7 @@ async fn assert_prints_no_key(what: &str, app: TestApp) {
     assert_holds_no_key(what, &output);
 }
 
-/// What stands before the key, so that a message is cut inside it at 300 characters.
+/// The text before the key, so that a message is cut inside it at 300 characters.
 fn padding() -> String {
     "x".repeat(300 - BEGINNING.len() - 2)
 }

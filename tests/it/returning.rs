@@ -115,7 +115,8 @@ async fn visibility_is_set_in_tens() {
 
 #[tokio::test]
 async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer_and_the_log_names_the_reason() {
-    let cases: [(&dyn Fn(&TestApp), &str, &str); 4] = [
+    type Case<'a> = (&'a dyn Fn(&TestApp), &'a str, &'a str);
+    let cases: [Case<'_>; 4] = [
         (&|app| app.queues.set_fault(Some(AwsFault::AccessDenied)), "permission", "sqs:ChangeMessageVisibility"),
         (&|app| app.queues.set_fault(Some(AwsFault::Throttling)), "throttled", "nothing"),
         // Every second entry of the batch alone.

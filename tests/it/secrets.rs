@@ -187,7 +187,7 @@ fn sent_with(app: &TestApp, api_key: &str) -> Vec<String> {
 }
 
 /// While `hr` cannot be read, its objects wait, naming it, and `all` gets its own and none of them; once it can be, they arrive.
-/// `stranger` is what happens meanwhile to an object that no connector reads.
+/// `stranger` is what happens in the meantime to an object that no connector reads.
 async fn hr_waits_until_its_secret_is_repaired(app: TestApp, hr: String, all_goes_on: bool, what: &str) {
     let event = json!({"Records": [
         s3_record("my-documents", "hr/salaries.pdf"),
@@ -387,7 +387,7 @@ async fn a_paused_connectors_objects_wait_without_a_request_until_the_pause_ends
         let logs = app.logs().await;
         let deferred: Vec<_> = logs.iter().filter(|line| line["class"] == "paused").collect();
         let [line] = &deferred[..] else { panic!("one line: {deferred:?}") };
-        // A pause is somebody's decision, no error.
+        // A pause is an operator's decision, not an error.
         assert_eq!((&line["level"], &line["connector"]), (&json!("WARN"), &json!("hr")));
         assert!(line["error"].as_str().unwrap().contains(reason), "{line}");
         assert!(!serde_json::to_string(&logs).unwrap().contains(HR_KEY));

@@ -1,4 +1,4 @@
-//! The environment: what is wrong stops the function at once, and says so.
+//! The environment: a wrong setting stops the function at its start, with an error that names it.
 
 use serde_json::json;
 

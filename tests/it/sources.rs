@@ -1,4 +1,4 @@
-//! Every source, and the answer that it expects.
+//! Every source, and the response that it expects.
 
 use flexorch_s3_ingester::model::codes::UNREADABLE;
 use serde_json::{Value, json};

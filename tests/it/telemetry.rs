@@ -1,4 +1,4 @@
-//! Logs and metrics: what is told, once, and what is never told.
+//! Logs and metrics: what is written, once, and what is never written.
 
 use serde_json::json;
 

@@ -12,7 +12,7 @@ use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms, percentile};
 
-/// Events that a fresh process answers before its warm ones are counted.
+/// Events that a new process handles before its warm ones are measured.
 const SETTLING: usize = 20;
 
 /// What the project holds itself to, as multiples of the empty function's.
@@ -134,7 +134,7 @@ fn row(program: &Program, samples: &Samples, warm_events: usize) -> Row {
 }
 
 impl Cold {
-    /// The programs side by side.
+    /// Measures the programs in turn.
     pub fn table(&self) -> Table {
         let mut table = Table::new([
             "",
@@ -159,8 +159,8 @@ impl Cold {
         }
         table.note(format!(
             "Milliseconds; medians of {} cold starts and {} warm events of one object. Init: start of the process → asks for \
-             work; first: first event → its answer; CPU: user and system, of all threads. Warm events come {} ms after \
-             the answer before.",
+             work; first: first event → its response; CPU: user and system, of all threads. Warm events come {} ms after \
+             the previous response.",
             self.cold_starts,
             self.warm_events,
             self.pause_ms

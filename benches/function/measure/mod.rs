@@ -15,7 +15,7 @@ use crate::programs::Program;
 use crate::quota::Quota;
 use crate::servers::{Exchange, Servers};
 
-/// A program that has answered all its events and waits for another.
+/// A program that has handled all its events and waits for another.
 pub struct Served {
     pub process: Process,
     /// When it first asked for work.
@@ -29,12 +29,12 @@ impl Served {
         self.asked - self.process.started
     }
 
-    /// First event → its answer.
+    /// From the first event to its response.
     pub fn first(&self) -> Duration {
         self.exchanges[0].took()
     }
 
-    /// Start of the process → first answer.
+    /// From the start of the process to the first response.
     pub fn total(&self) -> Duration {
         self.exchanges[0].answered - self.process.started
     }
@@ -44,7 +44,7 @@ impl Served {
 #[derive(Default)]
 pub struct Trial<'a> {
     pub events: Vec<Bytes>,
-    /// Between an answer and the next event.
+    /// The pause between a response and the next event.
     pub pause: Duration,
     /// Variables beside those that Lambda sets.
     pub settings: Vec<(&'static str, String)>,
@@ -52,13 +52,13 @@ pub struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// These events, as fast as they are answered, with the defaults.
+    /// Returns a trial of these events without a pause, with the defaults.
     pub fn of(events: Vec<Bytes>) -> Self {
         Self { events, ..Self::default() }
     }
 }
 
-/// Starts a program and has it answer the trial's events.
+/// Starts a program and has it handle the trial's events.
 pub fn serve(servers: &Servers, program: &Program, trial: Trial<'_>) -> Served {
     let runtime_api = servers.runtime_api(trial.events, trial.pause);
     let mut environment = servers.environment(&runtime_api);

@@ -1,4 +1,4 @@
-//! Cold and warm with the part of a core that a memory size brings, and what a million events cost there.
+//! Cold and warm events with the share of a core that a memory size has, and the cost of a million events.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::stats::{median, ms, percentile};
 
 const SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
 
-/// FlexOrch's time for an answer, here: an event waits for it whatever the memory size.
+/// FlexOrch's response time here, for which an event waits at every memory size.
 const ANSWER: Duration = Duration::from_millis(50);
 
 /// Lambda's prices for arm64 in most regions (AWS Lambda Pricing).
@@ -127,7 +127,7 @@ impl Starved {
             ]);
         }
         table.note(format!(
-            "Milliseconds, of which FlexOrch's answer takes {} each; a CPU quota given anew every {} ms. Cost: a million warm \
+            "Milliseconds, of which FlexOrch's response takes {} each; a CPU quota renewed every {} ms. Cost: a million warm \
              events of one object, arm64.",
             ANSWER.as_millis(),
             PERIOD.as_millis()

@@ -1,4 +1,4 @@
-//! FlexOrch's data-process endpoint behind TLS: takes every key, after a time that is set.
+//! FlexOrch's data-process endpoint behind TLS: accepts every key after a configured time.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -14,12 +14,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::http::{Answer, body, serve};
 
-/// How it answers.
+/// How it responds.
 #[derive(Clone, Copy, Default)]
 pub struct Plan {
-    /// The time that an answer takes.
+    /// The response time.
     pub latency: Duration,
-    /// Requests that the plan allows in any minute; more are answered with 429.
+    /// Requests that the plan allows in any minute; more get a 429.
     pub requests_per_minute: Option<usize>,
 }
 
@@ -95,7 +95,7 @@ impl FlexOrch {
         *self.seen.lock().unwrap() = Seen { plan, ..Seen::default() };
     }
 
-    /// Requests that were taken.
+    /// Returns the number of accepted requests.
     pub fn requests(&self) -> usize {
         self.seen.lock().unwrap().requests.len()
     }
@@ -105,7 +105,7 @@ impl FlexOrch {
         self.seen.lock().unwrap().refused
     }
 
-    /// Keys that were taken.
+    /// Returns the number of accepted keys.
     pub fn keys(&self) -> usize {
         self.seen.lock().unwrap().keys
     }

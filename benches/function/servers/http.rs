@@ -1,4 +1,4 @@
-//! A server of HTTP/1.1 that keeps connections open and writes head and body at once.
+//! A server of HTTP/1.1 that keeps connections open and writes head and body together.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub type Answer = Response<Full<Bytes>>;
 
-/// Serves on a free port of this machine and answers its address.
+/// Serves on a free port of this machine and returns its address.
 pub async fn serve<S, F>(tls: Option<TlsAcceptor>, service: S) -> SocketAddr
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,

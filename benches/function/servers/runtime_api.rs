@@ -16,12 +16,12 @@ use crate::process::Process;
 /// Longer than anything here takes.
 const TIME_FOR_AN_EVENT: Duration = Duration::from_secs(600);
 
-/// One event and its answer.
+/// One event and its response.
 #[derive(Clone)]
 pub struct Exchange {
     /// When the event was handed over.
     pub handed: Instant,
-    /// When the last byte of the answer had arrived.
+    /// When the last byte of the response had arrived.
     pub answered: Instant,
 }
 
@@ -62,7 +62,7 @@ impl RuntimeApi {
         self.address.to_string()
     }
 
-    /// Waits until every event has been answered and the program asks for another; answers when it first asked, and the
+    /// Waits until every event has a response and the program asks for another; returns when it first asked, and the
     /// exchanges.
     pub fn wait(&self, process: &mut Process) -> (Instant, Vec<Exchange>) {
         while let Err(RecvTimeoutError::Timeout) = self.idle.recv_timeout(Duration::from_millis(500)) {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::http::{body, serve};
 
-/// Starts it and answers its URL.
+/// Starts it and returns its URL.
 pub async fn start() -> String {
     let secret = json!({"api_key": "dfx_bench_0123456789", "connector_id": 42, "bucket": "my-documents"});
     let answer = json!({

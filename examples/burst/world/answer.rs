@@ -9,7 +9,7 @@ use super::{Event, NOTICE_DELAY, World};
 use crate::lambda::Work;
 use crate::queue::MESSAGES_PER_CALL;
 
-/// One call to SQS, and how many of them the function makes at once (`aws::sqs`).
+/// One call to SQS, and how many of them the function makes concurrently (`aws::sqs`).
 const SQS_CALL: Duration = Duration::from_millis(20);
 /// See [`SQS_CALL`].
 const SQS_CALLS_AT_ONCE: usize = 8;
@@ -18,7 +18,7 @@ const SQS_CALLS_AT_ONCE: usize = 8;
 const RENEW_AFTER_RECEIVES: u32 = 100;
 
 impl World<'_> {
-    /// Says when deferred messages come back, as `handler::answer` does; an event that came directly fails instead.
+    /// Decides when deferred messages return, as `handler::answer` does; an event that arrived directly fails instead.
     pub(super) fn settle(&mut self, id: usize) {
         let now = self.agenda.now();
         let environment = self.lambda.environment(id);

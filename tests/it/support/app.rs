@@ -233,14 +233,14 @@ impl TestApp {
         self.flexorch.submitted_keys()
     }
 
-    /// Waits for the function's report that it cannot start, and for its end; answers the report and the exit code.
+    /// Waits for the function's report that it cannot start, and for its end; returns the report and the exit code.
     pub async fn init_error(&mut self) -> (String, Option<i32>) {
         let error = tokio::time::timeout(Duration::from_secs(30), self.runtime_api.init_error()).await.unwrap();
         let status = self.function.wait().await.unwrap();
         (error["errorMessage"].as_str().unwrap().to_owned(), status.code())
     }
 
-    /// Ends the function and answers everything that it printed.
+    /// Ends the function and returns everything that it printed.
     pub async fn output(mut self) -> Vec<String> {
         let _ = self.function.kill().await;
         let mut ended = self.output.ended.subscribe();
@@ -248,7 +248,7 @@ impl TestApp {
         self.lines()
     }
 
-    /// Ends the function and answers its log lines; metrics are not among them.
+    /// Ends the function and returns its log lines; metrics are not among them.
     pub async fn logs(self) -> Vec<Value> {
         let lines = self.output().await;
         lines
@@ -258,7 +258,7 @@ impl TestApp {
             .collect()
     }
 
-    /// Ends the function and answers the sums of its metrics, and the values of those that are lists.
+    /// Ends the function and returns the sums of its metrics, and the values of those that are lists.
     pub async fn metrics(self) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
         for line in self.output().await {

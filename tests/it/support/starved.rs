@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How often the part is given anew, as Lambda does it where memory is small.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// A process that runs for a part of every period and stands still for the rest, until this is dropped.
+/// A process that runs for a part of every period and is stopped for the rest, until this is dropped.
 pub struct Starved {
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
