@@ -43,7 +43,11 @@ impl Run {
 
     /// Records the outcome of an object, or of a record that cannot be read (`None`), and writes its line if there is time.
     pub(super) fn record(&mut self, object: Option<S3Object>, origin: Origin, outcome: Outcome) {
-        let is_late = self.clock.now() >= self.times.answer_end;
+        let now = self.clock.now();
+        if let (Outcome::Deferred(_), Some(seen)) = (&outcome, object.as_ref().and_then(|object| object.event_time)) {
+            self.metrics.record_deferred_age(now.duration_since(seen.into()).unwrap_or_default());
+        }
+        let is_late = now >= self.times.answer_end;
         self.late += usize::from(is_late);
         self.report.add(object, origin, outcome, self.late <= MOST_LATE_LINES);
     }

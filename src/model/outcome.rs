@@ -312,6 +312,26 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// How many objects are deferred for a reason that needs an operator: see [`DeferClass::needs_operator`].
+    #[must_use]
+    pub fn blocked(&self) -> u64 {
+        self.deferred_by_class.iter().filter(|(class, _)| class.needs_operator()).map(|(_, objects)| objects).sum()
+    }
+
+    /// How many objects are deferred because their connector is paused.
+    #[must_use]
+    pub fn paused(&self) -> u64 {
+        self.deferred_by_class.get(&DeferClass::Paused).copied().unwrap_or_default()
+    }
+
+    /// How many objects no configured connector reads.
+    #[must_use]
+    pub fn unrouted(&self) -> u64 {
+        self.skipped_by_reason.get(&SkipReason::NoConnector).copied().unwrap_or_default()
+    }
+}
+
 impl<'a> FromIterator<&'a Outcome> for Counts {
     fn from_iter<I: IntoIterator<Item = &'a Outcome>>(outcomes: I) -> Self {
         let mut counts = Self::default();
