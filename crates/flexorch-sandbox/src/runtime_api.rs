@@ -15,8 +15,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::options::SandboxError;
-use super::server::Server;
+use super::server::{SandboxError, Server};
 
 /// The ARN that a function reads of itself.
 const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:flexorch-s3-ingester";
@@ -70,11 +69,7 @@ struct Shared {
     /// How often the function has asked for an event.
     asked: watch::Sender<u64>,
     init_error: watch::Sender<Option<Value>>,
-}
-
-#[derive(Debug, Clone)]
-struct Endpoint {
-    shared: Shared,
+    /// Cancelled when the server stops.
     stop: CancellationToken,
 }
 
@@ -92,8 +87,9 @@ impl RuntimeApi {
             count: Arc::default(),
             asked: watch::Sender::new(0),
             init_error: watch::Sender::new(None),
+            stop: CancellationToken::new(),
         };
-        let server = Server::start(port, |stop| router(Endpoint { shared: shared.clone(), stop })).await?;
+        let server = Server::start(port, shared.stop.clone(), router(shared.clone())).await?;
         Ok(Self { server, events, shared })
     }
 
@@ -142,21 +138,21 @@ impl RuntimeApi {
     }
 }
 
-fn router(endpoint: Endpoint) -> Router {
+fn router(shared: Shared) -> Router {
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .layer(DefaultBodyLimit::max(LARGEST_RESPONSE))
-        .with_state(endpoint)
+        .with_state(shared)
 }
 
-async fn next(State(Endpoint { shared, stop }): State<Endpoint>) -> Response {
+async fn next(State(shared): State<Shared>) -> Response {
     shared.asked.send_modify(|asked| *asked += 1);
     let next = async { shared.events.lock().await.recv().await };
     let event = tokio::select! {
-        () = stop.cancelled() => None,
+        () = shared.stop.cancelled() => None,
         event = next => event,
     };
     let Some(event) = event else { return StatusCode::GONE.into_response() };
@@ -171,17 +167,17 @@ async fn next(State(Endpoint { shared, stop }): State<Endpoint>) -> Response {
     (headers, event.payload).into_response()
 }
 
-async fn response(State(endpoint): State<Endpoint>, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    settle(&endpoint.shared, &id, &body, Ok)
+async fn response(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    settle(&shared, &id, &body, Ok)
 }
 
-async fn error(State(endpoint): State<Endpoint>, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    settle(&endpoint.shared, &id, &body, Err)
+async fn error(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    settle(&shared, &id, &body, Err)
 }
 
-async fn init_error(State(endpoint): State<Endpoint>, body: Bytes) -> StatusCode {
+async fn init_error(State(shared): State<Shared>, body: Bytes) -> StatusCode {
     let Ok(error) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
-    endpoint.shared.init_error.send_replace(Some(error));
+    shared.init_error.send_replace(Some(error));
     StatusCode::ACCEPTED
 }
 

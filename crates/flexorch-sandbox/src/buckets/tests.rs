@@ -1,6 +1,6 @@
 //! The buckets as the AWS SDK for Rust sees them: over real sockets.
 
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use aws_sdk_s3::{
     Client,

@@ -1,6 +1,6 @@
 //! The queues as the AWS SDK for Rust, and a plain HTTP client, see them: over real sockets.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::{
     Client,
@@ -15,6 +15,7 @@ use aws_sdk_sqs::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::aws_fault::AwsFault;
 use crate::tests::client;
 
 struct Bench {

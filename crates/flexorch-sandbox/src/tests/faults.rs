@@ -96,7 +96,7 @@ async fn a_hanging_request_ends_when_its_client_goes_away() {
     let gives_up = tokio::time::timeout(Duration::from_millis(50), bench.submit(&["a.pdf"]));
     assert!(gives_up.await.is_err());
     let ends = async {
-        while bench.sandbox.server.connections() > 0 {
+        while bench.sandbox.connections() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

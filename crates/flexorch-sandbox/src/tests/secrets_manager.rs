@@ -1,11 +1,11 @@
 //! The Secrets Manager endpoint, as an AWS client sees it.
 
 use super::{
-    super::secrets_manager::{SecretsFault, SecretsManager, SecretsManagerOptions},
+    super::secrets_manager::{SecretsFault, SecretsManager},
     *,
 };
 
-async fn call(manager: &SecretsManager, operation: &str, region: &str, body: Value) -> Answer {
+async fn call(manager: &SecretsManager, operation: &str, region: &str, body: Value) -> Received {
     let scope = format!("AKIDEXAMPLE/20260131/{region}/secretsmanager/aws4_request");
     let response = client()
         .post(manager.endpoint_url())
@@ -16,14 +16,14 @@ async fn call(manager: &SecretsManager, operation: &str, region: &str, body: Val
         .send()
         .await
         .unwrap();
-    Answer {
+    Received {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),
     }
 }
 
-async fn get(manager: &SecretsManager, id: &str) -> Answer {
+async fn get(manager: &SecretsManager, id: &str) -> Received {
     call(manager, "GetSecretValue", "eu-west-1", json!({"SecretId": id})).await
 }
 
@@ -99,8 +99,8 @@ async fn faults_meet_the_next_calls_or_all_of_them() {
         (SecretsFault::Internal, 500, "InternalServiceError"),
     ] {
         manager.set_fault(Some(fault));
-        let answer = get(&manager, "docs").await;
-        assert_eq!((answer.status, &answer.json()["__type"]), (status, &json!(kind)));
+        let response = get(&manager, "docs").await;
+        assert_eq!((response.status, &response.json()["__type"]), (status, &json!(kind)));
     }
     manager.set_fault(None);
     assert_eq!(get(&manager, "docs").await.status, 200);
@@ -110,16 +110,4 @@ async fn faults_meet_the_next_calls_or_all_of_them() {
     let hanging = tokio::time::timeout(Duration::from_millis(100), get(&manager, "docs")).await;
     assert!(hanging.is_err());
     manager.shutdown().await;
-}
-
-#[tokio::test]
-async fn a_sandbox_starts_one_beside_it_with_secrets() {
-    let bench = Bench::start(SandboxOptions {
-        secrets_manager: Some(SecretsManagerOptions { port: 0, secrets: vec![("docs".to_owned(), "{}".to_owned())] }),
-        ..SandboxOptions::default()
-    })
-    .await;
-    let manager = bench.sandbox.secrets_manager().unwrap();
-    assert_eq!(get(manager, "docs").await.json()["SecretString"], "{}");
-    bench.sandbox.shutdown().await;
 }
