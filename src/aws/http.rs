@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -48,22 +48,33 @@ pub enum HttpError {
 /// # Errors
 /// [`HttpError`].
 pub fn client(roots: Option<&Path>) -> Result<Client, HttpError> {
+    builder(roots)?.build().map_err(|error| HttpError::Build(error.to_string()))
+}
+
+/// Builds a client that uses no proxy, whatever `HTTP_PROXY` and its like say: for what runs beside the function.
+///
+/// # Errors
+/// [`HttpError`].
+pub(super) fn client_without_proxy() -> Result<Client, HttpError> {
+    builder(None)?.no_proxy().build().map_err(|error| HttpError::Build(error.to_string()))
+}
+
+fn builder(roots: Option<&Path>) -> Result<ClientBuilder, HttpError> {
     let build = |error: &dyn std::fmt::Display| HttpError::Build(error.to_string());
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| build(&error))?
         .with_root_certificates(root_store(roots)?)
         .with_no_client_auth();
-    Client::builder()
+    let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         // The API key's header would go along.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(|error| build(&error))
+        .tcp_nodelay(true);
+    Ok(builder)
 }
 
 fn root_store(file: Option<&Path>) -> Result<RootCertStore, HttpError> {

@@ -12,12 +12,12 @@ pub const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
 /// The report is a courtesy: the log has the error too.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Tells Lambda why the function cannot start, so that whoever invoked it sees the reason (Lambda Developer Guide, "Using the
-/// Lambda runtime API for custom runtimes", "Initialization error").
+/// Reports to Lambda why the function cannot start, so that the caller of the function sees the reason (Lambda Developer Guide,
+/// "Using the Lambda runtime API for custom runtimes", "Initialization error"). The API is a local address: no proxy is used.
 pub async fn report_init_error(message: &str) {
     const KIND: &str = "Runtime.ConfigInvalid";
     let Some(runtime_api) = variable(ADDRESS) else { return };
-    let Ok(client) = super::http::client(None) else { return };
+    let Ok(client) = super::http::client_without_proxy() else { return };
     let report = client
         .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))
         .header("Lambda-Runtime-Function-Error-Type", KIND)
@@ -26,6 +26,6 @@ pub async fn report_init_error(message: &str) {
         .send()
         .await;
     if let Err(error) = report {
-        tracing::debug!(error = crate::error::with_causes(&error).as_str(), "Lambda did not take the report");
+        tracing::debug!(error = crate::error::with_causes(&error).as_str(), "Lambda did not accept the report");
     }
 }

@@ -28,6 +28,8 @@ pub struct Page {
 pub struct Listed {
     /// The key.
     pub key: ObjectKey,
+    /// The entity tag, without quotation marks.
+    pub etag: Option<Box<str>>,
     /// Bytes.
     pub size: Option<u64>,
     /// When it was last written.
@@ -91,6 +93,7 @@ impl Buckets {
                 });
                 Some(Listed {
                     key: ObjectKey::verbatim(object.key()?).ok()?,
+                    etag: object.e_tag().and_then(unquoted),
                     size: object.size().and_then(|size| u64::try_from(size).ok()),
                     modified,
                 })
@@ -136,6 +139,12 @@ fn client_in(sdk: &SdkConfig, region: Option<Region>) -> Client {
     // A store at an address of its own has no host name for each bucket.
     config.set_force_path_style(Some(endpoint_override(sdk, "S3").is_some()));
     Client::from_conf(config.build())
+}
+
+/// An entity tag as notifications write it: responses put it in quotation marks (RFC 9110, 8.8.3). `None` for an empty one.
+fn unquoted(etag: &str) -> Option<Box<str>> {
+    let etag = etag.trim_matches('"');
+    (!etag.is_empty()).then(|| etag.into())
 }
 
 fn is_throttled<E>(error: &SdkError<E>) -> bool {

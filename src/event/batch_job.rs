@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::wire::text;
+use super::wire::{short_text, text};
 use super::{Contents, UnknownEvent, UnreadableRecord};
-use crate::model::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::object::{KeyError, ObjectKey, Origin, S3Object};
 
 /// A job's invocation: a task's position is the [`Origin`] of its object.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ struct Task<'a> {
     id: Option<&'a RawValue>,
     #[serde(rename = "s3Key", borrow)]
     key: Option<&'a RawValue>,
+    #[serde(rename = "s3VersionId", borrow)]
+    version_id: Option<&'a RawValue>,
     #[serde(rename = "s3BucketArn", borrow)]
     bucket_arn: Option<&'a RawValue>,
     #[serde(rename = "s3Bucket", borrow)]
@@ -90,9 +92,12 @@ impl Job {
             job.task_ids.push(named(task.id, "tasks[].taskId")?);
             match object(&task, origin) {
                 Ok(object) => contents.objects.push(object),
-                Err(reason) => {
-                    contents.unreadable.push(UnreadableRecord { origin, reason, record: raw.get().to_owned() })
-                }
+                // However many these are, each task needs its result.
+                Err(error) => contents.unreadable.push(UnreadableRecord {
+                    origin,
+                    reason: error.to_string(),
+                    record: raw.get().to_owned(),
+                }),
             }
         }
         Ok(job)
@@ -124,28 +129,33 @@ impl Job {
     }
 }
 
+/// Why a task names no object.
+#[derive(Debug, thiserror::Error)]
+enum TaskError {
+    #[error("the task has neither `s3Bucket` nor `s3BucketArn`")]
+    NoBucketField,
+    #[error("the task names no bucket")]
+    NoBucket,
+    #[error("the task has no field `s3Key`, or it is not text")]
+    NoKey,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
 /// The object of a task. Its key is URL-encoded; a `+` that is left may be a plus or a space, which only S3 can tell:
 /// [`spaced_key`] is the other reading.
-fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, String> {
+fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, TaskError> {
     let bucket = match (task.bucket.and_then(text), task.bucket_arn.and_then(text)) {
         (Some(bucket), _) => bucket.into_owned(),
         // `arn:aws:s3:::name`
         (None, Some(arn)) => arn.rsplit(':').next().unwrap_or_default().to_owned(),
-        (None, None) => return Err("the task has neither `s3Bucket` nor `s3BucketArn`".into()),
+        (None, None) => return Err(TaskError::NoBucketField),
     };
     if bucket.is_empty() {
-        return Err("the task names no bucket".into());
+        return Err(TaskError::NoBucket);
     }
-    let key = task.key.and_then(text).ok_or("the task has no field `s3Key`, or it is not text")?;
-    Ok(S3Object {
-        bucket,
-        key: ObjectKey::from_percent_encoded(&key).map_err(|error| error.to_string())?,
-        size: None,
-        sequencer: None,
-        event_time: None,
-        change: Change::Created,
-        origin,
-    })
+    let key = ObjectKey::from_percent_encoded(&task.key.and_then(text).ok_or(TaskError::NoKey)?)?;
+    Ok(S3Object { version_id: task.version_id.and_then(short_text), origin, ..S3Object::new(bucket, key) })
 }
 
 /// The other reading of a task's key in which a `+` is left: with spaces. `None` where there is nothing to ask.

@@ -36,8 +36,8 @@ pub(super) fn read(
     let created = text(detail_type).is_some_and(|detail_type| detail_type == OBJECT_CREATED);
     let change = if created { Change::Created } else { Change::Other };
     let verbatim = |key: &str| ObjectKey::verbatim(key);
-    let object = detail.object("detail", verbatim, event.time.and_then(timestamp), change, origin);
-    contents.objects.push(object.map_err(malformed)?);
+    let object = detail.object("detail.", verbatim, event.time.and_then(timestamp), change, origin);
+    contents.objects.push(object.map_err(|error| malformed(error.to_string()))?);
     Ok(())
 }
 

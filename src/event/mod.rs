@@ -10,7 +10,7 @@
 //! | [`sqs`] | a batch of messages, each with any other notice inside; `batchItemFailures` |
 //! | [`eventbridge`] | `Object Created` |
 //! | [`batch_job`] | S3 Batch Operations; a result for every task |
-//! | [`destination`] | Lambda's on-failure destination record around an earlier event |
+//! | [`destination`] | Lambda's destination record around an earlier event |
 //! | [`reconcile`] | the order to list a bucket, and the summary that answers it |
 
 pub mod batch_job;
@@ -34,6 +34,14 @@ pub use reconcile::ReconcileRequest;
 
 /// A notice is unwrapped this often at most: SQS around SNS around a destination record around S3 is four.
 const DEEPEST_NESTING: u8 = 6;
+
+/// So many unreadable records of one part of an invocation are handled one by one. With more of them the part is unreadable as a
+/// whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
+const MOST_UNREADABLE_RECORDS: usize = 100;
+
+/// So many of an invocation are handled one by one: ten thousand messages may have a hundred each, for which there is neither memory
+/// nor time. Beyond them every part that has one is unreadable as a whole.
+const MOST_UNREADABLE_IN_ALL: usize = 10_000;
 
 /// An invocation's payload, read.
 #[derive(Debug)]
@@ -60,22 +68,22 @@ pub enum Carrier {
 pub struct Contents {
     /// The objects, in the order in which they were named.
     pub objects: Vec<S3Object>,
-    /// Records among them that could not be read, as objects of their own that nobody can name.
+    /// Records that cannot be read, each of which counts as an object.
     pub unreadable: Vec<UnreadableRecord>,
     /// Orders to reconcile, with the part of the invocation that gave them.
     pub reconciles: Vec<(Origin, ReconcileRequest)>,
-    /// How many test events there were: accepted, nothing to do.
-    pub test_events: u64,
+    /// Unreadable records beyond the first [`MOST_UNREADABLE_RECORDS`] of their part: counted, not kept.
+    uncollected: usize,
 }
 
-/// One record of a notice that could not be read, where the notice itself could.
+/// One record that cannot be read of a notice that can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableRecord {
     /// The part of the invocation that brought it.
     pub origin: Origin,
     /// What is wrong with it: fields, never contents.
     pub reason: String,
-    /// The record's JSON, to be moved aside as it is.
+    /// The record's JSON, unchanged, for the dead-letter queue.
     pub record: String,
 }
 
@@ -104,6 +112,16 @@ pub enum UnknownEvent {
     /// Notices within notices, deeper than anything real.
     #[error("the event wraps other events more than {DEEPEST_NESTING} deep")]
     TooDeep,
+    /// Records that cannot be read, more of them than are handled one by one.
+    #[error(
+        "it is unreadable as a whole: {records} of its records cannot be read, and at most {MOST_UNREADABLE_RECORDS} of a message and {MOST_UNREADABLE_IN_ALL} of an invocation are handled one by one; the first: {first}"
+    )]
+    TooManyUnreadable {
+        /// How many records cannot be read.
+        records: usize,
+        /// What is wrong with the first: fields, never contents.
+        first: String,
+    },
 }
 
 /// The fields that tell one kind from another.
@@ -154,8 +172,46 @@ impl Invocation {
             let job = batch_job::Job::read(payload, &mut contents)?;
             return Ok(Self { carrier: Carrier::BatchJob(job), contents });
         }
-        read_kind(&kind, payload, Origin::default(), 0, &mut contents)?;
+        contents.all_or_nothing(|contents| read_kind(&kind, payload, Origin::default(), 0, contents))?;
         Ok(Self { carrier: Carrier::Direct, contents })
+    }
+}
+
+impl Contents {
+    /// Reads one part of the invocation. If it is unreadable as a whole, nothing of it stays: what was read before the fault is
+    /// delivered again, or moved to the dead-letter queue, with all of it.
+    fn all_or_nothing(&mut self, read: impl FnOnce(&mut Self) -> Result<(), UnknownEvent>) -> Result<(), UnknownEvent> {
+        let (objects, unreadable) = (self.objects.len(), self.unreadable.len());
+        let (reconciles, uncollected) = (self.reconciles.len(), self.uncollected);
+        let result = read(self).and_then(|()| {
+            let too_many = self.uncollected > uncollected || self.unreadable.len() > MOST_UNREADABLE_IN_ALL;
+            match self.unreadable.get(unreadable) {
+                Some(first) if too_many => Err(UnknownEvent::TooManyUnreadable {
+                    records: self.unreadable.len() - unreadable + self.uncollected - uncollected,
+                    first: first.reason.clone(),
+                }),
+                _ => Ok(()),
+            }
+        });
+        if result.is_err() {
+            self.objects.truncate(objects);
+            self.unreadable.truncate(unreadable);
+            self.reconciles.truncate(reconciles);
+            self.uncollected = uncollected;
+        }
+        result
+    }
+
+    /// Adds a record that cannot be read, as long as its part has not too many of them; `reason` is asked for then.
+    fn add_unreadable(&mut self, origin: Origin, record: &RawValue, reason: impl FnOnce() -> String) {
+        // Parts are read one after the other, so the last ones are this part's.
+        let first_of_most = self.unreadable.len().checked_sub(MOST_UNREADABLE_RECORDS);
+        if first_of_most.is_some_and(|position| self.unreadable[position].origin == origin) {
+            self.uncollected += 1;
+        } else {
+            let record = record.get().to_owned();
+            self.unreadable.push(UnreadableRecord { origin, reason: reason(), record });
+        }
     }
 }
 
@@ -191,7 +247,6 @@ fn read_kind(
         return destination::read(request, payload, origin, depth, contents);
     }
     if kind.event.and_then(wire::text).is_some_and(|event| event == s3::TEST_EVENT) {
-        contents.test_events += 1;
         return Ok(());
     }
     if let (Some(sns_type), Some(message)) = (kind.sns_type, kind.message)
@@ -239,4 +294,53 @@ fn records_kind(records: &RawValue) -> Result<Option<Records>, UnknownEvent> {
     })
     .map_err(|_| malformed("its first record is not an object"))?;
     kind.map(Some).ok_or_else(|| UnknownEvent::Fields(format!("Records (each with {})", wire::field_names(first))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// A batch of messages with so many readable and unreadable records each.
+    fn batch(messages: &[(usize, usize)]) -> String {
+        let record = |number| json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": number}}});
+        let message = |(readable, unreadable): &(usize, usize)| {
+            let good = (0..*readable).map(|number| record(json!(number.to_string())));
+            let records: Vec<_> = good.chain((0..*unreadable).map(|_| record(json!(null)))).collect();
+            json!({"eventSource": "aws:sqs", "messageId": "m", "body": json!({"Records": records}).to_string()})
+        };
+        json!({"Records": messages.iter().map(message).collect::<Vec<_>>()}).to_string()
+    }
+
+    fn read(payload: &str) -> (Contents, Vec<bool>) {
+        let Invocation { carrier: Carrier::Queue(batch), contents } = Invocation::read(payload).unwrap() else {
+            panic!("a batch")
+        };
+        (contents, batch.messages.iter().map(|message| message.unreadable.is_some()).collect())
+    }
+
+    #[test]
+    fn an_invocation_with_very_many_unreadable_records_keeps_the_first_of_them_only() {
+        let mut messages = vec![(1, 100); 150];
+        messages.push((7, 0));
+        let (contents, unreadable) = read(&batch(&messages));
+        assert_eq!((contents.unreadable.len(), contents.objects.len()), (MOST_UNREADABLE_IN_ALL, 107));
+        let whole: Vec<_> = (0..151).map(|position| (100..150).contains(&position)).collect();
+        assert_eq!(unreadable, whole);
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_read_record_by_record_or_not_at_all(messages in proptest::collection::vec((0usize..4, 95usize..106), 1..5)) {
+            let (contents, unreadable) = read(&batch(&messages));
+            for (position, ((good, bad), whole)) in (0..).zip(messages.iter().zip(unreadable)) {
+                prop_assert_eq!(whole, *bad > 100);
+                let of_message = |origin: Origin| origin == Origin(position);
+                let objects = contents.objects.iter().filter(|object| of_message(object.origin)).count();
+                let records = contents.unreadable.iter().filter(|record| of_message(record.origin)).count();
+                prop_assert_eq!((objects, records), if whole { (0, 0) } else { (*good, *bad) });
+            }
+        }
+    }
 }

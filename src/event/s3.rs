@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::entity::Entity;
+use super::entity::{Entity, RecordError};
 use super::wire::{self, text, timestamp};
-use super::{Contents, UnknownEvent, UnreadableRecord};
+use super::{Contents, UnknownEvent};
 use crate::model::object::{Change, ObjectKey, Origin, S3Object};
 
 /// What S3 sends to SNS and SQS when a notification configuration is saved (S3 User Guide, "Event message structure").
@@ -40,26 +40,24 @@ pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) 
     contents.objects.truncate(before);
     wire::for_each_item(records, |record: &RawValue| match object(record, origin) {
         Ok(object) => contents.objects.push(object),
-        Err(reason) => contents.unreadable.push(UnreadableRecord { origin, reason, record: record.get().to_owned() }),
+        Err(error) => contents.add_unreadable(origin, record, || error.to_string()),
     })
     .map_err(|_| UnknownEvent::Malformed { kind: "an S3 notification", reason: "`Records` is not a list".into() })
 }
 
-fn object(record: &RawValue, origin: Origin) -> Result<S3Object, String> {
-    let read: Record<'_> = serde_json::from_str(record.get()).map_err(|_| {
-        let fields = wire::field_names(record.get());
-        format!("the record is not of an S3 notification's shape; its fields are: {fields}")
-    })?;
+fn object(record: &RawValue, origin: Origin) -> Result<S3Object, RecordError> {
+    let read: Record<'_> = serde_json::from_str(record.get())
+        .map_err(|_| RecordError::Shape { fields: wire::field_names(record.get()) })?;
     read.object(origin)
 }
 
 impl Record<'_> {
-    fn object(&self, origin: Origin) -> Result<S3Object, String> {
-        let missing = |field: &str| format!("it has no field `{field}`, or it is not text");
+    fn object(&self, origin: Origin) -> Result<S3Object, RecordError> {
+        let missing = |field| RecordError::NoField { parent: "", field };
         let name = self.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
         let entity = self.s3.as_ref().ok_or_else(|| missing("s3"))?;
         let event_time = self.event_time.and_then(timestamp);
-        entity.object("s3", ObjectKey::from_form_encoded, event_time, change(&name), origin)
+        entity.object("s3.", ObjectKey::from_form_encoded, event_time, change(&name), origin)
     }
 }
 
@@ -70,11 +68,17 @@ fn change(event_name: &str) -> Change {
     if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
 }
 
-/// A notification of one record about an object, as S3 would send it. Any consumer of notifications can read it back, this
-/// function first of all: it is what goes to the dead-letter queue, so that redriving it works.
+/// A notification of one record about an object, as S3 would send it, with everything that is known about the object. Any consumer
+/// of notifications can read it, this function included: it is what goes to the dead-letter queue, so that redriving it works.
 #[must_use]
 pub fn notification_of(object: &S3Object) -> Value {
     let mut entity = json!({"key": object.key.to_form_encoded()});
+    if let Some(version_id) = &object.version_id {
+        entity["versionId"] = (**version_id).into();
+    }
+    if let Some(etag) = &object.etag {
+        entity["eTag"] = (**etag).into();
+    }
     if let Some(size) = object.size {
         entity["size"] = size.into();
     }
@@ -97,7 +101,7 @@ pub fn notification_of(object: &S3Object) -> Value {
     json!({"Records": [record]})
 }
 
-/// A notification that holds a record as it came, which nobody could read.
+/// A notification that holds a record that cannot be read, unchanged.
 #[must_use]
 pub fn notification_around(record: &str) -> String {
     format!("{{\"Records\":[{record}]}}")
@@ -156,13 +160,13 @@ mod tests {
     #[test]
     fn what_goes_to_the_dead_letter_queue_reads_back_as_the_same_object() {
         let object = S3Object {
-            bucket: "b".into(),
-            key: ObjectKey::verbatim("a b+c%41/ü.pdf").unwrap(),
+            version_id: Some("3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".into()),
+            etag: Some("d41d8cd98f00b204e9800998ecf8427e-2".into()),
             size: Some(7),
             sequencer: Sequencer::new("0055AE"),
             event_time: Some("2026-01-02T03:04:05.678Z".parse().unwrap()),
-            change: Change::Created,
             origin: Origin(3),
+            ..S3Object::new("b", ObjectKey::verbatim("a b+c%41/ü.pdf").unwrap())
         };
         let contents = read_all(&notification_of(&object)["Records"].to_string());
         assert_eq!(contents.objects, [object]);

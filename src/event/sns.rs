@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::wire::{self, text};
-use super::{Contents, UnknownEvent, UnreadableRecord, read_notice};
+use super::{Contents, UnknownEvent, read_notice};
 use crate::model::object::Origin;
 
 /// The `Type` of an envelope that carries a message (SNS Developer Guide, "Amazon SNS message and JSON formats").
@@ -34,11 +34,7 @@ pub(super) fn read(records: &RawValue, origin: Origin, depth: u8, contents: &mut
             None => Err(malformed("the record has no field `Sns.Message`")),
         };
         if let Err(error) = read {
-            contents.unreadable.push(UnreadableRecord {
-                origin,
-                reason: error.to_string(),
-                record: raw.get().to_owned(),
-            });
+            contents.add_unreadable(origin, raw, || error.to_string());
         }
     })
     .map_err(|_| malformed("`Records` is not a list"))

@@ -37,7 +37,7 @@ pub struct Message {
 pub struct Unreadable {
     /// What is wrong with it: fields, never contents.
     pub reason: String,
-    /// The body as it came, to be moved aside.
+    /// The body, unchanged, for the dead-letter queue.
     pub body: String,
 }
 
@@ -127,14 +127,8 @@ impl Batch {
         let receive_count =
             message.attributes.and_then(|attributes| attributes.receive_count?.0.parse().ok()).unwrap_or(1);
         let body = message.body.map(|body| body.0).unwrap_or_default();
-        let seen = (contents.objects.len(), contents.unreadable.len(), contents.reconciles.len());
-        let unreadable = read_notice(&body, origin, 0, contents).err().map(|error| {
-            // What was read before the fault is delivered again, or moved aside, with the whole message.
-            contents.objects.truncate(seen.0);
-            contents.unreadable.truncate(seen.1);
-            contents.reconciles.truncate(seen.2);
-            Unreadable { reason: error.to_string(), body: body.to_string() }
-        });
+        let read = contents.all_or_nothing(|contents| read_notice(&body, origin, 0, contents));
+        let unreadable = read.err().map(|error| Unreadable { reason: error.to_string(), body: body.into_owned() });
         Message {
             id: message.message_id.map(Into::into),
             receipt_handle: message.receipt_handle.map(Into::into),

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// At most so many field names are told of an event that nobody knows.
-const NAMES_TOLD: usize = 20;
+/// At most so many field names of an unknown event are named.
+const NAMES_SHOWN: usize = 20;
 
 /// What a payload is, roughly.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,24 +38,27 @@ pub(super) fn shape(payload: &str) -> Shape {
 pub(super) fn field_names(object: &str) -> String {
     struct Names;
     impl<'de> Visitor<'de> for Names {
-        type Value = Vec<String>;
+        type Value = (Vec<String>, usize);
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
-            let mut names = Vec::new();
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let (mut names, mut others) = (Vec::new(), 0);
             while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                names.push(name);
+                if names.len() < NAMES_SHOWN {
+                    names.push(short(&name));
+                } else {
+                    others += 1;
+                }
             }
-            Ok(names)
+            Ok((names, others))
         }
     }
-    let names = serde_json::Deserializer::from_str(object).deserialize_map(Names).unwrap_or_default();
-    let mut told: Vec<_> = names.iter().take(NAMES_TOLD).map(|name| short(name)).collect();
-    if names.len() > NAMES_TOLD {
-        told.push(format!("and {} more", names.len() - NAMES_TOLD));
+    let (mut names, others) = serde_json::Deserializer::from_str(object).deserialize_map(Names).unwrap_or_default();
+    if others > 0 {
+        names.push(format!("and {others} more"));
     }
-    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// A name fit for a message: cut, and with nothing in it that could break a line.
@@ -73,6 +76,11 @@ pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     } else {
         Some(Cow::Borrowed(inner))
     }
+}
+
+/// The text of a JSON string, kept in as little memory as it needs; `None` for anything else and for an empty one.
+pub(super) fn short_text(raw: &RawValue) -> Option<Box<str>> {
+    text(raw).filter(|text| !text.is_empty()).map(|text| text.into_owned().into_boxed_str())
 }
 
 /// A whole number, given as a JSON number or as a string of digits; `None` for anything else.

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_submission_is_the_body_of_the_customers_page() {
-        let id = ConnectorId::from_json(&serde_json::json!(42)).unwrap();
+        let id = ConnectorId::from_json(serde_json::from_str("42").unwrap()).unwrap();
         let submission = Submission {
             source: Source { connector_id: &id, keys: &["invoices/jan/inv 001.pdf"] },
             locale: None,

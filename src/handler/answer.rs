@@ -8,7 +8,6 @@ use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
 use super::reconcile::Stop;
-use super::settle::unreadable_letter;
 use super::{Ingester, Report, Times};
 use crate::aws::sqs::Return;
 use crate::event::batch_job::{Job, TaskResult};
@@ -180,7 +179,7 @@ impl Ingester {
                 }
             }
         }
-        self.set_unreadable_aside(batch, &mut comes_back, times, report).await;
+        self.dead_letter_unreadable_messages(batch, &mut comes_back, times, report).await;
         if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty())
             && let Some((calls, reason)) = self.queues.set_visibility(queue, &returns, times.answer_end).await
         {
@@ -197,40 +196,6 @@ impl Ingester {
             message: "a message that has to come back has no `messageId`, so the whole batch comes back".into(),
         })?;
         Ok(json!(answer))
-    }
-
-    /// Moves messages that could not be read to the dead-letter queue; one that does not get there fails alone.
-    async fn set_unreadable_aside(&self, batch: &Batch, comes_back: &mut [bool], times: Times, report: &mut Report) {
-        let unreadable: Vec<_> = batch
-            .messages
-            .iter()
-            .enumerate()
-            .filter_map(|(position, message)| Some((position, message, message.unreadable.as_ref()?)))
-            .collect();
-        if unreadable.is_empty() {
-            return;
-        }
-        report.unreadable_messages += unreadable.len() as u64;
-        let letters: Vec<_> =
-            unreadable.iter().map(|(_, _, what)| unreadable_letter(what.body.clone(), &what.reason)).collect();
-        let sent = self.bury(&letters, times).await;
-        for ((position, message, what), sent) in unreadable.into_iter().zip(sent) {
-            comes_back[position] = sent.is_err();
-            let id = message.id.as_deref().unwrap_or_default();
-            let fate = match &sent {
-                Ok(()) => "moved to the dead-letter queue",
-                Err(None) => "it fails alone; set DEAD_LETTER_QUEUE_URL to have it moved aside",
-                Err(Some(_)) => "it fails alone: the dead-letter queue cannot be reached",
-            };
-            let error = sent.err().flatten().unwrap_or_default();
-            tracing::error!(
-                message_id = id,
-                reason = what.reason.as_str(),
-                fate,
-                error = error.as_str(),
-                "a message cannot be read"
-            );
-        }
     }
 
     /// Sends the rest of a reconcile as a message of its own, so that the one that ordered it is done. Answers whether it was

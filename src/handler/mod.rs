@@ -2,13 +2,15 @@
 //!
 //! | file | its part |
 //! | --- | --- |
-//! | `settle` | objects → outcomes: connectors, routes, submission, dead letters |
+//! | `settle` | objects → outcomes: connectors, routes, submission |
+//! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
 //! | `answer` | outcomes → the answer that the carrier expects, and when messages come back |
 //! | [`times`] | by when an invocation's parts must have ended |
 //! | `report` | what an invocation did, for logs, metrics and the command line |
 
 mod answer;
+mod dead_letter;
 mod reconcile;
 mod report;
 mod settle;
@@ -23,7 +25,7 @@ use tracing::Instrument;
 
 use crate::aws::http::HttpError;
 use crate::aws::s3::Buckets;
-use crate::aws::secrets::{SecretCache, SecretError};
+use crate::aws::secrets::{Connectors, SecretCache};
 use crate::aws::sqs::Queues;
 use crate::aws::{http, sdk};
 use crate::clock::Clock;
@@ -152,14 +154,14 @@ impl Ingester {
         Self { prints_metrics: false, ..self }
     }
 
-    /// Fetches the secrets, so that the first event does not wait. One that cannot be fetched now is a warning: the first event
-    /// tries again.
+    /// Fetches the secrets, so that the first event does not wait. One that cannot be read now is logged: the first event tries
+    /// again. Two connectors that come to claim the same scope later only defer each other's objects.
     ///
     /// # Errors
-    /// [`StartError::Conflict`], which no later try can mend.
+    /// [`StartError::Conflict`], which no later try can fix.
     pub async fn warm_up(&self) -> Result<(), StartError> {
         let connectors = self.secrets.connectors(self.clock.now() + WARM_UP).await;
-        connectors.failed.iter().for_each(log_secret_error);
+        log_secret_errors(&connectors);
         check_distinct(&connectors.known)?;
         Ok(())
     }
@@ -209,7 +211,7 @@ impl Ingester {
             self.decide_plus_signs(&mut objects, times, report).await;
         }
         self.settle(objects, times, metrics, report).await;
-        self.settle_unreadable(contents.unreadable, &carrier, times, report).await;
+        self.settle_unreadable_records(contents.unreadable, &carrier, times, report).await;
         let mut stopped = Vec::new();
         for (origin, order) in &contents.reconciles {
             if let Some(stop) = self.reconcile(*origin, order, times, metrics, report).await {
@@ -233,12 +235,15 @@ fn unknown(error: UnknownEvent) -> InvocationError {
     InvocationError { kind: "UnknownEvent", message: error.to_string() }
 }
 
-fn log_secret_error(error: &SecretError) {
-    tracing::error!(
-        secret = &**error.secret_id(),
-        error = error.to_string().as_str(),
-        "a connector's secret cannot be used; its objects are deferred until it can"
-    );
+fn log_secret_errors(connectors: &Connectors) {
+    for (error, claim) in connectors.failed.iter().zip(&connectors.claims) {
+        tracing::error!(
+            secret = &**error.secret_id(),
+            error = error.to_string().as_str(),
+            deferred = claim.scope.to_string().as_str(),
+            "a connector's secret cannot be used; what it claims is deferred until it can"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use crate::aws::s3::Listed;
 use crate::aws::secrets::Connectors;
 use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
-use crate::ingest::route::{Route, route};
+use crate::ingest::route::{Route, Router};
+use crate::model::claim::ClaimScope;
 use crate::model::connector::Connector;
-use crate::model::object::{Change, Origin, S3Object};
+use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{DeferClass, Outcome};
 use crate::telemetry::metrics::Metrics;
 
@@ -149,11 +150,16 @@ impl Ingester {
         }
     }
 
-    /// Whether another connector reads the object, one with a longer prefix: its own listing names it.
+    /// Whether the object is left to another connector's listing: it reads it, by a longer prefix, or would if its secret could be
+    /// read. A secret that may claim any object leaves nothing to list.
     fn is_anothers(&self, object: &S3Object, own: &Connector, connectors: &Connectors) -> bool {
-        match route(object, &connectors.known, connectors.failed.is_empty(), &self.config.scope) {
-            Route::To(position) => connectors.known[position].secret_id != own.secret_id,
-            _ => false,
+        let Connectors { known, claims, .. } = connectors;
+        let is_own = |position: usize| known[position].secret_id == own.secret_id;
+        match Router::new(known, claims, &self.config.scope).route(object) {
+            Route::To(reader) | Route::Paused(reader) => !is_own(reader),
+            Route::Contested(first, second) => !is_own(first) && !is_own(second),
+            Route::Claimed(claim) => claims[claim].scope != ClaimScope::Everything,
+            Route::Skip(_) | Route::Undecided => false,
         }
     }
 }
@@ -169,16 +175,8 @@ fn common_prefix<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 }
 
 fn as_object(listed: &Listed, bucket: &str, origin: Origin) -> S3Object {
-    S3Object {
-        bucket: bucket.to_owned(),
-        key: listed.key.clone(),
-        size: listed.size,
-        sequencer: None,
-        // It may have been there for long: it says nothing of how fast events are.
-        event_time: None,
-        change: Change::Created,
-        origin,
-    }
+    // No event time: it may have been there for long, which says nothing of how fast events are.
+    S3Object { etag: listed.etag.clone(), size: listed.size, origin, ..S3Object::new(bucket, listed.key.clone()) }
 }
 
 #[cfg(test)]

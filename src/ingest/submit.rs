@@ -138,12 +138,10 @@ impl Submitter {
                 Event::Responded { request, response, took }
             }
             Action::Refresh(lane, connector) => {
-                let refreshed =
-                    match self.secrets.refresh(&connector.secret_id, &connector.api_key, submission.end).await {
-                        Refresh::Changed(fresh) => Refreshed::Current(fresh),
-                        Refresh::Unchanged => Refreshed::Current(connector),
-                        Refresh::Failed(error) => Refreshed::Failed(error.to_string()),
-                    };
+                let refreshed = match self.secrets.refresh(&connector, submission.end).await {
+                    Refresh::Current(current) => Refreshed::Current(current),
+                    Refresh::Failed(error) => Refreshed::Failed(error.to_string()),
+                };
                 Event::Refreshed(lane, refreshed)
             }
         }

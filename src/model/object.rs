@@ -150,6 +150,10 @@ pub struct S3Object {
     pub bucket: String,
     /// The decoded key.
     pub key: ObjectKey,
+    /// The version that the event is about, `null` included; `None` in a bucket without versioning.
+    pub version_id: Option<Box<str>>,
+    /// The entity tag, without quotation marks.
+    pub etag: Option<Box<str>>,
     /// Bytes, where the source tells.
     pub size: Option<u64>,
     /// The order of this event among those of the same key, where the source tells.
@@ -163,6 +167,22 @@ pub struct S3Object {
 }
 
 impl S3Object {
+    /// An object that was created and of which only the name is known, in the first part of its invocation.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>, key: ObjectKey) -> Self {
+        Self {
+            bucket: bucket.into(),
+            key,
+            version_id: None,
+            etag: None,
+            size: None,
+            sequencer: None,
+            event_time: None,
+            change: Change::Created,
+            origin: Origin::default(),
+        }
+    }
+
     /// The console's "create folder" makes an empty object whose key ends in a slash: nothing to ingest.
     #[must_use]
     pub fn is_folder_marker(&self) -> bool {

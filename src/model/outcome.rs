@@ -71,7 +71,7 @@ impl SkipReason {
 pub struct Rejection {
     /// The secret id of the connector; `None` for a record that could not be read, which never reached one.
     pub connector: Option<Arc<str>>,
-    /// FlexOrch's error code, `UNREADABLE_RECORD` for a record that could not be read.
+    /// FlexOrch's error code, or [`UNREADABLE`](super::codes::UNREADABLE) for a record that could not be read.
     pub code: String,
     /// FlexOrch's message; may be empty.
     pub message: String,
@@ -121,10 +121,12 @@ pub enum DeferClass {
     Unaccounted,
     /// The invocation's time is over.
     Deadline,
-    /// The connector's secret could not be read.
+    /// The connector's secret could not be read, or contradicts another connector's.
     SecretUnavailable,
     /// The connector's secret describes another connector than the one that the object was routed to.
     ConnectorChanged,
+    /// The connector's secret pauses it.
+    Paused,
     /// The dead-letter queue could not be reached, so a rejected object stays where it was.
     DeadLetterUnavailable,
     /// The record cannot be read and there is no dead-letter queue to put it into.
@@ -151,6 +153,7 @@ impl DeferClass {
             Self::Deadline => "deadline",
             Self::SecretUnavailable => "secret-unavailable",
             Self::ConnectorChanged => "connector-changed",
+            Self::Paused => "paused",
             Self::DeadLetterUnavailable => "dead-letter-unavailable",
             Self::Unreadable => "unreadable",
             Self::BucketUnavailable => "bucket-unavailable",
@@ -175,7 +178,8 @@ impl DeferClass {
             Self::RequestRefused => "check `connector_id` in the secret, LOCALE and PIPELINE_CONFIG",
             Self::Unaccounted | Self::ConnectorChanged => "nothing: it is tried again",
             Self::Deadline => "nothing: it is tried again; if it is frequent, raise the function's timeout",
-            Self::SecretUnavailable => "check the secret and the function's permission to read it",
+            Self::SecretUnavailable => "check the secret that is named, and the function's permission to read it",
+            Self::Paused => "nothing until the pause is to end; then remove `paused` from the connector's secret",
             Self::DeadLetterUnavailable => "check DEAD_LETTER_QUEUE_URL and the permission sqs:SendMessage on it",
             Self::Unreadable => "look at the message; set DEAD_LETTER_QUEUE_URL to have such messages moved aside",
             Self::BucketUnavailable => {
@@ -184,7 +188,7 @@ impl DeferClass {
         }
     }
 
-    /// Whether somebody has to act, rather than wait.
+    /// Whether somebody has to act, rather than wait. A pause is somebody's decision, and is counted separately.
     #[must_use]
     pub fn needs_operator(self) -> bool {
         !matches!(
@@ -195,6 +199,7 @@ impl DeferClass {
                 | Self::Unaccounted
                 | Self::Deadline
                 | Self::ConnectorChanged
+                | Self::Paused
         )
     }
 }

@@ -18,3 +18,4 @@ mod sources;
 mod support;
 mod telemetry;
 mod tls;
+mod unreadable;

@@ -72,7 +72,10 @@ async fn a_reconcile_that_the_time_cuts_short_goes_on_from_its_cursor_until_all_
         let answer = app.invoke_within(event, Duration::from_secs(3)).await;
         assert!(answer.took < Duration::from_secs(3));
         match answer.result {
-            Ok(_) => break,
+            Ok(_) => {
+                assert!(call > 1, "the time did not cut it short");
+                break;
+            }
             Err(error) => event = continued(error["errorMessage"].as_str().unwrap()),
         }
     }
@@ -133,4 +136,26 @@ async fn in_a_queue_a_reconcile_that_is_stuck_comes_back_later_and_makes_no_new_
     assert_eq!(answer.failures(), ["m-0"]);
     assert!(app.queues.messages("retry").is_empty());
     assert!(app.queues.visibility_changes()[0].seconds >= 24);
+}
+
+#[tokio::test]
+async fn a_reconcile_leaves_what_an_unreadable_secret_claims_to_a_later_order_and_forwards_the_rest() {
+    let all = json!({"api_key": API_KEY, "connector_id": 1, "bucket": "my-documents"});
+    let hr = json!({"api_key": "dfx_hr_0123456789", "connector_id": 2, "bucket": "my-documents", "prefix": "hr/"});
+    let mut malformed = hr.clone();
+    malformed.as_object_mut().unwrap().remove("api_key");
+    let app = TestAppBuilder::new().await.secrets([("all", all), ("hr", malformed)]).start().await;
+    fill(&app, ["a.pdf", "hr/b.pdf", "z.pdf"].map(str::to_owned), Duration::ZERO);
+    let answer = app.invoke(order("PT1H")).await;
+    assert!(
+        answer.error().contains("reconcile is not finished") && answer.error().contains("\"hr\""),
+        "{}",
+        answer.error()
+    );
+    assert_eq!(app.flexorch.taken_keys(), ["a.pdf", "z.pdf"]);
+    app.secrets.put("hr", hr.to_string());
+    assert_eq!(app.invoke(order("PT1H")).await.ok()["received"], 3);
+    let of_hr = app.requests().into_iter().filter(|request| request.keys.contains(&"hr/b.pdf".to_owned()));
+    let keys: Vec<_> = of_hr.map(|request| request.api_key.unwrap().expose().to_owned()).collect();
+    assert_eq!(keys, ["dfx_hr_0123456789"]);
 }

@@ -1,10 +1,11 @@
 //! What comes back, when it comes back, and what goes aside.
 
+use flexorch_s3_ingester::model::codes::{UNREADABLE, UNSUPPORTED_FILE, attribute};
 use flexorch_sandbox::aws_fault::AwsFault;
 use serde_json::{Value, json};
 
 use crate::support::app::DEAD_LETTERS;
-use crate::support::events::sqs_event_received;
+use crate::support::events::{sample, sqs_event_received};
 use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
 
 /// The visibility that each message was given, by receipt handle.
@@ -100,6 +101,61 @@ async fn a_rejected_object_goes_to_the_dead_letter_queue_as_a_notification_that_
     assert_eq!(app.submitted_keys(), ["in/vi rus+.exe"]);
 }
 
+/// What S3 says about an object beside its name: version, entity tag, size, sequencer and time.
+const VERSIONED: [&str; 5] =
+    ["v+1/%41", "d41d8cd98f00b204e9800998ecf8427e-2", "1024", "0055AED6DCD90281E5", "2026-01-31T10:00:00.123Z"];
+
+/// What a notification's only record says about those.
+fn versioned(body: &str) -> Vec<String> {
+    let record = &serde_json::from_str::<Value>(body).unwrap()["Records"][0];
+    let object = &record["s3"]["object"];
+    [&object["versionId"], &object["eTag"], &object["size"], &object["sequencer"], &record["eventTime"]]
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        .to_vec()
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_the_version_that_its_event_was_about() {
+    let [version, etag, _, sequencer, time] = VERSIONED;
+    let mut notification = s3_event(["a.exe"]);
+    notification["Records"][0]["eventTime"] = time.into();
+    let object = &mut notification["Records"][0]["s3"]["object"];
+    (object["versionId"], object["eTag"], object["sequencer"]) = (version.into(), etag.into(), sequencer.into());
+    // A store may write both names; the record is read all the same.
+    object["etag"] = "other".into();
+    let eventbridge = json!({
+        "detail-type": "Object Created", "source": "aws.s3", "time": time,
+        "detail": {"bucket": {"name": "my-documents"},
+                   "object": {"key": "b.exe", "size": 1024, "etag": etag, "version-id": version, "sequencer": sequencer}}
+    });
+    for event in [notification, eventbridge] {
+        let app = TestAppBuilder::new().await.dead_letters().start().await;
+        assert!(app.invoke(sqs_event([event])).await.failures().is_empty());
+        let [letter] = &app.queues.messages(DEAD_LETTERS)[..] else { panic!("one dead letter") };
+        assert_eq!(versioned(&letter.body), VERSIONED);
+        // Redriven and rejected again, it is about the same version still.
+        assert!(app.invoke(sqs_event_received(1, [letter.body.clone()])).await.failures().is_empty());
+        let letters = app.queues.messages(DEAD_LETTERS);
+        assert_eq!(letters.len(), 2);
+        assert_eq!(versioned(&letters[1].body), VERSIONED);
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_or_a_listing_knows_about_an_object_is_in_its_dead_letter() {
+    let app = TestAppBuilder::new().await.dead_letters().start().await;
+    let mut job = sample("batch-job-2.0.json");
+    (job["tasks"][0]["s3Key"], job["tasks"][0]["s3VersionId"]) = ("a.exe".into(), "v1".into());
+    app.invoke(job).await.ok();
+    app.buckets.put("my-documents", "b.exe", 10, std::time::SystemTime::now());
+    app.invoke(json!({"reconcile": {"since": "PT1H"}})).await.ok();
+    let [task, listed] = &app.queues.messages(DEAD_LETTERS)[..] else { panic!("two dead letters") };
+    assert_eq!(versioned(&task.body), ["v1", "null", "null", "null", "null"]);
+    let listed = versioned(&listed.body);
+    assert_eq!((listed[0].as_str(), listed[2].as_str()), ("null", "10"));
+    assert!(listed[1].len() == 32 && listed[1].chars().all(|c| c.is_ascii_hexdigit()), "{listed:?}");
+}
+
 #[tokio::test]
 async fn a_rejected_object_is_deferred_where_the_dead_letter_queue_cannot_be_reached() {
     for fault in [AwsFault::AccessDenied, AwsFault::PartialFailure] {
@@ -149,7 +205,24 @@ async fn a_message_that_cannot_be_read_goes_to_the_dead_letter_queue_with_the_re
     let bodies: Vec<_> = letters.iter().map(|letter| letter.body.as_str()).collect();
     assert_eq!(bodies, ["no json at all", r#"{"version":"2.0","routeKey":"$default"}"#, "[]"]);
     assert!(letters[1].attributes["message"].contains("routeKey"));
-    assert!(letters.iter().all(|letter| letter.attributes["code"].starts_with("UNREADABLE")));
+    assert!(letters.iter().all(|letter| letter.attributes[attribute::CODE] == UNREADABLE));
+}
+
+#[tokio::test]
+async fn the_runbook_names_the_codes_and_attributes_that_the_function_writes() {
+    let runbook = include_str!("../../docs/deploying.md");
+    let app = TestAppBuilder::new().await.dead_letters().start().await;
+    let mut bad_record = s3_event(["a.pdf"]);
+    bad_record["Records"].as_array_mut().unwrap().push(json!({}));
+    assert!(app.invoke(sqs_event([s3_event(["a.exe"]), bad_record, json!({})])).await.failures().is_empty());
+    let letters = app.queues.messages(DEAD_LETTERS);
+    let mut codes: Vec<_> = letters.iter().map(|letter| letter.attributes[attribute::CODE].as_str()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [UNREADABLE, UNREADABLE, UNSUPPORTED_FILE]);
+    for name in codes.into_iter().chain(letters.iter().flat_map(|letter| letter.attributes.keys().map(String::as_str)))
+    {
+        assert!(runbook.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[tokio::test]

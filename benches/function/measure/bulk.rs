@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::ingest::batch::BatchQueue;
-use flexorch_s3_ingester::ingest::route::{Route, route, superseded};
+use flexorch_s3_ingester::ingest::route::{Route, Router, superseded};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::scope::Scope;
 use hyper::body::Bytes;
@@ -104,10 +104,11 @@ fn core(event: &Bytes, messages: usize) -> Duration {
     let began = Instant::now();
     let invocation = Invocation::read(text).unwrap();
     let objects = &invocation.contents.objects;
-    let superseded = superseded(objects);
-    let chosen: Vec<usize> = (0..objects.len())
-        .filter(|at| !superseded[*at] && route(&objects[*at], &connectors, true, &Scope::default()) == Route::To(0))
-        .collect();
+    let scope = Scope::default();
+    let router = Router::new(&connectors, &[], &scope);
+    let routes: Vec<Route> = objects.iter().map(|object| router.route(object)).collect();
+    let superseded = superseded(objects, |at| routes[at].is_in_scope());
+    let chosen: Vec<usize> = (0..objects.len()).filter(|at| !superseded[*at] && routes[*at] == Route::To(0)).collect();
     let mut queue = BatchQueue::new(&chosen, NonZeroUsize::new(100).unwrap());
     let first = queue.pop();
     let took = began.elapsed();

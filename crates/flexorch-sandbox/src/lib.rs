@@ -22,6 +22,7 @@
 //! | `fault` | FlexOrch's faults: which requests meet which |
 //! | `record` | the submissions so far |
 //! | `aws` | what the AWS endpoints share |
+//! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`] | AWS Secrets Manager, Amazon SQS and Amazon S3 |
 //! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
 //!
@@ -33,6 +34,7 @@
 mod api;
 mod api_key;
 mod aws;
+mod body;
 pub mod buckets;
 mod clock;
 mod fault;

@@ -28,6 +28,8 @@ pub struct RecordedRequest {
     pub api_key: Option<ApiKey>,
     /// `source.connector_id` with its JSON type, or null.
     pub connector_id: Value,
+    /// The JSON text of `source.connector_id`, digit by digit; empty if there was none.
+    pub connector_id_text: String,
     /// Those of `source.keys` that are text.
     pub keys: Vec<String>,
     /// The JSON body unchanged, a form's fields as an object, or the text if it was neither.
@@ -129,6 +131,7 @@ mod tests {
             at: String::new(),
             api_key: Some(ApiKey::new("dfx_0123456789abcdef")),
             connector_id: Value::Null,
+            connector_id_text: String::new(),
             keys: vec![key.to_owned()],
             body: Value::Null,
             headers: BTreeMap::new(),

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::memory::Admission;
 use super::outcomes::{
-    PerKey, block_class, deferral, is_the_files_own, not_a_turn, out_of_time, per_key_outcome, refusal_deferral,
-    rejection,
+    PerKey, block_class, deferral, is_the_files_own, not_a_turn, out_of_time, paused_deferral, per_key_outcome,
+    refusal_deferral, rejection,
 };
 use super::{Context, Note, Refreshed, Request, RequestId, Settings, Work};
 use crate::flexorch::key_results::{KeyResult, SubmissionResult};
@@ -428,7 +428,7 @@ impl Lane {
                 let detail = format!("{}; and a fresh secret cannot be read: {reason}", seen.detail);
                 self.close(Deferral { detail: detail.into(), ..seen });
             }
-            Refreshed::Current(fresh) if !fresh.reads_the_same_as(&used) => self.close(Deferral {
+            Refreshed::Current(fresh) if !fresh.is_same_connector(&used) => self.close(Deferral {
                 class: DeferClass::ConnectorChanged,
                 detail: "the secret describes another connector now; the object is routed anew".into(),
                 code: None,
@@ -436,6 +436,7 @@ impl Lane {
                 not_before: None,
                 exhausted: false,
             }),
+            Refreshed::Current(fresh) if fresh.paused.is_some() => self.close(paused_deferral(&fresh)),
             Refreshed::Current(fresh) if fresh.api_key != used.api_key => {
                 self.connector = fresh;
                 for request in &mut self.requests {

@@ -35,6 +35,7 @@ use crate::model::outcome::{Deferral, Outcome};
 
 use lane::{Advance, Lane};
 pub use memory::Memory;
+pub use outcomes::paused_deferral;
 
 /// How requests are made; each from the setting of the same name.
 #[derive(Debug, Clone, Copy)]

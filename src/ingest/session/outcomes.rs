@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::flexorch::key_results::KeyResult;
 use crate::flexorch::response::{ApiError, Block};
 use crate::ingest::rate::Closed;
+use crate::model::codes;
 use crate::model::connector::Connector;
 use crate::model::outcome::{DeferClass, Deferral, Forwarded, Outcome, Rejection};
 
@@ -37,9 +38,9 @@ pub(super) fn per_key_outcome(secret_id: &Arc<str>, result: KeyResult, alone: bo
         }
         KeyResult::NotNow { code } => {
             let class = match code.as_str() {
-                "RATE_LIMIT_EXCEEDED" => DeferClass::RateLimited,
-                "QUOTA_EXCEEDED" => DeferClass::QuotaExceeded,
-                "INVALID_API_KEY" | "UNAUTHORIZED" => DeferClass::BadCredentials,
+                codes::RATE_LIMIT_EXCEEDED => DeferClass::RateLimited,
+                codes::QUOTA_EXCEEDED => DeferClass::QuotaExceeded,
+                code if codes::refuses_the_api_key(code) => DeferClass::BadCredentials,
                 _ => DeferClass::NotAllowed,
             };
             deferred(class, "FlexOrch does not accept this key now", Some(&code))
@@ -98,6 +99,19 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
     }
 }
 
+/// The deferral of a connector's objects while its secret pauses it.
+pub fn paused_deferral(connector: &Connector) -> Deferral {
+    let reason = connector.paused.as_deref().unwrap_or_default();
+    Deferral {
+        class: DeferClass::Paused,
+        detail: format!("paused by secret {:?}: {reason}", connector.secret_id).into(),
+        code: None,
+        connector: Some(Arc::clone(&connector.secret_id)),
+        not_before: None,
+        exhausted: false,
+    }
+}
+
 /// The deferral of a request that may not start before the deadline.
 pub(super) fn not_a_turn(connector: &Connector, closed: Closed, not_before: SystemTime) -> Deferral {
     let (class, detail) = match closed {
@@ -125,5 +139,5 @@ pub(super) fn block_class(block: Block) -> DeferClass {
 
 /// Whether a refusal is about the file, whatever else FlexOrch has accepted or not.
 pub(super) fn is_the_files_own(error: &ApiError) -> bool {
-    matches!(error.status, 413 | 415) || matches!(error.code.as_deref(), Some("UNSUPPORTED_FILE" | "FILE_TOO_LARGE"))
+    matches!(error.status, 413 | 415) || error.code.as_deref().is_some_and(codes::refuses_the_file)
 }

@@ -295,6 +295,16 @@ fn a_key_is_never_sent_to_the_connector_that_the_secret_describes_after_a_401_or
 }
 
 #[test]
+fn a_connector_that_was_paused_meanwhile_is_not_asked_again() {
+    let mut world = World::new(settings());
+    world.secret =
+        Some(connector("docs", r#"{"api_key":"dfx_b","connector_id":1,"bucket":"b","paused":"until Monday"}"#));
+    let outcomes = world.run(vec![work(docs(), 0..350)], |_| Response::Unauthorized(error(401, None)));
+    assert_eq!((outcomes.len(), classes(&outcomes)), (350, vec![DeferClass::Paused]));
+    assert!(world.sent.iter().all(|(_, key, _)| key.expose() == "dfx_a"));
+}
+
+#[test]
 fn a_blocked_connector_is_asked_once_in_an_invocation_and_then_once_a_minute() {
     for response in [
         blocked(Block::Quota, 429),

@@ -40,6 +40,7 @@ pub struct TestAppBuilder {
     options: SandboxOptions,
     env: BTreeMap<String, String>,
     secrets: Vec<(String, String)>,
+    absent: Vec<String>,
     secrets_manager: SecretsManager,
     dead_letters: bool,
 }
@@ -55,6 +56,7 @@ impl TestAppBuilder {
             options: SandboxOptions { requests_per_minute: None, ..SandboxOptions::default() },
             env: BTreeMap::new(),
             secrets: vec![(SECRET.to_owned(), connector_secret().to_string())],
+            absent: Vec::new(),
             secrets_manager: SecretsManager::start(0).await.unwrap(),
             dead_letters: false,
         }
@@ -69,6 +71,27 @@ impl TestAppBuilder {
     /// Replaces the secrets: names and their texts. `CONNECTOR_SECRET_IDS` names them all.
     pub fn secrets<'a>(mut self, secrets: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         self.secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
+        self
+    }
+
+    /// Gives a secret this text, which need not be JSON; a name that is new is added.
+    pub fn secret_text(mut self, name: &str, text: &str) -> Self {
+        match self.secrets.iter_mut().find(|(known, _)| known == name) {
+            Some((_, secret)) => *secret = text.to_owned(),
+            None => self.secrets.push((name.to_owned(), text.to_owned())),
+        }
+        self
+    }
+
+    /// Leaves a secret out of Secrets Manager, though `CONNECTOR_SECRET_IDS` names it.
+    pub fn without_secret(mut self, name: &str) -> Self {
+        self.absent.push(name.to_owned());
+        self
+    }
+
+    /// Does something to Secrets Manager before the function starts.
+    pub fn before_start(self, act: impl FnOnce(&SecretsManager)) -> Self {
+        act(&self.secrets_manager);
         self
     }
 
@@ -109,7 +132,7 @@ impl TestAppBuilder {
         services.queues.create(DEAD_LETTERS);
         services.queues.create("retry");
         services.buckets.create("my-documents", REGION);
-        for (name, secret) in &self.secrets {
+        for (name, secret) in self.secrets.iter().filter(|(name, _)| !self.absent.contains(name)) {
             services.secrets.put(name, secret);
         }
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
@@ -181,6 +204,13 @@ impl TestApp {
     /// Hands the function a payload as it is.
     pub async fn invoke_raw(&self, payload: &str) -> Answer {
         self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await.unwrap().into()
+    }
+
+    /// The most memory that the function has had so far, in KiB; `None` once it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// What was submitted to FlexOrch so far, oldest first.

@@ -48,7 +48,7 @@ use engine::{End, Engine, Manner};
 use flexorch_s3_ingester::aws::s3::Buckets;
 use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::connector::Connector;
-use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin, S3Object};
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use journal::{Found, Header, Identity, Journal, Replay};
 use listing::{Lister, Listing};
 use progress::Progress;
@@ -299,17 +299,7 @@ impl<'a> Backfill<'a> {
 
     /// What the journal leaves open goes first.
     fn open_parcels(&self, replay: &Replay) -> Result<Vec<Parcel>> {
-        let object = |key: &String| {
-            Ok(S3Object {
-                bucket: self.listing.bucket.clone(),
-                key: ObjectKey::verbatim(key.as_str())?,
-                size: None,
-                sequencer: None,
-                event_time: None,
-                change: Change::Created,
-                origin: Origin(0),
-            })
-        };
+        let object = |key: &String| Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?));
         let parcel = |(through, keys): (&Option<String>, &Vec<String>)| {
             let objects: Result<Vec<_>> = keys.iter().map(object).collect();
             Ok(Parcel { through: through.clone(), news: None, objects: objects?, singly: false })

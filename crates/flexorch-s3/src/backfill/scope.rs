@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use flexorch_s3_ingester::aws::s3::Listed;
 use flexorch_s3_ingester::event::reconcile::Since;
-use flexorch_s3_ingester::model::object::{Change, Origin, S3Object};
+use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::scope::Scope as FunctionScope;
 
 /// A time as it is typed: a time, a date (its beginning, in UTC), or a duration back from now.
@@ -116,16 +116,8 @@ impl Scope {
         if self.until.zip(listed.modified).is_some_and(|(until, modified)| modified >= until) {
             return Err("too-new");
         }
-        let object = S3Object {
-            bucket: bucket.to_owned(),
-            key: listed.key,
-            size: listed.size,
-            sequencer: None,
-            // It may have been there for long: it says nothing of how fast events are.
-            event_time: None,
-            change: Change::Created,
-            origin: Origin(0),
-        };
+        // No event time: it may have been there for long, which says nothing of how fast events are.
+        let object = S3Object { etag: listed.etag, size: listed.size, ..S3Object::new(bucket, listed.key) };
         if object.is_folder_marker() {
             return Err("folder-marker");
         }
@@ -142,7 +134,12 @@ mod tests {
     use flexorch_s3_ingester::model::object::ObjectKey;
 
     fn listed(key: &str, size: u64, modified: &str) -> Listed {
-        Listed { key: ObjectKey::verbatim(key).unwrap(), size: Some(size), modified: Some(modified.parse().unwrap()) }
+        Listed {
+            key: ObjectKey::verbatim(key).unwrap(),
+            etag: None,
+            size: Some(size),
+            modified: Some(modified.parse().unwrap()),
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::output::{FAINT, GOOD, styled};
 use super::super::table::shown;
 use super::super::{EXIT_NOT_WELL, EXIT_OK};
 use super::fields::{Field, Fields};
-use super::{place, test_line};
+use super::{Document, place, test_line};
 use crate::management::{ConnectorTest, ConnectorView, Management, NewConnector};
 use flexorch_s3_ingester::aws::s3::client;
 
@@ -50,12 +50,12 @@ pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8>
         })?),
     };
     report(&secret, &view, created, &found, &written, context)?;
-    context.output.document(&json!({
-        "connector": view,
-        "created": created,
-        "test": found,
-        "secret": {"id": secret.id, "arn": secret.arn, "written": written, "version_id": version},
-    }))?;
+    context.output.document(&Document {
+        created: Some(created),
+        secret: Some(json!({"id": secret.id, "arn": secret.arn, "written": written, "version_id": version})),
+        test: Some(&found),
+        ..Document::of(&view)
+    })?;
     Ok(if found.success { EXIT_OK } else { EXIT_NOT_WELL })
 }
 

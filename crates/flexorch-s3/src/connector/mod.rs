@@ -9,7 +9,7 @@ mod create;
 mod fields;
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde::Serialize;
 
 use super::args::{ConnectorAction, DeleteOptions, OneConnector, SecretOption};
 use super::connector_secret::SecretDocument;
@@ -31,6 +31,37 @@ pub(super) async fn run(action: ConnectorAction, context: &Context) -> Result<u8
     }
 }
 
+/// What a command found or did, for programs. The documents are structs because a number in a `serde_json::Value` may lose digits,
+/// and a connector's id must not.
+#[derive(Serialize)]
+struct Document<'a> {
+    connector: &'a ConnectorView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<&'a ConnectorTest>,
+}
+
+impl<'a> Document<'a> {
+    fn of(connector: &'a ConnectorView) -> Self {
+        Self { connector, created: None, secret: None, test: None }
+    }
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    connectors: &'a [ConnectorView],
+    secret_connector_id: Option<ConnectorId>,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    deleted: &'a ConnectorView,
+    named_in_secret: bool,
+}
+
 /// A connector that was chosen: by its id, or as the secret's.
 struct Chosen {
     secret: SecretDocument,
@@ -42,7 +73,7 @@ impl Chosen {
     async fn read(which: &OneConnector, context: &Context) -> Result<Self> {
         let secret = context.secret(&which.secret.secret).await?;
         let flexorch = context.flexorch(secret.api_key()?)?;
-        let named = which.connector.as_ref().and_then(|id| ConnectorId::from_json(&json!(id)));
+        let named = which.connector.as_ref().and_then(|id| ConnectorId::from_text(id));
         let Some(id) = named.or(secret.connector_id()?) else {
             bail!(
                 "secret {:?} names no connector: name one, or make one with `flexorch-s3 connector create --secret {}`",
@@ -70,7 +101,7 @@ async fn test(which: &OneConnector, context: &Context) -> Result<u8> {
     let view = chosen.view().await?;
     let found = chosen.flexorch.test_connector(&chosen.id).await?;
     context.output.line(test_line(&view, &found))?;
-    context.output.document(&json!({"connector": view, "test": found}))?;
+    context.output.document(&Document { test: Some(&found), ..Document::of(&view) })?;
     Ok(if found.success { EXIT_OK } else { EXIT_NOT_WELL })
 }
 
@@ -117,7 +148,7 @@ async fn list(secret: &SecretOption, context: &Context) -> Result<u8> {
         true => context.output.line("FlexOrch has no connector for this API key.")?,
         false => context.output.line(text_of(&rows).trim_end())?,
     }
-    context.output.document(&json!({"connectors": connectors, "secret_connector_id": secret.connector_id()?}))?;
+    context.output.document(&Listed { connectors: &connectors, secret_connector_id: secret.connector_id()? })?;
     Ok(EXIT_OK)
 }
 
@@ -135,7 +166,7 @@ async fn show(which: &OneConnector, context: &Context) -> Result<u8> {
     ] {
         context.output.line(format!("{} {value}", styled(FAINT, format_args!("{name:<12}"))))?;
     }
-    context.output.document(&json!({"connector": view}))?;
+    context.output.document(&Document::of(&view))?;
     Ok(EXIT_OK)
 }
 
@@ -158,6 +189,6 @@ async fn delete(options: DeleteOptions, context: &Context) -> Result<u8> {
             chosen.secret.id, chosen.secret.id
         ))?;
     }
-    output.document(&json!({"deleted": view, "named_in_secret": was_own}))?;
+    output.document(&Deleted { deleted: &view, named_in_secret: was_own })?;
     Ok(EXIT_OK)
 }

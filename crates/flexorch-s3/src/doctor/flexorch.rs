@@ -11,6 +11,7 @@ use super::commands::{Commands, quoted};
 use super::name;
 use super::subject::Subject;
 use crate::management::{CallError, ConnectorView, Management, RateLimits};
+use flexorch_s3_ingester::model::codes;
 
 /// The first question, which costs no request of the plan's.
 const FIRST: Duration = Duration::from_secs(35);
@@ -134,7 +135,7 @@ fn account(
     };
     match (error.error.status, error.error.code.as_deref()) {
         (0 | 300..=399 | 408 | 500..=599, _) => unreachable(words(&error), error.hint()),
-        (401, _) | (403, Some("INVALID_API_KEY" | "UNAUTHORIZED")) => {
+        (status, code) if status == 401 || status == 403 && code.is_some_and(codes::refuses_the_api_key) => {
             let change = commands.change_secret(&secret.id, ".api_key = env.KEY");
             let next = Next::new(
                 "make a key at FlexOrch (Settings, API keys) and write it into the secret; what is uploaded waits until then",

@@ -11,6 +11,7 @@ use super::commands::{Commands, quoted};
 use super::name;
 use super::queue::Queue;
 use flexorch_s3_ingester::event::Invocation;
+use flexorch_s3_ingester::model::codes::{self, attribute};
 
 /// SQS gives no more at once (SQS API Reference, `ReceiveMessage`).
 const AT_ONCE: i32 = 10;
@@ -48,8 +49,8 @@ pub(super) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<Letter>, Aw
         };
         let letter = Letter {
             id: message.message_id().unwrap_or_default().to_owned(),
-            code: text("code"),
-            message: text("message").filter(|words| words != "-"),
+            code: text(attribute::CODE),
+            message: text(attribute::MESSAGE).filter(|words| words != "-"),
             keys: keys(message.body().unwrap_or_default()),
         };
         // What stays visible may be given out twice.
@@ -138,17 +139,17 @@ fn reason(alike: &[&Letter], first: &Letter) -> String {
 /// What to do before they go back, by their codes (docs/deploying.md, "Dead letters").
 fn advice(letters: &[Letter]) -> String {
     let mut advice = Vec::new();
-    let has = |code: &str| letters.iter().any(|letter| letter.code.as_deref() == Some(code));
-    if has("UNSUPPORTED_FILE") || has("FILE_TOO_LARGE") {
-        advice.push("FlexOrch does not take such files: keep them out with KEY_SUFFIXES, MAX_OBJECT_BYTES, or mend and upload them again");
+    let has = |about: fn(&str) -> bool| letters.iter().any(|letter| letter.code.as_deref().is_some_and(about));
+    if has(codes::refuses_the_file) {
+        advice.push("FlexOrch does not process such files: keep them out with KEY_SUFFIXES, MAX_OBJECT_BYTES, or fix them and upload them again");
     }
-    if has("UNREADABLE") {
-        advice.push("something sent the queue what is no S3 event");
+    if has(|code| code == codes::UNREADABLE) {
+        advice.push("something sends the queue messages that are not S3 events");
     }
     if letters.iter().any(|letter| letter.code.is_none()) {
         advice.push("what was received too often goes through once nothing above fails");
     }
-    advice.push("when it is mended, send them back");
+    advice.push("once the cause is fixed, send them back");
     advice.join("; ")
 }
 
@@ -184,6 +185,22 @@ mod tests {
             "aws sqs start-message-move-task --source-arn arn:aws:sqs:eu-west-1:1:dead --destination-arn arn:aws:sqs:eu-west-1:1:retry"
         );
         assert_eq!(check(&queue, "x", Some(&[]), &Commands::default()).status, Status::Well);
+    }
+
+    #[test]
+    fn every_code_of_the_runbook_has_its_advice() {
+        let runbook = include_str!("../../../../docs/deploying.md");
+        let section = runbook.split("### Dead letters").nth(1).unwrap().split("\n### ").next().unwrap();
+        let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        // Every second part between backquotes is quoted.
+        let quoted = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let named_codes: Vec<_> =
+            quoted.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+        assert_eq!(named_codes, [codes::UNSUPPORTED_FILE, codes::FILE_TOO_LARGE, codes::UNREADABLE]);
+        let of_any_code = advice(&[letter(Some("ANOTHER"))]);
+        for code in named_codes {
+            assert_ne!(advice(&[letter(Some(code))]), of_any_code, "{code}");
+        }
     }
 
     #[test]

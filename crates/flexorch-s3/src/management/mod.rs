@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub use shapes::{
@@ -112,8 +115,8 @@ impl Management {
     /// # Errors
     /// [`CallError`].
     pub async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
-        let answer = self.get("connectors").await?;
-        Ok(items(&answer).iter().filter_map(ConnectorView::from_json).collect())
+        let payload = self.get("connectors").await?;
+        Ok(payload.items().into_iter().filter_map(ConnectorView::from_json).collect())
     }
 
     /// One connector; `None` where FlexOrch knows no such one: `GET /connectors/{id}`.
@@ -123,7 +126,7 @@ impl Management {
     pub async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
         let path = format!("connectors/{}", segment(id));
         match self.get(&path).await {
-            Ok(answer) => ConnectorView::from_json(&answer).map(Some).ok_or_else(|| self.unreadable("GET", &path)),
+            Ok(payload) => ConnectorView::from_json(&payload.0).map(Some).ok_or_else(|| self.unreadable("GET", &path)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -146,11 +149,11 @@ impl Management {
         let body = json!({"type": "s3", "name": new.name, "config": config});
         let secrets =
             [&new.credentials.access_key_id, &new.credentials.secret_access_key].map(|secret| secret.expose_secret());
-        let answer = self
+        let payload = self
             .call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused)
             .await
             .map_err(|error| redacted(error, &secrets))?;
-        ConnectorView::from_json(&answer).ok_or_else(|| self.unreadable("POST", "connectors"))
+        ConnectorView::from_json(&payload.0).ok_or_else(|| self.unreadable("POST", "connectors"))
     }
 
     /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A test that fails is an answer, not an error.
@@ -159,7 +162,7 @@ impl Management {
     /// [`CallError`].
     pub async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
         let path = format!("connectors/{}/test", segment(id));
-        let answer = self.call(Method::POST, &path, None, Repeatable::Yes).await?;
+        let answer = self.call(Method::POST, &path, None, Repeatable::Yes).await?.value();
         let success = answer["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
         let message = answer["message"].as_str().unwrap_or("no message").to_owned();
         Ok(ConnectorTest { success, message, latency_ms: answer["latency_ms"].as_u64() })
@@ -180,7 +183,7 @@ impl Management {
     /// [`CallError`], also for an answer that names no rate.
     pub async fn rate_limits(&self) -> Result<RateLimits, CallError> {
         let path = "usage/rate-limits";
-        let answer = self.get(path).await?;
+        let answer = self.get(path).await?.value();
         RateLimits::from_json(&answer).ok_or_else(|| self.unreadable("GET", path))
     }
 
@@ -189,8 +192,7 @@ impl Management {
     /// # Errors
     /// [`CallError`].
     pub async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
-        let answer = self.get(&format!("connectors/{}/schedules", segment(connector))).await?;
-        Ok(read_all(&answer))
+        Ok(self.get(&format!("connectors/{}/schedules", segment(connector))).await?.all())
     }
 
     /// Makes a schedule: `POST /connectors/{id}/schedules`.
@@ -205,8 +207,8 @@ impl Management {
     ) -> Result<Schedule, CallError> {
         let path = format!("connectors/{}/schedules", segment(connector));
         let body = json!({"cron_expression": cron, "prefix_filter": prefix});
-        let answer = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
-        serde_json::from_value(answer).map_err(|_| self.unreadable("POST", &path))
+        let payload = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
+        serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
 
     /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
@@ -225,8 +227,8 @@ impl Management {
     /// [`CallError`].
     pub async fn trigger_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<ScheduleRun, CallError> {
         let path = format!("connectors/{}/schedules/{}/trigger", segment(connector), segment(&schedule));
-        let answer = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
-        serde_json::from_value(answer).map_err(|_| self.unreadable("POST", &path))
+        let payload = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
+        serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
 
     /// A schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
@@ -235,10 +237,10 @@ impl Management {
     /// [`CallError`].
     pub async fn schedule_runs(&self, connector: &ConnectorId, schedule: &str) -> Result<Vec<ScheduleRun>, CallError> {
         let path = format!("connectors/{}/schedules/{}/logs", segment(connector), segment(&schedule));
-        Ok(read_all(&self.get(&path).await?))
+        Ok(self.get(&path).await?.all())
     }
 
-    async fn get(&self, path: &str) -> Result<Value, CallError> {
+    async fn get(&self, path: &str) -> Result<Payload, CallError> {
         self.call(Method::GET, path, None, Repeatable::Yes).await
     }
 
@@ -248,7 +250,7 @@ impl Management {
         path: &str,
         body: Option<Value>,
         repeatable: Repeatable,
-    ) -> Result<Value, CallError> {
+    ) -> Result<Payload, CallError> {
         let named = |error| redacted(CallError { call: format!("{method} /{path}"), error }, &[self.api_key.expose()]);
         let mut attempt = 1;
         loop {
@@ -274,13 +276,13 @@ impl Management {
         }
     }
 
-    /// One attempt: the answer's `data` (or the whole of it, where there is none), or what went wrong and when to come back.
+    /// One attempt: the response's payload, or what went wrong and when to come back.
     async fn exchange(
         &self,
         method: &Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Value, (ApiError, Option<SystemTime>)> {
+    ) -> Result<Payload, (ApiError, Option<SystemTime>)> {
         let lost = |words: String| (ApiError::transport(words), None);
         let key =
             api_key_header(&self.api_key).map_err(|error| lost(format!("the API key cannot be sent: {error}")))?;
@@ -300,15 +302,9 @@ impl Management {
         let body: Option<Value> = serde_json::from_slice(&bytes).ok();
         let carries_error = body.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !error.is_null());
         if status.is_success() && !carries_error {
-            return match body {
-                Some(mut body) => Ok(match body.get_mut("data") {
-                    Some(data) if !data.is_null() => data.take(),
-                    _ => body,
-                }),
-                None if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Value::Null),
-                // A proxy's or a maintenance page.
-                None => Err((ApiError { status: 503, code: None, message: "the answer is not JSON".into() }, None)),
-            };
+            // Not JSON: a proxy's or a maintenance page.
+            return Payload::read(&bytes)
+                .ok_or_else(|| (ApiError { status: 503, code: None, message: "the answer is not JSON".into() }, None));
         }
         let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let told = told.and_then(|text| retry_at(text, self.clock.now()));
@@ -321,14 +317,48 @@ impl Management {
     }
 }
 
-/// A list, bare or as an object's `items`.
-fn items(answer: &Value) -> &[Value] {
-    let list = answer.as_array().or_else(|| answer.get("items").and_then(Value::as_array));
-    list.map(Vec::as_slice).unwrap_or_default()
+/// The JSON that a response carries, as text: a number in a `Value` may lose digits, and an id must not.
+#[derive(Debug)]
+struct Payload(Box<RawValue>);
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(answer: &Value) -> Vec<T> {
-    items(answer).iter().filter_map(|item| serde_json::from_value(item.clone()).ok()).collect()
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+impl Payload {
+    /// Takes a response's `data`, or the whole body if it has none; an empty body is `null`. `None` if it is not JSON.
+    fn read(body: &[u8]) -> Option<Self> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Some(Self(RawValue::NULL.to_owned()));
+        }
+        let whole: &RawValue = serde_json::from_slice(body).ok()?;
+        let data = serde_json::from_str::<Envelope<'_>>(whole.get()).ok().and_then(|envelope| envelope.data);
+        Some(Self(data.unwrap_or(whole).to_owned()))
+    }
+
+    fn value(&self) -> Value {
+        serde_json::from_str(self.0.get()).unwrap_or_default()
+    }
+
+    /// The elements of a list, bare or as an object's `items`.
+    fn items(&self) -> Vec<&RawValue> {
+        let json = self.0.get();
+        let bare = serde_json::from_str(json);
+        bare.or_else(|_| serde_json::from_str(json).map(|page: Page<'_>| page.items)).unwrap_or_default()
+    }
+
+    /// Those elements of a list that can be read.
+    fn all<T: DeserializeOwned>(&self) -> Vec<T> {
+        self.items().into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
+    }
 }
 
 /// An id as a part of a path.
@@ -359,5 +389,19 @@ mod tests {
         let error = ApiError { status: 422, code: None, message: "bad key shh-secret".into() };
         let error = redacted(CallError { call: String::new(), error }, &["shh-secret"]);
         assert!(!error.to_string().contains("shh-secret"), "{error}");
+    }
+
+    #[test]
+    fn a_payload_is_the_data_of_an_envelope_or_the_whole_body_digit_by_digit() {
+        let read = |body: &str| Payload::read(body.as_bytes()).map(|payload| payload.0.get().to_owned());
+        assert_eq!(read(r#" {"data": {"id": 123456789012345678901} }"#).unwrap(), r#"{"id": 123456789012345678901}"#);
+        assert_eq!(read(r#"{"data": null, "id": 1}"#).unwrap(), r#"{"data": null, "id": 1}"#);
+        assert_eq!(read(r#"{"id": 1}"#).unwrap(), r#"{"id": 1}"#);
+        assert_eq!(read(" \n").unwrap(), "null");
+        assert_eq!(read("<html>"), None);
+        for body in ["[1, 2]", r#"{"items": [1, 2]}"#, r#"{"data": {"items": [1, 2]}}"#] {
+            assert_eq!(Payload::read(body.as_bytes()).unwrap().all::<u8>(), [1, 2], "{body}");
+        }
+        assert!(Payload::read(b"{}").unwrap().items().is_empty());
     }
 }

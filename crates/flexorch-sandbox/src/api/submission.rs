@@ -1,6 +1,7 @@
 //! The body of `POST /data-process/async`: parsed strictly for the API, and leniently for the log and the faults.
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{form, response::ApiError};
 
@@ -28,6 +29,8 @@ pub(crate) struct ParsedBody {
     pub(crate) body: Value,
     /// `source.connector_id` with its JSON type, or null.
     pub(crate) connector_id: Value,
+    /// The JSON text of `source.connector_id`: a number in a `Value` may lose digits.
+    pub(crate) connector_id_text: String,
     /// Those of `source.keys` that are text.
     pub(crate) keys: Vec<String>,
     /// The submission, or the reason why it is refused.
@@ -37,7 +40,7 @@ pub(crate) struct ParsedBody {
 impl ParsedBody {
     /// Returns the connector as text, whatever its JSON type.
     pub(crate) fn connector(&self) -> Option<String> {
-        connector_as_text(&self.connector_id)
+        connector_as_text(&self.connector_id_text)
     }
 }
 
@@ -48,12 +51,33 @@ pub(crate) fn parse(content_type: &str, bytes: &[u8]) -> ParsedBody {
     let keys = source["keys"]
         .as_array()
         .map_or_else(Vec::new, |keys| keys.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    let connector_id_text = connector_id_text(&body, bytes).unwrap_or_default();
     ParsedBody {
         body,
         connector_id: source["connector_id"].clone(),
         keys,
-        submission: fields.and_then(|fields| submission(&fields)),
+        submission: fields.and_then(|fields| submission(&fields, &connector_id_text)),
+        connector_id_text,
     }
+}
+
+/// Returns the JSON text of `source.connector_id`. A form's `source` is text that holds JSON.
+fn connector_id_text(body: &Value, bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        source: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Source<'a> {
+        #[serde(borrow)]
+        connector_id: &'a RawValue,
+    }
+    let source = match body.get("source") {
+        Some(Value::String(text)) => text.as_str(),
+        _ => serde_json::from_slice::<Outer<'_>>(bytes).ok()?.source.get(),
+    };
+    Some(serde_json::from_str::<Source<'_>>(source).ok()?.connector_id.get().to_owned())
 }
 
 /// Returns the body unchanged, and its fields with `source` and `pipeline_config` as JSON, from either encoding.
@@ -97,7 +121,7 @@ fn with_json_fields_parsed(mut fields: Map<String, Value>) -> Result<Map<String,
     Ok(fields)
 }
 
-fn submission(fields: &Map<String, Value>) -> Result<Submission, ApiError> {
+fn submission(fields: &Map<String, Value>, connector_id: &str) -> Result<Submission, ApiError> {
     let source = match fields.get("source") {
         None | Some(Value::Null) => {
             let message = "Provide source with a connector_id and keys.";
@@ -105,9 +129,7 @@ fn submission(fields: &Map<String, Value>) -> Result<Submission, ApiError> {
         }
         Some(source) => source.as_object().ok_or_else(|| ApiError::validation("source must be an object."))?,
     };
-    let connector = source
-        .get("connector_id")
-        .and_then(connector_as_text)
+    let connector = connector_as_text(connector_id)
         .ok_or_else(|| ApiError::validation("source.connector_id must be a number or text."))?;
     let keys = keys(source.get("keys"))?;
     if !matches!(fields.get("pipeline_config"), None | Some(Value::Null | Value::Object(_))) {
@@ -141,12 +163,11 @@ fn keys(value: Option<&Value>) -> Result<Vec<String>, ApiError> {
         .collect()
 }
 
-/// Returns the connector as text: `42` and `"42"` are the same.
-fn connector_as_text(id: &Value) -> Option<String> {
-    match id {
-        Value::Number(number) if number.is_u64() => Some(number.to_string()),
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        _ => None,
+/// Returns a connector's JSON as text: `42` and `"42"` are the same.
+fn connector_as_text(json: &str) -> Option<String> {
+    match json.as_bytes().first()? {
+        b'0'..=b'9' => Some(json.to_owned()),
+        _ => serde_json::from_str::<String>(json).ok().filter(|text| !text.is_empty()),
     }
 }
 

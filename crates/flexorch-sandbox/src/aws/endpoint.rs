@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::Response;
+use axum::body::to_bytes;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
 use tokio_util::sync::CancellationToken;
 
-use super::fault::{AwsFault, Calls, Verdict};
+use super::fault::{AwsFault, Calls, Damage, Verdict};
+use crate::body::TruncatedBody;
 use crate::clock::Clock;
 use crate::server::{SandboxError, Server, reset};
 
@@ -16,6 +19,9 @@ use crate::server::{SandboxError, Server, reset};
 pub trait Service: Default + fmt::Debug + Send + Sized + 'static {
     /// What is recorded of a call.
     type Call: Clone + fmt::Debug + Send;
+
+    /// A valid document without any value.
+    const EMPTY_DOCUMENT: &'static str;
 
     /// Returns the endpoint's routes.
     fn router(shared: Shared<Self>) -> Router;
@@ -104,19 +110,39 @@ impl<S: Service> Shared<S> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets the fault of all calls about one resource, or removes it.
+    pub(crate) fn set_resource_fault(&self, resource: &str, fault: Option<AwsFault>) {
+        self.calls().set_resource_fault(resource, fault);
+    }
+
     fn calls(&self) -> MutexGuard<'_, Calls<S::Call>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records a call, waits its latency, and returns what happens to it.
-    pub(crate) async fn receive(&self, operation: &str, call: S::Call) -> Verdict {
+    pub(crate) async fn receive(&self, operation: &str, resource: &str, call: S::Call) -> Verdict {
         tracing::debug!(operation, ?call, "AWS call");
-        let (verdict, latency) = self.calls().record(operation, call);
+        let (verdict, latency) = self.calls().record(operation, resource, call);
         // A sleep of no length would still wait for the timer's next millisecond.
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
         verdict
+    }
+
+    /// Damages a response.
+    pub(crate) async fn damage(&self, response: Response, damage: Damage) -> Response {
+        let (parts, body) = response.into_parts();
+        match damage {
+            // The body is in memory, so that it cannot fail to arrive.
+            Damage::Truncated => {
+                let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+                Response::from_parts(parts, body.slice(..body.len() / 2).into())
+            }
+            Damage::BrokenOff => TruncatedBody::response(StatusCode::OK),
+            Damage::WithoutValue => Response::from_parts(parts, S::EMPTY_DOCUMENT.into()),
+            Damage::Page => Html("<html>maintenance</html>").into_response(),
+        }
     }
 
     /// Waits until the server stops, and returns a response that resets the connection. If the client disconnects before, this

@@ -18,6 +18,14 @@ pub enum AwsFault {
     Hang,
     /// Every second entry of a batch fails with an internal error. Calls without entries succeed.
     PartialFailure,
+    /// The first half of the body, with a `Content-Length` that matches.
+    Truncated,
+    /// A 200 with a body that is shorter than its `Content-Length`, followed by the end of the connection.
+    BrokenOff,
+    /// A 200 with an empty document: valid, but without any value.
+    WithoutValue,
+    /// A 200 with a proxy's HTML page.
+    Page,
 }
 
 /// A fault for which each service has an error of its own.
@@ -29,6 +37,15 @@ pub(crate) enum Failure {
     Internal,
 }
 
+/// What happens to a response on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    Truncated,
+    BrokenOff,
+    WithoutValue,
+    Page,
+}
+
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -36,6 +53,8 @@ pub(crate) enum Verdict {
     Respond,
     /// The service responds, and every second entry of a batch fails.
     RespondInPart,
+    /// The service responds, and the response is damaged.
+    Damage(Damage),
     /// The service responds with an error.
     Fail(Failure),
     /// The service does not respond.
@@ -47,6 +66,10 @@ impl From<Option<AwsFault>> for Verdict {
         match fault {
             None => Self::Respond,
             Some(AwsFault::PartialFailure) => Self::RespondInPart,
+            Some(AwsFault::Truncated) => Self::Damage(Damage::Truncated),
+            Some(AwsFault::BrokenOff) => Self::Damage(Damage::BrokenOff),
+            Some(AwsFault::WithoutValue) => Self::Damage(Damage::WithoutValue),
+            Some(AwsFault::Page) => Self::Damage(Damage::Page),
             Some(AwsFault::Hang) => Self::Hang,
             Some(AwsFault::NotFound) => Self::Fail(Failure::NotFound),
             Some(AwsFault::AccessDenied) => Self::Fail(Failure::AccessDenied),
@@ -63,14 +86,23 @@ pub(crate) struct Calls<C> {
     /// The fault of the next calls, so many of them; before `always`.
     next: Option<(u64, AwsFault)>,
     always: Option<AwsFault>,
-    /// Faults of all calls of an operation, by its name; before all others.
+    /// Faults of all calls about a resource, by its name; before all others.
+    of_resources: BTreeMap<String, AwsFault>,
+    /// Faults of all calls of an operation, by its name; before those of other calls.
     of_operations: BTreeMap<String, AwsFault>,
     latency: Duration,
 }
 
 impl<C> Default for Calls<C> {
     fn default() -> Self {
-        Self { log: Vec::new(), next: None, always: None, of_operations: BTreeMap::new(), latency: Duration::ZERO }
+        Self {
+            log: Vec::new(),
+            next: None,
+            always: None,
+            of_resources: BTreeMap::new(),
+            of_operations: BTreeMap::new(),
+            latency: Duration::ZERO,
+        }
     }
 }
 
@@ -92,10 +124,12 @@ impl<C> Calls<C> {
 
     /// Sets the fault of all calls of one operation, or removes it.
     pub(crate) fn set_operation_fault(&mut self, operation: &str, fault: Option<AwsFault>) {
-        match fault {
-            Some(fault) => self.of_operations.insert(operation.to_owned(), fault),
-            None => self.of_operations.remove(operation),
-        };
+        set(&mut self.of_operations, operation, fault);
+    }
+
+    /// Sets the fault of all calls about one resource, or removes it.
+    pub(crate) fn set_resource_fault(&mut self, resource: &str, fault: Option<AwsFault>) {
+        set(&mut self.of_resources, resource, fault);
     }
 
     /// Sets how long every response takes.
@@ -104,9 +138,10 @@ impl<C> Calls<C> {
     }
 
     /// Records a call and returns what happens to it, after which time.
-    pub(crate) fn record(&mut self, operation: &str, call: C) -> (Verdict, Duration) {
+    pub(crate) fn record(&mut self, operation: &str, resource: &str, call: C) -> (Verdict, Duration) {
         self.log.push(call);
-        let fault = match (self.of_operations.get(operation), &mut self.next) {
+        let special = self.of_resources.get(resource).or_else(|| self.of_operations.get(operation));
+        let fault = match (special, &mut self.next) {
             (Some(fault), _) => Some(*fault),
             (None, Some((left, fault))) if *left > 0 => {
                 *left -= 1;
@@ -116,6 +151,13 @@ impl<C> Calls<C> {
         };
         (fault.into(), self.latency)
     }
+}
+
+fn set(faults: &mut BTreeMap<String, AwsFault>, name: &str, fault: Option<AwsFault>) {
+    match fault {
+        Some(fault) => faults.insert(name.to_owned(), fault),
+        None => faults.remove(name),
+    };
 }
 
 #[cfg(test)]
@@ -128,21 +170,23 @@ mod tests {
         calls.set_fault(Some(AwsFault::Internal));
         calls.fail_next(1, AwsFault::Throttling);
         calls.set_latency(Duration::from_secs(1));
-        assert_eq!(calls.record("Get", 1), (Verdict::Fail(Failure::Throttling), Duration::from_secs(1)));
-        assert_eq!(calls.record("Get", 2).0, Verdict::Fail(Failure::Internal));
+        assert_eq!(calls.record("Get", "a", 1), (Verdict::Fail(Failure::Throttling), Duration::from_secs(1)));
+        assert_eq!(calls.record("Get", "a", 2).0, Verdict::Fail(Failure::Internal));
         calls.set_fault(None);
-        assert_eq!(calls.record("Get", 3).0, Verdict::Respond);
+        assert_eq!(calls.record("Get", "a", 3).0, Verdict::Respond);
         assert_eq!(calls.so_far(), [1, 2, 3]);
     }
 
     #[test]
-    fn faults_of_operations_come_first_and_leave_the_next_calls_their_fault() {
+    fn faults_of_resources_and_operations_come_first_and_leave_the_next_calls_their_fault() {
         let mut calls = Calls::default();
         calls.fail_next(1, AwsFault::Throttling);
         calls.set_operation_fault("Put", Some(AwsFault::AccessDenied));
         calls.set_operation_fault("List", Some(AwsFault::Hang));
         calls.set_operation_fault("Delete", None);
-        let met = ["Put", "Get", "Get", "List"].map(|operation| calls.record(operation, ()).0);
+        calls.set_resource_fault("b", Some(AwsFault::Internal));
+        assert_eq!(calls.record("Put", "b", ()).0, Verdict::Fail(Failure::Internal));
+        let met = ["Put", "Get", "Get", "List"].map(|operation| calls.record(operation, "a", ()).0);
         let [denied, throttled] = [Failure::AccessDenied, Failure::Throttling].map(Verdict::Fail);
         assert_eq!(met, [denied, throttled, Verdict::Respond, Verdict::Hang]);
     }

@@ -27,10 +27,13 @@ pub(crate) trait JsonService: Service {
     /// The fields of all operations' inputs that the service reads.
     type Input: DeserializeOwned + Send;
     /// The service's errors.
-    type Error: JsonError;
+    type Error: JsonError + Send;
 
     /// Returns what is recorded of a call.
     fn call(&self, request: &Request<Self::Input>) -> Self::Call;
+
+    /// Returns the name of the resource that a call is about.
+    fn resource(call: &Self::Call) -> &str;
 
     /// Returns the error of a fault.
     fn failure(failure: Failure, request: &Request<Self::Input>) -> Self::Error;
@@ -86,15 +89,21 @@ async fn handle<S: JsonService>(State(shared): State<Shared<S>>, headers: Header
         Err(error) => return error_response::<S>(&error.into()),
     };
     let call = shared.service().call(&request);
-    let result = match shared.receive(&request.operation, call).await {
-        Verdict::Respond => S::respond(&shared, request, false).await,
+    let resource = S::resource(&call).to_owned();
+    let verdict = shared.receive(&request.operation, &resource, call).await;
+    let result = match verdict {
+        Verdict::Respond | Verdict::Damage(_) => S::respond(&shared, request, false).await,
         Verdict::RespondInPart => S::respond(&shared, request, true).await,
         Verdict::Fail(failure) => Err(S::failure(failure, &request)),
         Verdict::Hang => return shared.hang().await,
     };
-    match result {
+    let response = match result {
         Ok(output) => response::<S>(StatusCode::OK, &output),
         Err(error) => error_response::<S>(&error),
+    };
+    match verdict {
+        Verdict::Damage(damage) => shared.damage(response, damage).await,
+        _ => response,
     }
 }
 

@@ -51,6 +51,8 @@ pub struct BucketCall {
 impl Service for Store {
     type Call = BucketCall;
 
+    const EMPTY_DOCUMENT: &'static str = "<Empty/>";
+
     fn router(shared: Shared<Self>) -> Router {
         Router::new().fallback(handle).with_state(shared)
     }
@@ -84,16 +86,31 @@ async fn respond(shared: &Shared<Store>, parts: &Parts, body: Body) -> Result<Re
         region: region.to_owned(),
     };
     let bucket = target.bucket.as_str();
-    match shared.receive(operation.as_ref().map_or("", Operation::name), call).await {
+    let operation_name = operation.as_ref().map_or("", Operation::name);
+    match shared.receive(operation_name, bucket, call).await {
         // No operation here has entries.
-        Verdict::Respond | Verdict::RespondInPart => {}
-        Verdict::Hang => return Ok(shared.hang().await),
-        Verdict::Fail(Failure::NotFound) => return Err(S3Error::no_such_bucket(bucket)),
-        Verdict::Fail(Failure::AccessDenied) => return Err(S3Error::access_denied()),
-        Verdict::Fail(Failure::Throttling) => return Err(S3Error::slow_down()),
-        Verdict::Fail(Failure::Internal) => return Err(S3Error::internal()),
+        Verdict::Respond | Verdict::RespondInPart => perform(shared, operation?, (bucket, region), parts, body).await,
+        Verdict::Damage(damage) => {
+            let response = perform(shared, operation?, (bucket, region), parts, body).await?;
+            Ok(shared.damage(response, damage).await)
+        }
+        Verdict::Hang => Ok(shared.hang().await),
+        Verdict::Fail(Failure::NotFound) => Err(S3Error::no_such_bucket(bucket)),
+        Verdict::Fail(Failure::AccessDenied) => Err(S3Error::access_denied()),
+        Verdict::Fail(Failure::Throttling) => Err(S3Error::slow_down()),
+        Verdict::Fail(Failure::Internal) => Err(S3Error::internal()),
     }
-    match operation? {
+}
+
+/// Does what a call asks in a bucket and the region that the call was signed for.
+async fn perform(
+    shared: &Shared<Store>,
+    operation: Operation,
+    (bucket, region): (&str, &str),
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, S3Error> {
+    match operation {
         Operation::ListObjectsV2(listing) => {
             let after = listing.after()?;
             let page = shared.service().bucket_in(bucket, region)?.list(&listing.prefix, &after, listing.max_keys);

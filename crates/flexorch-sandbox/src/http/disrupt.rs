@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         api::response::error_envelope,
+        body::{EndlessBody, TruncatedBody},
         fault::{CannedResponse, Effect, default_code},
         server::reset,
     },
-    body::{EndlessBody, TruncatedBody},
     respond::{json, status},
 };
 
@@ -27,7 +27,7 @@ pub(crate) async fn response(effect: &Effect, stop: &CancellationToken) -> Respo
             reset()
         }
         Effect::Reset => reset(),
-        Effect::Truncate => TruncatedBody::response(),
+        Effect::Truncate => TruncatedBody::response(StatusCode::ACCEPTED),
         Effect::Endless => EndlessBody::response(),
         Effect::Delay | Effect::Reject { .. } | Effect::FailJob { .. } => {
             // These do not disrupt a request: the table never returns them as disruptions.

@@ -146,6 +146,7 @@ fn record(shared: &Shared, parts: &Parts, read: ParsedBody) -> RecordedRequest {
         at: shared.clock.now().rfc3339(),
         api_key: (!key.is_empty()).then(|| ApiKey::new(key)),
         connector_id: read.connector_id,
+        connector_id_text: read.connector_id_text,
         keys: read.keys,
         body: read.body,
         headers,

@@ -4,7 +4,6 @@
 //! wraps the result. The admin path has no front door.
 
 mod admin;
-mod body;
 mod connectors;
 mod disrupt;
 mod documents;

@@ -29,6 +29,8 @@ pub struct QueueCall {
 impl Service for Store {
     type Call = QueueCall;
 
+    const EMPTY_DOCUMENT: &'static str = "{}";
+
     fn router(shared: Shared<Self>) -> Router {
         json::router(shared)
     }
@@ -50,6 +52,10 @@ impl JsonService for Store {
             entries: if operation.ends_with("Batch") { input.entries.len() } else { 1 },
             region: region.clone(),
         }
+    }
+
+    fn resource(call: &QueueCall) -> &str {
+        &call.queue
     }
 
     fn failure(failure: Failure, request: &Request<Input>) -> SqsError {

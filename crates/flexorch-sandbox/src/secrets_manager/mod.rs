@@ -25,6 +25,22 @@ impl SecretsManager {
         self.shared().service().set(name.into(), secret_string.into(), now);
     }
 
+    /// Creates a secret of bytes instead of text, or adds a new current version.
+    pub fn put_binary(&self, name: impl Into<String>, secret_binary: &[u8]) {
+        let now = self.shared().clock.now();
+        self.shared().service().set_binary(name.into(), secret_binary, now);
+    }
+
+    /// Deletes a secret with all its versions, as after its recovery window.
+    pub fn delete(&self, name: &str) {
+        self.shared().service().delete(name);
+    }
+
+    /// Sets the fault of all calls about the secret of this name, or removes it. It comes before other faults.
+    pub fn set_secret_fault(&self, name: &str, fault: Option<SecretsFault>) {
+        self.shared().set_resource_fault(name, fault);
+    }
+
     /// Creates a secret without a value, as a template does.
     pub fn create_empty(&self, name: impl Into<String>) {
         let now = self.shared().clock.now();

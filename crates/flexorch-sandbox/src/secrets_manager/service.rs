@@ -46,6 +46,8 @@ impl Input {
 impl Service for Store {
     type Call = SecretsCall;
 
+    const EMPTY_DOCUMENT: &'static str = "{}";
+
     fn router(shared: Shared<Self>) -> Router {
         json::router(shared)
     }
@@ -67,6 +69,10 @@ impl JsonService for Store {
             region: request.region.clone(),
             name: self.resolve(id, &request.region).map(str::to_owned),
         }
+    }
+
+    fn resource(call: &SecretsCall) -> &str {
+        call.name.as_deref().unwrap_or_default()
     }
 
     fn failure(failure: Failure, request: &Request<Input>) -> SecretsError {

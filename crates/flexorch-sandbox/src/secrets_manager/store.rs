@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use aws_smithy_types::base64;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -29,6 +30,8 @@ struct Secret {
 struct Version {
     id: String,
     secret_string: String,
+    /// Base64, as in the API; then there is no string.
+    secret_binary: Option<String>,
     created: Moment,
 }
 
@@ -58,9 +61,24 @@ impl Store {
     /// Creates a secret, or adds a new current version.
     pub(super) fn set(&mut self, name: String, secret_string: String, now: Moment) {
         let id = self.new_version_id();
-        let version = Version { id, secret_string, created: now };
-        let secret = self.secrets.entry(name).or_insert_with(|| Secret { created: now, versions: Vec::new() });
+        self.add(name, Version { id, secret_string, secret_binary: None, created: now });
+    }
+
+    /// Creates a secret of bytes, or adds a new current version.
+    pub(super) fn set_binary(&mut self, name: String, bytes: &[u8], now: Moment) {
+        let (id, secret_binary) = (self.new_version_id(), Some(base64::encode(bytes)));
+        self.add(name, Version { id, secret_string: String::new(), secret_binary, created: now });
+    }
+
+    fn add(&mut self, name: String, version: Version) {
+        let created = version.created;
+        let secret = self.secrets.entry(name).or_insert_with(|| Secret { created, versions: Vec::new() });
         secret.versions.push(version);
+    }
+
+    /// Deletes a secret with all its versions.
+    pub(super) fn delete(&mut self, name: &str) {
+        self.secrets.remove(name);
     }
 
     /// Creates a secret without a version.
@@ -100,11 +118,15 @@ impl Store {
             };
             SecretsError::client("ResourceNotFoundException", message)
         })?;
+        let (field, value) = match &version.secret_binary {
+            Some(binary) => ("SecretBinary", binary),
+            None => ("SecretString", &version.secret_string),
+        };
         Ok(json!({
             "ARN": arn(name, region),
             "Name": name,
             "VersionId": version.id,
-            "SecretString": version.secret_string,
+            field: value,
             "VersionStages": secret.stages(at),
             "CreatedDate": version.created.epoch_seconds(),
         }))
@@ -171,7 +193,7 @@ impl Store {
                 return Err(SecretsError::client("ResourceExistsException", message));
             }
             None => {
-                secret.versions.push(Version { id: id.clone(), secret_string, created: now });
+                secret.versions.push(Version { id: id.clone(), secret_string, secret_binary: None, created: now });
                 secret.versions.len() - 1
             }
         };

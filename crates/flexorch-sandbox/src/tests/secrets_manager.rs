@@ -111,3 +111,37 @@ async fn faults_meet_the_next_calls_or_all_of_them() {
     assert!(hanging.is_err());
     manager.shutdown().await;
 }
+
+#[tokio::test]
+async fn responses_are_damaged_on_their_way() {
+    let manager = SecretsManager::start(0).await.unwrap();
+    manager.put("docs", "one");
+    let whole = get(&manager, "docs").await.text;
+    manager.set_fault(Some(SecretsFault::Truncated));
+    let half = get(&manager, "docs").await;
+    assert_eq!((half.status, half.text.as_str()), (200, &whole[..whole.len() / 2]));
+    manager.set_fault(Some(SecretsFault::WithoutValue));
+    assert_eq!(get(&manager, "docs").await.json(), json!({}));
+    manager.set_fault(Some(SecretsFault::Page));
+    assert!(get(&manager, "docs").await.text.starts_with("<html>"));
+    manager.set_fault(Some(SecretsFault::BrokenOff));
+    let broken = client().post(manager.endpoint_url());
+    let broken = broken.header("x-amz-target", "secretsmanager.GetSecretValue").body(r#"{"SecretId": "docs"}"#);
+    let scope = "AKIDEXAMPLE/20260131/eu-west-1/secretsmanager/aws4_request";
+    let broken = broken.header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"));
+    assert!(broken.send().await.unwrap().bytes().await.is_err());
+}
+
+#[tokio::test]
+async fn a_fault_of_one_secret_leaves_the_others_alone() {
+    let manager = SecretsManager::start(0).await.unwrap();
+    manager.put("docs", "one");
+    manager.put_binary("other", &[0, 1]);
+    manager.set_secret_fault("docs", Some(SecretsFault::AccessDenied));
+    assert_eq!(get(&manager, &manager.arn("docs", "eu-west-1")).await.status, 400);
+    assert_eq!(get(&manager, "other").await.json()["SecretBinary"], "AAE=");
+    manager.set_secret_fault("docs", None);
+    assert_eq!(get(&manager, "docs").await.status, 200);
+    manager.delete("docs");
+    assert_eq!(get(&manager, "docs").await.json()["__type"], "ResourceNotFoundException");
+}

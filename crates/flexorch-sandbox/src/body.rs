@@ -71,10 +71,10 @@ pub(crate) struct TruncatedBody {
 }
 
 impl TruncatedBody {
-    /// Returns a 202 whose `Content-Length` is larger than the body.
-    pub(crate) fn response() -> Response {
+    /// Returns a response whose `Content-Length` is larger than the body.
+    pub(crate) fn response(status: StatusCode) -> Response {
         let body = Self { begun: false, pause: Box::pin(sleep(PAUSE)) };
-        let mut response = json_stream(StatusCode::ACCEPTED, Body::new(body));
+        let mut response = json_stream(status, Body::new(body));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(PROMISED));
         response
     }
