@@ -16,9 +16,9 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::sqs_batch;
 use crate::programs::Programs;
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms};
+use crate::table::Table;
 
 const SIZES: [usize; 6] = [1, 10, 100, 1_000, 3_000, 10_000];
 

@@ -8,9 +8,9 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::s3_notification;
 use crate::programs::{Program, Programs};
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms, percentile};
+use crate::table::Table;
 
 /// Events that a fresh process answers before its warm ones are counted.
 const SETTLING: usize = 20;

@@ -9,9 +9,9 @@ use crate::args::Args;
 use crate::events::{s3_notification, sqs_batch};
 use crate::programs::{Program, Programs};
 use crate::quota::{MB_OF_A_CORE, PERIOD, Quota};
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms, percentile};
+use crate::table::Table;
 
 const SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
 
