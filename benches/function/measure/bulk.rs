@@ -67,17 +67,17 @@ fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) ->
     let mut samples = Samples::default();
     for _ in 0..args.runs_of_a(3) {
         let served = serve(servers, &programs.empty, Trial::of(events.clone()));
-        samples.transfer.extend(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
+        samples.transfer.extend(served.responses.iter().skip(1).map(|response| response.took));
 
         servers.flexorch.follow(Plan::default());
         let served = serve(servers, &programs.function, Trial::of(events.clone()));
         assert_eq!(servers.flexorch.keys(), messages * repeats + 1, "every key arrives once");
         samples.requests = (servers.flexorch.requests() - 1) / repeats;
         samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
-        for exchange in &served.exchanges[1..] {
-            let first_request = servers.flexorch.first_request_after(exchange.handed).unwrap();
-            samples.whole.push(exchange.took());
-            samples.to_first_request.push(first_request - exchange.handed);
+        for response in &served.responses[1..] {
+            let first_request = servers.flexorch.first_request_after(response.sent).unwrap();
+            samples.whole.push(response.took);
+            samples.to_first_request.push(first_request - response.sent);
         }
         samples.core.extend((0..repeats).map(|_| core(&event, messages)));
     }

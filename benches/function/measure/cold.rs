@@ -94,7 +94,7 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
         for (program, samples) in programs.iter().zip(&mut samples) {
             let events = vec![event.clone(); SETTLING + warm_events];
             let served = serve(servers, program, Trial { pause, ..Trial::of(events) });
-            samples.warm.extend(served.exchanges.iter().skip(SETTLING).map(|exchange| exchange.took()));
+            samples.warm.extend(served.responses.iter().skip(SETTLING).map(|response| response.took));
             samples.warm_cpu.push(served.process.cpu());
             samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
         }

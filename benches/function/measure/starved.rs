@@ -67,11 +67,11 @@ fn row(memory_mb: u32, programs: &Programs, servers: &Servers, args: &Args) -> s
 
     let warm_events = if args.smoke { 3 } else { 100 };
     let served = serve(servers, &programs.function, trial(vec![event.clone(); 1 + warm_events]));
-    let warm: Vec<_> = served.exchanges.iter().skip(1).map(|exchange| exchange.took()).collect();
+    let warm: Vec<_> = served.responses.iter().skip(1).map(|response| response.took).collect();
     drop(served);
     let large = [vec![event.clone()], vec![sqs_batch(1_000, 1); args.runs_of_a(5)]].concat();
     let served = serve(servers, &programs.function, trial(large));
-    let thousand = median(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
+    let thousand = median(served.responses.iter().skip(1).map(|response| response.took));
 
     let warm_p50_ms = ms(median(warm.iter().copied()));
     // Each event's time is rounded up to a millisecond.

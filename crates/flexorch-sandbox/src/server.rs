@@ -34,7 +34,7 @@ use tokio_util::{
 /// How long a connection may take to end its exchange once the server shuts down.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the accept loop waits after an error such as "too many open files", which lasts.
+/// How long the accept loop waits after an error such as "too many open files", which does not end immediately.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a server of the sandbox did not start.

@@ -28,7 +28,7 @@ pub enum AwsFault {
     Page,
 }
 
-/// A fault for which each service has an error of its own.
+/// A fault for which each service has its own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     NotFound,
@@ -37,7 +37,7 @@ pub(crate) enum Failure {
     Internal,
 }
 
-/// What happens to a response on its way.
+/// How a response is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Damage {
     Truncated,

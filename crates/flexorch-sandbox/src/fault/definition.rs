@@ -51,7 +51,7 @@ pub struct Filter {
     pub method: Option<String>,
     /// How many of these requests it skips first.
     pub after: u64,
-    /// How often it happens, after which it is over.
+    /// How often it happens at most.
     pub times: Option<u64>,
     /// The chance, from 0 to 1, that it happens to one of these requests.
     pub random: Option<f64>,

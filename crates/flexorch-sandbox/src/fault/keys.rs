@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It says what happens. A fault has one of these.
+    /// The key says what happens. A fault has one of these.
     Effect,
-    /// It says more about an effect: one of these keys.
+    /// The key says more about one of these effects.
     Detail(&'static [&'static str]),
-    /// It says when, or to which requests.
+    /// The key says when the effect happens, or to which requests.
     Condition,
 }
 

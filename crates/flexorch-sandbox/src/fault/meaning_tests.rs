@@ -84,7 +84,7 @@ fn json_takes_numbers_and_both_spellings_and_refuses_the_unknown() {
     assert!(serde_json::from_str::<Fault>(r#"{"times": 1}"#).is_err());
 }
 
-/// One fault for each key, which says something only if the key is in it.
+/// A fault for each key, in which the key makes a difference.
 const SAMPLES: [&str; 23] = [
     "status=503",
     "status=429,code=QUOTA_EXCEEDED",

@@ -10,7 +10,7 @@ pub(crate) struct SqsError {
     pub(super) shape: &'static str,
     /// The query protocol's name, by which the SDKs recognise the error (`x-amzn-query-error`), also in a batch's entries.
     pub(super) code: &'static str,
-    /// Whether trying again is pointless.
+    /// Whether the sender is at fault, so that a retry is pointless.
     pub(super) sender_fault: bool,
     pub(super) message: String,
 }
