@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::value::RawValue;
+use wildmatch::WildMatch;
 
 use crate::model::scope::Scope;
 
@@ -17,7 +18,7 @@ pub struct Config {
     pub connector_secret_ids: Vec<String>,
     /// `FLEXORCH_BASE_URL`.
     pub flexorch_base_url: Url,
-    /// `KEY_PREFIXES`, `KEY_SUFFIXES`, `MAX_OBJECT_BYTES`.
+    /// `KEY_PREFIXES`, `KEY_SUFFIXES`, `KEY_EXCLUDES`, `MAX_OBJECT_BYTES`.
     pub scope: Scope,
     /// `MAX_KEYS_PER_REQUEST`.
     pub max_keys_per_request: NonZeroUsize,
@@ -113,6 +114,7 @@ impl Config {
             scope: Scope {
                 key_prefixes: env.list("KEY_PREFIXES")?,
                 key_suffixes: env.list("KEY_SUFFIXES")?.iter().map(|suffix| suffix.to_lowercase()).collect(),
+                key_excludes: env.list("KEY_EXCLUDES")?.iter().map(|pattern| WildMatch::new(pattern)).collect(),
                 max_object_bytes,
             },
             max_keys_per_request: env.number_or("MAX_KEYS_PER_REQUEST", 1..=10_000, 100)?,
@@ -346,6 +348,13 @@ mod tests {
         let config = config(&[("KEY_PREFIXES", "invoices/, scans/ ,"), ("KEY_SUFFIXES", ".PDF,.docx")]).unwrap();
         assert_eq!(config.scope.key_prefixes, ["invoices/", "scans/"]);
         assert_eq!(config.scope.key_suffixes, [".pdf", ".docx"]);
+    }
+
+    #[test]
+    fn excluding_patterns_keep_their_case_and_empty_ones_are_ignored() {
+        let config = config(&[("KEY_EXCLUDES", "exports/*,, *.TMP ,")]).unwrap();
+        let patterns: Vec<_> = config.scope.key_excludes.iter().map(|pattern| pattern.to_string()).collect();
+        assert_eq!(patterns, ["exports/*", "*.TMP"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | [`aws`] | the AWS edge: the shared HTTP client, secrets, queues, buckets |
 //! | [`config`] | the environment, checked |
 //! | [`telemetry`] | logs and metrics |
+//! | [`redaction`] | secrets removed from what is logged, returned or sent on |
 //! | [`clock`], [`error`] | the time as an argument; errors as people read them |
 //!
 //! Dependencies go one way: [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`model`].
@@ -35,4 +36,5 @@ pub mod flexorch;
 pub mod handler;
 pub mod ingest;
 pub mod model;
+pub mod redaction;
 pub mod telemetry;

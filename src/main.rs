@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::config::{Config, variable};
 use flexorch_s3_ingester::handler::{Ingester, InvocationContext, StartError};
-use flexorch_s3_ingester::{aws, telemetry};
+use flexorch_s3_ingester::{aws, redaction, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -27,7 +27,7 @@ async fn run() -> ExitCode {
     let ingester = match start().await {
         Ok(ingester) => ingester,
         Err(error) => {
-            let error = error.to_string();
+            let error = redaction::redacted(&error.to_string());
             tracing::error!(error = error.as_str(), "the function cannot start");
             aws::runtime_api::report_init_error(&error).await;
             return ExitCode::FAILURE;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::flexorch::key_results::{KeyResult, SubmissionResult};
 use flexorch_s3_ingester::flexorch::response::{RawResponse, Response, read_response};
+use flexorch_s3_ingester::redaction::Redactor;
 
 /// The plan's minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -97,7 +98,8 @@ pub fn response_of(verdict: Verdict, keys: usize, now: SystemTime) -> Response {
         }
         Err(retry_after) => {
             let seconds = retry_after.to_string();
-            read_response(RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED }, &["key"], now)
+            let raw = RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED, is_complete: true };
+            read_response(raw, &["key"], &Redactor::default(), now)
         }
     }
 }

@@ -75,6 +75,12 @@ impl RetryQueue {
         self.receives.iter().copied().max().unwrap_or(0)
     }
 
+    /// A copy takes the place of a message that was received often: it counts its receives anew.
+    pub fn renew(&mut self, object: u32) {
+        self.calls += 1;
+        self.receives[object as usize] = 0;
+    }
+
     /// A message that was received is done.
     pub fn delete(&mut self) {
         self.held -= 1;

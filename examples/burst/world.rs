@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::{Config, ConfigError};
 use flexorch_s3_ingester::flexorch::response::Response;
-use flexorch_s3_ingester::handler::times::Times;
+use flexorch_s3_ingester::handler::times::{Load, Times};
 use flexorch_s3_ingester::ingest::session::{Now, RequestId};
 use flexorch_s3_ingester::model::connector::ConnectorError;
 
@@ -192,7 +192,7 @@ impl World<'_> {
         let settles = self.config.dead_letter_queue_url.is_some();
         let environment = self.lambda.environment(id);
         let objects = environment.objects.len();
-        let times = Times::new(now, now + timeout, margin, objects, settles);
+        let times = Times::new(now, now + timeout, margin, Load { objects, settles, ..Load::default() });
         environment.answer_end = times.answer_end;
         let steps = environment.process.begin(objects, times.work_end, now);
         self.carry_out(id, steps);

@@ -252,6 +252,7 @@ impl SecretCache {
             let stated = std::str::from_utf8(bytes.as_ref()).ok().and_then(ReadScope::stated_in);
             return Err(SecretError::Binary { secret_id: Arc::clone(secret_id), stated });
         };
+        crate::redaction::register_connector_secret(text);
         match Connector::from_secret(secret_id, text) {
             Ok(connector) => {
                 Ok(Cached { connector: Arc::new(connector), fresh_until: self.clock.now() + self.time_to_live })

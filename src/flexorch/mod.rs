@@ -1,11 +1,15 @@
 //! FlexOrch's API, as far as the ingester speaks it: wire types, error classes, client. Knows nothing of S3 or Lambda.
 //!
-//! [`client`] sends a request, [`response`] classifies what comes back, [`key_results`] reads what a successful response says about
-//! each key. The rest of the API is the command line's.
+//! [`client`] sends a request. [`response`] classifies what comes back: `envelope` reads what it says about the request as a whole,
+//! [`key_results`] what it says about each key, with `key_names` for the names in it. The rest of the API is the command line's.
 
 pub mod client;
+mod envelope;
+mod key_names;
 pub mod key_results;
 pub mod response;
+
+pub use envelope::error_in;
 
 /// The part of a key or file name after its last slash.
 #[must_use]

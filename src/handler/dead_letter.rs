@@ -1,7 +1,8 @@
 //! What goes to the dead-letter queue: rejected objects, unreadable records and unreadable messages.
 
 use super::settle::deferral;
-use super::{Ingester, Report, Times};
+use super::{Ingester, Run, Times};
+use crate::aws::failure::CallError;
 use crate::aws::secrets::Connectors;
 use crate::aws::sqs::DeadLetter;
 use crate::event::sqs::{Batch, Unreadable};
@@ -18,14 +19,14 @@ const LARGEST_MESSAGE: usize = 1_048_576;
 const ATTRIBUTE_TYPE: &str = "String";
 
 /// Why something is not in the dead-letter queue.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NotSent {
     /// `DEAD_LETTER_QUEUE_URL` is not set.
     #[error("there is no dead-letter queue")]
     NoQueue,
     /// SQS did not accept it.
     #[error("the dead-letter queue cannot be reached: {0}")]
-    Unreachable(String),
+    Unreachable(#[source] CallError),
 }
 
 impl Ingester {
@@ -74,8 +75,7 @@ impl Ingester {
         &self,
         records: Vec<UnreadableRecord>,
         carrier: &Carrier,
-        times: Times,
-        report: &mut Report,
+        run: &mut Run,
     ) {
         if records.is_empty() {
             return;
@@ -85,7 +85,7 @@ impl Ingester {
         // A job's own report names the tasks that failed for good.
         if matches!(carrier, Carrier::BatchJob(_)) {
             for record in records {
-                report.add(None, record.origin, rejected(record.reason));
+                run.record(None, record.origin, rejected(record.reason));
             }
             return;
         }
@@ -93,7 +93,7 @@ impl Ingester {
             .iter()
             .map(|record| of_unreadable(s3::notification_around(&record.record), &record.reason))
             .collect();
-        let sent = self.send_dead_letters(&letters, times).await;
+        let sent = self.send_dead_letters(&letters, run.times).await;
         for (UnreadableRecord { origin, reason, .. }, sent) in records.into_iter().zip(sent) {
             let outcome = match sent {
                 Ok(()) => rejected(reason),
@@ -103,18 +103,12 @@ impl Ingester {
                     Outcome::Deferred(deferral(DeferClass::DeadLetterUnavailable, &why))
                 }
             };
-            report.add(None, origin, outcome);
+            run.record(None, origin, outcome);
         }
     }
 
     /// Moves the messages that cannot be read to the dead-letter queue; one that does not get there fails alone.
-    pub(super) async fn dead_letter_unreadable_messages(
-        &self,
-        batch: &Batch,
-        comes_back: &mut [bool],
-        times: Times,
-        report: &mut Report,
-    ) {
+    pub(super) async fn dead_letter_unreadable_messages(&self, batch: &Batch, comes_back: &mut [bool], run: &mut Run) {
         let unreadable: Vec<_> = batch
             .messages
             .iter()
@@ -124,10 +118,10 @@ impl Ingester {
         if unreadable.is_empty() {
             return;
         }
-        report.unreadable_messages += unreadable.len() as u64;
+        run.report.unreadable_messages += unreadable.len() as u64;
         let letters: Vec<_> =
             unreadable.iter().map(|(_, _, Unreadable { reason, body })| of_unreadable(body.clone(), reason)).collect();
-        let sent = self.send_dead_letters(&letters, times).await;
+        let sent = self.send_dead_letters(&letters, run.times).await;
         for ((position, message, what), sent) in unreadable.into_iter().zip(sent) {
             comes_back[position] = sent.is_err();
             let fate = match &sent {
@@ -136,15 +130,15 @@ impl Ingester {
                 Err(NotSent::Unreachable(_)) => "it fails alone: the dead-letter queue cannot be reached",
             };
             let error = match &sent {
-                Err(NotSent::Unreachable(error)) => error.as_str(),
-                _ => "",
+                Err(NotSent::Unreachable(error)) => error.to_string(),
+                _ => String::new(),
             };
             tracing::error!(
                 message_id = message.id.as_deref().unwrap_or_default(),
                 code = UNREADABLE,
                 reason = what.reason.as_str(),
                 fate,
-                error,
+                error = error.as_str(),
                 "a message cannot be read"
             );
         }

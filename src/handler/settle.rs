@@ -1,9 +1,9 @@
 //! Objects → outcomes: connectors, routes, submission.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ingester, Report, Times, log_secret_errors};
+use super::{Ingester, Run, Times, log_secret_errors};
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::event::batch_job;
@@ -11,19 +11,18 @@ use crate::ingest::route::{ConnectorConflict, Route, Router, superseded};
 use crate::ingest::session::{Work, paused_deferral};
 use crate::ingest::submit::Submission;
 use crate::model::claim::Claim;
-use crate::model::object::{Change, S3Object};
+use crate::model::object::{Change, Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
-use crate::telemetry::metrics::Metrics;
 
 impl Ingester {
     /// Settles objects: when this returns, each of them is in the report with its outcome.
-    pub(super) async fn settle(&self, objects: Vec<S3Object>, times: Times, metrics: &Metrics, report: &mut Report) {
+    pub(super) async fn settle(&self, objects: Vec<S3Object>, run: &mut Run) {
         if objects.is_empty() {
             return;
         }
         let wanted = objects.iter().any(|object| object.change == Change::Created && !object.is_folder_marker());
-        let connectors = if wanted { self.connectors(times).await } else { Connectors::default() };
-        self.settle_with(&connectors, objects, times, metrics, report).await;
+        let connectors = if wanted { self.connectors(run.times).await } else { Connectors::default() };
+        self.settle_with(&connectors, objects, run).await;
     }
 
     /// The connectors, with the failures logged.
@@ -34,32 +33,32 @@ impl Ingester {
     }
 
     /// Settles objects among connectors that are known already.
-    pub(super) async fn settle_with(
-        &self,
-        connectors: &Connectors,
-        objects: Vec<S3Object>,
-        times: Times,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) {
+    pub(super) async fn settle_with(&self, connectors: &Connectors, objects: Vec<S3Object>, run: &mut Run) {
         let ledger = Mutex::new(Ledger::new(objects.len()));
-        let work = self.route_all(connectors, &objects, &ledger);
+        let work = self.route_all(connectors, &objects, &ledger, &run.redelivered);
         if !work.is_empty() {
             // Every request ends by then of its own; should one not, its objects are deferred with the rest.
-            let submission = Submission { objects: &objects, ledger: &ledger, metrics, end: times.work_end };
+            let submission =
+                Submission { objects: &objects, ledger: &ledger, metrics: &run.metrics, end: run.times.work_end };
             let submitted = self.submitter.submit(work, submission);
-            let _ = tokio::time::timeout(self.clock.until(times.work_end), submitted).await;
+            let _ = tokio::time::timeout(self.clock.until(run.times.work_end), submitted).await;
         }
         let mut ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.dead_letter_rejected(connectors, &objects, &mut ledger, times).await;
+        self.dead_letter_rejected(connectors, &objects, &mut ledger, run.times).await;
         for (object, outcome) in objects.into_iter().zip(ledger.close()) {
             let origin = object.origin;
-            report.add(Some(object), origin, outcome);
+            run.record(Some(object), origin, outcome);
         }
     }
 
     /// Settles the objects that are not to be submitted now, and returns the others as work for their connectors.
-    fn route_all(&self, connectors: &Connectors, objects: &[S3Object], ledger: &Mutex<Ledger>) -> Vec<Work> {
+    fn route_all(
+        &self,
+        connectors: &Connectors,
+        objects: &[S3Object],
+        ledger: &Mutex<Ledger>,
+        redelivered: &BTreeSet<Origin>,
+    ) -> Vec<Work> {
         let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let router = Router::new(&connectors.known, &connectors.claims, &self.config.scope);
         let routes: Vec<Route> = objects.iter().map(|object| router.route(object)).collect();
@@ -76,6 +75,9 @@ impl Ingester {
                 Route::Skip(reason) => Outcome::Skipped(reason),
                 Route::To(connector) => {
                     work[connector].objects.push(position);
+                    if redelivered.contains(&objects[position].origin) {
+                        work[connector].redelivered.push(position);
+                    }
                     continue;
                 }
                 waits => {
@@ -90,14 +92,14 @@ impl Ingester {
 
     /// Asks S3 which key is meant where a Batch Operations task leaves it open. An object about which S3 cannot be asked now is
     /// deferred.
-    pub(super) async fn decide_plus_signs(&self, objects: &mut Vec<S3Object>, times: Times, report: &mut Report) {
+    pub(super) async fn decide_plus_signs(&self, objects: &mut Vec<S3Object>, run: &mut Run) {
         let mut decided = Vec::with_capacity(objects.len());
         for mut object in objects.drain(..) {
             let Some(spaced) = batch_job::spaced_key(&object.key) else {
                 decided.push(object);
                 continue;
             };
-            let end = times.work_end.min(self.clock.now() + QUESTION_TIMEOUT);
+            let end = run.times.work_end.min(self.clock.now() + QUESTION_TIMEOUT);
             let answer = match self.buckets.exists(&object.bucket, &object.key, end).await {
                 Ok(Some(true)) => Ok(Some(object.key.clone())),
                 Ok(_) => match self.buckets.exists(&object.bucket, &spaced, end).await {
@@ -121,8 +123,8 @@ impl Ingester {
                 }
                 Err(why) => {
                     let origin = object.origin;
-                    let outcome = Outcome::Deferred(deferral(DeferClass::BucketUnavailable, &why));
-                    report.add(Some(object), origin, outcome);
+                    let outcome = Outcome::Deferred(deferral(DeferClass::BucketUnavailable, &why.to_string()));
+                    run.record(Some(object), origin, outcome);
                 }
             }
         }
@@ -151,5 +153,5 @@ fn why_it_waits(route: Route, connectors: &Connectors) -> Deferral {
 
 /// A deferral before any connector was chosen.
 pub(super) fn deferral(class: DeferClass, why: &str) -> Deferral {
-    Deferral { class, detail: why.into(), code: None, connector: None, not_before: None, exhausted: false }
+    Deferral { class, detail: why.into(), code: None, connector: None, not_before: None, attempts_exhausted: false }
 }

@@ -396,6 +396,7 @@ mod tests {
             key_prefixes: vec!["in/".into(), "scan/".into()],
             key_suffixes: vec![".pdf".into()],
             max_object_bytes: Some(100),
+            ..Scope::default()
         };
         let go = |object: &S3Object| Router::new(&connectors, &[], &scope).route(object);
         assert_eq!(go(&object("b", "scan/X.PDF")), Route::To(0));

@@ -132,8 +132,7 @@ impl Submitter {
                     request.objects.iter().map(|object| submission.objects[*object].key.as_str()).collect();
                 submission.metrics.count_request(request.attempt > 1);
                 let started = self.clock.now();
-                let connector = &request.connector;
-                let response = self.client.submit(&connector.api_key, &connector.id, &keys, request.timeout).await;
+                let response = self.client.submit(&request.connector, &keys, request.timeout).await;
                 let took = self.clock.now().duration_since(started).unwrap_or_default();
                 Event::Responded { request, response, took }
             }

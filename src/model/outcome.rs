@@ -46,6 +46,8 @@ pub enum SkipReason {
     OutOfPrefix,
     /// The key ends in none of `KEY_SUFFIXES`.
     OutOfSuffix,
+    /// The key matches one of `KEY_EXCLUDES`.
+    Excluded,
     /// The object is larger than `MAX_OBJECT_BYTES`.
     TooLarge,
 }
@@ -61,6 +63,7 @@ impl SkipReason {
             Self::NoConnector => "no-connector",
             Self::OutOfPrefix => "out-of-prefix",
             Self::OutOfSuffix => "out-of-suffix",
+            Self::Excluded => "excluded",
             Self::TooLarge => "too-large",
         }
     }
@@ -92,7 +95,7 @@ pub struct Deferral {
     pub not_before: Option<SystemTime>,
     /// Every attempt that `MAX_ATTEMPTS` allows has failed: a later try waits for the usual backoff at least, whatever time
     /// FlexOrch named.
-    pub exhausted: bool,
+    pub attempts_exhausted: bool,
 }
 
 /// The classes of passing failure.
@@ -260,7 +263,7 @@ impl Ledger {
                         code: None,
                         connector: None,
                         not_before: None,
-                        exhausted: false,
+                        attempts_exhausted: false,
                     })
                 })
             })
@@ -337,7 +340,7 @@ mod tests {
                 code: None,
                 connector: None,
                 not_before: None,
-                exhausted: false,
+                attempts_exhausted: false,
             }),
         }
     }

@@ -1,10 +1,11 @@
 //! Logs and metrics, for CloudWatch.
 //!
-//! Logs are JSON lines on standard output, as Lambda collects them. Text that comes from outside (keys, FlexOrch's words) is
+//! Logs are JSON lines on standard output, as Lambda collects them. Text that comes from outside (keys, FlexOrch's messages) is
 //! always a field's value and never part of a line's own text, so that both formats escape it: a newline in a key cannot forge a
-//! line.
+//! line. Every line passes `safe_lines`, which removes secrets and escapes control characters.
 
 pub mod metrics;
+mod safe_lines;
 
 use std::io::{self, Write};
 
@@ -14,7 +15,9 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::safe_lines::SafeLines;
 use crate::config::variable;
+use crate::redaction;
 
 /// Starts logging, in the shape and from the level that `AWS_LAMBDA_LOG_FORMAT` (`JSON`, the default here, or `Text`) and
 /// `AWS_LAMBDA_LOG_LEVEL` ask for (Lambda Developer Guide, "Configuring advanced logging controls"). Libraries are heard from
@@ -35,8 +38,9 @@ where
         .with_target(env!("CARGO_CRATE_NAME"), level)
         // It repeats every error that the function answers with; the summary line has said it.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    redaction::register_environment();
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(SafeLines(writer));
     // A second start, as in tests of one process, changes nothing.
     let _ = if text {
         registry.with(lines).try_init()

@@ -60,6 +60,49 @@ async fn a_deferred_message_comes_back_at_the_time_that_flexorch_named() {
     assert!((118..=121).contains(&seconds), "{seconds} s");
 }
 
+/// Seconds that the one message is hidden, if FlexOrch meets every request with this fault.
+async fn hidden_after(fault: &str, receives: u32) -> u32 {
+    let app = TestAppBuilder::new().await.fault(fault).start().await;
+    let answer = app.invoke(sqs_event_received(receives, [s3_event(["a.pdf"]).to_string()])).await;
+    assert_eq!(answer.failures(), ["m-0"], "{fault}");
+    // The sandbox refuses what SQS refuses, so that a timeout beyond its limit would not be here.
+    visibility(&app, "handle-0").unwrap_or_else(|| panic!("{fault}: the visibility timeout was not set"))
+}
+
+#[tokio::test]
+async fn the_longest_visibility_timeout_is_half_an_hour_less_than_sqs_allows() {
+    for named in [43_200, 86_400, 2_592_000] {
+        assert_eq!(hidden_after(&format!("status=402,retry-after={named}"), 1).await, 41_400, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_429_hides_a_message_for_15_minutes_at_most() {
+    assert_eq!(hidden_after("status=429,retry-after=43200", 1).await, 900);
+    let without_a_time = hidden_after("status=429", 40).await;
+    assert!((720..=900).contains(&without_a_time), "{without_a_time} s");
+}
+
+#[tokio::test]
+async fn a_named_time_is_obeyed_however_often_the_message_was_received() {
+    let seconds = hidden_after("status=429,retry-after=120", 50).await;
+    assert!((118..=121).contains(&seconds), "{seconds} s");
+}
+
+#[tokio::test]
+async fn after_exhausted_attempts_a_message_does_not_return_sooner_than_the_usual_backoff() {
+    for fault in ["status=503,retry-after=0", "status=429,retry-after=0", "status=503,retry-after=1"] {
+        let seconds = hidden_after(fault, 4).await;
+        assert!((192..=288).contains(&seconds), "{fault}: {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_names_no_time_ahead_is_not_probed_in_a_loop() {
+    let seconds = hidden_after("status=402,retry-after=0", 2).await;
+    assert!((48..=72).contains(&seconds), "{seconds} s");
+}
+
 #[tokio::test]
 async fn visibility_is_set_in_tens() {
     let app = TestAppBuilder::new().await.fault("status=402").start().await;
@@ -71,17 +114,26 @@ async fn visibility_is_set_in_tens() {
 }
 
 #[tokio::test]
-async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer() {
-    let app = TestAppBuilder::new().await.fault("status=402").start().await;
-    app.queues.set_fault(Some(AwsFault::AccessDenied));
-    let answer = app.invoke(sqs_event([s3_event(["a.pdf"])])).await;
-    assert_eq!(answer.failures(), ["m-0"]);
-    let warned = app
-        .logs()
-        .await
-        .into_iter()
-        .any(|line| line["action"].as_str().is_some_and(|text| text.contains("sqs:ChangeMessageVisibility")));
-    assert!(warned);
+async fn visibility_that_cannot_be_changed_changes_nothing_in_the_answer_and_the_log_names_the_reason() {
+    let cases: [(&dyn Fn(&TestApp), &str, &str); 4] = [
+        (&|app| app.queues.set_fault(Some(AwsFault::AccessDenied)), "permission", "sqs:ChangeMessageVisibility"),
+        (&|app| app.queues.set_fault(Some(AwsFault::Throttling)), "throttled", "nothing"),
+        // Every second entry of the batch alone.
+        (&|app| app.queues.set_fault(Some(AwsFault::PartialFailure)), "unavailable", "nothing"),
+        // Not this receiver's message any more.
+        (&|app| app.queues.set_lenient_handles(false), "message-gone", "visibility timeout"),
+    ];
+    for (spoil, reason, action) in cases {
+        let app = TestAppBuilder::new().await.fault("status=402").env("AWS_MAX_ATTEMPTS", 1).start().await;
+        spoil(&app);
+        let answer = app.invoke(sqs_event([s3_event(["a.pdf"]), s3_event(["b.pdf"])])).await;
+        assert_eq!(answer.failures(), ["m-0", "m-1"]);
+        let logs = app.logs().await;
+        let warnings: Vec<_> = logs.iter().filter(|line| !line["reason"].is_null()).collect();
+        let [warning] = warnings[..] else { panic!("one warning for {reason}: {logs:#?}") };
+        assert_eq!((&warning["level"], &warning["reason"]), (&json!("WARN"), &json!(reason)));
+        assert!(warning["action"].as_str().unwrap().contains(action), "{warning}");
+    }
 }
 
 #[tokio::test]

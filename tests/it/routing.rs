@@ -169,6 +169,35 @@ async fn what_is_not_created_and_folder_markers_are_skipped_without_a_request() 
 }
 
 #[tokio::test]
+async fn a_connectors_own_locale_and_pipeline_config_win_over_the_environments() {
+    let own = json!({"api_key": API_KEY, "connector_id": 1, "bucket": "own", "locale": "fr",
+        "pipeline_config": {"document_type_hint": "invoice"}});
+    let other = json!({"api_key": API_KEY, "connector_id": 2, "bucket": "other"});
+    let app = TestAppBuilder::new()
+        .await
+        .secrets([("own", own), ("other", other)])
+        .env("LOCALE", "de")
+        .env("PIPELINE_CONFIG", r#"{"ocr": 1}"#)
+        .start()
+        .await;
+    let event = json!({"Records": [s3_record("own", "a.pdf"), s3_record("other", "b.pdf")]});
+    assert_eq!(app.invoke(event).await.ok()["forwarded"], 2);
+    let mut sent: Vec<_> = app
+        .requests()
+        .into_iter()
+        .map(|request| {
+            (
+                request.connector_id.as_u64().unwrap(),
+                request.body["locale"].clone(),
+                request.body["pipeline_config"].clone(),
+            )
+        })
+        .collect();
+    sent.sort_by_key(|(connector, ..)| *connector);
+    assert_eq!(sent, [(1, json!("fr"), json!({"document_type_hint": "invoice"})), (2, json!("de"), json!({"ocr": 1}))]);
+}
+
+#[tokio::test]
 async fn locale_and_pipeline_config_are_sent_only_when_they_are_set() {
     let app = TestAppBuilder::new()
         .await
@@ -224,4 +253,12 @@ async fn an_event_that_is_out_of_scope_stands_for_another_only_if_it_is_known_to
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_that_matches_an_excluding_pattern_is_skipped() {
+    let app = TestAppBuilder::new().await.env("KEY_EXCLUDES", "exports/*,*.tmp.pdf").start().await;
+    let answer = app.invoke(s3_event(["exports/a.pdf", "b.tmp.pdf", "in/exports/c.pdf", "B.TMP.PDF"])).await;
+    assert_eq!(answer.ok()["skipped_by_reason"], json!({"excluded": 2}));
+    assert_eq!(app.submitted_keys(), ["in/exports/c.pdf", "B.TMP.PDF"]);
 }

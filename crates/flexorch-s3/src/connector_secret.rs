@@ -99,6 +99,7 @@ impl SecretStore {
         let Some(text) = answer.secret_string() else {
             return Err(ReadError::Binary(id.to_owned()));
         };
+        flexorch_s3_ingester::redaction::register_connector_secret(text);
         let fields = SecretDocument::parse(id, text)?;
         Ok(SecretDocument { id: id.to_owned(), arn, fields })
     }

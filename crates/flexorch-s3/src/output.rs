@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::args::Colour;
+use flexorch_s3_ingester::redaction::redacted;
 
 /// For what is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -48,6 +49,7 @@ impl Output {
             return Ok(());
         }
         let mut out = anstream::stdout().lock();
+        let line = redacted(&line.to_string());
         writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
 
@@ -55,7 +57,7 @@ impl Output {
     pub(super) fn progress(self, line: impl Display) {
         if !self.json {
             // Whoever closed standard error does not want to know.
-            let _ = writeln!(anstream::stderr().lock(), "{line}");
+            let _ = writeln!(anstream::stderr().lock(), "{}", redacted(&line.to_string()));
         }
     }
 
@@ -65,6 +67,7 @@ impl Output {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(document).context("the result cannot be written as JSON")?;
+        let text = redacted(&text);
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
@@ -77,7 +80,7 @@ pub(super) fn styled(style: Style, text: impl Display) -> String {
 
 /// Why the command failed, on standard error.
 pub(super) fn complain(words: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{} {words}", styled(BAD, "flexorch-s3:"));
+    let _ = writeln!(anstream::stderr().lock(), "{} {}", styled(BAD, "flexorch-s3:"), redacted(words));
 }
 
 /// Asks a question whose safe answer is no. `flag` is the option that says yes for those who cannot be asked.

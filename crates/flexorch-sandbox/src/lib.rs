@@ -24,6 +24,7 @@
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`] | AWS Secrets Manager, Amazon SQS and Amazon S3 |
+//! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
 //!
 //! Any key that starts with `dfx_` is a separate tenant. Keys are kept in memory only and shown masked.
@@ -48,6 +49,7 @@ mod sandbox;
 pub mod secrets_manager;
 mod server;
 pub mod services;
+pub mod stub;
 #[cfg(test)]
 mod tests;
 

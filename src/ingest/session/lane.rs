@@ -390,7 +390,7 @@ impl Lane {
             self.gate = Gate::Closed(earlier.clone());
         }
         let class = if rate_limited { DeferClass::RateLimited } else { DeferClass::Unavailable };
-        let deferral = Deferral { exhausted, ..deferral(class, used, &error, not_before) };
+        let deferral = Deferral { attempts_exhausted: exhausted, ..deferral(class, used, &error, not_before) };
         let one_key_may_be_the_cause = error.status == 500
             && exhausted
             && !matches!(self.gate, Gate::Closed(_))
@@ -434,7 +434,7 @@ impl Lane {
                 code: None,
                 connector: Some(Arc::clone(&used.secret_id)),
                 not_before: None,
-                exhausted: false,
+                attempts_exhausted: false,
             }),
             Refreshed::Current(fresh) if fresh.paused.is_some() => self.close(paused_deferral(&fresh)),
             Refreshed::Current(fresh) if fresh.api_key != used.api_key => {

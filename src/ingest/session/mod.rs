@@ -60,6 +60,9 @@ impl Settings {
     }
 }
 
+/// From this receive on, a message keeps coming back, and something about one of its objects may be the reason.
+pub const OFTEN_RECEIVED: u32 = 3;
+
 /// One connector's objects, by their positions in the invocation.
 #[derive(Debug, Clone)]
 pub struct Work {
@@ -67,7 +70,7 @@ pub struct Work {
     pub connector: Arc<Connector>,
     /// The objects.
     pub objects: Vec<usize>,
-    /// Those of them whose message has been received three times or more: something about one of them may be wrong.
+    /// Those of them whose message keeps coming back: see [`OFTEN_RECEIVED`].
     pub redelivered: Vec<usize>,
 }
 

@@ -26,7 +26,7 @@ pub(super) fn per_key_outcome(secret_id: &Arc<str>, result: KeyResult, alone: bo
             code: code.map(Into::into),
             connector: Some(Arc::clone(secret_id)),
             not_before: None,
-            exhausted: false,
+            attempts_exhausted: false,
         })
     };
     PerKey::Settled(match result {
@@ -73,7 +73,7 @@ pub(super) fn deferral(
         code: error.code.as_deref().map(Into::into),
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn refusal_deferral(secret_id: &Arc<str>, error: &ApiError, why: &str
         code: error.code.as_deref().map(Into::into),
         connector: Some(Arc::clone(secret_id)),
         not_before: None,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
         code: None,
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before: None,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -108,7 +108,7 @@ pub fn paused_deferral(connector: &Connector) -> Deferral {
         code: None,
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before: None,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) fn not_a_turn(connector: &Connector, closed: Closed, not_before: Syst
         code: None,
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before: Some(not_before),
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 

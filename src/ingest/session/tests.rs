@@ -369,7 +369,7 @@ fn a_rate_limit_that_outlasts_the_invocation_defers_the_rest_without_a_request()
     });
     assert_eq!((outcomes.len(), world.sent.len()), (500, 2));
     assert!(outcomes.values().all(|outcome| match outcome {
-        Outcome::Deferred(deferral) => deferral.not_before == Some(named) && !deferral.exhausted,
+        Outcome::Deferred(deferral) => deferral.not_before == Some(named) && !deferral.attempts_exhausted,
         _ => false,
     }));
 }
@@ -379,7 +379,7 @@ fn a_deferral_says_whether_every_attempt_was_made() {
     let mut world = World::new(settings());
     let outcomes = world.run(vec![work(docs(), 0..1)], |_| transient(503));
     assert_eq!(world.sent.len(), 4);
-    assert!(matches!(&outcomes[&0], Outcome::Deferred(deferral) if deferral.exhausted));
+    assert!(matches!(&outcomes[&0], Outcome::Deferred(deferral) if deferral.attempts_exhausted));
 }
 
 #[test]

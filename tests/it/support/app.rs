@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::answer::Answer;
+use super::starved::Starved;
 
 /// The secret's name.
 pub const SECRET: &str = "connector";
@@ -213,6 +214,11 @@ impl TestApp {
         line.trim().trim_end_matches(" kB").parse().ok()
     }
 
+    /// Gives the function this share of a core, until what is returned is dropped.
+    pub fn starve(&self, share: f64) -> Starved {
+        Starved::new(self.function.id().unwrap(), share)
+    }
+
     /// What was submitted to FlexOrch so far, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.flexorch.requests()
@@ -266,7 +272,8 @@ impl TestApp {
         sums
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
+    pub fn lines(&self) -> Vec<String> {
         self.output.lines.lock().unwrap().clone()
     }
 }

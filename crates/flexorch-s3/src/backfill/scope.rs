@@ -104,6 +104,7 @@ impl Scope {
             key_prefixes: Vec::new(),
             key_suffixes: typed.suffixes.clone(),
             max_object_bytes: typed.max_bytes,
+            ..FunctionScope::default()
         };
         Self { prefix: typed.prefix.clone(), since, until, filters }
     }

@@ -110,7 +110,7 @@ mod tests {
             code: None,
             connector: None,
             not_before,
-            exhausted: false,
+            attempts_exhausted: false,
         })
     }
 

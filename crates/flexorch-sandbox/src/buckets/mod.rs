@@ -22,11 +22,11 @@ mod xml;
 
 use std::time::SystemTime;
 
-pub use self::service::BucketCall;
 use self::{
     operation::Operation,
     store::{Object, Store},
 };
+pub use self::{service::BucketCall, store::ListingFault};
 use super::aws::{endpoint::AwsEndpoint, fault::AwsFault};
 
 /// A running S3 endpoint. It stops in the background when it is dropped. Clients must use path style.
@@ -77,6 +77,11 @@ impl Buckets {
     /// Sets the fault of writes of notification configurations, or removes it.
     pub fn fail_notification_writes(&self, fault: Option<AwsFault>) {
         self.set_operation_fault(Operation::PutBucketNotification.name(), fault);
+    }
+
+    /// Sets the fault of all listings, or removes it.
+    pub fn set_listing_fault(&self, fault: Option<ListingFault>) {
+        self.shared().service().listing_fault = fault;
     }
 
     /// Has another client write this notification configuration right after the next one is read.

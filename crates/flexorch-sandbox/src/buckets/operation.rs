@@ -134,8 +134,18 @@ pub(super) fn token(key: &str) -> String {
     format!("1-{}", hex::encode(key.as_bytes()))
 }
 
+/// Returns another token for the page after this key, for a page without keys. The key may be empty.
+pub(super) fn token_of_empty_page(after: &str, number: u64) -> String {
+    format!("{}-{number}", token(after))
+}
+
 fn key_of_token(token: &str) -> Option<String> {
-    let digits = token.strip_prefix("1-").filter(|digits| !digits.is_empty())?.as_bytes();
+    let digits = token.strip_prefix("1-")?;
+    let (digits, may_be_empty) = match digits.split_once('-') {
+        Some((digits, number)) => (digits, number.parse::<u64>().is_ok()),
+        None => (digits, false),
+    };
+    let digits = Some(digits).filter(|digits| may_be_empty || !digits.is_empty())?.as_bytes();
     let bytes: Option<Vec<u8>> = digits
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
@@ -227,7 +237,9 @@ mod tests {
     fn a_token_goes_on_after_its_key_whatever_start_after_says() {
         let listing = list(&format!("start-after=a&continuation-token={}", token("é/1"))).unwrap();
         assert_eq!(listing.after().unwrap(), "é/1");
-        for wrong in ["", "1-", "1-6", "1-zz", "1-ff", "2-61"] {
+        let listing = list(&format!("continuation-token={}", token_of_empty_page("", 7))).unwrap();
+        assert_eq!(listing.after().unwrap(), "");
+        for wrong in ["", "1-", "1-6", "1-zz", "1-ff", "2-61", "1--x"] {
             let listing = list(&format!("continuation-token={wrong}")).unwrap();
             assert_eq!(listing.after().unwrap_err().code, "InvalidArgument", "{wrong}");
         }

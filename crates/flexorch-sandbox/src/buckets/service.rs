@@ -112,8 +112,7 @@ async fn perform(
 ) -> Result<Response, S3Error> {
     match operation {
         Operation::ListObjectsV2(listing) => {
-            let after = listing.after()?;
-            let page = shared.service().bucket_in(bucket, region)?.list(&listing.prefix, &after, listing.max_keys);
+            let page = shared.service().page(bucket, region, &listing)?;
             // The lock is not held while the document is written.
             Ok(document(StatusCode::OK, xml::listing(bucket, &listing, &page)))
         }

@@ -6,7 +6,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{super::clock::Moment, error::S3Error};
+use super::{
+    super::clock::Moment,
+    error::S3Error,
+    operation::{Listing, token, token_of_empty_page},
+};
 
 /// The most bytes of a key.
 const LONGEST_KEY: usize = 1024;
@@ -17,6 +21,17 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// The region of a bucket that was created by its first object.
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// A fault of listings: a store that is not quite S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingFault {
+    /// This many truncated pages without keys come before each page with keys, as in S3 if many versions are deleted.
+    EmptyPages(u64),
+    /// `start-after` is ignored: every listing without a continuation token begins at the first key.
+    IgnoredStartAfter,
+    /// A truncated page's continuation token leads to the same page again.
+    SameToken,
+}
+
 /// The state of S3: all buckets, by name, and what a test has set.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -25,6 +40,9 @@ pub struct Store {
     pub(super) missing_objects_denied: bool,
     /// The ARN of a destination that does not allow S3 to send.
     pub(super) refused_destination: Option<String>,
+    pub(super) listing_fault: Option<ListingFault>,
+    /// The number of listings so far.
+    listings: u64,
     /// The notification configuration that another client writes right after the next read.
     pub(super) rival_after_read: Option<String>,
     /// The notification configuration that another client writes right after the next write.
@@ -54,6 +72,8 @@ pub(super) struct Page {
     pub(super) objects: Vec<(String, Object)>,
     /// Whether more objects follow.
     pub(super) is_truncated: bool,
+    /// The continuation token of the next page.
+    pub(super) token: Option<String>,
 }
 
 impl Object {
@@ -109,6 +129,27 @@ impl Store {
         self.buckets.get_mut(name).ok_or_else(|| S3Error::no_such_bucket(name))
     }
 
+    /// Returns a page of a bucket in the region that a call was signed for.
+    pub(super) fn page(&mut self, name: &str, region: &str, listing: &Listing) -> Result<Page, S3Error> {
+        let mut after = listing.after()?;
+        self.listings += 1;
+        let found = self.bucket_in(name, region)?;
+        match self.listing_fault {
+            Some(ListingFault::EmptyPages(pages)) if !self.listings.is_multiple_of(pages + 1) => {
+                let token = token_of_empty_page(&after, self.listings);
+                return Ok(Page { objects: Vec::new(), is_truncated: true, token: Some(token) });
+            }
+            Some(ListingFault::IgnoredStartAfter) if listing.continuation_token.is_none() => after.clear(),
+            Some(ListingFault::SameToken) => {
+                let mut page = found.list(&listing.prefix, &after, listing.max_keys);
+                page.token = page.is_truncated.then(|| token_of_empty_page(&after, 0));
+                return Ok(page);
+            }
+            _ => {}
+        }
+        Ok(found.list(&listing.prefix, &after, listing.max_keys))
+    }
+
     /// Puts objects into a bucket, in place of those with the same keys. Creates the bucket in the default region if it does not
     /// exist.
     pub(super) fn put(&mut self, name: &str, objects: impl IntoIterator<Item = (String, Object)>) {
@@ -144,7 +185,8 @@ impl Bucket {
         let objects: Vec<_> = found.by_ref().take(most).collect();
         // An empty page was asked for: it is never truncated.
         let is_truncated = most > 0 && found.next().is_some();
-        Page { objects, is_truncated }
+        let token = objects.last().filter(|_| is_truncated).map(|(last, _)| token(last));
+        Page { objects, is_truncated, token }
     }
 }
 
@@ -185,7 +227,7 @@ mod tests {
         assert!(keys(list("y", 10)).is_empty());
         assert!(list("in/1", 1).is_truncated);
         assert!(!list("in/1", 2).is_truncated);
-        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false });
+        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false, token: None });
     }
 
     #[test]

@@ -2,11 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::{
-    error::S3Error,
-    operation::{Listing, token},
-    store::Page,
-};
+use super::{error::S3Error, operation::Listing, store::Page};
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
@@ -61,8 +57,8 @@ pub(super) fn listing(bucket: &str, listing: &Listing, page: &Page) -> String {
     if let Some(token) = &listing.continuation_token {
         element(&mut xml, "ContinuationToken", token);
     }
-    if let Some((last, _)) = page.objects.last().filter(|_| page.is_truncated) {
-        element(&mut xml, "NextContinuationToken", &token(last));
+    if let Some(token) = &page.token {
+        element(&mut xml, "NextContinuationToken", token);
     }
     element(&mut xml, "KeyCount", &page.objects.len().to_string());
     element(&mut xml, "MaxKeys", &listing.max_keys.to_string());
@@ -115,11 +111,12 @@ fn escape(xml: &mut String, text: &str) {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::{super::store::Object, *};
+    use super::{super::operation::token, super::store::Object, *};
 
     fn page(keys: &[&str], is_truncated: bool) -> Page {
         let object = Object::new(7, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        Page { objects: keys.iter().map(|key| ((*key).to_owned(), object)).collect(), is_truncated }
+        let token = keys.last().filter(|_| is_truncated).map(|last| token(last));
+        Page { objects: keys.iter().map(|key| ((*key).to_owned(), object)).collect(), is_truncated, token }
     }
 
     #[test]

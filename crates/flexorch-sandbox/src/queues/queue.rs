@@ -120,6 +120,8 @@ impl Queue {
         let number = match self.find(handle) {
             Handle::Current(number) => number,
             Handle::Outdated => return Err(not_available(handle)),
+            // It was received before this call, so that less than 12 hours are left.
+            Handle::Foreign if lenient && hide_for >= LONGEST_VISIBILITY => return Err(beyond_the_limit(hide_for)),
             Handle::Foreign if lenient => return Ok(()),
             Handle::Foreign => return Err(SqsError::invalid_handle(handle)),
         };
@@ -129,12 +131,7 @@ impl Queue {
         }
         let visible_from = now + hide_for;
         if visible_from.since(message.last_received) > LONGEST_VISIBILITY {
-            let seconds = hide_for.as_secs();
-            return Err(SqsError::invalid(format!(
-                "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the \
-                 message is beyond the limit [{} seconds].",
-                LONGEST_VISIBILITY.as_secs()
-            )));
+            return Err(beyond_the_limit(hide_for));
         }
         message.visible_from = visible_from;
         Ok(())
@@ -175,6 +172,14 @@ impl Queue {
         let receive = u32::from_str_radix(receive, 16).ok().filter(|receive| *receive > 0)?;
         Some((u64::from_str_radix(number, 16).ok()?, receive))
     }
+}
+
+fn beyond_the_limit(hide_for: Duration) -> SqsError {
+    let (seconds, most) = (hide_for.as_secs(), LONGEST_VISIBILITY.as_secs());
+    SqsError::invalid(format!(
+        "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond \
+         the limit [{most} seconds]."
+    ))
 }
 
 fn not_available(handle: &str) -> SqsError {
