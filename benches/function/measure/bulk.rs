@@ -31,11 +31,11 @@ struct Row {
     messages: usize,
     megabytes: f64,
     requests: usize,
-    /// Event handed over → answer.
+    /// Event sent → response.
     whole_ms: f64,
-    /// The same bytes to the empty function and its answer.
+    /// The same bytes to the empty function → its response.
     transfer_ms: f64,
-    /// Event handed over → first request to FlexOrch, less the transfer.
+    /// Event sent → first request to FlexOrch, less the transfer.
     to_first_request_ms: f64,
     /// Reading, deduplicating, routing and batching alone, inside this process.
     core_ms: f64,
@@ -60,7 +60,7 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Bulk {
 
 fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) -> Row {
     let event = sqs_batch(messages, 1);
-    // Small events take too little time to be measured once; large ones come one to a process, whose memory is looked at.
+    // Small events take too little time to be measured once; large ones come one to a process, whose memory is measured.
     let repeats = if args.smoke { 1 } else { (2_000 / messages).clamp(1, 50) };
     let first = sqs_batch(1, 1);
     let events: Vec<_> = std::iter::once(first).chain(std::iter::repeat_n(event.clone(), repeats)).collect();

@@ -12,7 +12,7 @@ use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms, percentile};
 use crate::table::Table;
 
-/// Events that a fresh process answers before its warm ones are counted.
+/// The first events of a process, which do not count as warm.
 const SETTLING: usize = 20;
 
 /// What the project holds itself to, as multiples of the empty function's.
@@ -134,7 +134,7 @@ fn row(program: &Program, samples: &Samples, warm_events: usize) -> Row {
 }
 
 impl Cold {
-    /// The programs side by side.
+    /// Returns a row for each program.
     pub fn table(&self) -> Table {
         let mut table = Table::new([
             "",

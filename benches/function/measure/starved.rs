@@ -15,7 +15,7 @@ use crate::table::Table;
 
 const SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
 
-/// FlexOrch's time for an answer, here: an event waits for it whatever the memory size.
+/// How long FlexOrch takes to respond here. An event waits for it, whatever the memory size.
 const ANSWER: Duration = Duration::from_millis(50);
 
 /// Lambda's prices for arm64 in most regions (AWS Lambda Pricing).

@@ -52,8 +52,8 @@ impl FlexOrch {
         faults: &FileFaults,
         now: Moment,
     ) -> Result<Submitted, ApiError> {
-        let tenant = self.tenants.entry(key.clone()).or_default();
-        tenant.submit(submission, &self.rules, faults, &mut self.ids, now)
+        let (tenant, ids, rules) = self.tenant_and_ids(key);
+        tenant.submit(submission, rules, faults, ids, now)
     }
 
     /// Returns the tenant of a key.

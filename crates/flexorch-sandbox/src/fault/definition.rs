@@ -89,7 +89,7 @@ pub enum Effect {
 }
 
 /// A prepared response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CannedResponse {
     /// The HTTP status, 200 to 599.
     pub status: u16,
@@ -115,49 +115,13 @@ impl Fault {
 
     /// Creates a fault that responds with an error, with FlexOrch's usual code for this status.
     pub fn status(status: u16) -> Self {
-        Self::new(Effect::Respond(CannedResponse {
-            status,
-            code: None,
-            message: None,
-            body: None,
-            content_type: None,
-            retry_after: None,
-            headers: Vec::new(),
-        }))
+        Self::new(Effect::Respond(CannedResponse { status, ..CannedResponse::default() }))
     }
 
     /// Limits the fault to this many requests.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.filter.times = Some(times);
-        self
-    }
-
-    /// Makes the fault skip this many requests first.
-    #[must_use]
-    pub fn after(mut self, requests: u64) -> Self {
-        self.filter.after = requests;
-        self
-    }
-
-    /// Limits the fault to submissions with a key that matches the pattern.
-    #[must_use]
-    pub fn on_key(mut self, pattern: impl AsRef<str>) -> Self {
-        self.filter.key = Some(WildMatch::new(pattern.as_ref()));
-        self
-    }
-
-    /// Limits the fault to requests whose path matches the pattern.
-    #[must_use]
-    pub fn on_path(mut self, pattern: impl AsRef<str>) -> Self {
-        self.filter.path = Some(WildMatch::new(pattern.as_ref()));
-        self
-    }
-
-    /// Makes the API process the request first, so that only the response is lost.
-    #[must_use]
-    pub fn after_processing(mut self) -> Self {
-        self.processed = true;
         self
     }
 }

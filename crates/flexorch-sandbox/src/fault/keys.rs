@@ -94,13 +94,15 @@ trait Field {
     fn add(&mut self, key: &'static str, text: &str) -> Result<(), FaultError>;
 }
 
-impl<T: Scalar> Field for Option<T> {
+impl<T: FromStr> Field for Option<T> {
     fn is_absent(&self) -> bool {
         self.is_none()
     }
 
     fn add(&mut self, key: &'static str, text: &str) -> Result<(), FaultError> {
-        *self = Some(T::parse(text).ok_or_else(|| bad(key, text, T::EXPECTED))?);
+        // Only a number can fail, and only a number may have spaces around it.
+        let value = text.parse().or_else(|_| text.trim().parse());
+        *self = Some(value.map_err(|_| bad(key, text, "a number of its kind"))?);
         Ok(())
     }
 }
@@ -131,54 +133,20 @@ impl Field for bool {
     }
 }
 
-/// A single value.
-trait Scalar: Sized {
-    /// What is allowed, for an error.
-    const EXPECTED: &'static str;
-
-    fn parse(text: &str) -> Option<Self>;
-}
-
-impl Scalar for String {
-    const EXPECTED: &'static str = "text";
-
-    fn parse(text: &str) -> Option<Self> {
-        Some(text.to_owned())
-    }
-}
-
-impl Scalar for NumberOrText {
-    const EXPECTED: &'static str = "a number or text";
-
-    fn parse(text: &str) -> Option<Self> {
-        Some(Self::Text(text.to_owned()))
-    }
-}
-
-macro_rules! numbers {
-    ($($type:ty, $expected:literal;)*) => {
-        $(impl Scalar for $type {
-            const EXPECTED: &'static str = $expected;
-
-            fn parse(text: &str) -> Option<Self> {
-                <$type>::from_str(text.trim()).ok()
-            }
-        })*
-    };
-}
-
-numbers! {
-    u16, "a whole number";
-    u64, "a whole number";
-    f64, "a number";
-}
-
 /// A `Retry-After` or a connector's id, which JSON may write as a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum NumberOrText {
     Number(u64),
     Text(String),
+}
+
+impl FromStr for NumberOrText {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::Text(text.to_owned()))
+    }
 }
 
 impl fmt::Display for NumberOrText {

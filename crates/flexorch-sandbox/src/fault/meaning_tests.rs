@@ -13,11 +13,12 @@ fn error(text: &str) -> String {
 fn flags_say_what_happens_and_to_which_requests() {
     assert_eq!(fault("status=503,times=3"), Fault::status(503).times(3));
     assert_eq!(fault("hang"), Fault::new(Effect::Hang));
-    assert_eq!(fault("reset,processed"), Fault::new(Effect::Reset).after_processing());
+    assert_eq!(fault("reset,processed"), Fault { processed: true, ..Fault::new(Effect::Reset) });
     assert_eq!(fault("latency=2s").latency, Duration::from_secs(2));
     assert_eq!(fault("latency=1h").latency, fault("latency=PT60M").latency);
     assert_eq!(fault("random=0.2,status=503").filter.random, Some(0.2));
-    assert_eq!(fault("key=*.bad*,status=415,after=1"), Fault::status(415).on_key("*.bad*").after(1));
+    let filter = Filter { key: Some(WildMatch::new("*.bad*")), after: 1, ..Filter::default() };
+    assert_eq!(fault("key=*.bad*,status=415,after=1"), Fault { filter, ..Fault::status(415) });
     let Effect::Reject { files, code } = fault("reject=*.exe,code=FILE_TOO_LARGE").effect else {
         panic!("not a rejection")
     };

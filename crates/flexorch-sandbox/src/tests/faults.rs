@@ -148,7 +148,7 @@ async fn one_bad_key_refuses_the_request_that_holds_it_or_is_rejected_alone() {
 #[tokio::test]
 async fn faults_come_and_go_while_it_runs() {
     let bench = Bench::start(SandboxOptions::default()).await;
-    let id = bench.sandbox.faults().add(Fault::status(500).on_path("/jobs*"));
+    let id = bench.sandbox.faults().add("status=500,path=/jobs*".parse().unwrap());
     assert_eq!(bench.get("/jobs").await.code(), "500 INTERNAL_ERROR");
     assert_eq!(bench.submit(&["a.pdf"]).await.status, 202);
     bench.sandbox.faults().remove(id);
