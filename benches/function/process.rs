@@ -28,8 +28,7 @@ impl Process {
         Self { child, started, cpu_before: Duration::ZERO }
     }
 
-    /// Starts a program inside a quota. A shell starts first and becomes the program on a signal: from then on the time
-    /// counts.
+    /// Starts a program inside a quota. A shell joins the quota and then becomes the program: the time counts from then on.
     pub fn start_within(quota: &Quota, program: &Program, environment: &[(String, String)]) -> Self {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo $$ > \"$0\" && read -r go && exec \"$@\""]).arg(quota.members());
@@ -75,7 +74,7 @@ fn prepare(command: &mut Command, program: &Program, environment: &[(String, Str
     if let Some(path) = program.python_path() {
         command.env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
     }
-    // Lambda reads what a function prints; here nothing reads it, so that no reader takes a core from what is measured.
+    // Lambda reads what a function prints; here nobody does, so that no reader takes a core from what is measured.
     let output = || if std::env::var_os("BENCH_SHOWS_OUTPUT").is_some() { io::stderr().into() } else { Stdio::null() };
     command.stdout(output()).stderr(output());
 }

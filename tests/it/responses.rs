@@ -1,6 +1,6 @@
 //! What FlexOrch's responses mean: a success that is none, and names that may mean several keys.
 
-use flexorch_sandbox::{CannedAnswer, Effect, Fault};
+use flexorch_sandbox::{CannedResponse, Effect, Fault};
 use serde_json::{Value, json};
 
 use crate::support::app::DEAD_LETTERS;
@@ -9,7 +9,7 @@ use flexorch_sandbox::stub::Stub;
 
 /// A response with this body.
 fn response(status: u16, body: impl Into<String>) -> Fault {
-    Fault::new(Effect::Answer(CannedAnswer {
+    Fault::new(Effect::Respond(CannedResponse {
         status,
         code: None,
         message: None,

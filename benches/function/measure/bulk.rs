@@ -16,9 +16,9 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::sqs_batch;
 use crate::programs::Programs;
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms};
+use crate::table::Table;
 
 const SIZES: [usize; 6] = [1, 10, 100, 1_000, 3_000, 10_000];
 
@@ -31,11 +31,11 @@ struct Row {
     messages: usize,
     megabytes: f64,
     requests: usize,
-    /// From the event to the response.
+    /// Event sent → response.
     whole_ms: f64,
-    /// The same for the empty function, with the same bytes.
+    /// The same bytes to the empty function → its response.
     transfer_ms: f64,
-    /// Event handed over → first request to FlexOrch, less the transfer.
+    /// Event sent → first request to FlexOrch, less the transfer.
     to_first_request_ms: f64,
     /// Reading, deduplicating, routing and batching alone, inside this process.
     core_ms: f64,
@@ -67,17 +67,17 @@ fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) ->
     let mut samples = Samples::default();
     for _ in 0..args.runs_of_a(3) {
         let served = serve(servers, &programs.empty, Trial::of(events.clone()));
-        samples.transfer.extend(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
+        samples.transfer.extend(served.responses.iter().skip(1).map(|response| response.took));
 
         servers.flexorch.follow(Plan::default());
         let served = serve(servers, &programs.function, Trial::of(events.clone()));
         assert_eq!(servers.flexorch.keys(), messages * repeats + 1, "every key arrives once");
         samples.requests = (servers.flexorch.requests() - 1) / repeats;
         samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
-        for exchange in &served.exchanges[1..] {
-            let first_request = servers.flexorch.first_request_after(exchange.handed).unwrap();
-            samples.whole.push(exchange.took());
-            samples.to_first_request.push(first_request - exchange.handed);
+        for response in &served.responses[1..] {
+            let first_request = servers.flexorch.first_request_after(response.sent).unwrap();
+            samples.whole.push(response.took);
+            samples.to_first_request.push(first_request - response.sent);
         }
         samples.core.extend((0..repeats).map(|_| core(&event, messages)));
     }

@@ -8,9 +8,9 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::s3_notification;
 use crate::programs::Programs;
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::ms;
+use crate::table::Table;
 
 /// The section's figures.
 #[derive(Serialize)]

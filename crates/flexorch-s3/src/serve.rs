@@ -1,4 +1,4 @@
-//! The sandbox as a command: it runs until it is interrupted.
+//! `flexorch-s3 sandbox`: runs the embedded services until it is interrupted.
 
 use std::time::SystemTime;
 
@@ -11,13 +11,13 @@ use super::context::Context as Options;
 use super::interruption::Interruption;
 use flexorch_sandbox::buckets::Buckets;
 use flexorch_sandbox::queues::Queues;
-use flexorch_sandbox::secrets_manager::{SecretsManager, SecretsManagerOptions};
+use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::REGION;
 use flexorch_sandbox::{Sandbox, SandboxOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
 pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8> {
-    // Before anything is printed: whoever reads the base URL may end the program at once.
+    // Before anything is printed: a script that has read the base URL may end the program immediately.
     let mut interruption = Interruption::listen()?;
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
@@ -36,9 +36,12 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
         latency: command.latency,
         faults: command.faults,
         seed: command.seed,
-        secrets_manager: command.secrets_manager.map(|port| SecretsManagerOptions { port, secrets }),
     };
     let sandbox = Sandbox::start(options).await.context("the sandbox cannot start")?;
+    let secrets_manager = match command.secrets_manager {
+        Some(port) => Some(start_secrets_manager(port, secrets).await?),
+        None => None,
+    };
     let s3 = match command.s3 {
         Some(port) => Some(start_s3(port, &command.buckets, command.objects).await?),
         None => None,
@@ -49,7 +52,7 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
     };
     let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
     let endpoints = [
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", sandbox.secrets_manager().map(SecretsManager::endpoint_url)),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_manager.as_ref().map(SecretsManager::endpoint_url)),
         ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
         ("AWS_ENDPOINT_URL_SQS", sqs.as_ref().map(Queues::endpoint_url)),
     ];
@@ -75,6 +78,9 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
     }))?;
     interruption.next().await;
     sandbox.shutdown().await;
+    if let Some(secrets_manager) = secrets_manager {
+        secrets_manager.shutdown().await;
+    }
     if let Some(s3) = s3 {
         s3.shutdown().await;
     }
@@ -82,6 +88,14 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
         sqs.shutdown().await;
     }
     Ok(EXIT_OK)
+}
+
+async fn start_secrets_manager(port: u16, secrets: Vec<(String, String)>) -> Result<SecretsManager> {
+    let secrets_manager = SecretsManager::start(port).await.context("the sandbox's Secrets Manager cannot start")?;
+    for (name, json) in secrets {
+        secrets_manager.put(name, json);
+    }
+    Ok(secrets_manager)
 }
 
 async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets> {

@@ -1,8 +1,4 @@
-//! A server that responds to every request with what its caller computes from it: for the responses that no service of this crate
-//! gives, such as an error text of the test's own.
-
-use std::io;
-use std::net::SocketAddr;
+//! A server with the responses of its caller, for responses that no service of this crate gives.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,23 +6,22 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-/// The running server; dropping it stops it.
+use super::server::{SandboxError, Server};
+
+/// A running server. It stops in the background when it is dropped.
 #[derive(Debug)]
-pub struct Stub {
-    address: SocketAddr,
-    server: JoinHandle<io::Result<()>>,
-}
+pub struct Stub(Server);
 
 impl Stub {
     /// Starts a server on a free port of 127.0.0.1. `respond` takes a request's headers and body, and returns the status, media
     /// type and body of the response; a status that HTTP does not have becomes 500.
     ///
     /// # Errors
-    /// No port can be bound.
-    pub async fn start<F>(respond: F) -> io::Result<Self>
+    ///
+    /// If no port can be bound.
+    pub async fn start<F>(respond: F) -> Result<Self, SandboxError>
     where
         F: Fn(&HeaderMap, &[u8]) -> (u16, &'static str, String) + Clone + Send + Sync + 'static,
     {
@@ -35,17 +30,15 @@ impl Stub {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, [(CONTENT_TYPE, media_type)], body).into_response()
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let server = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
-        Ok(Self { address, server })
+        Ok(Self(Server::start(0, CancellationToken::new(), Router::new().fallback(handler)).await?))
     }
 
     /// Starts an AWS service that refuses every call with an error of its JSON protocol.
     ///
     /// # Errors
-    /// No port can be bound.
-    pub async fn refusing(code: &'static str, message: impl Into<String>) -> io::Result<Self> {
+    ///
+    /// If no port can be bound.
+    pub async fn refusing(code: &'static str, message: impl Into<String>) -> Result<Self, SandboxError> {
         let body = json!({"__type": format!("com.amazonaws#{code}"), "message": message.into()}).to_string();
         Self::start(move |_, _| (400, "application/x-amz-json-1.0", body.clone())).await
     }
@@ -53,8 +46,11 @@ impl Stub {
     /// Starts a FlexOrch that responds to a submission of keys with what `data` returns for them.
     ///
     /// # Errors
-    /// No port can be bound.
-    pub async fn flexorch(data: impl Fn(Vec<String>) -> Value + Clone + Send + Sync + 'static) -> io::Result<Self> {
+    ///
+    /// If no port can be bound.
+    pub async fn flexorch(
+        data: impl Fn(Vec<String>) -> Value + Clone + Send + Sync + 'static,
+    ) -> Result<Self, SandboxError> {
         Self::start(move |_, body| {
             let submission: Value = serde_json::from_slice(body).unwrap_or_default();
             let keys = serde_json::from_value(submission["source"]["keys"].clone()).unwrap_or_default();
@@ -63,15 +59,8 @@ impl Stub {
         .await
     }
 
-    /// Its address.
-    #[must_use]
+    /// Returns its URL, without a path.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl Drop for Stub {
-    fn drop(&mut self) {
-        self.server.abort();
+        format!("http://{}", self.0.address())
     }
 }

@@ -6,7 +6,6 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flexorch_sandbox::runtime_api::RuntimeApi;
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::{API_KEY, REGION};
 use flexorch_sandbox::{Fault, RecordedRequest, SandboxOptions, Services};
@@ -23,10 +22,9 @@ pub const SECRET: &str = "connector";
 /// The dead-letter queue's name.
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-/// The built function with its Runtime API and the services that it uses, all on random ports.
+/// The built function and the services that it uses, all on random ports.
 pub struct TestApp {
     services: Services,
-    runtime_api: RuntimeApi,
     function: Child,
     output: Output,
 }
@@ -132,7 +130,6 @@ impl TestAppBuilder {
     /// Starts the function without waiting for anything.
     pub async fn spawn(self) -> TestApp {
         let services = Services::with_secrets_manager(self.secrets_manager, self.options).await.unwrap();
-        let runtime_api = RuntimeApi::start(0).await.unwrap();
         services.queues.create(DEAD_LETTERS);
         services.queues.create("retry");
         services.buckets.create("my-documents", REGION);
@@ -141,7 +138,6 @@ impl TestAppBuilder {
         }
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
-            ("AWS_LAMBDA_RUNTIME_API".to_owned(), runtime_api.address()),
             ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "ingest".to_owned()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "256".to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
@@ -165,7 +161,7 @@ impl TestAppBuilder {
         let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
         output.follow(function.stdout.take().unwrap());
         output.follow(function.stderr.take().unwrap());
-        TestApp { services, runtime_api, function, output }
+        TestApp { services, function, output }
     }
 }
 

@@ -13,9 +13,10 @@ use super::duration;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A fault is an effect and filters, joined by commas:
-  status=503                       answer with this status; with code= message= body= content-type= retry-after=
+  status=503                       respond with this status; also code= message= body= content-type= retry-after= header=
   latency=2s  hang  reset  truncate  endless
-  reject=*.exe,code=UNSUPPORTED_FILE   refuse these files inside a 202
+  reject=*.exe,code=UNSUPPORTED_FILE   reject these files inside a 202
+  fail-job=*.pdf,reason=encrypted  accept these files, and have their jobs fail
   times=N after=N random=0.2 key=GLOB connector=ID path=GLOB method=POST processed
 At run time: curl -d 'status=429,retry-after=5,times=3' http://127.0.0.1:8642/_sandbox/faults
              curl http://127.0.0.1:8642/_sandbox/requests

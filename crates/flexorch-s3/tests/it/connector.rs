@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use flexorch_sandbox::secrets_manager::SecretsFault;
-use flexorch_sandbox::{Fault, FaultSpec, SandboxOptions};
+use flexorch_sandbox::{Fault, SandboxOptions};
 use serde_json::json;
 
 use crate::support::operator::{Operator, SECRET, fresh_secret};
@@ -320,8 +320,7 @@ async fn a_connector_id_beyond_64_bits_is_found_written_and_shown_digit_by_digit
     let test_path = format!("/connectors/{ID}/test");
     let faults =
         [("/connectors", listed), (&*format!("/connectors/{ID}"), shown), (&*test_path, tested)].map(|(path, body)| {
-            let spec: FaultSpec = serde_json::from_value(json!({"path": path, "status": 200, "body": body})).unwrap();
-            Fault::try_from(spec).unwrap()
+            serde_json::from_value::<Fault>(json!({"path": path, "status": 200, "body": body})).unwrap()
         });
     let operator = Operator::with(SandboxOptions { faults: faults.to_vec(), ..SandboxOptions::default() }).await;
     operator.run(&CREATE).await.says(0, &[ID, "was there already", "connector_id written"]);
