@@ -7,7 +7,8 @@ use reqwest::{Client, Url};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::response::{ApiError, RawResponse, Response, read_response};
+use super::api_error::ApiError;
+use super::response::{RawResponse, Response, read_response};
 use crate::clock::Clock;
 use crate::error::with_causes;
 use crate::model::connector::Connector;

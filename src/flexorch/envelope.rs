@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::response::ApiError;
+use super::api_error::ApiError;
 
 /// The length at which a message of FlexOrch's is cut, in characters.
 pub(super) const QUOTED_CHARACTERS: usize = 300;

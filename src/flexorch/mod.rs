@@ -3,6 +3,7 @@
 //! [`client`] sends a request. [`response`] classifies what comes back: `envelope` reads what it says about the request as a whole,
 //! [`key_results`] what it says about each key, with `key_names` for the names in it. The command line implements the rest of the API.
 
+mod api_error;
 pub mod client;
 mod envelope;
 mod key_names;

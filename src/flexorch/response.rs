@@ -7,42 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+pub use super::api_error::ApiError;
 use super::envelope::{error_in, failure_in};
 use super::key_results::{SubmissionResult, read_results};
 use crate::redaction::Redactor;
 
 /// The longest wait that is accepted from a `Retry-After` header, so that every resulting time can be represented.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-/// An error as FlexOrch, or something in front of it, gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiError {
-    /// The HTTP status; 0 if no response came.
-    pub status: u16,
-    /// FlexOrch's code, such as `QUOTA_EXCEEDED`.
-    pub code: Option<String>,
-    /// FlexOrch's message, without secrets and cut to 300 characters, or a description of the response if it has none. Never a raw
-    /// body.
-    pub message: String,
-}
-
-impl ApiError {
-    /// Returns an error of the connection, with status 0.
-    #[must_use]
-    pub fn transport(message: impl Into<String>) -> Self {
-        Self { status: 0, code: None, message: message.into() }
-    }
-}
-
-impl std::fmt::Display for ApiError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.status, &self.code) {
-            (0, _) => f.write_str(&self.message),
-            (status, None) => write!(f, "{status}: {}", self.message),
-            (status, Some(code)) => write!(f, "{status} {code}: {}", self.message),
-        }
-    }
-}
 
 /// Why FlexOrch refuses every request for a connector until an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
