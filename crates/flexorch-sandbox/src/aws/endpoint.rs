@@ -1,6 +1,7 @@
 //! An AWS endpoint on loopback: start, recorded calls, latency, faults and shutdown, whatever the service.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{AwsFault, Calls, Damage, Verdict};
 use crate::body::TruncatedBody;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::server::{SandboxError, Server, reset};
 
 /// The state of an AWS service, and its responses.
@@ -42,6 +43,8 @@ pub struct Shared<S: Service> {
     service: Arc<Mutex<S>>,
     calls: Arc<Mutex<Calls<S::Call>>>,
     pub(crate) clock: Clock,
+    /// Milliseconds that were skipped.
+    skipped: Arc<AtomicU64>,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
 }
@@ -54,7 +57,13 @@ impl<S: Service> AwsEndpoint<S> {
     /// If the port cannot be bound.
     pub async fn start(port: u16) -> Result<Self, SandboxError> {
         let stop = CancellationToken::new();
-        let shared = Shared { service: Arc::default(), calls: Arc::default(), clock: Clock::start(), stop };
+        let shared = Shared {
+            service: Arc::default(),
+            calls: Arc::default(),
+            clock: Clock::start(),
+            skipped: Arc::default(),
+            stop,
+        };
         let server = Server::start(port, shared.stop.clone(), S::router(shared.clone())).await?;
         Ok(Self { server, shared })
     }
@@ -105,6 +114,18 @@ impl<S: Service> AwsEndpoint<S> {
 }
 
 impl<S: Service> Shared<S> {
+    /// Returns the time, including what was skipped.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now() + Duration::from_millis(self.skipped.load(Ordering::Relaxed))
+    }
+
+    /// Lets this much time pass immediately.
+    pub(crate) fn skip(&self, time: Duration) {
+        // One more, so that nothing that was to happen by then is still ahead.
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        self.skipped.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
     /// Locks the service's state.
     pub(crate) fn service(&self) -> MutexGuard<'_, S> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,7 +176,13 @@ impl<S: Service> Shared<S> {
 
 impl<S: Service> Clone for Shared<S> {
     fn clone(&self) -> Self {
-        let Self { service, calls, clock, stop } = self;
-        Self { service: service.clone(), calls: calls.clone(), clock: *clock, stop: stop.clone() }
+        let Self { service, calls, clock, skipped, stop } = self;
+        Self {
+            service: service.clone(),
+            calls: calls.clone(),
+            clock: *clock,
+            skipped: skipped.clone(),
+            stop: stop.clone(),
+        }
     }
 }

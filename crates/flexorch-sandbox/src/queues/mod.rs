@@ -5,6 +5,7 @@
 //! | module | its job |
 //! | --- | --- |
 //! | `service` | recorded calls, faults, long polls |
+//! | `event_source` | Lambda's poller: its events, and what it does with the function's responses |
 //! | `input` | the JSON of a call |
 //! | `operation`, `batch` | from a call's JSON to its response's |
 //! | `store`, `queue` | the queues, and one queue's messages over time |
@@ -15,6 +16,7 @@ mod attribute;
 mod batch;
 mod check;
 mod error;
+mod event_source;
 mod input;
 mod message;
 mod operation;
@@ -24,7 +26,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use self::store::Store;
+use std::time::Duration;
+
+use self::{attribute::AttributeInput, message::Draft, store::Store};
 pub use self::{
     service::QueueCall,
     store::{StoredMessage, VisibilityChange},
@@ -37,7 +41,7 @@ pub type Queues = AwsEndpoint<Store>;
 impl Queues {
     /// Creates a queue, unless it exists, and returns its URL, `http://127.0.0.1:9324/123456789012/NAME`.
     pub fn create(&self, name: &str) -> String {
-        let now = self.shared().clock.now();
+        let now = self.shared().now();
         self.shared().service().create(name, now);
         self.url(name)
     }
@@ -52,9 +56,54 @@ impl Queues {
         store::arn(name, region)
     }
 
+    /// Sends a message with these text attributes, and returns its id; `None` if SQS would refuse it.
+    pub fn send(&self, name: &str, body: &str, attributes: &[(&str, &str)]) -> Option<String> {
+        let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), AttributeInput::text(text)));
+        let draft = Draft::read(Some(body.to_owned()), attributes.collect(), None).ok()?;
+        let now = self.shared().now();
+        let mut store = self.shared().service();
+        let id = store.send(name, draft, now).ok();
+        store.changed.notify_waiters();
+        id
+    }
+
+    /// Lets this much time pass immediately.
+    pub fn skip(&self, time: Duration) {
+        self.shared().skip(time);
+        self.shared().service().changed.notify_waiters();
+    }
+
+    /// Returns how long it takes until a message of a queue is visible: no time if one is now; `None` if there is none.
+    pub fn next_visible(&self, name: &str) -> Option<Duration> {
+        let now = self.shared().now();
+        let store = self.shared().service();
+        let messages = store.queue(name).ok()?.messages();
+        messages.map(|(_, message)| message.visible_from.since(now)).min()
+    }
+
+    /// Moves a message of this queue to the other queue once it has been received this often, instead of delivering it again (SQS
+    /// Developer Guide, "Using dead-letter queues").
+    pub fn set_redrive(&self, name: &str, dead_letters: &str, max_receives: u32) {
+        if let Ok(queue) = self.shared().service().queue_mut(name) {
+            queue.redrive = Some((dead_letters.to_owned(), max_receives));
+        }
+    }
+
+    /// Sets how long a queue keeps a message: 4 days from the start.
+    pub fn set_retention(&self, name: &str, retention: Duration) {
+        if let Ok(queue) = self.shared().service().queue_mut(name) {
+            queue.retention = retention;
+        }
+    }
+
+    /// Returns how many messages of a queue were deleted because they were too old.
+    pub fn expired(&self, name: &str) -> u64 {
+        self.shared().service().queue(name).map_or(0, |queue| queue.expired)
+    }
+
     /// Returns a queue's messages, visible or not, oldest first; none if there is no such queue.
     pub fn messages(&self, name: &str) -> Vec<StoredMessage> {
-        let now = self.shared().clock.now();
+        let now = self.shared().now();
         self.shared().service().messages(name, now)
     }
 

@@ -15,9 +15,6 @@ use super::{
     store::{self, Store},
 };
 
-/// How long a queue keeps a message: 4 days, in seconds. Only shown: nothing in the sandbox lives that long.
-const RETENTION: &str = "345600";
-
 /// The region and the address that a call was sent to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
@@ -116,7 +113,9 @@ fn visibility(seconds: Option<i64>) -> Result<Option<Duration>, SqsError> {
 
 /// `ReceiveMessage` without the wait. As with SQS, a response without messages has no `Messages`.
 pub(super) fn receive(store: &mut Store, input: &Input, now: Moment) -> Result<Value, SqsError> {
-    let queue = store.queue_mut(&input.required_queue()?)?;
+    let name = input.required_queue()?;
+    store.expire(&name, now);
+    let queue = store.queue_mut(&name)?;
     input.wait()?;
     let most = in_range("MaxNumberOfMessages", input.max_number_of_messages, 1..=10)?.unwrap_or(1);
     let hide_for = visibility(input.entry.visibility_timeout)?.unwrap_or(DEFAULT_VISIBILITY);
@@ -176,7 +175,7 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
         ("DelaySeconds", "0".to_owned()),
         ("KmsMasterKeyId", queue.kms_key.clone().unwrap_or_default()),
         ("MaximumMessageSize", MOST_BYTES.to_string()),
-        ("MessageRetentionPeriod", RETENTION.to_owned()),
+        ("MessageRetentionPeriod", queue.retention.as_secs().to_string()),
         ("Policy", queue.policy.clone().unwrap_or_default()),
         ("QueueArn", store::arn(name, region)),
         ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),

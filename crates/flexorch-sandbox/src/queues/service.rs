@@ -75,7 +75,7 @@ impl JsonService for Store {
         if operation == "ReceiveMessage" {
             return receive(shared, &input).await;
         }
-        let now = shared.clock.now();
+        let now = shared.now();
         let place = Place { region: &region, host: &host };
         let mut store = shared.service();
         let response = operation::respond(&mut store, &operation, input, place, in_part, now);
@@ -91,7 +91,7 @@ async fn receive(shared: &Shared<Store>, input: &Input) -> Result<Value, SqsErro
     loop {
         // Created before the queue is read, so that a message that is sent in between is not missed.
         let changed = changed.notified();
-        let now = shared.clock.now();
+        let now = shared.now();
         let (response, next) = {
             let mut store = shared.service();
             let response = operation::receive(&mut store, input, now)?;
