@@ -97,7 +97,8 @@ impl Ingester {
         }
         for (origin, result) in (0..).map(Origin).zip(results) {
             let MessageResult::DoneOnceSent(additions, _) = result else { continue };
-            for addition in additions {
+            // What cannot be read goes to another queue.
+            for addition in additions.iter().filter(|addition| **addition != Addition::DeadLetter) {
                 let (original, named) = (originals.get(&origin), named.get(&origin).map_or(&[][..], Vec::as_slice));
                 // Building takes time too, and there may be ten thousand.
                 let in_time = self.clock.now() < run.times.answer_end;
@@ -116,9 +117,7 @@ impl Ingester {
 
     /// Sends what is in the outbox; returns the messages for which not everything could be sent.
     async fn send(&self, event: &QueueEvent<'_>, outbox: &Outbox, run: &Run) -> BTreeSet<Origin> {
-        let Some(queue) = event.batch.queue_for_copies().filter(|_| !outbox.messages.is_empty()) else {
-            return BTreeSet::new();
-        };
+        let Some(queue) = event.batch.queue_for_copies() else { return outbox.origins.iter().copied().collect() };
         let sent = self.queues.send_to_arn(queue, &outbox.messages, run.times.answer_end).await;
         let failed =
             outbox.origins.iter().zip(&sent).filter_map(|(origin, sent)| Some((*origin, sent.as_ref().err()?)));
@@ -169,8 +168,7 @@ fn build(
 ) -> Option<Vec<OutgoingMessage>> {
     let one = |body, attributes, delay| Some(vec![OutgoingMessage { body, attributes, delay }]);
     match addition {
-        // It goes to another queue.
-        Addition::DeadLetter => Some(Vec::new()),
+        Addition::DeadLetter => None,
         Addition::Rest { order, cursor, delay } => {
             one(orders[*order].order.continuing(cursor).to_string(), Vec::new(), *delay)
         }
