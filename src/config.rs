@@ -35,6 +35,8 @@ pub struct Config {
     pub deadline_margin: Duration,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: Option<Url>,
+    /// `RENEW_AFTER_RECEIVES`.
+    pub renew_after_receives: NonZeroU32,
     /// `LOCALE`.
     pub locale: Option<String>,
     /// `PIPELINE_CONFIG`: a JSON object, as it is.
@@ -123,6 +125,7 @@ impl Config {
             max_attempts: env.number_or("MAX_ATTEMPTS", 1..=100, 4)?,
             deadline_margin: Duration::from_millis(env.number("DEADLINE_MARGIN_MS", 0..=600_000)?.unwrap_or(1_000)),
             dead_letter_queue_url: env.queue_url()?,
+            renew_after_receives: env.number_or("RENEW_AFTER_RECEIVES", 1..=u32::MAX.into(), 100)?,
             locale: env.text("LOCALE")?,
             pipeline_config: env.pipeline_config()?,
         })
@@ -288,6 +291,7 @@ mod tests {
         assert_eq!(config.max_attempts.get(), 4);
         assert_eq!(config.deadline_margin, Duration::from_secs(1));
         assert_eq!(config.dead_letter_queue_url, None);
+        assert_eq!(config.renew_after_receives.get(), 100);
         assert!(config.scope.key_prefixes.is_empty() && config.scope.max_object_bytes.is_none());
     }
 
@@ -319,6 +323,8 @@ mod tests {
             ("DEADLINE_MARGIN_MS", "99999999999999999999"),
             ("DEAD_LETTER_QUEUE_URL", "my-queue"),
             ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dlq.fifo"),
+            ("RENEW_AFTER_RECEIVES", "0"),
+            ("RENEW_AFTER_RECEIVES", "never"),
             ("PIPELINE_CONFIG", "[1]"),
             ("PIPELINE_CONFIG", "{oops"),
         ] {

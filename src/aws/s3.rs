@@ -118,6 +118,17 @@ pub struct Listed {
     pub modified: Option<Timestamp>,
 }
 
+/// Which keys are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// Its region; `None`: the function's.
+    pub region: Option<&'a str>,
+    /// What they start with.
+    pub prefix: &'a str,
+}
+
 /// S3 clients, made when they are first needed.
 #[derive(Debug)]
 pub struct Buckets {
@@ -133,18 +144,12 @@ impl Buckets {
         Self { sdk, clients: Regional::new(), clock }
     }
 
-    /// Lists the objects from a position on under `prefix`, a page of up to 1,000 at a time (`ListObjectsV2`).
+    /// Lists keys from a position on, a page of up to 1,000 at a time (`ListObjectsV2`).
     ///
     /// # Errors
     /// [`CallError`], with the permission that it takes.
-    pub async fn list(
-        &self,
-        bucket: &str,
-        region: Option<&str>,
-        prefix: &str,
-        from: &Position,
-        end: SystemTime,
-    ) -> Result<Page, CallError> {
+    pub async fn list(&self, keys: Keys<'_>, from: &Position, end: SystemTime) -> Result<Page, CallError> {
+        let Keys { bucket, region, prefix } = keys;
         let action = Action { service: "S3", permission: "s3:ListBucket", resource: &format!("bucket {bucket:?}") };
         let request = || {
             let request = self.list_request(bucket, region, prefix);

@@ -15,6 +15,7 @@ use reqwest::Url;
 use super::failure::{Action, CallError, FailureKind, call_until};
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
+use crate::model::message::{AttributeValue, LONGEST_DELAY, MessageAttribute};
 
 /// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`).
 const ENTRIES_PER_CALL: usize = 10;
@@ -23,9 +24,6 @@ const ENTRIES_PER_CALL: usize = 10;
 pub(crate) const BYTES_PER_CALL: usize = 200_000;
 /// Calls in flight at once.
 const CONCURRENT_CALLS: usize = 8;
-
-/// No message can be sent for later than this (SQS API Reference, `SendMessage`, `DelaySeconds`).
-pub const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// A message for the dead-letter queue.
 #[derive(Debug, Clone)]
@@ -45,26 +43,6 @@ pub struct OutgoingMessage {
     pub attributes: Vec<MessageAttribute>,
     /// How long it stays hidden, [`LONGEST_DELAY`] at most.
     pub delay: Duration,
-}
-
-/// A message attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageAttribute {
-    /// Its name.
-    pub name: String,
-    /// `String`, `Number` or `Binary`, with a label of the sender's after a dot.
-    pub data_type: String,
-    /// Its value.
-    pub value: AttributeValue,
-}
-
-/// The value of a message attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttributeValue {
-    /// Text, a number's digits included.
-    Text(String),
-    /// Bytes, in Base64.
-    Base64(String),
 }
 
 /// How long a received message stays hidden.
@@ -90,6 +68,14 @@ struct BatchOutput {
     failed: Vec<BatchResultErrorEntry>,
 }
 
+/// The batch calls of one operation on one queue.
+struct Calls<'a> {
+    client: Client,
+    url: String,
+    action: Action<'a>,
+    end: SystemTime,
+}
+
 impl Queues {
     /// Creates the clients' cache. Nothing is connected yet.
     #[must_use]
@@ -99,22 +85,21 @@ impl Queues {
 
     /// Sends dead letters to a queue, until `end` at the latest. Returns for each, in order, whether it is there.
     pub async fn send(&self, queue: &Url, letters: &[DeadLetter], end: SystemTime) -> Vec<Result<(), CallError>> {
-        let client = self.client(region_of_url(queue).as_deref());
         let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue.as_str() };
-        let entry = |id: String, letter: &DeadLetter| {
-            let mut entry = SendMessageBatchRequestEntry::builder().id(id).message_body(&letter.body);
-            for (name, text) in &letter.attributes {
-                entry = entry.message_attributes(*name, attribute("String", attribute_text(text))?);
-            }
-            entry.build().map_err(invalid)
-        };
+        let client = self.client(region_of_url(queue).as_deref());
+        let calls = Calls { client, url: queue.as_str().to_owned(), action, end };
         let size = |letter: &DeadLetter| {
             letter.body.len() + letter.attributes.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>()
         };
-        self.in_batches(letters, size, end, action, async |letters| {
-            self.send_batch(&client, queue.as_str(), entries(letters, entry)?, end, action).await
-        })
-        .await
+        let entry = |id: String, letter: &DeadLetter| {
+            let mut entry = SendMessageBatchRequestEntry::builder().id(id).message_body(&letter.body);
+            for (name, text) in &letter.attributes {
+                entry = entry.message_attributes(*name, text_attribute("String", attribute_text(text))?);
+            }
+            entry.build().map_err(invalid)
+        };
+        self.in_batches(&calls, letters, size, async |letters| self.send_batch(&calls, entries(letters, entry)?).await)
+            .await
     }
 
     /// Sends messages to the queue of this ARN, until `end` at the latest. Returns for each, in order, whether it is there.
@@ -124,10 +109,12 @@ impl Queues {
         messages: &[OutgoingMessage],
         end: SystemTime,
     ) -> Vec<Result<(), CallError>> {
-        let Some(queue) = QueueArn::parse(queue_arn) else { return vec![Err(not_an_arn(queue_arn)); messages.len()] };
-        let client = self.client(Some(queue.region));
-        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
-        let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue_arn };
+        let Some(calls) = self.calls(queue_arn, "sqs:SendMessage", end) else {
+            return vec![Err(not_an_arn(queue_arn)); messages.len()];
+        };
+        let size = |message: &OutgoingMessage| {
+            message.body.len() + message.attributes.iter().map(MessageAttribute::size).sum::<usize>()
+        };
         let entry = |id: String, message: &OutgoingMessage| {
             let seconds = message.delay.min(LONGEST_DELAY).as_secs();
             let mut entry = SendMessageBatchRequestEntry::builder()
@@ -135,15 +122,12 @@ impl Queues {
                 .message_body(&message.body)
                 .delay_seconds(i32::try_from(seconds).unwrap_or_default());
             for attribute in &message.attributes {
-                entry = entry.message_attributes(&attribute.name, attribute.to_sdk()?);
+                entry = entry.message_attributes(&attribute.name, to_sdk(attribute)?);
             }
             entry.build().map_err(invalid)
         };
-        let size = |message: &OutgoingMessage| {
-            message.body.len() + message.attributes.iter().map(MessageAttribute::size).sum::<usize>()
-        };
-        self.in_batches(messages, size, end, action, async |messages| {
-            self.send_batch(&client, &url, entries(messages, entry)?, end, action).await
+        self.in_batches(&calls, messages, size, async |messages| {
+            self.send_batch(&calls, entries(messages, entry)?).await
         })
         .await
     }
@@ -155,10 +139,9 @@ impl Queues {
         changes: &[VisibilityChange],
         end: SystemTime,
     ) -> Vec<Result<(), CallError>> {
-        let Some(queue) = QueueArn::parse(queue_arn) else { return vec![Err(not_an_arn(queue_arn)); changes.len()] };
-        let client = self.client(Some(queue.region));
-        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
-        let action = Action { service: "SQS", permission: "sqs:ChangeMessageVisibility", resource: queue_arn };
+        let Some(calls) = self.calls(queue_arn, "sqs:ChangeMessageVisibility", end) else {
+            return vec![Err(not_an_arn(queue_arn)); changes.len()];
+        };
         let entry = |id: String, change: &VisibilityChange| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(id)
@@ -168,19 +151,16 @@ impl Queues {
                 .map_err(invalid)
         };
         self.in_batches(
+            &calls,
             changes,
             |_| 0,
-            end,
-            action,
             async |changes| {
                 let entries = entries(changes, entry)?;
-                let call =
-                    || client.change_message_visibility_batch().queue_url(&url).set_entries(Some(entries)).send();
-                let output = call_until(&self.clock, end, action, call).await?;
-                Ok(BatchOutput {
-                    successful: output.successful.into_iter().map(|entry| entry.id).collect(),
-                    failed: output.failed,
-                })
+                let Calls { client, url, action, end } = &calls;
+                let call = || client.change_message_visibility_batch().queue_url(url).set_entries(Some(entries)).send();
+                let output = call_until(&self.clock, *end, *action, call).await?;
+                let successful = output.successful.into_iter().map(|entry| entry.id).collect();
+                Ok(BatchOutput { successful, failed: output.failed })
             },
         )
         .await
@@ -188,40 +168,43 @@ impl Queues {
 
     async fn send_batch(
         &self,
-        client: &Client,
-        url: &str,
+        calls: &Calls<'_>,
         entries: Vec<SendMessageBatchRequestEntry>,
-        end: SystemTime,
-        action: Action<'_>,
     ) -> Result<BatchOutput, CallError> {
+        let Calls { client, url, action, end } = calls;
         let call = || client.send_message_batch().queue_url(url).set_entries(Some(entries)).send();
-        let output = call_until(&self.clock, end, action, call).await?;
-        Ok(BatchOutput {
-            successful: output.successful.into_iter().map(|entry| entry.id).collect(),
-            failed: output.failed,
-        })
+        let output = call_until(&self.clock, *end, *action, call).await?;
+        let successful = output.successful.into_iter().map(|entry| entry.id).collect();
+        Ok(BatchOutput { successful, failed: output.failed })
     }
 
-    /// Makes as many batch calls as the items take, several in flight, and returns each item's result. Once `end` has passed, no
+    /// Makes as many batch calls as the items take, several in flight, and returns each item's result. Once the time is over, no
     /// further item costs anything.
     async fn in_batches<T>(
         &self,
+        calls: &Calls<'_>,
         items: &[T],
         size: impl Fn(&T) -> usize,
-        end: SystemTime,
-        action: Action<'_>,
         call: impl AsyncFn(&[T]) -> Result<BatchOutput, CallError>,
     ) -> Vec<Result<(), CallError>> {
-        let mut results = vec![Err(CallError::NoTime(action.service)); items.len()];
-        let in_time = |_: &Range<usize>| std::future::ready(self.clock.now() < end);
+        let mut results = vec![Err(CallError::NoTime(calls.action.service)); items.len()];
+        let in_time = |_: &Range<usize>| std::future::ready(self.clock.now() < calls.end);
         let mut in_flight = stream::iter(into_calls(items, size))
             .take_while(in_time)
             .map(|range| async { (range.clone(), call(&items[range]).await) })
             .buffer_unordered(CONCURRENT_CALLS);
         while let Some((range, output)) = in_flight.next().await {
-            report(&mut results[range], output, action);
+            report(&mut results[range], output, calls.action);
         }
         results
+    }
+
+    /// Calls to the queue of this ARN; `None` if it is none.
+    fn calls<'a>(&self, queue_arn: &'a str, permission: &'static str, end: SystemTime) -> Option<Calls<'a>> {
+        let queue = QueueArn::parse(queue_arn)?;
+        let action = Action { service: "SQS", permission, resource: queue_arn };
+        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
+        Some(Calls { client: self.client(Some(queue.region)), url, action, end })
     }
 
     fn client(&self, region: Option<&str>) -> Client {
@@ -305,25 +288,18 @@ impl VisibilityProblem {
     }
 }
 
-impl MessageAttribute {
-    fn size(&self) -> usize {
-        let (AttributeValue::Text(value) | AttributeValue::Base64(value)) = &self.value;
-        self.name.len() + self.data_type.len() + value.len()
-    }
-
-    fn to_sdk(&self) -> Result<MessageAttributeValue, CallError> {
-        match &self.value {
-            AttributeValue::Text(text) => attribute(&self.data_type, text.clone()),
-            AttributeValue::Base64(text) => {
-                let bytes = aws_smithy_types::base64::decode(text).map_err(invalid)?;
-                let value = MessageAttributeValue::builder().data_type(&self.data_type).binary_value(bytes.into());
-                value.build().map_err(invalid)
-            }
+fn to_sdk(attribute: &MessageAttribute) -> Result<MessageAttributeValue, CallError> {
+    match &attribute.value {
+        AttributeValue::Text(text) => text_attribute(&attribute.data_type, text.clone()),
+        AttributeValue::Base64(text) => {
+            let bytes = aws_smithy_types::base64::decode(text).map_err(invalid)?;
+            let value = MessageAttributeValue::builder().data_type(&attribute.data_type).binary_value(bytes.into());
+            value.build().map_err(invalid)
         }
     }
 }
 
-fn attribute(data_type: &str, text: String) -> Result<MessageAttributeValue, CallError> {
+fn text_attribute(data_type: &str, text: String) -> Result<MessageAttributeValue, CallError> {
     MessageAttributeValue::builder().data_type(data_type).string_value(text).build().map_err(invalid)
 }
 

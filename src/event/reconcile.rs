@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::UnknownEvent;
-use super::wire::text;
+use super::wire::{text, whole_number};
 
 /// An order to reconcile.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub struct ReconcileRequest {
     pub prefix: Option<String>,
     /// Where an earlier call stopped.
     pub cursor: Option<Cursor>,
+    /// How many orders came before it in its chain: 0 for one from outside, 1 for the first that continues it.
+    pub hop: u64,
 }
 
 /// From when on objects are looked at.
@@ -38,6 +40,9 @@ pub struct Cursor {
     pub after: Option<String>,
     /// From when on, resolved by the first call.
     pub since: Timestamp,
+    /// The buckets of the connectors after it are done too, or have an order of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only: bool,
 }
 
 /// What stands before a cursor in an error's text.
@@ -50,6 +55,8 @@ struct Order<'a> {
     prefix: Option<String>,
     #[serde(borrow)]
     cursor: Option<&'a RawValue>,
+    #[serde(borrow)]
+    hop: Option<&'a RawValue>,
 }
 
 impl ReconcileRequest {
@@ -71,13 +78,16 @@ impl ReconcileRequest {
                 "`since` must be an ISO 8601 duration such as PT24H or P7D, or a time such as 2026-01-31T00:00:00Z",
             )
         })?;
-        Ok(Self { since, prefix: order.prefix.filter(|prefix| !prefix.is_empty()), cursor })
+        // Only this function writes it, and only to its logs: anything else there is no reason to refuse an order.
+        let hop = order.hop.and_then(whole_number).unwrap_or_default();
+        Ok(Self { since, prefix: order.prefix.filter(|prefix| !prefix.is_empty()), cursor, hop })
     }
 
     /// The event that continues from `cursor`.
     #[must_use]
     pub fn continuing(&self, cursor: &Cursor) -> serde_json::Value {
-        let mut order = serde_json::json!({"since": cursor.since.to_string(), "cursor": cursor.to_text()});
+        let hop = self.hop.saturating_add(1);
+        let mut order = serde_json::json!({"since": cursor.since.to_string(), "cursor": cursor.to_text(), "hop": hop});
         if let Some(prefix) = &self.prefix {
             order["prefix"] = prefix.as_str().into();
         }
@@ -159,16 +169,33 @@ mod tests {
             secret_id: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:docs".into(),
             after: Some("invoices/ü; a b\n.pdf".into()),
             since: "2026-01-31T00:00:00Z".parse().unwrap(),
+            only: true,
         };
         let request = ReconcileRequest {
             since: Since::Ago(SignedDuration::from_hours(1)),
             prefix: Some("in".into()),
             cursor: None,
+            hop: 0,
         };
         let event = request.continuing(&cursor);
         let again = read(&event["reconcile"].to_string()).unwrap();
+        assert_eq!((event["reconcile"]["hop"].as_u64(), again.hop), (Some(1), 1));
+        assert_eq!(again.continuing(&cursor)["reconcile"]["hop"], 2);
         assert_eq!((again.cursor.as_ref(), again.prefix.as_deref()), (Some(&cursor), Some("in")));
         assert_eq!(again.since, Since::At(cursor.since));
         assert_eq!(cursor_in(&format!("stopped; {}; more", cursor.marked())), Some(cursor));
+    }
+
+    #[test]
+    fn a_hop_count_is_a_number_and_nothing_else_spoils_an_order() {
+        for (hop, expected) in [("3", 3), ("\"3\"", 3), ("-1", 0), ("1.5", 0), ("[]", 0), ("null", 0)] {
+            assert_eq!(read(&format!(r#"{{"since":"PT1H","hop":{hop}}}"#)).unwrap().hop, expected, "{hop}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_an_earlier_version_is_read() {
+        let text = r#"{"secret_id":"docs","after":null,"since":"2026-01-31T00:00:00Z"}"#;
+        assert!(!Cursor::parse(text).unwrap().only);
     }
 }

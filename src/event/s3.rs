@@ -3,6 +3,8 @@
 //! Own types, because those of `aws_lambda_events` require fields (`userIdentity`, `requestParameters`, …) that other stores
 //! leave out and that nothing here uses.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -68,10 +70,40 @@ fn change(event_name: &str) -> Change {
     if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
 }
 
+/// Notifications that name objects, and hold records that cannot be read unchanged: as few messages as fit into `most_bytes` each; a
+/// larger record has one for itself.
+#[must_use]
+pub fn notifications_of<'a>(
+    objects: impl IntoIterator<Item = &'a S3Object>,
+    unreadable: &[String],
+    most_bytes: usize,
+) -> Vec<String> {
+    const BEGIN: &str = "{\"Records\":[";
+    const END: &str = "]}";
+    let records = objects.into_iter().map(|object| Cow::Owned(record_of(object).to_string()));
+    let records = records.chain(unreadable.iter().map(|record| Cow::Borrowed(record.as_str())));
+    let mut bodies: Vec<String> = Vec::new();
+    for record in records {
+        match bodies.last_mut() {
+            Some(body) if body.len() + 1 + record.len() + END.len() <= most_bytes => {
+                body.push(',');
+                body.push_str(&record);
+            }
+            _ => bodies.push(format!("{BEGIN}{record}")),
+        }
+    }
+    bodies.iter_mut().for_each(|body| body.push_str(END));
+    bodies
+}
+
 /// A notification of one record about an object, as S3 would send it, with everything that is known about the object. Any consumer
 /// of notifications can read it, this function included: it is what goes to the dead-letter queue, so that redriving it works.
 #[must_use]
 pub fn notification_of(object: &S3Object) -> Value {
+    json!({"Records": [record_of(object)]})
+}
+
+fn record_of(object: &S3Object) -> Value {
     let mut entity = json!({"key": object.key.to_form_encoded()});
     if let Some(version_id) = &object.version_id {
         entity["versionId"] = (**version_id).into();
@@ -98,7 +130,7 @@ pub fn notification_of(object: &S3Object) -> Value {
     if let Some(time) = object.event_time {
         record["eventTime"] = time.to_string().into();
     }
-    json!({"Records": [record]})
+    record
 }
 
 /// A notification that holds a record that cannot be read, unchanged.
@@ -170,5 +202,30 @@ mod tests {
         };
         let contents = read_all(&notification_of(&object)["Records"].to_string());
         assert_eq!(contents.objects, [object]);
+    }
+
+    #[test]
+    fn many_objects_and_unreadable_records_become_as_few_notifications_as_fit() {
+        let objects: Vec<_> = (0..100)
+            .map(|number| S3Object {
+                origin: Origin(3),
+                ..S3Object::new("b", ObjectKey::verbatim(format!("in/{number} +.pdf")).unwrap())
+            })
+            .collect();
+        let large = format!("{{\"x\":\"{}\"}}", "y".repeat(3_000));
+        let bodies = notifications_of(&objects, &["5".to_owned(), large.clone()], 2_000);
+        assert!(
+            bodies.len() > 10 && bodies[..bodies.len() - 1].iter().all(|body| (1_000..=2_000).contains(&body.len()))
+        );
+        let mut contents = Contents::default();
+        for body in &bodies {
+            let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap();
+            let records: Box<RawValue> = serde_json::from_str(&body["Records"].to_string()).unwrap();
+            read(&records, Origin(3), &mut contents).unwrap();
+        }
+        assert_eq!(contents.objects, objects);
+        let unreadable: Vec<_> = contents.unreadable.iter().map(|record| record.record.as_str()).collect();
+        assert_eq!(unreadable, ["5", &large]);
+        assert!(notifications_of([], &[], 2_000).is_empty());
     }
 }

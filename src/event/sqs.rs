@@ -1,6 +1,8 @@
 //! SQS: a batch of messages, each with a notice inside, and the partial answer that brings back only what has to come back.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use serde::Deserialize;
@@ -8,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::wire;
 use super::{Contents, UnknownEvent, read_notice};
+use crate::model::message::{AttributeValue, MessageAttribute};
 use crate::model::object::Origin;
 
 /// The messages of one invocation, in their order: a message's position is the [`Origin`] of its objects.
@@ -28,6 +31,8 @@ pub struct Message {
     pub receipt_handle: Option<String>,
     /// How often it has been received, this time included.
     pub receive_count: u32,
+    /// When it was sent to the queue, if the event says so.
+    pub sent: Option<SystemTime>,
     /// The message could not be read.
     pub unreadable: Option<Unreadable>,
 }
@@ -61,6 +66,37 @@ struct WireMessage<'a> {
 struct Attributes<'a> {
     #[serde(borrow, rename = "ApproximateReceiveCount")]
     receive_count: Option<Text<'a>>,
+    #[serde(borrow, rename = "SentTimestamp")]
+    sent: Option<Text<'a>>,
+}
+
+/// A message as it was received, for sending it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// The body.
+    pub body: String,
+    /// Its message attributes; `None` if one of them cannot be read, so that a copy would lack it.
+    pub attributes: Option<Vec<MessageAttribute>>,
+}
+
+/// What a copy needs of a message.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireOriginal<'a> {
+    #[serde(borrow)]
+    body: Option<Text<'a>>,
+    #[serde(borrow)]
+    message_attributes: Option<&'a RawValue>,
+}
+
+/// A message attribute in an event (Lambda Developer Guide, "Using Lambda with Amazon SQS"). The lists of values that events have
+/// are reserved and never filled (SQS API Reference, `MessageAttributeValue`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAttribute {
+    data_type: String,
+    string_value: Option<String>,
+    binary_value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +123,7 @@ impl Message {
             id: id.map(std::borrow::Cow::into_owned),
             receipt_handle: None,
             receive_count: 1,
+            sent: None,
             unreadable: Some(Unreadable {
                 reason: format!("it is not of an SQS message's shape; its fields are: {}", wire::field_names(raw)),
                 body: raw.to_owned(),
@@ -124,15 +161,19 @@ impl Batch {
         if self.queue_arn.is_none() {
             self.queue_arn = message.event_source_arn.map(Into::into);
         }
-        let receive_count =
-            message.attributes.and_then(|attributes| attributes.receive_count?.0.parse().ok()).unwrap_or(1);
+        let (receive_count, sent) = match message.attributes {
+            Some(Attributes { receive_count, sent }) => (receive_count, sent),
+            None => (None, None),
+        };
+        let milliseconds = sent.and_then(|text| text.0.parse().ok()).map(Duration::from_millis);
         let body = message.body.map(|body| body.0).unwrap_or_default();
         let read = contents.all_or_nothing(|contents| read_notice(&body, origin, 0, contents));
         let unreadable = read.err().map(|error| Unreadable { reason: error.to_string(), body: body.into_owned() });
         Message {
             id: message.message_id.map(Into::into),
             receipt_handle: message.receipt_handle.map(Into::into),
-            receive_count,
+            receive_count: receive_count.and_then(|text| text.0.parse().ok()).unwrap_or(1),
+            sent: milliseconds.and_then(|since_epoch| SystemTime::UNIX_EPOCH.checked_add(since_epoch)),
             unreadable,
         }
     }
@@ -148,6 +189,65 @@ impl Batch {
             }
         }
         Some(response)
+    }
+
+    /// Whether messages can be sent to the queue that these came from: it is known, and a standard one. A FIFO queue's order would
+    /// not survive a copy.
+    #[must_use]
+    pub fn queue_for_copies(&self) -> Option<&str> {
+        self.queue_arn.as_deref().filter(|arn| !arn.ends_with(".fifo"))
+    }
+}
+
+/// Reads those messages of an SQS event, by their positions, that are to be sent again. Bodies and attributes are not kept when the
+/// event is read: hardly ever is one needed.
+#[must_use]
+pub fn originals(payload: &str, wanted: &BTreeSet<Origin>) -> BTreeMap<Origin, Original> {
+    let mut originals = BTreeMap::new();
+    let mut position = 0;
+    let Some(records) = super::kind_of(payload).ok().and_then(|kind| kind.records) else { return originals };
+    // What is no list has no messages: the event was read before.
+    let _ = wire::for_each_item(records, |raw: &RawValue| {
+        let origin = Origin(position);
+        position += 1;
+        if !wanted.contains(&origin) {
+            return;
+        }
+        if let Ok(message) = serde_json::from_str::<WireOriginal<'_>>(raw.get()) {
+            let attributes = attributes(message.message_attributes);
+            let body = message.body.map(Into::into).unwrap_or_default();
+            originals.insert(origin, Original { body, attributes });
+        }
+    });
+    originals
+}
+
+fn attributes(raw: Option<&RawValue>) -> Option<Vec<MessageAttribute>> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Some(Vec::new()) };
+    let attributes: BTreeMap<String, WireAttribute> = serde_json::from_str(raw.get()).ok()?;
+    attributes
+        .into_iter()
+        .map(|(name, attribute)| {
+            let is_binary = attribute.data_type.split('.').next() == Some("Binary");
+            let value = if is_binary {
+                AttributeValue::Base64(attribute.binary_value?)
+            } else {
+                AttributeValue::Text(attribute.string_value?)
+            };
+            Some(MessageAttribute { name, data_type: attribute.data_type, value })
+        })
+        .collect()
+}
+
+impl Original {
+    /// The records of this message that cannot be read, in their order.
+    #[must_use]
+    pub fn unreadable_records(&self) -> Vec<String> {
+        let mut contents = Contents::default();
+        match read_notice(&self.body, Origin::default(), 0, &mut contents) {
+            Ok(()) => contents.unreadable.into_iter().map(|record| record.record).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 }
 
@@ -180,5 +280,52 @@ mod tests {
         // One without an id can only come back with the whole batch.
         assert!(batch.answer(|origin| origin.0 == 2).is_none());
         assert_eq!(batch.answer(|origin| origin.0 == 1).unwrap().batch_item_failures[0].item_identifier, "m-1");
+    }
+
+    #[test]
+    fn a_message_is_read_again_as_it_was_received() {
+        let event = r#"{"Records":[
+            {"messageId":"m-0","eventSource":"aws:sqs","body":"zero"},
+            {"messageId":"m-1","body":"one \"1\" \u00fc","attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"1700000000123"},
+             "messageAttributes":{
+                "code":{"stringValue":"X","stringListValues":[],"binaryListValues":[],"dataType":"String"},
+                "count":{"stringValue":"-1.5","dataType":"Number.of"},
+                "raw":{"binaryValue":"AAEC","dataType":"Binary"}}},
+            {"messageId":"m-2","body":"two","messageAttributes":{"odd":{"dataType":"String"}}},
+            7]}"#;
+        let wanted = [1, 2, 3, 9].map(Origin).into();
+        let originals = originals(event, &wanted);
+        assert_eq!(originals.keys().copied().collect::<Vec<_>>(), [Origin(1), Origin(2)]);
+        let one = &originals[&Origin(1)];
+        assert_eq!(one.body, "one \"1\" ü");
+        let text = |name: &str, data_type: &str, value: &str| MessageAttribute {
+            name: name.into(),
+            data_type: data_type.into(),
+            value: AttributeValue::Text(value.into()),
+        };
+        let raw = MessageAttribute {
+            name: "raw".into(),
+            data_type: "Binary".into(),
+            value: AttributeValue::Base64("AAEC".into()),
+        };
+        let expected = [text("code", "String", "X"), text("count", "Number.of", "-1.5"), raw];
+        assert_eq!(one.attributes.as_deref(), Some(&expected[..]));
+        assert_eq!(originals[&Origin(2)].attributes, None, "a copy without the attribute would not be one");
+        let super::super::Invocation { carrier: super::super::Carrier::Queue(batch), .. } =
+            super::super::Invocation::read(event).unwrap()
+        else {
+            panic!("no batch")
+        };
+        let sent = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        assert_eq!((batch.messages[1].receive_count, batch.messages[1].sent), (3, Some(sent)));
+        assert_eq!((batch.messages[0].receive_count, batch.messages[0].sent), (1, None));
+    }
+
+    #[test]
+    fn the_records_that_cannot_be_read_are_found_in_the_original() {
+        let body = r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}, {"x": 1}, 5]}"#;
+        let original = Original { body: body.into(), attributes: None };
+        assert_eq!(original.unreadable_records(), [r#"{"x": 1}"#, "5"]);
+        assert!(Original { body: "no json".into(), attributes: None }.unreadable_records().is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! What goes to the dead-letter queue: rejected objects, unreadable records and unreadable messages.
 
+use super::run::MOST_LATE_LINES;
 use super::settle::deferral;
 use super::{Ingester, Run, Times};
 use crate::aws::failure::CallError;
@@ -9,7 +10,7 @@ use crate::event::sqs::{Batch, Unreadable};
 use crate::event::{Carrier, UnreadableRecord, s3};
 use crate::model::codes::{UNREADABLE, attribute};
 use crate::model::connector::Connector;
-use crate::model::object::S3Object;
+use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection};
 
 /// Bytes that a message may have with its attributes' names, types and values (SQS Developer Guide, "Amazon SQS message quotas").
@@ -107,23 +108,22 @@ impl Ingester {
         }
     }
 
-    /// Moves the messages that cannot be read to the dead-letter queue; one that does not get there fails alone.
-    pub(super) async fn dead_letter_unreadable_messages(&self, batch: &Batch, comes_back: &mut [bool], run: &mut Run) {
-        let unreadable: Vec<_> = batch
-            .messages
-            .iter()
-            .enumerate()
-            .filter_map(|(position, message)| Some((position, message, message.unreadable.as_ref()?)))
-            .collect();
-        if unreadable.is_empty() {
-            return;
-        }
-        run.report.unreadable_messages += unreadable.len() as u64;
+    /// Moves the messages that cannot be read to the dead-letter queue. Returns those that are not there: they fail alone.
+    pub(super) async fn dead_letter_unreadable_messages(&self, batch: &Batch, times: Times) -> Vec<Origin> {
+        let messages = (0..).map(Origin).zip(&batch.messages);
+        let unreadable: Vec<_> =
+            messages.filter_map(|(origin, message)| Some((origin, message, message.unreadable.as_ref()?))).collect();
         let letters: Vec<_> =
             unreadable.iter().map(|(_, _, Unreadable { reason, body })| of_unreadable(body.clone(), reason)).collect();
-        let sent = self.send_dead_letters(&letters, run.times).await;
-        for ((position, message, what), sent) in unreadable.into_iter().zip(sent) {
-            comes_back[position] = sent.is_err();
+        let sent = self.send_dead_letters(&letters, times).await;
+        let mut unmoved = Vec::new();
+        for (number, ((origin, message, what), sent)) in unreadable.into_iter().zip(sent).enumerate() {
+            if sent.is_err() {
+                unmoved.push(origin);
+            }
+            if number >= MOST_LATE_LINES && self.clock.now() >= times.answer_end {
+                continue;
+            }
             let fate = match &sent {
                 Ok(()) => "moved to the dead-letter queue",
                 Err(NotSent::NoQueue) => "it fails alone; set DEAD_LETTER_QUEUE_URL to have it moved to that queue",
@@ -142,6 +142,7 @@ impl Ingester {
                 "a message cannot be read"
             );
         }
+        unmoved
     }
 
     /// Sends dead letters; returns for each, in order, whether it is in the queue.

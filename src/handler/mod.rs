@@ -5,13 +5,17 @@
 //! | `settle` | objects → outcomes: connectors, routes, submission |
 //! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
-//! | `answer` | outcomes → the answer that the carrier expects, and when messages come back |
+//! | `acknowledge` | pure: when a message is acknowledged, when it returns, and what is sent in addition |
+//! | `queue` | carries that out, and responds to a batch of messages |
+//! | `answer` | outcomes → the response to a direct invocation and to a Batch Operations job |
 //! | [`times`] | by when an invocation's parts must have ended |
 //! | `run` | one invocation while it runs: its times, metrics and report |
 //! | `report` | what an invocation did, for logs, metrics and the command line |
 
+mod acknowledge;
 mod answer;
 mod dead_letter;
+mod queue;
 mod reconcile;
 mod report;
 mod run;
@@ -41,6 +45,7 @@ use crate::telemetry::metrics::{Dimensions, Extra};
 pub use answer::InvocationError;
 pub use report::{Report, Reported};
 
+use queue::QueueEvent;
 use run::Run;
 use times::{Load, Times};
 
@@ -180,7 +185,7 @@ impl Ingester {
         let invocation = Invocation::read(payload);
         let mut run = Run::new(self.times(context, invocation.as_ref().ok(), began), self.clock);
         let answer = match invocation {
-            Ok(invocation) => self.carry_out(invocation, &mut run).await,
+            Ok(invocation) => self.carry_out(invocation, payload, &mut run).await,
             Err(error) => Err(unknown(error)),
         };
         run.report.log(&answer, &run.metrics);
@@ -194,13 +199,16 @@ impl Ingester {
         let Run { metrics, report, .. } = run;
         let dimensions =
             Dimensions { function_name: self.function_name.clone(), request_id: context.request_id.clone() };
-        let extra =
-            Extra { unreadable_messages: report.unreadable_messages, secret_fetches: self.secrets.take_fetch_count() };
+        let extra = Extra {
+            unreadable_messages: report.unreadable_messages,
+            messages_renewed: report.renewed,
+            secret_fetches: self.secrets.take_fetch_count(),
+        };
         let lines = metrics.lines(&report.counts, extra, &dimensions, self.clock.now());
         lines.iter().for_each(|line| crate::telemetry::write_line(line));
     }
 
-    async fn carry_out(&self, invocation: Invocation, run: &mut Run) -> Result<Value, InvocationError> {
+    async fn carry_out(&self, invocation: Invocation, payload: &str, run: &mut Run) -> Result<Value, InvocationError> {
         let Invocation { carrier, contents } = invocation;
         run.report.source = answer::source_name(&carrier);
         let mut objects = contents.objects;
@@ -209,16 +217,17 @@ impl Ingester {
         }
         self.settle(objects, run).await;
         self.settle_unreadable_records(contents.unreadable, &carrier, run).await;
-        let mut stopped = Vec::new();
-        for (origin, order) in &contents.reconciles {
-            if let Some(stop) = self.reconcile(*origin, order, run).await {
-                stopped.push((*origin, stop));
-            }
+        let named = run.report.objects.len();
+        let mut orders = Vec::with_capacity(contents.reconciles.len());
+        for (origin, order) in contents.reconciles {
+            orders.push(self.reconcile(origin, order, run).await);
         }
         match carrier {
-            Carrier::Direct => answer::direct(&run.report, &stopped),
+            Carrier::Direct => answer::direct(&run.report, &orders),
             Carrier::BatchJob(job) => answer::batch_job(&job, &run.report),
-            Carrier::Queue(batch) => self.answer_queue(&batch, &contents.reconciles, stopped, run).await,
+            Carrier::Queue(batch) => {
+                self.answer_queue(QueueEvent { payload, batch: &batch, orders: &orders, named }, run).await
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Ingester, Run};
-use crate::aws::s3::{Listed, Position};
+use crate::aws::s3::{Keys, Listed, Position};
 use crate::aws::secrets::Connectors;
 use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
@@ -19,17 +19,33 @@ use crate::model::outcome::{DeferClass, Deferral, Outcome};
 /// A page is not begun with less time than this.
 const PAGE_TIME: Duration = Duration::from_secs(1);
 
-/// Why a reconcile is not finished.
+/// What an order to reconcile came to.
 #[derive(Debug)]
+pub(super) struct OrderResult {
+    /// The part of the invocation that gave it.
+    pub(super) origin: Origin,
+    /// The order.
+    pub(super) order: ReconcileRequest,
+    /// One for each connector whose bucket is not listed to its end: in the connectors' order, unreadable secrets last. None: all of
+    /// it is done.
+    pub(super) stops: Vec<Stop>,
+    /// How many connectors the order concerns.
+    pub(super) connectors: usize,
+}
+
+/// Why a connector's bucket is not listed to its end.
+#[derive(Debug, Clone)]
 pub(super) struct Stop {
-    /// Where the next call continues; `None`: from the beginning.
-    pub cursor: Option<Cursor>,
+    /// Where the next call continues.
+    pub(super) cursor: Cursor,
     /// Why.
-    pub reason: String,
-    /// It was not the time that ended: going on at once would meet the same.
-    pub trouble: bool,
+    pub(super) reason: String,
+    /// It was not the time that ended: going on immediately would meet the same.
+    pub(super) trouble: bool,
+    /// The listing has advanced in this invocation.
+    pub(super) progressed: bool,
     /// The deferral that stopped it, which says when it makes sense to go on.
-    pub deferral: Option<Deferral>,
+    pub(super) deferral: Option<Deferral>,
 }
 
 /// One connector's bucket, as far as an order asks for it.
@@ -39,27 +55,21 @@ struct Listing<'a> {
     prefix: &'a str,
     from: Position,
     since: Timestamp,
+    /// See [`Cursor::only`].
+    only: bool,
     origin: Origin,
 }
 
 impl Ingester {
-    /// Carries an order out as far as the time allows; `None` where all of it is done.
-    ///
-    /// A connector that cannot be listed or served does not stop the next one. The cursor is the first place that is not done; a
-    /// connector whose secret cannot be read is left to a later order where there is one.
-    pub(super) async fn reconcile(&self, origin: Origin, order: &ReconcileRequest, run: &mut Run) -> Option<Stop> {
+    /// Carries an order out as far as the time allows. A connector that cannot be listed or served does not stop the next one.
+    pub(super) async fn reconcile(&self, origin: Origin, order: ReconcileRequest, run: &mut Run) -> OrderResult {
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
         let connectors = self.connectors(run.times).await;
-        let unreadable = connectors.failed.first().map(|error| Stop {
-            cursor: None,
-            reason: error.to_string(),
-            trouble: true,
-            deferral: None,
-        });
+        let only = order.cursor.as_ref().filter(|cursor| cursor.only);
         // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
         let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);
-        let mut cursor = order.cursor.as_ref().filter(known);
-        let mut stop = None;
+        let mut cursor = order.cursor.as_ref().filter(|cursor| cursor.only || known(cursor));
+        let (mut stops, mut concerned) = (Vec::new(), 0);
         for connector in &connectors.known {
             let mut after = None;
             if let Some(begin) = cursor {
@@ -67,7 +77,7 @@ impl Ingester {
                     continue;
                 }
                 after.clone_from(&begin.after);
-                cursor = None;
+                cursor = only;
             }
             let Some(prefix) = common_prefix(&connector.prefix, order.prefix.as_deref().unwrap_or_default()) else {
                 continue;
@@ -80,41 +90,66 @@ impl Ingester {
                 );
                 continue;
             };
+            concerned += 1;
             let from = Position::after(after);
-            let listing = Listing { connector, bucket, prefix, from, since, origin };
-            if let Some(here) = self.reconcile_bucket(listing, &connectors, run).await {
-                stop.get_or_insert(here);
+            let listing = Listing { connector, bucket, prefix, from, since, only: only.is_some(), origin };
+            stops.extend(self.reconcile_bucket(listing, &connectors, run).await);
+        }
+        for error in &connectors.failed {
+            let secret_id = error.secret_id().to_string();
+            if only.is_none_or(|only| only.secret_id == secret_id) {
+                concerned += 1;
+                let cursor = Cursor { secret_id, after: None, since, only: only.is_some() };
+                let after = only.and_then(|only| only.after.clone());
+                stops.push(Stop {
+                    cursor: Cursor { after, ..cursor },
+                    reason: error.to_string(),
+                    trouble: true,
+                    progressed: false,
+                    deferral: None,
+                });
             }
         }
-        stop.or(unreadable)
+        if concerned == 0
+            && let Some(only) = only
+        {
+            tracing::warn!(
+                secret = only.secret_id.as_str(),
+                "the rest of a reconcile is dropped: its connector is gone"
+            );
+        }
+        OrderResult { origin, order, stops, connectors: concerned }
     }
 
     /// Goes through one bucket, page by page; `None` where it came to the end.
     async fn reconcile_bucket(&self, listing: Listing<'_>, connectors: &Connectors, run: &mut Run) -> Option<Stop> {
-        let Listing { connector, bucket, prefix, mut from, since, origin } = listing;
-        let here = |after: Option<String>| Some(cursor_at(connector, after, since));
+        let Listing { connector, bucket, prefix, mut from, since, only, origin } = listing;
+        let keys = Keys { bucket, region: connector.region.as_deref(), prefix };
+        let began_after = from.after.clone();
+        let stop = |after: Option<String>, reason: String, trouble: bool| Stop {
+            progressed: after != began_after,
+            cursor: Cursor { secret_id: connector.secret_id.to_string(), after, since, only },
+            reason,
+            trouble,
+            deferral: None,
+        };
         loop {
             if self.clock.until(run.times.work_end) < PAGE_TIME {
-                let reason = "the time was over".to_owned();
-                return Some(Stop { cursor: here(from.after), reason, trouble: false, deferral: None });
+                return Some(stop(from.after, "the time was over".to_owned(), false));
             }
-            let region = connector.region.as_deref();
-            let trouble = |reason: &dyn std::fmt::Display| Stop {
-                cursor: here(from.after.clone()),
-                reason: format!("bucket {bucket:?} cannot be listed: {reason}"),
-                trouble: true,
-                deferral: None,
+            let cannot_list = |reason: &dyn std::fmt::Display| {
+                stop(from.after.clone(), format!("bucket {bucket:?} cannot be listed: {reason}"), true)
             };
-            let page = match self.buckets.list(bucket, region, prefix, &from, run.times.work_end).await {
+            let page = match self.buckets.list(keys, &from, run.times.work_end).await {
                 Ok(page) => page,
-                Err(error) => return Some(trouble(&error)),
+                Err(error) => return Some(cannot_list(&error)),
             };
             // Before anything of the page is submitted: a page that was there before would be submitted again and again.
             let next = match from.advance(&page) {
                 Ok(next) => next,
-                Err(error) => return Some(trouble(&error)),
+                Err(error) => return Some(cannot_list(&error)),
             };
-            let objects = page
+            let objects: Vec<_> = page
                 .objects
                 .iter()
                 .filter(|listed| listed.modified.is_none_or(|modified| modified >= since))
@@ -122,7 +157,10 @@ impl Ingester {
                 .filter(|object| !self.is_anothers(object, connector, connectors))
                 .collect();
             let before = run.report.objects.len();
-            self.settle_with(connectors, objects, run).await;
+            // A rejected object has no dead letter: every run would add another for the same file, and nothing here says that it is the
+            // same. It is logged and counted; if an event brought it, it is in the dead-letter queue.
+            let ledger = self.submit(connectors, &objects, run).await;
+            run.record_all(objects, ledger);
             let deferred = run.report.objects[before..].iter().find_map(|reported| match &reported.outcome {
                 Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), deferral)),
                 _ => None,
@@ -130,12 +168,10 @@ impl Ingester {
             if let Some((key, deferral)) = deferred {
                 let keys = page.objects.iter().map(|listed| listed.key.as_str());
                 let last_done = keys.take_while(|listed| *listed < key).last().map(str::to_owned);
-                return Some(Stop {
-                    cursor: here(last_done.or(from.after)),
-                    reason: format!("an object was deferred: {}", deferral.detail),
-                    trouble: deferral.class != DeferClass::Deadline,
-                    deferral: Some(deferral.clone()),
-                });
+                let reason = format!("an object was deferred: {}", deferral.detail);
+                let trouble = deferral.class != DeferClass::Deadline;
+                let here = stop(last_done.or(from.after), reason, trouble);
+                return Some(Stop { deferral: Some(deferral.clone()), ..here });
             }
             from = next?;
         }
@@ -153,10 +189,6 @@ impl Ingester {
             Route::Skip(_) | Route::Undecided => false,
         }
     }
-}
-
-fn cursor_at(connector: &Connector, after: Option<String>, since: Timestamp) -> Cursor {
-    Cursor { secret_id: connector.secret_id.to_string(), after, since }
 }
 
 /// The longer of two prefixes where it starts with the other; `None` where no key starts with both.

@@ -23,10 +23,12 @@ pub struct Reported {
 pub struct Report {
     /// What brought the event: `direct`, `sqs`, `batch-job`.
     pub source: &'static str,
-    /// Every object, in no particular order.
+    /// Every object, in no particular order; records that cannot be read in the order in which they were named.
     pub objects: Vec<Reported>,
     /// Messages that could not be read at all; how many objects they name, nobody knows.
     pub unreadable_messages: u64,
+    /// Messages in whose place a copy or a replacement was sent.
+    pub renewed: u64,
     pub(super) counts: Counts,
     /// Objects whose line would have been written too late.
     unwritten: u64,
@@ -76,6 +78,7 @@ impl Report {
                 deferred = counts.deferred,
                 duplicates = counts.duplicates,
                 unreadable_messages = self.unreadable_messages,
+                messages_renewed = self.renewed,
                 requests = metrics.requests(),
                 "summary"
             ),
@@ -113,7 +116,7 @@ fn log_outcome(object: Option<&S3Object>, outcome: &Outcome) {
             connector = rejection.connector.as_deref().unwrap_or_default(),
             code = rejection.code.as_str(),
             error = rejection.message.as_str(),
-            action = "mend the file or take it out of scope; the dead-letter queue holds it where one is set",
+            action = "fix the file or take it out of scope; the dead-letter queue holds it if there is one and an event named it",
             "rejected"
         ),
         Outcome::Deferred(deferral) => {

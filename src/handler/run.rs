@@ -4,7 +4,7 @@ use super::report::Report;
 use super::times::Times;
 use crate::clock::Clock;
 use crate::model::object::{Origin, S3Object};
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Ledger, Outcome};
 use crate::telemetry::metrics::Metrics;
 
 /// One invocation while it runs: its limits of time, what it measures, and what happened to its objects so far.
@@ -22,12 +22,20 @@ pub(super) struct Run {
 }
 
 /// Lines that are written after the end all the same: they take a millisecond of a whole core together.
-const MOST_LATE_LINES: usize = 100;
+pub(super) const MOST_LATE_LINES: usize = 100;
 
 impl Run {
     /// An invocation in which nothing has happened yet.
     pub(super) fn new(times: Times, clock: Clock) -> Self {
         Self { times, metrics: Metrics::default(), report: Report::default(), late: 0, clock }
+    }
+
+    /// Records the outcomes of objects.
+    pub(super) fn record_all(&mut self, objects: Vec<S3Object>, ledger: Ledger) {
+        for (object, outcome) in objects.into_iter().zip(ledger.close()) {
+            let origin = object.origin;
+            self.record(Some(object), origin, outcome);
+        }
     }
 
     /// Records the outcome of an object, or of a record that cannot be read (`None`), and writes its line if there is time.

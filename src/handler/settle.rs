@@ -22,7 +22,9 @@ impl Ingester {
         }
         let wanted = objects.iter().any(|object| object.change == Change::Created && !object.is_folder_marker());
         let connectors = if wanted { self.connectors(run.times).await } else { Connectors::default() };
-        self.settle_with(&connectors, objects, run).await;
+        let mut ledger = self.submit(&connectors, &objects, run).await;
+        self.dead_letter_rejected(&connectors, &objects, &mut ledger, run.times).await;
+        run.record_all(objects, ledger);
     }
 
     /// The connectors, with the failures logged.
@@ -32,21 +34,16 @@ impl Ingester {
         connectors
     }
 
-    /// Settles objects among connectors that are known already.
-    pub(super) async fn settle_with(&self, connectors: &Connectors, objects: Vec<S3Object>, run: &mut Run) {
+    /// Routes objects among connectors that are known already, and submits those that are in scope.
+    pub(super) async fn submit(&self, connectors: &Connectors, objects: &[S3Object], run: &Run) -> Ledger {
         let ledger = Mutex::new(Ledger::new(objects.len()));
-        let work = self.route_all(connectors, &objects, &ledger);
+        let work = self.route_all(connectors, objects, &ledger);
         if !work.is_empty() {
             // Every request ends by then of its own; should one not, its objects are deferred with the rest.
-            let submission = self.submitter.submit(work, &objects, &ledger, &run.metrics, run.times.work_end);
+            let submission = self.submitter.submit(work, objects, &ledger, &run.metrics, run.times.work_end);
             let _ = tokio::time::timeout(self.clock.until(run.times.work_end), submission).await;
         }
-        let mut ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.dead_letter_rejected(connectors, &objects, &mut ledger, run.times).await;
-        for (object, outcome) in objects.into_iter().zip(ledger.close()) {
-            let origin = object.origin;
-            run.record(Some(object), origin, outcome);
-        }
+        ledger.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Settles the objects that are not to be submitted now, and returns the others as work for their connectors.

@@ -3,6 +3,7 @@
 //! | file | what it defines |
 //! | --- | --- |
 //! | [`codes`] | the codes that FlexOrch or a dead letter states, and the names of a dead letter's attributes |
+//! | [`message`] | a queue's message, as far as it is sent again |
 //! | [`object`] | an object that an event names |
 //! | [`outcome`] | what happened to it, with every reason and class that logs and metrics write; the ledger of an invocation |
 //! | [`connector`] | a FlexOrch connector, as its secret describes it |
@@ -14,6 +15,7 @@ pub mod claim;
 pub mod codes;
 pub mod connector;
 pub mod credentials;
+pub mod message;
 pub mod object;
 pub mod outcome;
 pub mod scope;

@@ -75,6 +75,7 @@ impl Metrics {
             Metric::count("ObjectsRejected", counts.rejected),
             Metric::count("ObjectsDeferred", counts.deferred),
             Metric::count("UnreadableMessages", extra.unreadable_messages),
+            Metric::count("MessagesRenewed", extra.messages_renewed),
             Metric::count("Requests", read(&self.requests)),
             Metric::count("Retries", read(&self.retries)),
             Metric::count("RateLimited", read(&self.rate_limited)),
@@ -167,6 +168,8 @@ impl Serialize for Line<'_> {
 pub struct Extra {
     /// Messages that could not be read at all.
     pub unreadable_messages: u64,
+    /// Messages in whose place a copy or a replacement was sent.
+    pub messages_renewed: u64,
     /// Calls to Secrets Manager since the last invocation's end, those during the start included.
     pub secret_fetches: u64,
 }
@@ -193,7 +196,7 @@ mod tests {
         let dimensions = Dimensions { function_name: "ingest".into(), request_id: "r-1".into() };
         let lines = metrics.lines(
             &Counts::default(),
-            Extra { unreadable_messages: 0, secret_fetches: 1 },
+            Extra { unreadable_messages: 0, messages_renewed: 0, secret_fetches: 1 },
             &dimensions,
             SystemTime::now(),
         );

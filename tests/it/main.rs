@@ -14,6 +14,7 @@ mod failures;
 mod halving;
 mod pacing;
 mod reconcile;
+mod renewal;
 mod returning;
 mod routing;
 mod secrets;

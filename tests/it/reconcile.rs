@@ -6,7 +6,7 @@ use flexorch_s3_ingester::cli::sandbox::aws_fault::AwsFault;
 use flexorch_s3_ingester::cli::sandbox::buckets::ListingFault;
 use serde_json::{Value, json};
 
-use crate::support::app::TestApp;
+use crate::support::app::{DEAD_LETTERS, TestApp};
 use crate::support::surroundings::API_KEY;
 use crate::support::{TestAppBuilder, sqs_event};
 
@@ -103,6 +103,18 @@ async fn a_bucket_that_cannot_be_listed_is_an_error_that_names_the_permission() 
     assert!(answer.error().contains("s3:ListBucket"), "{}", answer.error());
 }
 
+#[tokio::test]
+async fn a_rejected_object_is_logged_and_counted_at_every_run_and_is_no_dead_letter() {
+    let app = TestAppBuilder::new().await.dead_letters().start().await;
+    fill(&app, ["a.exe".to_owned(), "b.pdf".to_owned()], Duration::ZERO);
+    for _ in 0..2 {
+        assert_eq!(app.invoke(order("PT1H")).await.ok()["rejected"], 1);
+    }
+    assert!(app.queues.messages(DEAD_LETTERS).is_empty());
+    let logs = app.logs().await;
+    assert_eq!(logs.iter().filter(|line| line["class"] == "rejected" && line["level"] == "ERROR").count(), 2);
+}
+
 /// How many pages were asked for.
 fn pages(app: &TestApp) -> usize {
     app.buckets.calls().iter().filter(|call| call.query.contains("list-type=2")).count()
@@ -180,8 +192,104 @@ async fn in_a_queue_the_rest_of_a_reconcile_becomes_a_message_of_its_own() {
     assert!(answer.failures().is_empty());
     let [rest] = &app.queues.messages("retry")[..] else { panic!("one message") };
     let rest: Value = serde_json::from_str(&rest.body).unwrap();
+    assert_eq!(rest["reconcile"]["hop"], 1);
     assert!(app.invoke(sqs_event([rest])).await.failures().is_empty());
     assert_eq!(app.flexorch.taken_keys().len(), 300);
+}
+
+/// The orders in the retry queue.
+fn orders(app: &TestApp) -> Vec<Value> {
+    let messages = app.queues.messages("retry");
+    messages.iter().map(|message| serde_json::from_str::<Value>(&message.body).unwrap()["reconcile"].take()).collect()
+}
+
+#[tokio::test]
+async fn in_a_queue_a_reconcile_that_the_time_cuts_short_goes_on_hop_by_hop() {
+    let app = TestAppBuilder::new()
+        .await
+        .fault("latency=150ms")
+        .env("DEADLINE_MARGIN_MS", 100)
+        .env("MAX_CONCURRENT_REQUESTS", 1)
+        .start()
+        .await;
+    fill(&app, (0..4000).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    app.queues.send("retry", &order("PT24H").to_string(), &[]).unwrap();
+    let mut hops = Vec::new();
+    while let Some(answer) = app.work_off_within("retry", Duration::from_secs(3)).await {
+        assert!(answer.failures().is_empty());
+        hops.extend(orders(&app).iter().map(|order| order["hop"].as_u64().unwrap()));
+    }
+    assert!(hops.len() > 1 && hops.iter().copied().eq(1..=hops.len() as u64), "{hops:?}");
+    assert!(app.queues.messages("retry").is_empty());
+    assert_eq!(app.flexorch.taken_keys().len(), 4000);
+}
+
+#[tokio::test]
+async fn in_a_queue_a_reconcile_goes_on_later_after_a_deferred_object_and_never_immediately_without_progress() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
+    fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    app.queues.send("retry", &order("PT1H").to_string(), &[]).unwrap();
+    assert!(app.work_off("retry").await.unwrap().failures().is_empty());
+    let delay = app.queues.next_visible("retry").unwrap().as_secs();
+    assert!((23..=36).contains(&delay), "{delay} s");
+    // It is received again and again, and comes no further: one message, which is received more and more rarely.
+    for receive in 1..=4_u32 {
+        app.queues.skip(app.queues.next_visible("retry").unwrap());
+        assert_eq!(app.work_off("retry").await.unwrap().failures().len(), 1);
+        let [order] = &orders(&app)[..] else { panic!("one order") };
+        assert_eq!(order["hop"], 1);
+        let hidden = app.queues.next_visible("retry").unwrap().as_secs();
+        assert!(hidden >= 23 << (receive - 1), "{receive}: {hidden} s");
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_order_is_renewed_like_any_message() {
+    let app = TestAppBuilder::new().await.env("RENEW_AFTER_RECEIVES", 2).start().await;
+    app.buckets.set_fault(Some(AwsFault::AccessDenied));
+    let body = order("PT1H").to_string();
+    app.queues.send("retry", &body, &[]).unwrap();
+    for receive in 1..=2 {
+        assert_eq!(app.work_off("retry").await.unwrap().failures().len(), 2 - receive, "{receive}");
+        app.queues.skip(app.queues.next_visible("retry").unwrap());
+    }
+    let [copy] = &app.queues.messages("retry")[..] else { panic!("one message") };
+    assert_eq!((&copy.body, copy.receive_count), (&body, 0));
+    assert_eq!(app.metrics().await["MessagesRenewed"], 1.0);
+}
+
+#[tokio::test]
+async fn in_a_queue_a_connector_that_waits_has_no_other_connectors_bucket_listed_again() {
+    let connector = |id: u32, bucket: &str| json!({"api_key": API_KEY, "connector_id": id, "bucket": bucket, "region": "eu-west-1"});
+    let app = TestAppBuilder::new()
+        .await
+        .secrets([("waits", connector(1, "my-documents")), ("works", connector(2, "other")), ("gone", json!([]))])
+        .fault("status=402,connector=1")
+        .start()
+        .await;
+    app.buckets.create("other", "eu-west-1");
+    fill(&app, ["a.pdf".to_owned()], Duration::ZERO);
+    app.buckets.put("other", "b.pdf", 10, SystemTime::now());
+    app.queues.send("retry", &order("PT24H").to_string(), &[]).unwrap();
+    // The first order is followed by one for each of the two that wait.
+    assert!(app.work_off("retry").await.unwrap().failures().is_empty());
+    assert_eq!(orders(&app).len(), 2);
+    for _ in 0..4 {
+        app.queues.skip(Duration::from_secs(1200));
+        assert_eq!(app.work_off("retry").await.unwrap().failures().len(), 2);
+    }
+    let lists = |bucket: &str| app.buckets.calls().iter().filter(|call| call.bucket == bucket).count();
+    assert_eq!((lists("my-documents"), lists("other")), (5, 1));
+    assert_eq!(app.flexorch.taken_keys(), ["b.pdf"]);
+    // Once FlexOrch takes it and the secret can be read, nothing is left.
+    app.flexorch.faults().clear();
+    app.secrets.put("gone", connector(3, "third").to_string());
+    app.buckets.create("third", "eu-west-1");
+    app.buckets.put("third", "c.pdf", 10, SystemTime::now());
+    app.queues.skip(Duration::from_secs(1200));
+    assert!(app.work_off("retry").await.unwrap().failures().is_empty());
+    assert!(orders(&app).is_empty());
+    assert_eq!(app.flexorch.taken_keys(), ["a.pdf", "b.pdf", "c.pdf"]);
 }
 
 #[tokio::test]

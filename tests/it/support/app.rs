@@ -216,6 +216,19 @@ impl TestApp {
         peak_memory(self.function.id()?)
     }
 
+    /// Receives up to ten messages of a queue and hands them to the function, as Lambda does; `None` if none is visible.
+    pub async fn work_off(&self, queue: &str) -> Option<Answer> {
+        self.work_off_within(queue, Duration::from_secs(30)).await
+    }
+
+    /// As [`TestApp::work_off`], with this much time until Lambda would end it.
+    pub async fn work_off_within(&self, queue: &str, time: Duration) -> Option<Answer> {
+        let event = self.queues.poll(queue, REGION, 10)?;
+        let answer = self.invoke_within(event.clone(), time).await;
+        self.queues.acknowledge(queue, &event, answer.ok());
+        Some(answer)
+    }
+
     /// Gives the function this share of a core, until what is returned is dropped.
     pub fn starve(&self, share: f64) -> Starved {
         Starved::new(self.function.id().unwrap(), share)

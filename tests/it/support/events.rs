@@ -1,5 +1,7 @@
 //! Events, built as their services build them.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 
 /// A sample event from the repository's `events/` folder.
@@ -23,15 +25,17 @@ pub fn s3_event<'a>(wire_keys: impl IntoIterator<Item = &'a str>) -> Value {
     json!({"Records": wire_keys.into_iter().map(|key| s3_record("my-documents", key)).collect::<Vec<_>>()})
 }
 
-/// A batch of SQS messages `m-0`, `m-1`, … with these bodies, each received `receives` times.
+/// A batch of SQS messages `m-0`, `m-1`, … with these bodies, sent a minute ago, each received `receives` times.
 pub fn sqs_event_received(receives: u32, bodies: impl IntoIterator<Item = String>) -> Value {
+    let sent = SystemTime::now() - Duration::from_secs(60);
+    let sent = sent.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().to_string();
     let records: Vec<_> = bodies
         .into_iter()
         .enumerate()
         .map(|(number, body)| {
             json!({
                 "messageId": format!("m-{number}"), "receiptHandle": format!("handle-{number}"), "body": body,
-                "attributes": {"ApproximateReceiveCount": receives.to_string(), "SentTimestamp": "1763892000000"},
+                "attributes": {"ApproximateReceiveCount": receives.to_string(), "SentTimestamp": sent},
                 "messageAttributes": {}, "md5OfBody": "d41d8cd98f00b204e9800998ecf8427e",
                 "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:retry",
                 "awsRegion": "eu-west-1",

@@ -25,6 +25,11 @@ pub(super) struct AttributeInput {
 }
 
 impl AttributeInput {
+    /// A text.
+    pub(super) fn text(text: &str) -> Self {
+        Self { data_type: Some("String".to_owned()), string_value: Some(text.to_owned()), binary_value: None }
+    }
+
     /// Bytes that it counts for in a batch's size, without its name.
     pub(super) fn size(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -71,7 +76,8 @@ impl Attribute {
         }
     }
 
-    fn json(&self) -> Value {
+    /// As SQS writes it.
+    pub(super) fn json(&self) -> Value {
         let field = match self.value {
             AttributeValue::Text(_) => "StringValue",
             AttributeValue::Binary(_) => "BinaryValue",

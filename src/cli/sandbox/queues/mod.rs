@@ -6,6 +6,7 @@
 //! | module | its job |
 //! | --- | --- |
 //! | `wire` | HTTP, faults, long polls |
+//! | `event_source` | Lambda's poller: events, and what it does with their responses |
 //! | `operation`, `batch` | from a call's JSON to its answer's |
 //! | `store`, `queue` | the queues, and one queue's messages over time |
 //! | `message`, `attribute` | what a message may hold, and its MD5s |
@@ -14,6 +15,7 @@
 mod attribute;
 mod batch;
 mod error;
+mod event_source;
 mod message;
 mod operation;
 mod queue;
@@ -24,17 +26,20 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use tokio::sync::Notify;
 
-use self::store::Store;
+use self::{attribute::AttributeInput, message::Draft, store::Store};
 use super::{
     aws_fault::{AwsFault, Calls},
     aws_signature::ACCOUNT,
-    clock::Clock,
+    clock::{Clock, Moment},
     options::SandboxError,
     server::Server,
 };
@@ -94,6 +99,8 @@ struct Shared {
     /// Wakes the receivers that wait: a message may have come, or come back.
     changed: Arc<Notify>,
     clock: Clock,
+    /// Milliseconds that were skipped.
+    skipped: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +110,10 @@ struct State {
 }
 
 impl Shared {
+    fn now(&self) -> Moment {
+        self.clock.now() + Duration::from_millis(self.skipped.load(Ordering::Relaxed))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,7 +126,8 @@ impl Queues {
     ///
     /// Where the port cannot be bound.
     pub async fn start(port: u16) -> Result<Self, SandboxError> {
-        let shared = Shared { state: Arc::default(), changed: Arc::default(), clock: Clock::start() };
+        let shared =
+            Shared { state: Arc::default(), changed: Arc::default(), clock: Clock::start(), skipped: Arc::default() };
         let for_server = shared.clone();
         let server = Server::start(port, |stop| wire::router(for_server, stop)).await?;
         Ok(Self { server, shared })
@@ -128,7 +140,7 @@ impl Queues {
 
     /// Creates a queue, unless it is there, and says its URL, `http://127.0.0.1:9324/123456789012/NAME`.
     pub fn create(&self, name: &str) -> String {
-        let now = self.shared.clock.now();
+        let now = self.shared.now();
         self.shared.lock().store.create(name, now);
         self.url(name)
     }
@@ -143,15 +155,61 @@ impl Queues {
         store::arn(name, region)
     }
 
+    /// Sends a message with these text attributes, and says its id; `None` if SQS would refuse it.
+    pub fn send(&self, name: &str, body: &str, attributes: &[(&str, &str)]) -> Option<String> {
+        let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), AttributeInput::text(text)));
+        let draft = Draft::read(Some(body.to_owned()), attributes.collect(), None).ok()?;
+        let now = self.shared.now();
+        let id = self.shared.lock().store.send(name, draft, now).ok();
+        self.shared.changed.notify_waiters();
+        id
+    }
+
     /// A queue's messages, visible or not, the oldest first; none where there is no such queue.
     pub fn messages(&self, name: &str) -> Vec<StoredMessage> {
-        let now = self.shared.clock.now();
+        let now = self.shared.now();
         self.shared.lock().store.messages(name, now)
     }
 
     /// A queue's policy, byte for byte as it was set; `None` where it has none.
     pub fn policy(&self, name: &str) -> Option<String> {
         self.shared.lock().store.queue(name).ok()?.policy.clone()
+    }
+
+    /// Lets this much time pass at once.
+    pub fn skip(&self, time: Duration) {
+        // A whole one more, so that nothing that was to happen by then is still ahead.
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        self.shared.skipped.fetch_add(milliseconds, Ordering::Relaxed);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// In how long a message of a queue is visible: not at all if one is now. `None` if there is none.
+    pub fn next_visible(&self, name: &str) -> Option<Duration> {
+        let now = self.shared.now();
+        let state = self.shared.lock();
+        let messages = state.store.queue(name).ok()?.messages();
+        messages.map(|(_, message)| message.visible_from.since(now)).min()
+    }
+
+    /// From now on, a message of this queue that has been received so often moves to the other queue instead of being received again
+    /// (SQS Developer Guide, "Using dead-letter queues").
+    pub fn set_redrive(&self, name: &str, dead_letters: &str, max_receives: u32) {
+        if let Ok(queue) = self.shared.lock().store.queue_mut(name) {
+            queue.redrive = Some((dead_letters.to_owned(), max_receives));
+        }
+    }
+
+    /// How long a queue keeps a message; 4 days from the start.
+    pub fn set_retention(&self, name: &str, retention: Duration) {
+        if let Ok(queue) = self.shared.lock().store.queue_mut(name) {
+            queue.retention = retention;
+        }
+    }
+
+    /// How many messages of a queue were deleted because they were too old.
+    pub fn expired(&self, name: &str) -> u64 {
+        self.shared.lock().store.queue(name).map_or(0, |queue| queue.expired)
     }
 
     /// The visibility timeouts that were set, oldest first.
@@ -178,6 +236,11 @@ impl Queues {
     /// All calls meet this fault until it is set to `None`.
     pub fn set_fault(&self, fault: Option<AwsFault>) {
         self.shared.lock().calls.set_fault(fault);
+    }
+
+    /// All calls of one operation, `SendMessageBatch` for example, meet this fault until it is set to `None`.
+    pub fn set_operation_fault(&self, operation: &str, fault: Option<AwsFault>) {
+        self.shared.lock().calls.set_operation_fault(operation, fault);
     }
 
     /// All answers take this long, on top of a long poll's wait.

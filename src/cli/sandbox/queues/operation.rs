@@ -18,9 +18,6 @@ use super::{
 /// A long poll waits for 20 seconds at most.
 const LONGEST_WAIT: i64 = 20;
 
-/// What a queue keeps a message for, 4 days, in seconds. Only shown: nothing in the sandbox lives that long.
-const RETENTION: &str = "345600";
-
 /// The fields of all operations' inputs that matter here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -168,7 +165,9 @@ fn visibility(seconds: Option<i64>) -> Result<Option<Duration>, SqsError> {
 
 /// `ReceiveMessage`, without the wait. An answer without messages has no `Messages`, as SQS's has none.
 pub(super) fn receive(store: &mut Store, input: &Input, now: Moment) -> Result<Value, SqsError> {
-    let queue = store.queue_mut(&input.required_queue()?)?;
+    let name = input.required_queue()?;
+    store.expire(&name, now);
+    let queue = store.queue_mut(&name)?;
     input.wait()?;
     let most = in_range("MaxNumberOfMessages", input.max_number_of_messages, 1..=10)?.unwrap_or(1);
     let hide_for = visibility(input.entry.visibility_timeout)?.unwrap_or(DEFAULT_VISIBILITY);
@@ -228,7 +227,7 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
         ("DelaySeconds", "0".to_owned()),
         ("KmsMasterKeyId", queue.kms_key.clone().unwrap_or_default()),
         ("MaximumMessageSize", MOST_BYTES.to_string()),
-        ("MessageRetentionPeriod", RETENTION.to_owned()),
+        ("MessageRetentionPeriod", queue.retention.as_secs().to_string()),
         ("Policy", queue.policy.clone().unwrap_or_default()),
         ("QueueArn", store::arn(name, region)),
         ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),

@@ -10,6 +10,9 @@ pub(super) const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 /// No message stays hidden for longer than 12 hours after it was received.
 pub(super) const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// How long a queue keeps a message unless it is set otherwise (SQS Developer Guide, "Amazon SQS message quotas").
+const DEFAULT_RETENTION: Duration = Duration::from_secs(4 * 24 * 60 * 60);
+
 /// A queue.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -18,6 +21,11 @@ pub(super) struct Queue {
     /// The JSON of its policy, as it came.
     pub(super) policy: Option<String>,
     pub(super) kms_key: Option<String>,
+    /// The queue that messages move to, and after how many receives.
+    pub(super) redrive: Option<(String, u32)>,
+    pub(super) retention: Duration,
+    /// Messages that were deleted because they were too old.
+    pub(super) expired: u64,
     /// By their numbers, which is the order in which they were sent.
     messages: BTreeMap<u64, Message>,
     last_number: u64,
@@ -31,7 +39,7 @@ pub(super) struct Message {
     pub(super) receives: u32,
     pub(super) first_received: Option<Moment>,
     last_received: Moment,
-    visible_from: Moment,
+    pub(super) visible_from: Moment,
 }
 
 /// How many messages a queue has, by what can be done with them.
@@ -62,7 +70,39 @@ impl Message {
 impl Queue {
     /// An empty queue.
     pub(super) fn new(name: String, now: Moment) -> Self {
-        Self { name, created: now, policy: None, kms_key: None, messages: BTreeMap::new(), last_number: 0 }
+        Self {
+            name,
+            created: now,
+            policy: None,
+            kms_key: None,
+            redrive: None,
+            retention: DEFAULT_RETENTION,
+            expired: 0,
+            messages: BTreeMap::new(),
+            last_number: 0,
+        }
+    }
+
+    /// Deletes the messages that are too old.
+    pub(super) fn expire(&mut self, now: Moment) {
+        let before = self.messages.len();
+        self.messages.retain(|_, message| now.since(message.sent) < self.retention);
+        self.expired += u64::try_from(before - self.messages.len()).unwrap_or(0);
+    }
+
+    /// Removes the visible messages that have been received too often, with their numbers.
+    pub(super) fn give_up(&mut self, now: Moment) -> Vec<(u64, Message)> {
+        let Some((_, most)) = self.redrive else { return Vec::new() };
+        let is_given_up = |message: &Message| message.visible_from <= now && message.receives >= most;
+        let given_up = self.messages.iter().filter(|(_, message)| is_given_up(message)).map(|(number, _)| *number);
+        let given_up: Vec<u64> = given_up.collect();
+        given_up.into_iter().filter_map(|number| self.messages.remove_entry(&number)).collect()
+    }
+
+    /// Takes a message that another queue has given up; it keeps its age.
+    pub(super) fn take_over(&mut self, number: u64, message: Message) {
+        self.messages.insert(number, message);
+        self.last_number = self.last_number.max(number);
     }
 
     /// Takes a message under a number that is larger than all before it.
@@ -261,6 +301,24 @@ mod tests {
         assert_eq!(receive(&mut queue, at(119)).len(), 1);
         let outdated = queue.change_visibility(&handle, Duration::ZERO, true, at(119));
         assert_eq!(outdated.unwrap_err().code, "InvalidParameterValue");
+    }
+
+    #[test]
+    fn a_message_is_given_up_when_it_would_be_received_once_too_often_and_deleted_when_it_is_too_old() {
+        let mut queue = queue(&["a", "b"]);
+        queue.redrive = Some(("dead".to_owned(), 2));
+        for seconds in [0, 30] {
+            assert!(queue.give_up(at(seconds)).is_empty());
+            assert_eq!(receive(&mut queue, at(seconds)).len(), 2);
+        }
+        assert!(queue.give_up(at(59)).is_empty());
+        let given_up = queue.give_up(at(60));
+        assert_eq!(given_up.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
+        given_up.into_iter().for_each(|(number, message)| queue.take_over(number, message));
+        queue.expire(at(4 * 86_400 - 1));
+        assert_eq!((queue.messages().count(), queue.expired), (2, 0));
+        queue.expire(at(4 * 86_400));
+        assert_eq!((queue.messages().count(), queue.expired), (0, 2));
     }
 
     #[test]

@@ -77,6 +77,17 @@ impl Store {
         Ok(message_id(self.messages_made))
     }
 
+    /// Deletes a queue's messages that are too old, and moves those that were received too often to its dead-letter queue.
+    pub(super) fn expire(&mut self, name: &str, now: Moment) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        queue.expire(now);
+        let given_up = queue.give_up(now);
+        let dead_letters = queue.redrive.as_ref().map(|(dead_letters, _)| dead_letters.clone());
+        if let Some(dead_letters) = dead_letters.and_then(|name| self.queues.get_mut(&name)) {
+            given_up.into_iter().for_each(|(number, message)| dead_letters.take_over(number, message));
+        }
+    }
+
     /// Deletes a message.
     pub(super) fn delete(&mut self, name: &str, handle: &str) -> Result<(), SqsError> {
         let lenient = self.lenient_handles;

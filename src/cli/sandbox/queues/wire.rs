@@ -139,18 +139,18 @@ impl Shared {
     }
 
     fn answer(&self, operation: &str, input: Input, place: Place<'_>, spoil: bool) -> Result<Value, SqsError> {
-        let now = self.clock.now();
+        let now = self.now();
         operation::answer(&mut self.lock().store, operation, input, place, spoil, now)
     }
 
     fn receive(&self, input: &Input) -> Result<Value, SqsError> {
-        let now = self.clock.now();
+        let now = self.now();
         operation::receive(&mut self.lock().store, input, now)
     }
 
     /// In how long the next hidden message of a queue becomes visible.
     fn next_visible(&self, queue: &str) -> Option<std::time::Duration> {
-        let now = self.clock.now();
+        let now = self.now();
         let next = self.lock().store.queue(queue).ok()?.next_visible(now)?;
         Some(next.since(now))
     }
