@@ -68,8 +68,8 @@ fn change(event_name: &str) -> Change {
     if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
 }
 
-/// Builds a notification of one record about an object, as S3 would send it, with everything that is known about the object. It is
-/// the body of a dead letter: this function and any other consumer of notifications can read it again after a redrive.
+/// Builds a notification of one record about an object, as S3 would send it, with everything that is known about the object. It
+/// is the body of a dead letter: this function and any other consumer of notifications can read it again after a redrive.
 #[must_use]
 pub fn notification_of(object: &S3Object) -> Value {
     let mut entity = json!({"key": object.key.to_form_encoded()});

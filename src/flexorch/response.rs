@@ -21,8 +21,8 @@ pub struct ApiError {
     pub status: u16,
     /// FlexOrch's code, such as `QUOTA_EXCEEDED`.
     pub code: Option<String>,
-    /// FlexOrch's message, without secrets and cut to 300 characters, or a description of the response if it has none. Never a raw
-    /// body.
+    /// FlexOrch's message, without secrets and cut to 300 characters, or a description of the response if it has none. Never a
+    /// raw body.
     pub message: String,
 }
 
@@ -181,7 +181,8 @@ fn transient(error: ApiError, rate_limited: bool, response: RawResponse<'_>, now
     Response::Transient { error, rate_limited, retry_at }
 }
 
-/// Returns the time that a `Retry-After` header names: whole seconds from now, or an HTTP date, and nothing else (RFC 9110, section
+/// Returns the time that a `Retry-After` header names: whole seconds from now, or an HTTP date, and nothing else (RFC 9110,
+/// section
 /// 10.2.3). A time in the past is now; one beyond 366 days is in 366 days.
 #[must_use]
 pub fn retry_at(header: &str, now: SystemTime) -> Option<SystemTime> {

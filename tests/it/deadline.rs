@@ -75,8 +75,8 @@ async fn what_is_finished_before_the_deadline_counts_message_by_message() {
     assert!(answer.took <= Duration::from_secs(3), "{:?}", answer.took);
 }
 
-/// Ten thousand messages and a function with little of a core. What is built for the tests is ten times slower than what is deployed,
-/// so that a fifth of a core is less than the 7 % that 128 MB bring.
+/// Ten thousand messages and a function with little of a core. What is built for the tests is ten times slower than what is
+/// deployed, so that a fifth of a core is less than the 7 % that 128 MB bring.
 #[tokio::test]
 async fn a_starved_function_answers_in_time_for_ten_thousand_messages_while_flexorch_and_sqs_hang() {
     const TIME: Duration = Duration::from_secs(20);
