@@ -1,5 +1,4 @@
-//! The one reader of the AWS SDK's errors: what a failed call was, in the service's own words, and what an operator does about
-//! it.
+//! The one reader of the AWS SDK's errors: what a failed call was, in the service's own words, and what an operator does about it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -198,8 +197,8 @@ impl Refusal {
     }
 }
 
-/// Makes a call, until `end` at the latest. `start` builds the call: once the time is over it is not run, so that nothing is
-/// built, signed or sent for a result that would come too late.
+/// Makes a call, until `end` at the latest. `start` builds the call: once the time is over it is not run, so that nothing is built,
+/// signed or sent for a result that would come too late.
 ///
 /// # Errors
 /// [`CallError`].

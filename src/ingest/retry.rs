@@ -43,8 +43,7 @@ pub(crate) enum NextStep {
 impl RetryPolicy {
     /// Decides after `attempts` attempts. A time that FlexOrch named is respected; otherwise the wait is drawn evenly from zero
     /// to the exponential bound ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"). `random` is in
-    /// `0.0..1.0`;
-    /// `latest` is the latest time at which an attempt can start.
+    /// `0.0..1.0`; `latest` is the latest time at which an attempt can start.
     #[must_use]
     pub(crate) fn after_failure(
         &self,
