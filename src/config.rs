@@ -67,8 +67,8 @@ impl fmt::Display for ConfigError {
 /// The base URL of FlexOrch's API if `FLEXORCH_BASE_URL` is not set (FlexOrch API documentation).
 pub const DEFAULT_BASE_URL: &str = "https://api.flexorch.com/v1";
 
-/// Returns an environment variable that is not one of this project's own settings, such as those of the AWS SDK; `None` if it is not
-/// set, is empty, or is not UTF-8.
+/// Returns an environment variable that is not one of this project's own settings, such as those of the AWS SDK; `None` if it is
+/// not set, is empty, or is not UTF-8.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -87,8 +87,8 @@ impl Config {
         })
     }
 
-    /// Reads the settings from any source; `lookup` returns `None` for a variable that is not set. A value of white space alone counts
-    /// as not set, because an empty template parameter arrives that way.
+    /// Reads the settings from any source; `lookup` returns `None` for a variable that is not set. A value of white space alone
+    /// counts as not set, because an empty template parameter arrives that way.
     ///
     /// # Errors
     /// [`ConfigError`] for the first variable that is missing or wrong.

@@ -1,8 +1,9 @@
 //! Removes secrets from text before it is shortened, logged, returned or sent on.
 //!
-//! FlexOrch and AWS may repeat what they were sent in their messages. Every secret that this process reads is therefore registered
-//! here and removed at the edges: `flexorch` removes them from each response before anything else reads it, [`telemetry`] from
-//! each log line, [`handler`] from what the function returns, and [`aws::sqs`] from the attributes of dead letters.
+//! FlexOrch and AWS may repeat what they were sent in their messages. Every secret that this process reads is therefore
+//! registered here and removed at the edges: `flexorch` removes them from each response before anything else reads it,
+//! [`telemetry`] from each log line, [`handler`] from what the function returns, and [`aws::sqs`] from the attributes of dead
+//! letters.
 //!
 //! [`telemetry`]: crate::telemetry
 //! [`handler`]: crate::handler
@@ -25,8 +26,8 @@ pub const REDACTED: &str = "[redacted]";
 /// Shorter texts, in bytes, are not registered: removing them would garble ordinary words. FlexOrch's own keys begin with `dfx_`.
 const SHORTEST: usize = 4;
 
-/// Shorter AWS credentials, in bytes, are placeholders of local emulators (`test`, `minioadmin`) and no secrets. AWS's own have at
-/// least 16 characters (IAM API Reference, "AccessKey").
+/// Shorter AWS credentials, in bytes, are placeholders of local emulators (`test`, `minioadmin`) and no secrets. AWS's own have
+/// at least 16 characters (IAM API Reference, "AccessKey").
 const SHORTEST_OF_AWS: usize = 12;
 
 /// The fields of a connector's secret that hold a secret; the last two are the names of FlexOrch's SDKs.

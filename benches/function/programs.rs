@@ -47,7 +47,8 @@ impl Programs {
     pub fn build(beside: Option<PathBuf>) -> Self {
         // `cargo bench` builds the function too, but with the features that the tests want of its crates.
         let mut cargo = Command::new(env!("CARGO"));
-        // What cargo passes to this program about its package would look like a changed setting to the crates that are built with it.
+        // What cargo passes to this program about its package would look like a changed setting to the crates that are built with
+        // it.
         for (name, _) in std::env::vars_os() {
             let of_package =
                 ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|kind| name.to_string_lossy().starts_with(kind));

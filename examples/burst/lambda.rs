@@ -9,8 +9,8 @@ use flexorch_s3_ingester::model::connector::Connector;
 use crate::process::Process;
 use crate::scenario::Scenario;
 
-/// "Every 10 seconds, Lambda can allocate at most 1,000 additional execution environment instances to each of your functions", and
-/// refills that continuously (Lambda Developer Guide, "Lambda scaling behavior").
+/// "Every 10 seconds, Lambda can allocate at most 1,000 additional execution environment instances to each of your functions",
+/// and refills that continuously (Lambda Developer Guide, "Lambda scaling behavior").
 const NEW_AT_ONCE: f64 = 1000.0;
 /// See [`NEW_AT_ONCE`].
 const NEW_PER_SECOND: f64 = 100.0;

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::SystemTime;
 
-/// "For most standard queues there can be a maximum of approximately 120,000 in flight messages" (SQS Developer Guide, "Amazon SQS
-/// message quotas"); then a receive gets nothing.
+/// "For most standard queues there can be a maximum of approximately 120,000 in flight messages" (SQS Developer Guide, "Amazon
+/// SQS message quotas"); then a receive gets nothing.
 const MOST_IN_FLIGHT: usize = 120_000;
 
 /// SQS's batch actions and a receive take ten messages.

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::config::variable;
 
-/// The environment variable that holds the API's address, a host and a port (Lambda Developer Guide, "Using the Lambda runtime API
-/// for custom runtimes").
+/// The environment variable that holds the API's address, a host and a port (Lambda Developer Guide, "Using the Lambda runtime
+/// API for custom runtimes").
 pub const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
 
 /// The time limit of the report. A lost report is harmless: the log has the error too.

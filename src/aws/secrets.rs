@@ -1,7 +1,8 @@
 //! The connectors' secrets, fetched from Secrets Manager and kept for a while.
 //!
 //! One fetch at a time for each secret. A value that has expired stays in use while a fetch fails for a transient reason. One bad
-//! secret does not stop the other connectors, and keeps a [`Claim`] to its objects, so that none of them goes to another connector.
+//! secret does not stop the other connectors, and keeps a [`Claim`] to its objects, so that none of them goes to another
+//! connector.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -292,8 +293,8 @@ pub fn region_of(secret_id: &str) -> Option<&str> {
     (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
 }
 
-/// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated response, or
-/// one from a proxy, does not.
+/// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated response,
+/// or one from a proxy, does not.
 fn failure_of(error: &SdkError<GetSecretValueError>) -> FetchFailure {
     let SdkError::ServiceError(service) = error else { return FetchFailure::Transient };
     let named = service.err();

@@ -141,8 +141,8 @@ enum TaskError {
     Key(#[from] KeyError),
 }
 
-/// Reads the object of a task. Its key is percent-encoded; a `+` in it may be a plus or a space, which only a request to S3 decides:
-/// [`spaced_key`] returns the other reading.
+/// Reads the object of a task. Its key is percent-encoded; a `+` in it may be a plus or a space, which only a request to S3
+/// decides: [`spaced_key`] returns the other reading.
 fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, TaskError> {
     let bucket = match (task.bucket.and_then(text), task.bucket_arn.and_then(text)) {
         (Some(bucket), _) => bucket.into_owned(),

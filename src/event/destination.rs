@@ -34,8 +34,8 @@ struct Response<'a> {
     error_message: Option<&'a RawValue>,
 }
 
-/// Reads the wrapped event, unless the record says that its invocation succeeded. A record without a condition counts as a failure:
-/// submitting an object twice costs little, losing one costs a lot.
+/// Reads the wrapped event, unless the record says that its invocation succeeded. A record without a condition counts as a
+/// failure: submitting an object twice costs little, losing one costs a lot.
 ///
 /// If a reconcile stopped before its end, its error names a cursor, and the reconcile continues from there.
 pub(super) fn read(

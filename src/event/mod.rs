@@ -1,7 +1,7 @@
 //! The payloads that invoke the function, recognised by their fields, and the responses that their sources expect.
 //!
-//! Each source's wire format, request and response, has its own file. To add a source, add a file, a branch in `read_kind` and, if
-//! the source expects a response of its own, a `Carrier`. Only fields that are used are required, and no type here fails on an
+//! Each source's wire format, request and response, has its own file. To add a source, add a file, a branch in `read_kind` and,
+//! if the source expects a response of its own, a `Carrier`. Only fields that are used are required, and no type here fails on an
 //! unknown field: AWS adds fields, and S3-compatible stores leave some out.
 //!
 //! | file | source |
@@ -36,8 +36,8 @@ pub(crate) use reconcile::ReconcileRequest;
 /// The deepest nesting of notices: SQS around SNS around a destination record around S3 is four.
 const DEEPEST_NESTING: u8 = 6;
 
-/// The most unreadable records of one part of an invocation that are handled one by one. With more of them the part is unreadable as
-/// a whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
+/// The most unreadable records of one part of an invocation that are handled one by one. With more of them the part is unreadable
+/// as a whole: a message of a few hundred kilobytes would otherwise become tens of thousands of dead letters, at every receive.
 const MOST_UNREADABLE_RECORDS: usize = 100;
 
 /// The most unreadable records of one invocation that are handled one by one: ten thousand messages may have a hundred each, for
@@ -179,8 +179,8 @@ impl Invocation {
 }
 
 impl Contents {
-    /// Reads one part of the invocation. If it is unreadable as a whole, its objects are removed again: the part returns, or goes to the
-    /// dead-letter queue, as a whole.
+    /// Reads one part of the invocation. If it is unreadable as a whole, its objects are removed again: the part returns, or goes
+    /// to the dead-letter queue, as a whole.
     fn all_or_nothing(&mut self, read: impl FnOnce(&mut Self) -> Result<(), UnknownEvent>) -> Result<(), UnknownEvent> {
         let (objects, unreadable) = (self.objects.len(), self.unreadable.len());
         let (reconciles, uncollected) = (self.reconciles.len(), self.uncollected);

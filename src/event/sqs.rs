@@ -46,7 +46,8 @@ pub(crate) struct Unreadable {
     pub body: String,
 }
 
-/// The fields of a message that are used. `aws_lambda_events` has a type with all of it, which copies every attribute of every message.
+/// The fields of a message that are used. `aws_lambda_events` has a type with all of it, which copies every attribute of every
+/// message.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireMessage<'a> {
@@ -181,8 +182,8 @@ impl Batch {
         }
     }
 
-    /// Builds the response, which names the messages that have to return and no others. `None` if one of them has no id, so that only
-    /// failing the whole batch returns it (Lambda Developer Guide, "Handling errors for an SQS event source").
+    /// Builds the response, which names the messages that have to return and no others. `None` if one of them has no id, so that
+    /// only failing the whole batch returns it (Lambda Developer Guide, "Handling errors for an SQS event source").
     #[must_use]
     pub(crate) fn answer(&self, comes_back: impl Fn(Origin) -> bool) -> Option<SqsBatchResponse> {
         let mut response = SqsBatchResponse::default();

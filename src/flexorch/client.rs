@@ -62,9 +62,9 @@ impl FlexOrchClient {
         Self { http, submit_url: endpoint(base_url, "data-process/async"), options, clock }
     }
 
-    /// Submits object keys: `POST /data-process/async`. Every result is a [`Response`], including a failed connection. The response
-    /// contains no secret that is registered with [`redaction`], such as the API key. The connector's own locale and pipeline
-    /// configuration take precedence over this client's.
+    /// Submits object keys: `POST /data-process/async`. Every result is a [`Response`], including a failed connection. The
+    /// response contains no secret that is registered with [`redaction`], such as the API key. The connector's own locale and
+    /// pipeline configuration take precedence over this client's.
     pub async fn submit(&self, connector: &Connector, keys: &[&str], timeout: Duration) -> Response {
         redaction::register(connector.api_key.expose());
         let submission = Submission {

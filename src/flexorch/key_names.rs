@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::base_name;
 
-/// The keys of a request by the names that FlexOrch may use for them: the whole key, or the part after one of its slashes, usually
-/// the base name. The API documentation does not say which of them `filename` is.
+/// The keys of a request by the names that FlexOrch may use for them: the whole key, or the part after one of its slashes,
+/// usually the base name. The API documentation does not say which of them `filename` is.
 pub(super) struct KeyNames<'k> {
     keys: &'k [&'k str],
     by_base_name: HashMap<&'k str, Vec<usize>>,

@@ -4,8 +4,8 @@
 //! and each settles what the ones before it left open:
 //!
 //! 1. *Names that refer to one key.* A reported name may be the whole key or an ending of it (`key_names`).
-//! 2. *Names that may refer to several keys.* Settled if the other names or the numbers leave one reading; otherwise each of these
-//!    keys is ambiguous and has to be submitted alone. None is accepted or rejected on a guess.
+//! 2. *Names that may refer to several keys.* Settled if the other names or the numbers leave one reading; otherwise each of
+//!    these keys is ambiguous and has to be submitted alone. None is accepted or rejected on a guess.
 //! 3. *Refusals under names that the request does not have.* They hold for the open keys if there are as many of them; otherwise
 //!    the open keys are ambiguous.
 //! 4. *Keys that no name refers to.* The function `open_keys` is the table.
@@ -62,7 +62,8 @@ pub enum KeyResult {
     },
     /// The response accounts for other keys, and not for this one.
     Unaccounted,
-    /// A name in the response may refer to this key or another one, so it has to be submitted alone. A single key is never ambiguous.
+    /// A name in the response may refer to this key or another one, so it has to be submitted alone. A single key is never
+    /// ambiguous.
     Ambiguous,
 }
 
@@ -174,8 +175,8 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Adds a result of a key. Two different results make the key ambiguous, unless it is the only one of the request: then the refusal
-    /// counts, because it cannot be about another key.
+    /// Adds a result of a key. Two different results make the key ambiguous, unless it is the only one of the request: then the
+    /// refusal counts, because it cannot be about another key.
     fn add(&mut self, key: usize, result: KeyResult) {
         let alone = self.per_key.len() == 1;
         let slot = &mut self.per_key[key];

@@ -152,8 +152,8 @@ fn transient(error: ApiError, rate_limited: bool, response: RawResponse<'_>, now
     Response::Transient { error, rate_limited, retry_at }
 }
 
-/// Returns the time that a `Retry-After` header names: whole seconds from now, or an HTTP date, and nothing else (RFC 9110, section
-/// 10.2.3). A time in the past is now; one beyond 366 days is in 366 days.
+/// Returns the time that a `Retry-After` header names: whole seconds from now, or an HTTP date, and nothing else (RFC 9110,
+/// section 10.2.3). A time in the past is now; one beyond 366 days is in 366 days.
 #[must_use]
 pub fn retry_at(header: &str, now: SystemTime) -> Option<SystemTime> {
     let header = header.trim_matches([' ', '\t']);

@@ -28,8 +28,8 @@ impl Batch {
 
 /// The queue of one connector's requests.
 ///
-/// A refused request is queued again as two halves, at the end, so that whole requests and the good halves of others are sent first:
-/// it is known early whether FlexOrch accepts anything.
+/// A refused request is queued again as two halves, at the end, so that whole requests and the good halves of others are sent
+/// first: it is known early whether FlexOrch accepts anything.
 #[derive(Debug)]
 pub struct BatchQueue {
     waiting: VecDeque<Batch>,
@@ -93,16 +93,16 @@ impl BatchQueue {
         first
     }
 
-    /// Whether another request may be sent while `under_way` others are in flight: while every response is a refusal, no more than are
-    /// needed to know that the objects are not the cause.
+    /// Whether another request may be sent while `under_way` others are in flight: while every response is a refusal, no more
+    /// than are needed to know that the objects are not the cause.
     #[must_use]
     pub(crate) fn allows_another(&self, under_way: usize) -> bool {
         let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
         self.refused_in_a_row == 0 || self.refused_in_a_row.saturating_add(under_way) < self.max_refusals
     }
 
-    /// Whether a request has failed after all its attempts, and none has been accepted since: then the others get one attempt each,
-    /// so that an outage costs few requests.
+    /// Whether a request has failed after all its attempts, and none has been accepted since: then the others get one attempt
+    /// each, so that an outage costs few requests.
     #[must_use]
     pub(crate) fn is_failing(&self) -> bool {
         self.failing
@@ -145,15 +145,15 @@ impl BatchQueue {
         Some(smaller)
     }
 
-    /// Halves a request that FlexOrch refused as a whole. `counts` is whether the refusal may be about the request rather than its
-    /// objects; too many of those in a row end the halving.
+    /// Halves a request that FlexOrch refused as a whole. `counts` is whether the refusal may be about the request rather than
+    /// its objects; too many of those in a row end the halving.
     pub(crate) fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
         self.refused_in_a_row += u32::from(counts);
         self.halve(batch, false)
     }
 
-    /// Halves a request that failed after all its attempts, because one of its keys may be the cause. It always counts, so that an outage
-    /// costs few requests.
+    /// Halves a request that failed after all its attempts, because one of its keys may be the cause. It always counts, so that
+    /// an outage costs few requests.
     pub(crate) fn failed(&mut self, batch: Batch) -> AfterRefusal {
         self.refused_in_a_row += 1;
         self.failing = true;
@@ -176,8 +176,8 @@ impl BatchQueue {
     }
 }
 
-/// Returns how many refusals in a row, without an accepted request, show that the objects are not the cause: 2·⌈log2 n⌉ + 2 requests
-/// find one bad key among n, and by then some of the others have been accepted.
+/// Returns how many refusals in a row, without an accepted request, show that the objects are not the cause: 2·⌈log2 n⌉ + 2
+/// requests find one bad key among n, and by then some of the others have been accepted.
 #[must_use]
 pub(crate) fn max_refusals(keys: usize) -> u32 {
     2 * keys.max(1).next_power_of_two().ilog2() + 2

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 /// The window in which the rate holds. It is longer than a minute because requests arrive with varying delays.
 const WINDOW: Duration = Duration::from_secs(61);
 
-/// The longest time for which a 429 stops a process, whatever time it named: one wrong `Retry-After` must not stop a process for half a
-/// day. After it, one request finds out whether the limit still applies.
+/// The longest time for which a 429 stops a process, whatever time it named: one wrong `Retry-After` must not stop a process for
+/// half a day. After it, one request finds out whether the limit still applies.
 pub(crate) const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
 
 /// Decides when the next request with one API key may start.
@@ -17,8 +17,8 @@ pub(crate) const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
     rate: Option<Rate>,
-    /// The time at which, by the rate alone, the full burst is available again: the "theoretical arrival time" of the generic cell
-    /// rate algorithm (GCRA).
+    /// The time at which, by the rate alone, the full burst is available again: the "theoretical arrival time" of the generic
+    /// cell rate algorithm (GCRA).
     full_at: SystemTime,
     /// No request starts before this time, because of a 429.
     closed_until: SystemTime,

@@ -15,8 +15,8 @@ const FIRST_RETURN: Duration = Duration::from_secs(30);
 /// The usual visibility timeout after many receives.
 const LAST_RETURN: Duration = Duration::from_secs(15 * 60);
 
-/// The longest visibility timeout that is set. SQS allows 12 hours in total, counted from the receive, and refuses more (SQS Developer
-/// Guide, "Amazon SQS visibility timeout"); the receive is as long ago as the batch window and the function take.
+/// The longest visibility timeout that is set. SQS allows 12 hours in total, counted from the receive, and refuses more (SQS
+/// Developer Guide, "Amazon SQS visibility timeout"); the receive is as long ago as the batch window and the function take.
 pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs((11 * 60 + 30) * 60);
 /// The longest visibility timeout after a 429, whose limit is per minute.
 pub(crate) const LONGEST_HIDDEN_BY_RATE_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -41,9 +41,9 @@ pub(crate) enum NextStep {
 }
 
 impl RetryPolicy {
-    /// Decides after `attempts` attempts. A time that FlexOrch named is respected; otherwise the wait is drawn evenly from zero to
-    /// the exponential bound ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"). `random` is in `0.0..1.0`;
-    /// `latest` is the latest time at which an attempt can start.
+    /// Decides after `attempts` attempts. A time that FlexOrch named is respected; otherwise the wait is drawn evenly from zero
+    /// to the exponential bound ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"). `random` is in
+    /// `0.0..1.0`; `latest` is the latest time at which an attempt can start.
     #[must_use]
     pub(crate) fn after_failure(
         &self,
@@ -71,8 +71,8 @@ pub fn backoff(attempts: u32, random: f64) -> Duration {
 
 /// Returns how long a deferred SQS message stays hidden: until the time that FlexOrch named, otherwise for the `usual_return`.
 ///
-/// A named time that has passed means "now" only for a rate limit, whose next request is then allowed; otherwise it is ignored. After
-/// exhausted attempts the message never returns sooner than usual, because the named time has been tried. It is never
+/// A named time that has passed means "now" only for a rate limit, whose next request is then allowed; otherwise it is ignored.
+/// After exhausted attempts the message never returns sooner than usual, because the named time has been tried. It is never
 /// hidden for longer than `LONGEST_HIDDEN`, and after a 429 for no longer than `LONGEST_HIDDEN_BY_RATE_LIMIT`.
 #[must_use]
 pub fn visibility_timeout(deferral: &Deferral, receive_count: u32, now: SystemTime, random: f64) -> Duration {
@@ -99,8 +99,8 @@ pub fn visibility_timeout(deferral: &Deferral, receive_count: u32, now: SystemTi
     }
 }
 
-/// Returns how long a deferred message stays hidden if FlexOrch named no time: 30 s, doubling with every receive up to 15 minutes, ± 20 % so
-/// that a burst does not return as one. `random` is in `0.0..1.0`.
+/// Returns how long a deferred message stays hidden if FlexOrch named no time: 30 s, doubling with every receive up to 15
+/// minutes, ± 20 % so that a burst does not return as one. `random` is in `0.0..1.0`.
 #[must_use]
 pub(crate) fn usual_return(receive_count: u32, random: f64) -> Duration {
     let doubled = FIRST_RETURN.saturating_mul(1 << receive_count.saturating_sub(1).min(16)).min(LAST_RETURN);
@@ -109,8 +109,8 @@ pub(crate) fn usual_return(receive_count: u32, random: f64) -> Duration {
 
 /// The time that an invocation has for requests.
 ///
-/// The usual duration is learned from FlexOrch's responses: a request that would most likely be cut off is not started, because its
-/// result would be unknown.
+/// The usual duration is learned from FlexOrch's responses: a request that would most likely be cut off is not started, because
+/// its result would be unknown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
     /// When all requests must have ended.

@@ -92,11 +92,11 @@ impl<'a> Router<'a> {
         Self { connectors, claims, scope, claims_everything }
     }
 
-    /// Chooses the route of one object: among the connectors and claims of its bucket the longest prefix that its key starts with, and
-    /// of equal prefixes the one that names the bucket; then the operator's filters apply.
+    /// Chooses the route of one object: among the connectors and claims of its bucket the longest prefix that its key starts
+    /// with, and of equal prefixes the one that names the bucket; then the operator's filters apply.
     ///
-    /// A claim that wins keeps the object from every connector: the wrong connector would disclose it to others and its own would not
-    /// receive it, while a deferred object is only late.
+    /// A claim that wins keeps the object from every connector: the wrong connector would disclose it to others and its own would
+    /// not receive it, while a deferred object is only late.
     #[must_use]
     pub fn route(&self, object: &S3Object) -> Route {
         if object.change != Change::Created {

@@ -1,5 +1,5 @@
-//! The driver of [`Session`]: sends the requests that it asks for, fetches secrets, waits, and records outcomes. The session makes
-//! every decision.
+//! The driver of [`Session`]: sends the requests that it asks for, fetches secrets, waits, and records outcomes. The session
+//! makes every decision.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -18,8 +18,8 @@ pub struct ReadScope {
     pub prefix: String,
 }
 
-/// How specific a scope that contains an object is; the most specific one reads it. Two scopes that contain the same object with the
-/// same specificity have the same bucket and prefix.
+/// How specific a scope that contains an object is; the most specific one reads it. Two scopes that contain the same object with
+/// the same specificity have the same bucket and prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Specificity {
     prefix_bytes: usize,

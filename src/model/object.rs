@@ -121,8 +121,8 @@ impl PartialEq for Sequencer {
 
 impl Eq for Sequencer {}
 
-/// The part of an invocation that named an object: the position of the SQS message or of the Batch Operations task; 0 for an event
-/// that arrives directly. The result of that part follows from the outcomes of its objects.
+/// The part of an invocation that named an object: the position of the SQS message or of the Batch Operations task; 0 for an
+/// event that arrives directly. The result of that part follows from the outcomes of its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Origin(pub u32);
 
@@ -137,7 +137,8 @@ impl Origin {
 /// What an event says happened to its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// `ObjectCreated:*`, EventBridge's `Object Created`, a listed object, or a Batch Operations task: the object is to be ingested.
+    /// `ObjectCreated:*`, EventBridge's `Object Created`, a listed object, or a Batch Operations task: the object is to be
+    /// ingested.
     Created,
     /// Any other change, such as `ObjectRemoved:Delete`.
     Other,

@@ -209,7 +209,8 @@ impl DeferClass {
     }
 }
 
-/// The outcomes of an invocation's objects, by the objects' positions. [`Ledger::close`] gives an outcome to every object without one.
+/// The outcomes of an invocation's objects, by the objects' positions. [`Ledger::close`] gives an outcome to every object without
+/// one.
 #[derive(Debug)]
 pub struct Ledger {
     slots: Vec<Option<Outcome>>,
@@ -245,7 +246,8 @@ impl Ledger {
         self.slots.iter().enumerate().filter_map(|(object, slot)| Some((object, slot.as_ref()?)))
     }
 
-    /// Returns every object's outcome. Objects that are not settled are deferred: the invocation ended before they were submitted.
+    /// Returns every object's outcome. Objects that are not settled are deferred: the invocation ended before they were
+    /// submitted.
     #[must_use]
     pub fn close(self) -> Vec<Outcome> {
         let unfinished: Arc<str> = "the invocation ended before the object was submitted".into();

@@ -37,8 +37,8 @@ impl<W: Write> Write for SafeLine<W> {
     }
 }
 
-/// Returns a line without secrets and with `\u00XX` for each character that is unsafe to print. A JSON line stays valid and keeps its
-/// meaning: such characters occur only inside its strings.
+/// Returns a line without secrets and with `\u00XX` for each character that is unsafe to print. A JSON line stays valid and keeps
+/// its meaning: such characters occur only inside its strings.
 fn safe<'l>(line: &'l str, secrets: &Redactor) -> Cow<'l, str> {
     let clean = secrets.redact(line);
     let (text, end) = match clean.strip_suffix('\n') {
@@ -66,9 +66,9 @@ fn may_begin_unsafe(byte: u8) -> bool {
     matches!(byte, 0..0x20 | 0x7f | 0xc2 | 0xe2)
 }
 
-/// Whether a terminal may interpret the character, or a reader may see it as the end of a line or see the text after it in another
-/// order: control characters (Unicode's general category Cc), line and paragraph separators, and the controls of bidirectional
-/// text.
+/// Whether a terminal may interpret the character, or a reader may see it as the end of a line or see the text after it in
+/// another order: control characters (Unicode's general category Cc), line and paragraph separators, and the controls of
+/// bidirectional text.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,5 +1,5 @@
-//! What an operator is notified of: the built function under each condition, in each of the template's shapes, and the template's own
-//! alarms over what it printed.
+//! What an operator is notified of: the built function under each condition, in each of the template's shapes, and the template's
+//! own alarms over what it printed.
 //!
 //! Time is the test's: an upload that is deferred comes back when the function said, and the alarms are evaluated at those times.
 

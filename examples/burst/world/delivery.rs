@@ -6,8 +6,8 @@ use super::{Event, NOTICE_DELAY, World};
 use crate::lambda::Work;
 use crate::queue::Gathered;
 
-/// Lambda tries a throttled event again after a second, doubling up to 5 minutes (Lambda Developer Guide, "How Lambda handles errors
-/// and retries with asynchronous invocation").
+/// Lambda tries a throttled event again after a second, doubling up to 5 minutes (Lambda Developer Guide, "How Lambda handles
+/// errors and retries with asynchronous invocation").
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// See [`FIRST_RETRY`].
 const LAST_RETRY: Duration = Duration::from_secs(300);

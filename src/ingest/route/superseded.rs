@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use crate::model::object::{Change, S3Object, Sequencer};
 
-/// Marks the objects that another event for the same key supersedes. Of the events of a key, at most one that is in scope is left,
-/// and at least one of any kind. `in_scope` returns whether the object at a position would be ingested without the other events.
+/// Marks the objects that another event for the same key supersedes. Of the events of a key, at most one that is in scope is
+/// left, and at least one of any kind. `in_scope` returns whether the object at a position would be ingested without the other
+/// events.
 ///
 /// S3 delivers at least once and not in order (S3 User Guide, "Event ordering and duplicate events"). An event supersedes another
-/// if it is known to be newer: by its sequencer or, if either has none, by its time. If that leaves several, their order is a guess:
-/// then the last one that is in scope is kept, and those that are out of scope are skipped for their own reasons.
+/// if it is known to be newer: by its sequencer or, if either has none, by its time. If that leaves several, their order is a
+/// guess: then the last one that is in scope is kept, and those that are out of scope are skipped for their own reasons.
 #[must_use]
 pub fn superseded(objects: &[S3Object], in_scope: impl Fn(usize) -> bool) -> Vec<bool> {
     let mut superseded = vec![false; objects.len()];

@@ -24,7 +24,8 @@ pub(super) struct Lane {
     requests: Vec<Pending>,
     secret: Secret,
     gate: Gate,
-    /// Keys that FlexOrch refused alone. Whether the key or the request is at fault is decided when the lane has nothing else left.
+    /// Keys that FlexOrch refused alone. Whether the key or the request is at fault is decided when the lane has nothing else
+    /// left.
     refused_alone: Vec<(usize, ApiError)>,
     done: bool,
 }

@@ -109,7 +109,8 @@ impl Memory {
         self.known(connector).block = None;
     }
 
-    /// Updates the usual duration by a request that FlexOrch responded to: immediately if it was slower, gradually if it was faster.
+    /// Updates the usual duration by a request that FlexOrch responded to: immediately if it was slower, gradually if it was
+    /// faster.
     pub(super) fn learn_usual(&mut self, took: Duration) {
         self.usual = if took >= self.usual { took } else { (self.usual * 3 + took) / 4 };
     }

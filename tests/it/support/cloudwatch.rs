@@ -1,4 +1,5 @@
-//! CloudWatch, as far as the template's alarms use it: metrics from log lines, metric filters, and the states of alarms over time.
+//! CloudWatch, as far as the template's alarms use it: metrics from log lines, metric filters, and the states of alarms over
+//! time.
 
 use std::collections::BTreeMap;
 
@@ -173,7 +174,8 @@ impl MetricFilter {
         }
     }
 
-    /// Whether a line matches (CloudWatch Logs User Guide, "Filter pattern syntax for metric filters"): comparisons joined by `&&`, or by
+    /// Whether a line matches (CloudWatch Logs User Guide, "Filter pattern syntax for metric filters"): comparisons joined by
+    /// `&&`, or by
     /// `||`.
     fn matches(&self, line: &Value) -> bool {
         let pattern = self.pattern.trim().trim_start_matches('{').trim_end_matches('}');

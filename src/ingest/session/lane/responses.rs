@@ -1,7 +1,7 @@
 //! What a lane does after a response, or after its secret has been fetched again.
 //!
-//! After a 429, [`Lane::failed`] pauses the API key's [`RateLimiter`](crate::ingest::rate::RateLimiter) until the time that FlexOrch
-//! named, and retries or defers the request.
+//! After a 429, [`Lane::failed`] pauses the API key's [`RateLimiter`](crate::ingest::rate::RateLimiter) until the time that
+//! FlexOrch named, and retries or defers the request.
 
 use std::sync::Arc;
 use std::time::SystemTime;
