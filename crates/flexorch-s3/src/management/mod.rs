@@ -1,5 +1,5 @@
-//! FlexOrch's API beside submissions: connectors, Scheduled Sync, usage. For people who wait for the answer, so it is small and
-//! tries again by itself where nothing can have happened twice. `shapes` has what comes and goes.
+//! FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage. Calls are retried unless that could repeat an effect.
+//! `shapes` has the requests and responses.
 
 mod shapes;
 
@@ -11,7 +11,7 @@ use reqwest::{Client, Method, Url};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-pub use shapes::{
+pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
 
@@ -20,57 +20,57 @@ use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, e
 use flexorch_s3_ingester::flexorch::response::{ApiError, error_in, retry_at};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
 
-/// One attempt, from the request to the last byte of the answer. A connector's test reaches out to S3.
+/// The timeout of one attempt, up to the last byte of the response. A connector's test calls S3.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// So often is a call tried.
+/// The maximum number of attempts.
 const ATTEMPTS: u32 = 4;
 
-/// A told wait longer than this is an error for whoever waits.
+/// A call fails instead of waiting longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(75);
 
-/// An answer is read up to this much.
-const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// The maximum size of a response.
+const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
-/// A call that FlexOrch did not answer with success.
+/// A failed call to FlexOrch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallError {
+pub(crate) struct CallError {
     /// The call, such as `POST /connectors`.
-    pub call: String,
-    /// What was seen; status 0 where no answer came.
-    pub error: ApiError,
+    pub(crate) call: String,
+    /// The error; status 0 if there was no response.
+    pub(crate) error: ApiError,
 }
 
 impl CallError {
-    /// What an operator does about it.
+    /// Returns what an operator can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         let code = self.error.code.as_deref().unwrap_or_default();
         match (self.error.status, code) {
-            (0, _) => "check FLEXORCH_BASE_URL and the network; nothing is known to have changed",
+            (0, _) => "check FLEXORCH_BASE_URL and the network",
             (401, _) | (403, "INVALID_API_KEY" | "UNAUTHORIZED") => {
                 "write a valid API key into the secret (FlexOrch: Settings, API keys)"
             }
-            (402, _) => "the trial or the subscription is over: see FlexOrch's billing page",
-            (403, _) => "the plan does not allow it: see FlexOrch's plans",
-            (404, _) => "it does not exist for this API key; `flexorch-s3 connector list` shows what does",
-            (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or change the plan",
-            (429, _) => "the plan's requests of this minute are used up: try again in a minute",
-            (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's address: redirects are not followed",
-            (408 | 500..=599, _) => "FlexOrch is not well: try again later",
+            (402, _) => "the trial or subscription has ended: see FlexOrch's billing page",
+            (403, _) => "the plan does not allow this: see FlexOrch's plans",
+            (404, _) => "it does not exist for this API key: see `flexorch-s3 connector list`",
+            (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or upgrade the plan",
+            (429, _) => "the plan's requests of this minute are used up: retry in a minute",
+            (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's API: redirects are not followed",
+            (408 | 500..=599, _) => "FlexOrch is not available: retry later",
             _ => "see FlexOrch's message",
         }
     }
 
-    /// FlexOrch does not know what was asked for.
+    /// Returns whether FlexOrch has no such resource.
     #[must_use]
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         self.error.status == 404
     }
 
-    /// The plan does not allow it.
+    /// Returns whether the plan does not allow the call.
     #[must_use]
-    pub fn is_plan(&self) -> bool {
+    pub(crate) fn is_plan(&self) -> bool {
         self.error.code.as_deref() == Some("PLAN_UPGRADE_REQUIRED")
     }
 }
@@ -83,57 +83,57 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// FlexOrch's API at one address, with one key.
+/// A client for FlexOrch's API with one API key.
 #[derive(Debug, Clone)]
-pub struct Management {
+pub(crate) struct Management {
     http: Client,
     base_url: Url,
     api_key: ApiKey,
     clock: Clock,
 }
 
-/// Whether a call that got no answer may be sent again.
+/// Whether a call without a response may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repeatable {
     Yes,
-    /// It may have made something: only what FlexOrch refused to look at is sent again.
+    /// The call may have had an effect: it is sent again only after a 429 response.
     OnlyIfRefused,
 }
 
 impl Management {
-    /// The API under `base_url`, which ends in `/v1` or the like.
+    /// Creates a client for the API under `base_url`, which ends with the version, such as `/v1`.
     #[must_use]
-    pub fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
+    pub(crate) fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
         Self { http, base_url, api_key, clock }
     }
 
-    /// All connectors: `GET /connectors`.
+    /// Lists all connectors: `GET /connectors`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
-        let answer = self.get("connectors").await?;
-        Ok(items(&answer).iter().filter_map(ConnectorView::from_json).collect())
+    pub(crate) async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
+        let data = self.get("connectors").await?;
+        Ok(items(&data).iter().filter_map(|item| ConnectorView::from_json(item).ok()).collect())
     }
 
-    /// One connector; `None` where FlexOrch knows no such one: `GET /connectors/{id}`.
+    /// Reads a connector, or returns `None` if there is none with this id: `GET /connectors/{id}`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
+    pub(crate) async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
         let path = format!("connectors/{}", segment(id));
         match self.get(&path).await {
-            Ok(answer) => ConnectorView::from_json(&answer).map(Some).ok_or_else(|| self.unreadable("GET", &path)),
+            Ok(data) => ConnectorView::from_json(&data).map(Some).map_err(|_| self.unreadable("GET", &path)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes a connector: `POST /connectors`. Where no answer comes it may have been made all the same.
+    /// Creates a connector: `POST /connectors`. Without a response, it may have been created nevertheless.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn create_connector(&self, new: &NewConnector) -> Result<ConnectorView, CallError> {
+    pub(crate) async fn create_connector(&self, new: &NewConnector) -> Result<ConnectorView, CallError> {
         let mut config = json!({
             "bucket": new.bucket,
             "region": new.region,
@@ -146,58 +146,58 @@ impl Management {
         let body = json!({"type": "s3", "name": new.name, "config": config});
         let secrets =
             [&new.credentials.access_key_id, &new.credentials.secret_access_key].map(|secret| secret.expose_secret());
-        let answer = self
+        let data = self
             .call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused)
             .await
             .map_err(|error| redacted(error, &secrets))?;
-        ConnectorView::from_json(&answer).ok_or_else(|| self.unreadable("POST", "connectors"))
+        ConnectorView::from_json(&data).map_err(|_| self.unreadable("POST", "connectors"))
     }
 
-    /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A test that fails is an answer, not an error.
+    /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A failed test is a result, not an error.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
+    pub(crate) async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
         let path = format!("connectors/{}/test", segment(id));
-        let answer = self.call(Method::POST, &path, None, Repeatable::Yes).await?;
-        let success = answer["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
-        let message = answer["message"].as_str().unwrap_or("no message").to_owned();
-        Ok(ConnectorTest { success, message, latency_ms: answer["latency_ms"].as_u64() })
+        let data = self.call(Method::POST, &path, None, Repeatable::Yes).await?;
+        let success = data["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
+        let message = data["message"].as_str().unwrap_or("no message").to_owned();
+        Ok(ConnectorTest { success, message, latency_ms: data["latency_ms"].as_u64() })
     }
 
-    /// Deletes a connector: `DELETE /connectors/{id}`. One that is not there is an error.
+    /// Deletes a connector: `DELETE /connectors/{id}`. It is an error if it does not exist.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
+    pub(crate) async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
         self.call(Method::DELETE, &format!("connectors/{}", segment(id)), None, Repeatable::OnlyIfRefused).await?;
         Ok(())
     }
 
-    /// The plan's rate: `GET /usage/rate-limits`, which costs no request of it.
+    /// Reads the plan's rate: `GET /usage/rate-limits`, which does not count towards it.
     ///
     /// # Errors
-    /// [`CallError`], also for an answer that names no rate.
-    pub async fn rate_limits(&self) -> Result<RateLimits, CallError> {
+    /// [`CallError`], also if the response names no rate.
+    pub(crate) async fn rate_limits(&self) -> Result<RateLimits, CallError> {
         let path = "usage/rate-limits";
-        let answer = self.get(path).await?;
-        RateLimits::from_json(&answer).ok_or_else(|| self.unreadable("GET", path))
+        let data = self.get(path).await?;
+        RateLimits::from_json(&data).map_err(|_| self.unreadable("GET", path))
     }
 
-    /// A connector's schedules: `GET /connectors/{id}/schedules`.
+    /// Lists a connector's schedules: `GET /connectors/{id}/schedules`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
-        let answer = self.get(&format!("connectors/{}/schedules", segment(connector))).await?;
-        Ok(read_all(&answer))
+    pub(crate) async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
+        let data = self.get(&format!("connectors/{}/schedules", segment(connector))).await?;
+        Ok(read_all(&data))
     }
 
-    /// Makes a schedule: `POST /connectors/{id}/schedules`.
+    /// Creates a schedule: `POST /connectors/{id}/schedules`.
     ///
     /// # Errors
-    /// [`CallError`]; [`CallError::is_plan`] where the plan does not allow it.
-    pub async fn create_schedule(
+    /// [`CallError`]; [`CallError::is_plan`] if the plan does not allow it.
+    pub(crate) async fn create_schedule(
         &self,
         connector: &ConnectorId,
         cron: &str,
@@ -205,15 +205,15 @@ impl Management {
     ) -> Result<Schedule, CallError> {
         let path = format!("connectors/{}/schedules", segment(connector));
         let body = json!({"cron_expression": cron, "prefix_filter": prefix});
-        let answer = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
-        serde_json::from_value(answer).map_err(|_| self.unreadable("POST", &path))
+        let data = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
+        serde_json::from_value(data).map_err(|_| self.unreadable("POST", &path))
     }
 
     /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
+    pub(crate) async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
         let path = format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule));
         self.call(Method::DELETE, &path, None, Repeatable::OnlyIfRefused).await?;
         Ok(())
@@ -223,17 +223,25 @@ impl Management {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn trigger_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<ScheduleRun, CallError> {
+    pub(crate) async fn trigger_schedule(
+        &self,
+        connector: &ConnectorId,
+        schedule: &str,
+    ) -> Result<ScheduleRun, CallError> {
         let path = format!("connectors/{}/schedules/{}/trigger", segment(connector), segment(&schedule));
-        let answer = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
-        serde_json::from_value(answer).map_err(|_| self.unreadable("POST", &path))
+        let data = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
+        serde_json::from_value(data).map_err(|_| self.unreadable("POST", &path))
     }
 
-    /// A schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
+    /// Lists a schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn schedule_runs(&self, connector: &ConnectorId, schedule: &str) -> Result<Vec<ScheduleRun>, CallError> {
+    pub(crate) async fn schedule_runs(
+        &self,
+        connector: &ConnectorId,
+        schedule: &str,
+    ) -> Result<Vec<ScheduleRun>, CallError> {
         let path = format!("connectors/{}/schedules/{}/logs", segment(connector), segment(&schedule));
         Ok(read_all(&self.get(&path).await?))
     }
@@ -252,11 +260,11 @@ impl Management {
         let named = |error| redacted(CallError { call: format!("{method} /{path}"), error }, &[self.api_key.expose()]);
         let mut attempt = 1;
         loop {
-            let answer = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
-            let (error, told) = match answer {
-                Ok(Ok(answer)) => return Ok(answer),
+            let response = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
+            let (error, retry_after) = match response {
+                Ok(Ok(data)) => return Ok(data),
                 Ok(Err(failed)) => failed,
-                Err(_) => (ApiError::transport(format!("no answer within {} s", TIMEOUT.as_secs())), None),
+                Err(_) => (ApiError::transport(format!("no response within {} s", TIMEOUT.as_secs())), None),
             };
             let may_repeat = match error.status {
                 429 => error.code.as_deref() != Some("QUOTA_EXCEEDED"),
@@ -264,17 +272,17 @@ impl Management {
                 _ => false,
             };
             let backoff = Duration::from_millis(250) * 2_u32.pow(attempt);
-            let again = told.unwrap_or(self.clock.now() + backoff);
+            let again = retry_after.unwrap_or(self.clock.now() + backoff);
             if !may_repeat || attempt == ATTEMPTS || self.clock.until(again) > LONGEST_WAIT {
                 return Err(named(error));
             }
-            tracing::info!(call = format!("{method} /{path}"), error = error.to_string().as_str(), "another attempt");
+            tracing::info!(call = format!("{method} /{path}"), error = error.to_string().as_str(), "retrying");
             attempt += 1;
             self.clock.sleep_until(again).await;
         }
     }
 
-    /// One attempt: the answer's `data` (or the whole of it, where there is none), or what went wrong and when to come back.
+    /// Makes one attempt. Returns the response's `data`, or the whole response without one; or the error and when to retry.
     async fn exchange(
         &self,
         method: &Method,
@@ -292,8 +300,8 @@ impl Management {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(connection_error(error)))? {
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > ANSWER_BYTES {
-                return Err(lost(format!("the answer is longer than {ANSWER_BYTES} bytes")));
+            if bytes.len() > RESPONSE_BYTES {
+                return Err(lost(format!("the response is longer than {RESPONSE_BYTES} bytes")));
             }
         }
         let status = response.status();
@@ -306,37 +314,37 @@ impl Management {
                     _ => body,
                 }),
                 None if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Value::Null),
-                // A proxy's or a maintenance page.
-                None => Err((ApiError { status: 503, code: None, message: "the answer is not JSON".into() }, None)),
+                // The page of a proxy or of a maintenance.
+                None => Err((ApiError { status: 503, code: None, message: "the response is not JSON".into() }, None)),
             };
         }
-        let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let told = told.and_then(|text| retry_at(text, self.clock.now()));
-        Err((error_in(status.as_u16(), body.as_ref()), told))
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| retry_at(text, self.clock.now()));
+        Err((error_in(status.as_u16(), body.as_ref()), retry_after))
     }
 
     fn unreadable(&self, method: &str, path: &str) -> CallError {
-        let message = "the answer has none of the known shapes; is FLEXORCH_BASE_URL FlexOrch's address?";
+        let message = "the response has an unknown shape: is FLEXORCH_BASE_URL FlexOrch's API?";
         CallError { call: format!("{method} /{path}"), error: ApiError::transport(message) }
     }
 }
 
-/// A list, bare or as an object's `items`.
-fn items(answer: &Value) -> &[Value] {
-    let list = answer.as_array().or_else(|| answer.get("items").and_then(Value::as_array));
+/// Returns a list, which is bare or an object's `items`.
+fn items(data: &Value) -> &[Value] {
+    let list = data.as_array().or_else(|| data.get("items").and_then(Value::as_array));
     list.map(Vec::as_slice).unwrap_or_default()
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(answer: &Value) -> Vec<T> {
-    items(answer).iter().filter_map(|item| serde_json::from_value(item.clone()).ok()).collect()
+fn read_all<T: serde::de::DeserializeOwned>(data: &Value) -> Vec<T> {
+    items(data).iter().filter_map(|item| serde_json::from_value(item.clone()).ok()).collect()
 }
 
-/// An id as a part of a path.
+/// Encodes an id as a path segment.
 fn segment(id: &impl fmt::Display) -> String {
     percent_encoding::utf8_percent_encode(&id.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// FlexOrch's words may repeat what it was sent.
+/// Redacts secrets from an error, because FlexOrch's message may repeat the request.
 fn redacted(mut error: CallError, secrets: &[&str]) -> CallError {
     for secret in secrets {
         error.error.message = error.error.message.replace(secret, "[redacted]");
@@ -350,12 +358,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_cannot_leave_its_place_in_the_path() {
+    fn an_id_cannot_leave_its_path_segment() {
         assert_eq!(segment(&"../usage?x=1"), "%2E%2E%2Fusage%3Fx%3D1");
     }
 
     #[test]
-    fn flexorchs_words_do_not_repeat_a_secret() {
+    fn flexorchs_message_does_not_repeat_a_secret() {
         let error = ApiError { status: 422, code: None, message: "bad key shh-secret".into() };
         let error = redacted(CallError { call: String::new(), error }, &["shh-secret"]);
         assert!(!error.to_string().contains("shh-secret"), "{error}");

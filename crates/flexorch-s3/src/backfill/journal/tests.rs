@@ -1,5 +1,5 @@
-use super::super::scope::TypedScope;
 use super::*;
+use crate::backfill::scope::TypedScope;
 
 fn header() -> Header {
     let scope = TypedScope::new("p/", None, None, None, &[], None).unwrap();
@@ -70,9 +70,9 @@ fn a_damaged_line_among_others_and_a_file_that_is_no_journal_are_errors_that_cha
     let text = std::fs::read_to_string(&path).unwrap();
     for (contents, told) in [
         (format!("{text}rubbish\n{}", text.lines().nth(1).unwrap()), "damaged in line 3"),
-        ("my diary\n".to_owned(), "not a journal"),
-        ("my diary".to_owned(), "not a journal"),
-        (text.replace("\"version\":1", "\"version\":9"), "format 9"),
+        ("my diary\n".to_owned(), "not a backfill journal"),
+        ("my diary".to_owned(), "not a backfill journal"),
+        (text.replace("\"version\":1", "\"version\":9"), "format version 9"),
     ] {
         std::fs::write(&path, &contents).unwrap();
         let error = format!("{:#}", Journal::find(&path).unwrap_err());
@@ -84,7 +84,7 @@ fn a_damaged_line_among_others_and_a_file_that_is_no_journal_are_errors_that_cha
 #[test]
 fn what_is_not_a_file_is_left_alone() {
     let error = Journal::find(Path::new("/dev/null")).unwrap_err().to_string();
-    assert!(error.contains("not a file") && Path::new("/dev/null").exists(), "{error}");
+    assert!(error.contains("not a regular file") && Path::new("/dev/null").exists(), "{error}");
 }
 
 #[test]
