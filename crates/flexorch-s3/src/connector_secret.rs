@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::region::in_region;
 use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::connector::{Connector, ConnectorError};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
@@ -164,11 +165,7 @@ impl SecretStore {
 
     /// Returns a client for the secret's region.
     fn client(&self, id: &str) -> Client {
-        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.sdk);
-        if let Some(region) = region_of(id) {
-            config.set_region(Some(aws_config::Region::new(region.to_owned())));
-        }
-        Client::from_conf(config.build())
+        Client::new(&in_region(&self.sdk, region_of(id)))
     }
 }
 

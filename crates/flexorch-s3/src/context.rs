@@ -14,6 +14,7 @@ use crate::args::{Color, GlobalOptions};
 use crate::connector_secret::{SecretDocument, SecretStore};
 use crate::management::Management;
 use crate::output::Output;
+use crate::region::in_region;
 use flexorch_s3_ingester::aws::http::{self, SdkHttpClient};
 use flexorch_s3_ingester::aws::sdk;
 use flexorch_s3_ingester::clock::Clock;
@@ -63,7 +64,7 @@ impl Context {
     /// # Errors
     /// As [`Context::aws`].
     pub(crate) async fn aws_in(&self, region: &str) -> Result<SdkConfig> {
-        Ok(self.aws().await?.to_builder().region(Region::new(region.to_owned())).build())
+        Ok(in_region(self.aws().await?, Some(region)))
     }
 
     async fn load_aws(&self) -> Result<SdkConfig> {

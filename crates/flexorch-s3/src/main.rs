@@ -19,6 +19,7 @@
 //! | `bucket` | a bucket's region and notification configuration |
 //! | `notification` | what a bucket's notification configuration may contain |
 //! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
+//! | `region` | selects the region of an AWS client |
 //! | `outcome` | what happened to an object, as text and as JSON |
 //! | `output`, `text`, `interruption`, `exit` | output and prompts; formatting; Ctrl-C; exit statuses |
 
@@ -42,6 +43,7 @@ mod management;
 mod notification;
 mod outcome;
 mod output;
+mod region;
 mod samples;
 mod schedule;
 mod serve;

@@ -274,7 +274,7 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// A repeated key is no problem; one outside the prefix is.
+    /// Returns the exit status. A repeated key is not a problem; one outside the prefix is.
     fn code(&self) -> Exit {
         let out_of_prefix = self.counts.skipped_by_reason.contains_key(&SkipReason::OutOfPrefix);
         let well = self.counts.rejected == 0 && self.counts.deferred == 0 && !out_of_prefix;

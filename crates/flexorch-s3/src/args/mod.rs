@@ -58,7 +58,13 @@ impl Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create, test, list, show or delete FlexOrch connectors
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  flexorch-s3 connector create --secret flexorch/invoices
+  flexorch-s3 connector test --secret flexorch/invoices"
+    )]
     Connector(ConnectorAction),
     Attach(AttachOptions),
     Detach(DetachOptions),
@@ -66,7 +72,13 @@ pub(crate) enum Command {
     Backfill(BackfillOptions),
     Submit(SubmitOptions),
     /// Manage FlexOrch's Scheduled Sync of a connector (optional)
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  flexorch-s3 schedule create --secret flexorch/invoices --cron '0 2 * * *'
+  flexorch-s3 schedule list --secret flexorch/invoices"
+    )]
     Schedule(ScheduleAction),
     Demo(DemoOptions),
     Invoke(InvokeOptions),
@@ -97,16 +109,12 @@ mod tests {
         command
     }
 
-    /// Every command that does something, with its help.
-    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+    /// Adds every command except for clap's `help`, with its path.
+    fn commands(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
         let path = format!("{path}{} ", command.get_name());
-        match command.has_subcommands() {
-            true => command
-                .get_subcommands()
-                .filter(|below| below.get_name() != "help")
-                .for_each(|below| leaves(below, &path, found)),
-            false => found.push((path, command.clone())),
-        }
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        below.for_each(|below| commands(below, &path, found));
+        found.push((path, command.clone()));
     }
 
     #[test]
@@ -126,7 +134,7 @@ mod tests {
     #[test]
     fn every_help_fits_80_columns_and_ends_with_examples_that_parse() {
         let mut found = Vec::new();
-        leaves(&arranged(), "", &mut found);
+        commands(&arranged(), "", &mut found);
         assert!(found.len() > 15, "{}", found.len());
         for (path, mut command) in found {
             let help = command.render_long_help().to_string();
@@ -136,7 +144,8 @@ mod tests {
             let fits = |line: &str| line.chars().count() <= 80 || line.starts_with("Usage:");
             assert!(help.lines().all(fits), "{path}:\n{help}");
             let unwrapped = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(unwrapped.lines().all(fits), "{path}: an example would be wrapped\n{unwrapped}");
+            let (_, unwrapped) = unwrapped.split_once("Examples:").unwrap();
+            assert!(unwrapped.lines().all(fits), "{path}: an example is wrapped\n{unwrapped}");
             examples.push('\n');
             for example in examples.lines().filter(|line| line.trim_start().starts_with("flexorch-s3 ")) {
                 let alone = example.split([';', '|', '>']).next().unwrap();
@@ -151,8 +160,8 @@ mod tests {
     #[test]
     fn only_the_top_level_help_describes_the_global_options() {
         let mut found = Vec::new();
-        leaves(&arranged(), "", &mut found);
-        for (path, mut command) in found {
+        commands(&arranged(), "", &mut found);
+        for (path, mut command) in found.into_iter().filter(|(path, _)| path != "flexorch-s3 ") {
             let help = command.render_long_help().to_string();
             assert!(!help.contains("Endpoint for all AWS services"), "{path}:\n{help}");
             let is_local = ["demo", "sandbox", "completions"].iter().any(|name| path.contains(name));

@@ -198,7 +198,7 @@ enum WriteError {
     NoResponse(anyhow::Error),
 }
 
-/// Selector destination S3 complains of, and why: `ArgumentName1`, `ArgumentValue1`, and so on.
+/// Returns the destination that S3 refuses, and why, if the response says so: `ArgumentName1`, `ArgumentValue1`, and so on.
 fn arguments<E>(error: &SdkError<E>) -> Option<String> {
     let text = std::str::from_utf8(error.raw_response()?.body().bytes()?).ok()?;
     let document = roxmltree::Document::parse(text).ok()?;

@@ -29,13 +29,13 @@ pub(crate) struct PermissionChange {
 }
 
 impl PermissionChange {
-    /// A statement that allows S3.
+    /// Creates the addition of a statement that allows S3.
     pub(crate) fn added(destination: &Destination, grantee: &Grantee) -> Self {
         let text = format!("{} may {} for {}", grantee.service, grantee.action, grantee.source);
         Self { resource: destination.arn.clone(), statement: own_statement_id(grantee), added: true, text }
     }
 
-    /// A statement that no longer allows S3.
+    /// Creates the removal of attach's statement.
     pub(crate) fn removed(destination: &Destination, statement: &str) -> Self {
         let text = "s3.amazonaws.com is no longer allowed".to_owned();
         Self { resource: destination.arn.clone(), statement: statement.to_owned(), added: false, text }

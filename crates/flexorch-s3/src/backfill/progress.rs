@@ -28,7 +28,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts. Results of earlier runs do not count towards the rate.
+    /// Starts to measure. Results of earlier runs do not count towards the rate.
     pub(crate) fn begin(output: Output, total: Option<u64>, replay: &Replay) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && !output.is_json();
         let bar = is_terminal.then(|| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use reqwest::Url;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::journal::Settled;
 use super::settle::{NextStep, SendResult};
 use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::region::in_region;
 use flexorch_s3_ingester::aws::sqs::region_of_url;
 use flexorch_s3_ingester::event::s3::notification_of;
 use flexorch_s3_ingester::model::object::S3Object;
@@ -53,11 +54,7 @@ impl QueueSender {
         if url.path().ends_with(".fifo") {
             bail!("--queue {url} is a FIFO queue: the function's queue is a standard queue");
         }
-        let mut config = aws_sdk_sqs::config::Builder::from(sdk);
-        if let Some(region) = region_of_url(&url) {
-            config.set_region(Some(Region::new(region)));
-        }
-        Ok(Self { client: Client::from_conf(config.build()), url })
+        Ok(Self { client: Client::new(&in_region(sdk, region_of_url(&url).as_deref())), url })
     }
 
     /// Sends objects, and evaluates what happened to them.

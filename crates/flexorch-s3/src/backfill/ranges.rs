@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_out_of_order_leaves_the_gap_between() {
+    fn parts_done_out_of_order_leave_the_gap_between_them() {
         let mut done = Done::default();
         done.add(key(2), key(3));
         done.add(None, key(1));
@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_done_in_whatever_order_the_gaps_are_exactly_the_rest(
+        fn the_gaps_are_exactly_what_is_not_done(
             cuts in proptest::collection::btree_set(1usize..200, 0..30),
             order in proptest::collection::vec(any::<(u16, bool)>(), 31),
         ) {

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use crate::aws_failure::{AwsFailure, optional};
+use crate::region::in_region;
 use flexorch_s3_ingester::aws::s3;
 use flexorch_s3_ingester::aws::sdk::endpoint_override;
 use flexorch_s3_ingester::model::arn::QueueArn;
@@ -20,37 +21,26 @@ pub(crate) struct Aws<'a> {
     sdk: &'a SdkConfig,
 }
 
-macro_rules! client {
-    ($(#[$doc:meta])* $name:ident, $sdk:ident) => {
-        $(#[$doc])*
-        pub(crate) fn $name(&self, region: Option<&str>) -> $sdk::Client {
-            let mut config = $sdk::config::Builder::from(self.sdk);
-            if let Some(region) = region {
-                config.set_region(Some(Region::new(region.to_owned())));
-            }
-            $sdk::Client::from_conf(config.build())
-        }
-    };
-}
-
 impl<'a> Aws<'a> {
     /// Creates clients from the SDK's configuration.
     pub(crate) fn new(sdk: &'a SdkConfig) -> Self {
         Self { sdk }
     }
 
-    client!(
-        /// Returns a Lambda client for a region, or for the configured one.
-        lambda, aws_sdk_lambda
-    );
-    client!(
-        /// Returns an EventBridge client for a region, or for the configured one.
-        events, aws_sdk_eventbridge
-    );
-    client!(
-        /// Returns an SQS client for a region, or for the configured one.
-        sqs, aws_sdk_sqs
-    );
+    /// Returns a Lambda client for a region, or for the configured one.
+    pub(crate) fn lambda(&self, region: Option<&str>) -> aws_sdk_lambda::Client {
+        aws_sdk_lambda::Client::new(&in_region(self.sdk, region))
+    }
+
+    /// Returns an EventBridge client for a region, or for the configured one.
+    pub(crate) fn events(&self, region: Option<&str>) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&in_region(self.sdk, region))
+    }
+
+    /// Returns an SQS client for a region, or for the configured one.
+    pub(crate) fn sqs(&self, region: Option<&str>) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&in_region(self.sdk, region))
+    }
 
     /// Returns an S3 client for a region, or for the configured one.
     pub(crate) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Client {

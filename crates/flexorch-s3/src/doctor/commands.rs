@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_options_of_doctor_are_the_next_commands_too() {
+    fn suggested_commands_have_the_options_of_doctor() {
         let given = [("--profile", Some("a b")), ("--region", None), ("--endpoint-url", Some("x"))];
         let commands = Commands::new(&given, "eu-west-1".into());
         assert_eq!(

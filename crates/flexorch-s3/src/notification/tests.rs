@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_attached_overlaps_with_nothing(configuration in configuration(), own in own()) {
+    fn an_added_notification_overlaps_with_nothing(configuration in configuration(), own in own()) {
         match attach(&configuration, &own) {
             Ok(change) if change.is_empty() => {}
             Ok(_) => prop_assert!(!configuration.notifications().any(|there| there.overlaps(&own))),
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_that_both_pass_make_an_overlap(a in notification(), b in notification(), key in "[ab/é &<%+]{0,4}") {
+    fn filters_that_match_the_same_key_overlap(a in notification(), b in notification(), key in "[ab/é &<%+]{0,4}") {
         let passes = |filter: &Filter| key.starts_with(&filter.prefix) && key.ends_with(&filter.suffix);
         let event = "s3:ObjectCreated:Put";
         let tells = |it: &Notification| it.events.iter().any(|wide| filter::event_covers(wide, event)) && passes(&it.filter);
@@ -128,7 +128,7 @@ const QUEUE: &str = "<QueueConfiguration>\n  <Event>s3:ObjectCreated:Put</Event>
     <Value>.csv</Value></FilterRule></S3Key></Filter><Queue>arn:aws:sqs:eu-west-1:123456789012:orders</Queue></QueueConfiguration>";
 
 #[test]
-fn s3s_answer_is_read_whatever_its_order_and_blanks_and_written_back_as_it_was() {
+fn s3s_response_is_read_in_any_order_and_layout_and_written_back_unchanged() {
     let read = Configuration::parse(&s3_xml(&format!("\n{QUEUE}\n<EventBridgeConfiguration/>"))).unwrap();
     let queue = read.notifications().next().unwrap();
     assert_eq!(
@@ -141,7 +141,7 @@ fn s3s_answer_is_read_whatever_its_order_and_blanks_and_written_back_as_it_was()
 }
 
 #[test]
-fn what_is_not_known_keeps_nobody_from_judging_the_rest() {
+fn an_unknown_element_does_not_prevent_reading_the_rest() {
     let strange = s3_xml(
         "<PigeonConfiguration/><QueueConfiguration><Queue>arn:q</Queue><Event>s3:ObjectCreated:Put</Event><Delay>5</Delay>\
          </QueueConfiguration><EventBridgeConfiguration/>",
@@ -155,7 +155,7 @@ fn what_is_not_known_keeps_nobody_from_judging_the_rest() {
 }
 
 #[test]
-fn what_is_not_known_is_named() {
+fn an_unknown_element_is_named() {
     for (entries, within, what) in [
         ("<StreamConfiguration/>".to_owned(), "NotificationConfiguration", "<StreamConfiguration>"),
         (QUEUE.replace("<Id>", "<Batch>9</Batch><Id>"), "QueueConfiguration", "<Batch>"),
@@ -199,7 +199,7 @@ fn a_wider_one_for_the_same_destination_is_enough_and_for_another_is_in_the_way(
 }
 
 #[test]
-fn one_of_ours_that_somebody_changed_is_put_right() {
+fn an_edited_notification_of_ours_is_corrected() {
     let own = Notification::own(queue("arn:a"), Filter::new("in/", "").unwrap());
     let changed = Notification { events: vec!["s3:ObjectCreated:Put".into()], ..own.clone() };
     let change = attach(&Configuration { entries: vec![Entry::new(changed.clone())] }, &own).unwrap();
@@ -207,7 +207,7 @@ fn one_of_ours_that_somebody_changed_is_put_right() {
 }
 
 #[test]
-fn only_what_is_asked_for_and_ours_is_detached() {
+fn only_selected_notifications_of_ours_are_removed() {
     let filter = |prefix| Filter::new(prefix, "").unwrap();
     let (a, b) = (Notification::own(queue("arn:a"), filter("in/")), Notification::own(queue("arn:a"), filter("out/")));
     let theirs = Notification { id: "theirs".into(), filter: filter("their/"), ..a.clone() };

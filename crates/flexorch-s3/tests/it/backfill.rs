@@ -202,7 +202,7 @@ async fn a_second_interruption_ends_immediately_and_the_journal_is_whole() {
     let mut running = Running::start(site.command(&["backfill", "--concurrency", "1"]));
     site.until_requests(4).await;
     running.signal("-INT");
-    running.until_told("stopping after the requests in flight").await;
+    running.until_printed("stopping after the requests in flight").await;
     running.signal("-INT");
     assert_eq!(running.finish().await.status, Some(130));
     site.flexorch.faults().clear();

@@ -213,7 +213,7 @@ async fn an_outage_a_revoked_key_and_a_failed_test_are_distinguished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_says_other_than_flexorch_is_told_with_both_ways_out() {
+async fn a_secret_that_differs_from_flexorch_is_reported_with_both_fixes() {
     let clinic = Clinic::open("docs").await;
     clinic.buckets.create("docs", REGION);
     clinic

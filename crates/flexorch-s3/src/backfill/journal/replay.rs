@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_takes_the_place_of_what_was_open_and_counts_on() {
+    fn results_of_a_retry_replace_the_open_keys_and_add_to_the_totals() {
         let mut replay = Replay::default();
         let open = Settled { forwarded: 1, open: vec!["b".into(), "c".into()], ..Settled::default() };
         replay.apply(chunk(None, Some("c"), open));
