@@ -17,7 +17,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::ingest::batch::BatchQueue;
-use flexorch_s3_ingester::ingest::route::{route, superseded};
+use flexorch_s3_ingester::ingest::route::{Router, superseded};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::scope::Scope;
@@ -82,7 +82,7 @@ fn objects(number: usize) -> Vec<S3Object> {
 #[divan::bench(args = SIZES)]
 fn deduplicate(bencher: Bencher, number: usize) {
     let objects = objects(number);
-    bencher.counter(ItemsCount::new(number)).bench(|| superseded(black_box(&objects)));
+    bencher.counter(ItemsCount::new(number)).bench(|| superseded(black_box(&objects), |_| true));
 }
 
 #[divan::bench(args = SIZES)]
@@ -96,9 +96,10 @@ fn choose_among_ten_connectors(bencher: Bencher, number: usize) {
         })
         .collect();
     let scope = Scope { key_suffixes: vec![".docx".into(), ".pdf".into()], ..Scope::default() };
+    let router = Router::new(&connectors, &[], &scope);
     bencher.counter(ItemsCount::new(number)).bench(|| {
         for object in &objects {
-            black_box(route(black_box(object), &connectors, true, &scope));
+            black_box(router.route(black_box(object)));
         }
     });
 }

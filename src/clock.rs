@@ -1,42 +1,28 @@
-//! The time, as an argument that can be replaced.
+//! The source of the time for the code that does I/O; everything else gets the time as an argument.
 //!
 //! Wall-clock time throughout: Lambda's deadline, `Retry-After` dates and event times are wall-clock times, and what is
-//! remembered between invocations must stay right while the sandbox is frozen, which a monotonic clock does not promise.
+//! remembered between invocations must stay correct while Lambda freezes the process, which a monotonic clock does not promise.
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
-/// Where the time comes from.
+/// The source of the time: the system's clock.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Clock {
-    /// `None`: the system's clock. Otherwise the time stood still at the first value when tokio's clock showed the second.
-    anchor: Option<(SystemTime, Instant)>,
-}
+pub struct Clock;
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self { anchor: None }
+        Self
     }
 
-    /// A clock that starts at `start` and moves with tokio's, which tests can pause and advance.
-    #[must_use]
-    pub fn following_tokio(start: SystemTime) -> Self {
-        Self { anchor: Some((start, Instant::now())) }
-    }
-
-    /// The time now.
+    /// Returns the time now.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        match self.anchor {
-            None => SystemTime::now(),
-            Some((start, instant)) => start + instant.elapsed(),
-        }
+        SystemTime::now()
     }
 
-    /// How long it is until `time`; zero where it is past.
+    /// Returns the time left until `time`; zero if it has passed.
     #[must_use]
     pub fn until(&self, time: SystemTime) -> Duration {
         time.duration_since(self.now()).unwrap_or_default()

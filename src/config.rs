@@ -1,4 +1,4 @@
-//! The environment, read once and checked: the only place that reads it.
+//! The function's settings: reads and checks the environment, once. No other module reads it.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -7,29 +7,30 @@ use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::value::RawValue;
+use wildmatch::WildMatch;
 
 use crate::model::scope::Scope;
 
-/// The function's settings, checked.
+/// The function's settings after all checks.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `CONNECTOR_SECRET_IDS`: names or ARNs, one a connector.
+    /// `CONNECTOR_SECRET_IDS`: the names or ARNs of the connectors' secrets, one for each connector.
     pub connector_secret_ids: Vec<String>,
     /// `FLEXORCH_BASE_URL`.
     pub flexorch_base_url: Url,
-    /// `KEY_PREFIXES`, `KEY_SUFFIXES`, `MAX_OBJECT_BYTES`.
+    /// `KEY_PREFIXES`, `KEY_SUFFIXES`, `KEY_EXCLUDES`, `MAX_OBJECT_BYTES`.
     pub scope: Scope,
     /// `MAX_KEYS_PER_REQUEST`.
     pub max_keys_per_request: NonZeroUsize,
     /// `SECRET_CACHE_TTL_SECONDS`.
     pub secret_cache_ttl: Duration,
-    /// `REQUEST_TIMEOUT_MS`: one attempt.
+    /// `REQUEST_TIMEOUT_MS`: the time limit of one attempt.
     pub request_timeout: Duration,
     /// `MAX_CONCURRENT_REQUESTS`.
     pub max_concurrent_requests: NonZeroUsize,
     /// `REQUESTS_PER_MINUTE`; `None`: no pacing.
     pub requests_per_minute: Option<NonZeroU32>,
-    /// `MAX_ATTEMPTS`: for one request, in one invocation.
+    /// `MAX_ATTEMPTS`: how often one request is sent in one invocation, at most.
     pub max_attempts: NonZeroU32,
     /// `DEADLINE_MARGIN_MS`.
     pub deadline_margin: Duration,
@@ -37,18 +38,18 @@ pub struct Config {
     pub dead_letter_queue_url: Option<Url>,
     /// `LOCALE`.
     pub locale: Option<String>,
-    /// `PIPELINE_CONFIG`: a JSON object, as it is.
+    /// `PIPELINE_CONFIG`: a JSON object, unchanged.
     pub pipeline_config: Option<Box<RawValue>>,
 }
 
-/// A setting that cannot be used: which, what was given, what is allowed.
+/// A setting that is missing or has a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// The variable.
+    /// The environment variable.
     pub variable: &'static str,
-    /// Its value; `None` where it is not set.
+    /// The value that was given; `None` if the variable is not set.
     pub given: Option<String>,
-    /// What is allowed.
+    /// The values that are allowed, in words that follow "must be".
     pub allowed: String,
 }
 
@@ -61,18 +62,18 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The function's address of FlexOrch unless `FLEXORCH_BASE_URL` says otherwise (FlexOrch API documentation).
+/// The base URL of FlexOrch's API if `FLEXORCH_BASE_URL` is not set (FlexOrch API documentation).
 pub const DEFAULT_BASE_URL: &str = "https://api.flexorch.com/v1";
 
-/// A variable of the environment that is not one of this project's own settings, such as the AWS SDK's; `None` where it is not
-/// set, empty, or not UTF-8.
+/// Returns an environment variable that is not one of this project's own settings, such as those of the AWS SDK; `None` if it is not
+/// set, is empty, or is not UTF-8.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Config {
-    /// Reads the process's environment.
+    /// Reads the settings from the process's environment.
     ///
     /// # Errors
     /// [`ConfigError`] for the first variable that is missing or wrong.
@@ -84,8 +85,8 @@ impl Config {
         })
     }
 
-    /// Reads settings from anywhere; `lookup` answers `None` for what is not set. A value of white space alone counts as
-    /// not set, as a template's empty parameter arrives that way.
+    /// Reads the settings from any source; `lookup` returns `None` for a variable that is not set. A value of white space alone counts
+    /// as not set, because an empty template parameter arrives that way.
     ///
     /// # Errors
     /// [`ConfigError`] for the first variable that is missing or wrong.
@@ -103,7 +104,7 @@ impl Config {
             return Err(ConfigError {
                 variable: "CONNECTOR_SECRET_IDS",
                 given: Some(twice.to_owned()),
-                allowed: "a list in which each secret stands once".into(),
+                allowed: "a list that names each secret once".into(),
             });
         }
         let max_object_bytes = env.number("MAX_OBJECT_BYTES", 1..=u64::MAX)?;
@@ -113,6 +114,7 @@ impl Config {
             scope: Scope {
                 key_prefixes: env.list("KEY_PREFIXES")?,
                 key_suffixes: env.list("KEY_SUFFIXES")?.iter().map(|suffix| suffix.to_lowercase()).collect(),
+                key_excludes: env.list("KEY_EXCLUDES")?.iter().map(|pattern| WildMatch::new(pattern)).collect(),
                 max_object_bytes,
             },
             max_keys_per_request: env.number_or("MAX_KEYS_PER_REQUEST", 1..=10_000, 100)?,
@@ -141,7 +143,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
         }
     }
 
-    /// A comma-separated list. Items are taken as they are but for the white space around them.
+    /// Reads a comma-separated list; white space around the items is removed.
     fn list(&self, variable: &'static str) -> Result<Vec<String>, ConfigError> {
         let text = self.text(variable)?.unwrap_or_default();
         Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
@@ -166,7 +168,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
         }
     }
 
-    /// A number of a narrower type, whose range `allowed` fits; `default` where it is not set.
+    /// Reads a number of a narrower type, whose range `allowed` fits; `default` if the variable is not set.
     fn number_or<T: FromStr>(
         &self,
         variable: &'static str,
@@ -218,10 +220,10 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
     }
 }
 
-/// Checks an address of FlexOrch's API: the key goes there, so plain HTTP is for a loopback host alone.
+/// Checks the base URL of FlexOrch's API. The API key is sent there, so plain HTTP is allowed for loopback hosts only.
 ///
 /// # Errors
-/// What is allowed.
+/// Returns what is allowed, in words that follow "must be".
 pub fn checked_base_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "a URL such as https://api.flexorch.com/v1")?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
@@ -242,7 +244,7 @@ fn is_loopback(url: &Url) -> bool {
         || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A URL as it may be shown: without what stands for the user in it.
+/// Returns a URL without its user name and password, for an error message.
 fn without_credentials(text: &str) -> String {
     match Url::parse(text) {
         Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
@@ -346,6 +348,13 @@ mod tests {
         let config = config(&[("KEY_PREFIXES", "invoices/, scans/ ,"), ("KEY_SUFFIXES", ".PDF,.docx")]).unwrap();
         assert_eq!(config.scope.key_prefixes, ["invoices/", "scans/"]);
         assert_eq!(config.scope.key_suffixes, [".pdf", ".docx"]);
+    }
+
+    #[test]
+    fn excluding_patterns_keep_their_case_and_empty_ones_are_ignored() {
+        let config = config(&[("KEY_EXCLUDES", "exports/*,, *.TMP ,")]).unwrap();
+        let patterns: Vec<_> = config.scope.key_excludes.iter().map(|pattern| pattern.to_string()).collect();
+        assert_eq!(patterns, ["exports/*", "*.TMP"]);
     }
 
     #[test]

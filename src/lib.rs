@@ -1,30 +1,43 @@
-//! S3 `ObjectCreated` → FlexOrch, within seconds, and never an object lost.
+//! An AWS Lambda function that forwards S3 `ObjectCreated` notifications to FlexOrch and loses no object.
 //!
 //! ```text
-//!                        event/ (payload → objects)                              event/ (outcomes → answer)
-//!                               │                                                        ▲
-//!        Lambda ──▶ handler ────┴──▶ ingest/: route ─▶ batch ─▶ submit ─▶ outcomes ──────┘
-//!                                               ▲                  │
-//!                                 aws/secrets (credentials)    flexorch/client
+//!          event                          ingest                                            handler
+//! Lambda ───────▶ objects ─▶ route ─▶ batch ─▶ session ◀─▶ submit ─▶ outcomes ─▶ settle, answer ──────▶ Lambda
+//!                              ▲                             │ │
+//!                aws::secrets (connectors) ◀─────────────────┘ └─────▶ flexorch::client
 //! ```
 //!
-//! | module | its one job |
+//! | module | what it does |
 //! | --- | --- |
-//! | [`handler`] | composes the rest: event → objects → outcomes → answer. **Begin here.** |
-//! | [`model`] | the vocabulary: objects, outcomes, connectors, the operator's filters |
-//! | [`event`] | each source's wire shape, in and out |
-//! | [`ingest`] | the work: which connector, which requests, when, and with what result |
-//! | [`flexorch`] | FlexOrch's API: wire types, error classes, client |
-//! | [`aws`] | the AWS edge: the shared HTTP client, secrets, queues, buckets |
-//! | [`config`] | the environment, checked |
-//! | [`telemetry`] | logs and metrics |
-//! | [`clock`], [`error`] | the time as an argument; errors as people read them |
+//! | [`handler`] | Handles an invocation by calling the other modules. **Start reading here.** |
+//! | [`model`] | Defines the types that all modules share: objects, outcomes, connectors, filters, codes. |
+//! | [`event`] | Parses the payload of each source and builds its response. |
+//! | [`ingest`] | Chooses connectors, forms requests, sends them and decides the outcomes. |
+//! | [`flexorch`] | Implements FlexOrch's API: wire types, classes of responses, client. |
+//! | [`aws`] | Calls AWS: the shared HTTP client, Secrets Manager, SQS, S3, Lambda's Runtime API. |
+//! | [`config`] | Reads and checks the environment. |
+//! | [`telemetry`] | Writes logs and metrics. |
+//! | [`redaction`] | Removes secrets from what is logged, returned or sent on. |
+//! | [`clock`] | Tells the time and waits. |
+//! | [`error`] | Formats errors with their sources. |
 //!
-//! Dependencies go one way: [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`model`].
-//! [`model`], [`event`] and, in [`ingest`], `route`, `batch`, `retry` and `rate` are pure: no async
-//! runtime, no HTTP, no SDK, no environment, and the time is an argument.
+//! # Where to find
 //!
-//! `crates/flexorch-s3` is the operator's command line, and `crates/flexorch-sandbox` the services that tests and demo run against.
+//! - *When a message is acknowledged*: `handler/answer.rs`, and `settle.rs` beside it for rejected objects.
+//! - *What happens after a 429*: `Lane::failed` in `ingest/session/lane/responses.rs`; [`ingest::rate`] pauses the API key.
+//! - *Where a new source is added*: [`event`], whose documentation lists the steps.
+//! - *The text of a doctor check*: `crates/flexorch-s3/src/doctor`, one file for each check.
+//!
+//! # Dependencies
+//!
+//! They go one way: [`handler`] → [`ingest`] → [`aws`], [`flexorch`], [`event`] → [`model`]. [`model`], [`event`], [`ingest`] without
+//! `submit` and `stop`, and the readers of responses in [`flexorch`] are pure: no async runtime, no I/O, no environment, and the time
+//! and randomness are arguments. `.ci/check-purity` checks that.
+//!
+//! `crates/flexorch-s3` is the command line, which uses this library. `crates/flexorch-sandbox` has the services that tests and the
+//! demo run against; it depends on no other package of the workspace.
+
+#![warn(unreachable_pub)]
 
 pub mod aws;
 pub mod clock;
@@ -35,4 +48,5 @@ pub mod flexorch;
 pub mod handler;
 pub mod ingest;
 pub mod model;
+pub mod redaction;
 pub mod telemetry;

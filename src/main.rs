@@ -1,4 +1,4 @@
-//! The Lambda function: telemetry, configuration, start the runtime.
+//! The Lambda function's program: starts logging, reads the settings and runs the Lambda runtime.
 
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::config::{Config, variable};
 use flexorch_s3_ingester::handler::{Ingester, InvocationContext, StartError};
-use flexorch_s3_ingester::{aws, telemetry};
+use flexorch_s3_ingester::{aws, redaction, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
 fn main() -> ExitCode {
     telemetry::init();
     telemetry::log_panics();
-    // One event at a time, and waiting rather than computing: a second thread would only cost time at the start.
+    // The function handles one event at a time and mostly waits: a second thread would only slow down the cold start.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run()),
         Err(error) => {
@@ -27,7 +27,7 @@ async fn run() -> ExitCode {
     let ingester = match start().await {
         Ok(ingester) => ingester,
         Err(error) => {
-            let error = error.to_string();
+            let error = redaction::redacted(&error.to_string());
             tracing::error!(error = error.as_str(), "the function cannot start");
             aws::runtime_api::report_init_error(&error).await;
             return ExitCode::FAILURE;

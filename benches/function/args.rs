@@ -13,8 +13,8 @@ pub struct Args {
     /// Cold starts of each program; other sections take their number from it
     #[arg(long, default_value_t = 25)]
     runs: usize,
-    /// Milliseconds between an answer and the next warm event: events do not come in the moment that the one before is answered,
-    /// and by then the processor has gone to sleep
+    /// Milliseconds between a response and the next warm event: real events do not follow each other immediately, and the processor
+    /// goes to sleep in between
     #[arg(long, value_name = "MS", default_value_t = 2)]
     pub pause: u64,
     /// Another build of the function, to be measured in the same run

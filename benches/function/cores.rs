@@ -10,7 +10,7 @@ pub const SERVERS: usize = 0;
 /// The core of the programs, which they inherit from the thread that starts them.
 pub const PROGRAMS: usize = 1;
 
-/// Keeps this thread, and what it starts from now on, on one of the cores that this process may use; where there is only one, on
+/// Keeps this thread, and what it starts from now on, on one of the cores that this process may use; if there is only one, on
 /// that.
 pub fn keep_to(position: usize) {
     let allowed = sched_getaffinity(None).unwrap();

@@ -36,7 +36,7 @@ pub fn sqs_batch(messages: usize, objects_each: usize) -> Bytes {
     json!({"Records": records}).to_string().into()
 }
 
-/// The record with a key of its own; form-encoded, as S3 sends it.
+/// Returns the record with another key, form-encoded as by S3.
 fn numbered(record: &Value, number: usize) -> Value {
     let mut record = record.clone();
     record["s3"]["object"]["key"] = format!("invoices/2026/11/Rechnung+{number:05}.pdf").into();

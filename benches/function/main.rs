@@ -23,6 +23,7 @@ mod quota;
 mod report;
 mod servers;
 mod stats;
+mod table;
 
 use std::io::Write;
 

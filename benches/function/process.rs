@@ -28,8 +28,7 @@ impl Process {
         Self { child, started, cpu_before: Duration::ZERO }
     }
 
-    /// Starts a program inside a quota. A shell steps in first and becomes the program when it is told to: from then on the time
-    /// counts.
+    /// Starts a program inside a quota. A shell joins the quota and then becomes the program: the time counts from then on.
     pub fn start_within(quota: &Quota, program: &Program, environment: &[(String, String)]) -> Self {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo $$ > \"$0\" && read -r go && exec \"$@\""]).arg(quota.members());

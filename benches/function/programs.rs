@@ -1,4 +1,4 @@
-//! What is measured: the function, the empty function, and a Python function where one is installed.
+//! What is measured: the function, the empty function, and a Python function if one is installed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,7 +47,7 @@ impl Programs {
     pub fn build(beside: Option<PathBuf>) -> Self {
         // `cargo bench` builds the function too, but with the features that the tests want of its crates.
         let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells this program of its package would look like a changed setting to the crates that are built with it.
+        // What cargo passes to this program about its package would look like a changed setting to the crates that are built with it.
         for (name, _) in std::env::vars_os() {
             let of_package =
                 ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|kind| name.to_string_lossy().starts_with(kind));
@@ -78,7 +78,7 @@ impl Programs {
         }
     }
 
-    /// The programs as they are built for the tests, which costs no build of their own: good enough to see that the benchmark works.
+    /// The programs as they are built for the tests, without a separate build: good enough to see that the benchmark works.
     pub fn of_the_tests(beside: Option<PathBuf>) -> Self {
         let Some(empty) = option_env!("CARGO_BIN_EXE_empty-function") else {
             panic!("--smoke goes with cargo's --features empty-function");
@@ -97,7 +97,7 @@ impl Programs {
     }
 }
 
-/// The same job in Python, where `benches/python/setup` has been run.
+/// The same job in Python, if `benches/python/setup` has been run.
 fn python() -> Option<Program> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = root.join("target/bench-python/bin/python");

@@ -47,7 +47,7 @@ impl Quota {
         Ok(group)
     }
 
-    /// The file that a process steps in by.
+    /// Returns the file that a process is added to the group with.
     pub fn members(&self) -> PathBuf {
         self.group.join("cgroup.procs")
     }

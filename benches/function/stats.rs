@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The value that this part of all values does not exceed; zero where there are none.
+/// The value that this part of all values does not exceed; zero if there are none.
 pub fn percentile(values: impl IntoIterator<Item = Duration>, part: f64) -> Duration {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_unstable();

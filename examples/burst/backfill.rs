@@ -12,11 +12,11 @@ use crate::agenda::start;
 use crate::costs::LIST_CALL;
 use crate::words::{bytes, dollars, duration, number};
 
-/// ListObjectsV2 answers with so many keys at most (S3 API Reference, "ListObjectsV2").
+/// The most keys in a response of ListObjectsV2 (S3 API Reference, "ListObjectsV2").
 const KEYS_A_PAGE: u64 = 1000;
 /// Keys in a request: `MAX_KEYS_PER_REQUEST`.
 const KEYS_A_REQUEST: u64 = 100;
-/// The part of the plan's rate that a backfill takes, so that uploads get through beside it.
+/// The part of the plan's rate that a backfill uses, so that uploads are still forwarded.
 const SHARE: f64 = 0.75;
 /// A line of its journal.
 const JOURNAL_LINE: f64 = 250.0;
@@ -34,9 +34,9 @@ pub struct Backfill {
     pub requests: u64,
     /// ListObjectsV2 calls.
     pub pages: u64,
-    /// Requests that are under way at once, at most.
+    /// The most requests in flight.
     pub under_way: usize,
-    /// From the first request to the last answer.
+    /// From the first request to the last response.
     pub seconds: f64,
 }
 
@@ -65,7 +65,7 @@ impl Backfill {
 pub fn table(out: &mut impl Write, plans: &[NonZeroU32], latency: Duration) -> io::Result<()> {
     writeln!(
         out,
-        "| objects | plan, requests a minute | requests | under way at once | takes | list calls | listing, dollars | journal |"
+        "| objects | plan, requests a minute | requests | in flight | takes | list calls | listing, dollars | journal |"
     )?;
     writeln!(out, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
     for objects in (3..=9).map(|power| 10_u64.pow(power)) {

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::flexorch::key_results::{KeyResult, SubmissionResult};
 use flexorch_s3_ingester::flexorch::response::{RawResponse, Response, read_response};
+use flexorch_s3_ingester::redaction::Redactor;
 
 /// The plan's minute.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What an answer over the rate looks like (FlexOrch API documentation, "Errors").
+/// The kind of response to a request over the rate (FlexOrch API documentation, "Errors").
 const RATE_LIMITED: &[u8] = br#"{"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}}"#;
 
 /// FlexOrch, with one customer.
@@ -21,18 +22,18 @@ pub struct FlexOrch {
     known: Vec<bool>,
     /// Keys whose content it had not seen.
     pub taken_keys: u32,
-    /// Keys that were sent again though it had taken them.
+    /// Keys that were sent again although it had accepted them.
     pub duplicates: u32,
     /// Requests that it took.
     pub taken: u64,
-    /// Requests that it answered with 429.
+    /// Requests to which it responded with 429.
     pub rate_limited: u64,
     last_minute: VecDeque<SystemTime>,
-    /// The most requests, taken or not, that came in any 60 seconds.
+    /// The most requests, accepted or not, that arrived in any 60 seconds.
     pub busiest_minute: usize,
 }
 
-/// FlexOrch's answer: taken, or the `Retry-After` of a 429 in seconds.
+/// FlexOrch's response: accepted, or the `Retry-After` of a 429 in seconds.
 pub type Verdict = Result<(), u64>;
 
 impl FlexOrch {
@@ -97,7 +98,8 @@ pub fn response_of(verdict: Verdict, keys: usize, now: SystemTime) -> Response {
         }
         Err(retry_after) => {
             let seconds = retry_after.to_string();
-            read_response(RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED }, &["key"], now)
+            let raw = RawResponse { status: 429, retry_after: Some(&seconds), body: RATE_LIMITED, is_complete: true };
+            read_response(raw, &["key"], &Redactor::default(), now)
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct Environment {
     pub billed_from: SystemTime,
     /// When the last request ended.
     pub settling_from: SystemTime,
-    /// By when the present invocation must have answered.
+    /// When the current invocation must have responded.
     pub answer_end: SystemTime,
 }
 
@@ -72,7 +72,7 @@ pub struct Lambda {
     pub batches: u64,
     /// See [`Lambda::batches`].
     pub invocations: u64,
-    /// Processes at work at once, at most.
+    /// The most processes that worked concurrently.
     pub most_at_once: usize,
     /// Time that is paid for.
     pub billed: Duration,
@@ -101,10 +101,10 @@ impl Lambda {
         }
     }
 
-    /// Starts an invocation in a warm process or a new one; answers which, and when the program begins to send.
+    /// Starts an invocation in a warm process or a new one; returns which, and when the program begins to send.
     ///
     /// # Errors
-    /// The objects again, where there is no room: throttled.
+    /// Returns the objects if the invocation is throttled.
     pub fn invoke(&mut self, work: Work, objects: Vec<u32>, now: SystemTime) -> Result<(usize, SystemTime), Vec<u32>> {
         let refill = now.duration_since(self.refilled).unwrap_or_default().as_secs_f64() * NEW_PER_SECOND;
         self.allowance = (self.allowance + refill).min(NEW_AT_ONCE);

@@ -59,7 +59,7 @@ struct Arguments {
     /// The uploads are spread over so many seconds; a thousand a second unless it is said.
     #[arg(long)]
     upload_seconds: Option<u32>,
-    /// FlexOrch answers after so many milliseconds, give or take a quarter.
+    /// FlexOrch's response time in milliseconds, ± 25 %.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     latency_ms: u64,
     /// `BatchSize`.
@@ -83,7 +83,7 @@ struct Arguments {
     /// `MaxReceiveCount`.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=1000))]
     max_receives: u16,
-    /// Processes that Lambda runs at once: the account's quota, or `ReservedConcurrency`.
+    /// Processes that Lambda runs concurrently: the account's quota, or `ReservedConcurrency`.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
     /// The same seed gives the same run.

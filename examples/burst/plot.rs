@@ -16,7 +16,7 @@ const BOTTOM: f64 = 56.0;
 /// A line has at most so many points: more cannot be seen.
 const POINTS: usize = 300;
 
-/// Colours that can be told apart by people who do not see all of them, for a light and a dark page.
+/// Colours that colour-blind readers can distinguish, for a light and a dark page.
 const STYLE: &str = "\
 text { font: 13px system-ui, sans-serif; fill: #24292f } .title { font-weight: 600; font-size: 14px }
 .grid { stroke: #8c959f; stroke-opacity: .35 } .axis { stroke: #57606a } .line { fill: none; stroke-width: 2.2 }

@@ -75,6 +75,12 @@ impl RetryQueue {
         self.receives.iter().copied().max().unwrap_or(0)
     }
 
+    /// Replaces a message that was received often by a copy, whose receives count from zero.
+    pub fn renew(&mut self, object: u32) {
+        self.calls += 1;
+        self.receives[object as usize] = 0;
+    }
+
     /// A message that was received is done.
     pub fn delete(&mut self) {
         self.held -= 1;
@@ -101,7 +107,7 @@ impl RetryQueue {
         self.calls += messages.div_ceil(MESSAGES_PER_CALL) as u64;
     }
 
-    /// Messages that nobody holds.
+    /// Messages that no process has received.
     pub fn waiting(&self) -> usize {
         self.visible.len() + self.hidden.len()
     }
@@ -171,7 +177,7 @@ impl Poller {
         })
     }
 
-    /// Takes a slot's batch to work on it; nothing where that gathering has ended before.
+    /// Removes and returns a slot's batch; empty if it was handed over before.
     pub fn take(&mut self, slot: usize, gathering: Option<u64>) -> Option<Vec<u32>> {
         match &mut self.slots[slot] {
             Slot::Gathering(messages, id) if gathering.is_none_or(|wanted| wanted == *id) => {

@@ -23,13 +23,13 @@ pub struct Report {
     pub waiting: usize,
     /// From the first upload to the last object.
     pub drained_seconds: f64,
-    /// From an object's upload to FlexOrch's answer: half of them sooner, half later.
+    /// The median time from an object's upload to FlexOrch's response.
     pub median_lag_seconds: f64,
     /// Nine of ten sooner.
     pub p90_lag_seconds: f64,
     /// Requests that FlexOrch took.
     pub requests_taken: u64,
-    /// Requests that it answered with 429.
+    /// Requests to which it responded with 429.
     pub rate_limited: u64,
     /// The most requests that came in any 60 seconds.
     pub busiest_minute: usize,
@@ -41,7 +41,7 @@ pub struct Report {
     pub failed_notices: u64,
     /// Orders to start that Lambda had no room for.
     pub throttled: u64,
-    /// Processes at work at once, at most.
+    /// The most processes that worked concurrently.
     pub most_processes: usize,
     /// Processes that were ever started.
     pub processes_started: usize,

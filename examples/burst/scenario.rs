@@ -45,7 +45,7 @@ pub struct Scenario {
     pub upload: Duration,
     /// What the plan allows in a minute: `PlanRequestsPerMinute`.
     pub rpm: NonZeroU32,
-    /// FlexOrch's answer takes this, give or take a quarter.
+    /// FlexOrch's response time, ± 25 %.
     pub latency: Duration,
     /// `BatchSize`.
     pub batch_size: usize,
@@ -65,13 +65,13 @@ pub struct Scenario {
     pub max_receives: u16,
     /// `MaximumEventAgeSeconds`.
     pub event_age: Duration,
-    /// How many processes Lambda runs at once: the account's quota, or `ReservedConcurrency`.
+    /// How many processes Lambda runs concurrently: the account's quota, or `ReservedConcurrency`.
     pub concurrency: usize,
     /// Chance is drawn from this.
     pub seed: u64,
 }
 
-/// Uploads in a second where nothing else is said: what a parallel copy tool reaches.
+/// The default number of uploads in a second: what a parallel copy tool reaches.
 const UPLOADS_PER_SECOND: f64 = 1000.0;
 
 impl Scenario {

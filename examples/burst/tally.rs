@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::agenda::start;
 use crate::scenario::Scenario;
 
-/// What waits is looked at this often.
+/// The interval at which waiting objects are counted.
 const SAMPLE: Duration = Duration::from_secs(1);
 
 /// The books.
@@ -85,7 +85,7 @@ impl Tally {
     /// An object is with FlexOrch.
     ///
     /// # Errors
-    /// [`Imbalance::Twice`] where it was before.
+    /// [`Imbalance::Twice`] if it was before.
     pub fn forward(&mut self, object: u32, now: SystemTime) -> Result<(), Imbalance> {
         if std::mem::replace(&mut self.is_forwarded[object as usize], true) {
             return Err(Imbalance::Twice(object));
@@ -104,7 +104,7 @@ impl Tally {
         }
     }
 
-    /// Whether it is time to look at what waits.
+    /// Whether it is time to count waiting objects.
     pub fn is_due(&self, now: SystemTime) -> bool {
         now >= self.next_sample
     }
@@ -112,7 +112,7 @@ impl Tally {
     /// Compares what is counted here with what is found where objects can wait, and with what FlexOrch has.
     ///
     /// # Errors
-    /// [`Imbalance`] where they differ.
+    /// [`Imbalance`] if they differ.
     pub fn check(&mut self, waiting: usize, taken: u32, now: SystemTime) -> Result<(), Imbalance> {
         let (uploaded, forwarded, dead) = (self.uploaded, self.forwarded, self.dead);
         if uploaded != forwarded + dead + waiting {

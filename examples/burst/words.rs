@@ -28,7 +28,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Dollars; cents and less where there are no whole ones.
+/// Formats dollars, with fractions if the amount is below one dollar.
 pub fn dollars(dollars: f64) -> String {
     if dollars >= 100.0 {
         number(dollars.round() as u64)
@@ -55,14 +55,14 @@ const ROWS: &[Row] = &[
     ("drained, from the first upload", |run| duration(run.drained_seconds)),
     ("upload to FlexOrch, median", |run| duration(run.median_lag_seconds)),
     ("upload to FlexOrch, nine of ten", |run| duration(run.p90_lag_seconds)),
-    ("requests taken", |run| number(run.requests_taken)),
-    ("answers of 429", |run| number(run.rate_limited)),
+    ("requests accepted", |run| number(run.requests_taken)),
+    ("responses of 429", |run| number(run.rate_limited)),
     ("most requests in any minute", |run| number(run.busiest_minute as u64)),
     ("invocations", |run| number(run.invocations)),
     ("… for batches of the retry queue", |run| number(run.batches)),
     ("… for an upload, failed", |run| number(run.failed_notices)),
     ("starts that Lambda had no room for", |run| number(run.throttled)),
-    ("processes at once, at most", |run| number(run.most_processes as u64)),
+    ("concurrent processes, at most", |run| number(run.most_processes as u64)),
     ("processes started", |run| number(run.processes_started as u64)),
     ("messages received", |run| number(run.receives)),
     ("receives of one message, at most", |run| number(u64::from(run.most_receives))),

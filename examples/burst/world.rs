@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::{Config, ConfigError};
 use flexorch_s3_ingester::flexorch::response::Response;
-use flexorch_s3_ingester::handler::times::Times;
+use flexorch_s3_ingester::handler::times::{Load, Times};
 use flexorch_s3_ingester::ingest::session::{Now, RequestId};
 use flexorch_s3_ingester::model::connector::ConnectorError;
 
@@ -38,7 +38,7 @@ enum Event {
     Upload(u32),
     /// Its notification arrives.
     Notice(u32),
-    /// Lambda looks for a process for a notification once more.
+    /// Lambda tries again to start a process for a notification.
     Again { object: u32, tries: u32, since: SystemTime },
     /// The record of a failed notification arrives in the retry queue.
     Failed(u32),
@@ -52,13 +52,13 @@ enum Event {
     Begin(usize),
     /// A process has waited for long enough.
     Wake(usize),
-    /// A request reaches FlexOrch; its response takes so long.
+    /// A request reaches FlexOrch, with this response time.
     Arrive(usize, RequestId, Duration),
     /// FlexOrch's response arrives.
     Respond(usize, RequestId, Verdict),
     /// A request was given up.
     CutOff(usize, RequestId),
-    /// A process has settled what its invocation leaves, and answers.
+    /// A process has settled its objects and responds.
     Answered(usize),
     /// A process is free.
     Free(usize),
@@ -93,7 +93,7 @@ struct World<'a> {
 /// Runs a scenario to its end.
 ///
 /// # Errors
-/// [`Unfinished`] for settings that the function refuses, or where the objects do not add up.
+/// [`Unfinished`] for settings that the function refuses, or if the objects do not add up.
 pub fn run(scenario: &Scenario) -> Result<Report, Unfinished> {
     let config = scenario.function()?;
     let bytes = if scenario.shape == Shape::Direct { FAILURE_BYTES } else { MESSAGE_BYTES };
@@ -192,7 +192,7 @@ impl World<'_> {
         let settles = self.config.dead_letter_queue_url.is_some();
         let environment = self.lambda.environment(id);
         let objects = environment.objects.len();
-        let times = Times::new(now, now + timeout, margin, objects, settles);
+        let times = Times::new(now, now + timeout, margin, Load { objects, settles, ..Load::default() });
         environment.answer_end = times.answer_end;
         let steps = environment.process.begin(objects, times.work_end, now);
         self.carry_out(id, steps);

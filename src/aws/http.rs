@@ -14,30 +14,30 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// A connection that takes longer than this to be made will not be made.
+/// The time limit for opening a connection: one that takes longer is unlikely to open at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Idle connections are closed by the other side some time, and a frozen function does not see it: those that were idle for
-/// longer are not used again.
+/// Connections that were idle for longer than this are not reused: the other side closes idle connections after a while, and a
+/// function that is frozen does not notice.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// Why there is no HTTP client.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// `SSL_CERT_FILE` cannot be used.
+    /// `SSL_CERT_FILE` names a file that cannot be read or holds no usable PEM certificate.
     #[error("SSL_CERT_FILE is {path:?}, but must be a readable file of PEM certificates: {reason}")]
     RootCertificates {
-        /// The file.
+        /// The file that `SSL_CERT_FILE` names.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// The TLS or HTTP library refuses its configuration.
+    /// The TLS or HTTP library rejects its configuration.
     #[error("the HTTP client cannot be built: {0}")]
     Build(String),
 }
@@ -48,22 +48,33 @@ pub enum HttpError {
 /// # Errors
 /// [`HttpError`].
 pub fn client(roots: Option<&Path>) -> Result<Client, HttpError> {
+    builder(roots)?.build().map_err(|error| HttpError::Build(error.to_string()))
+}
+
+/// Builds a client that ignores `HTTP_PROXY` and similar variables, for endpoints on the same host.
+///
+/// # Errors
+/// [`HttpError`].
+pub(super) fn client_without_proxy() -> Result<Client, HttpError> {
+    builder(None)?.no_proxy().build().map_err(|error| HttpError::Build(error.to_string()))
+}
+
+fn builder(roots: Option<&Path>) -> Result<ClientBuilder, HttpError> {
     let build = |error: &dyn std::fmt::Display| HttpError::Build(error.to_string());
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| build(&error))?
         .with_root_certificates(root_store(roots)?)
         .with_no_client_auth();
-    Client::builder()
+    let builder = Client::builder()
         .tls_backend_preconfigured(tls)
-        // The API key's header would go along.
+        // A followed redirect would send the API key along.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(|error| build(&error))
+        .tcp_nodelay(true);
+    Ok(builder)
 }
 
 fn root_store(file: Option<&Path>) -> Result<RootCertStore, HttpError> {
@@ -83,7 +94,7 @@ fn root_store(file: Option<&Path>) -> Result<RootCertStore, HttpError> {
     Ok(store)
 }
 
-/// The SDK's HTTP client: ours.
+/// The HTTP client of the AWS SDK: it sends every request with the function's own client.
 #[derive(Debug, Clone)]
 pub struct SdkHttpClient(pub Client);
 

@@ -1,17 +1,20 @@
 //! S3 itself, for the two questions that an event leaves open: which objects are there, and which of two keys is meant. The
 //! client is made when the first of them comes up: events do not need it.
+//!
+//! [`Position`] goes through a listing and notices if it does not advance.
 
 use std::time::{Duration, SystemTime};
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
+use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2Error, ListObjectsV2Output};
 use jiff::Timestamp;
 
+use super::failure::{Action, CallError, FailureKind, call_until};
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
-use crate::error::with_causes;
 use crate::model::object::ObjectKey;
 
 /// One page of a bucket's listing.
@@ -21,6 +24,85 @@ pub struct Page {
     pub objects: Vec<Listed>,
     /// Whether the listing goes on after it.
     pub more: bool,
+    /// What the next page is asked for by, within the same listing.
+    pub token: Option<String>,
+}
+
+/// Where a listing goes on. Pure.
+///
+/// Within an invocation by the continuation token, which a page without keys has too; in a later invocation after the last key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The last key that was listed; `None`: none was yet.
+    pub after: Option<String>,
+    token: Option<String>,
+    /// Pages without keys before it, in a row.
+    empty_pages: u32,
+}
+
+/// More truncated pages without keys in a row are taken for a store that has lost its place. S3 itself returns some where it steps
+/// over many deleted versions.
+const MOST_EMPTY_PAGES: u32 = 1_000;
+
+/// A listing that would go on for ever, or leave keys out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAdvance {
+    /// Keys come in increasing order of their UTF-8 bytes (S3 API Reference, `ListObjectsV2`).
+    #[error(
+        "the listing does not advance: it has key {key:?} after {after:?}; the store ignores `start-after`, or does not sort"
+    )]
+    Order {
+        /// The key.
+        key: String,
+        /// The one before it, or the one after which the page was to begin.
+        after: String,
+    },
+    /// The next page would be this one again.
+    #[error("the listing does not advance: the next page has the continuation token of this one")]
+    SameToken,
+    /// Nothing says where the listing goes on.
+    #[error("the listing does not advance: a truncated page has neither keys nor a continuation token")]
+    NoToken,
+    /// Page after page is empty.
+    #[error("the listing does not advance: {MOST_EMPTY_PAGES} truncated pages in a row have no keys")]
+    Empty,
+}
+
+impl Position {
+    /// The beginning of what comes after a key; `None`: of everything.
+    #[must_use]
+    pub fn after(key: Option<String>) -> Self {
+        Self { after: key, ..Self::default() }
+    }
+
+    /// The position after a page that was listed from here; `None` if the page is the last one.
+    ///
+    /// # Errors
+    /// [`NoAdvance`]; nothing of the page should then be used.
+    pub fn advance(&self, page: &Page) -> Result<Option<Self>, NoAdvance> {
+        let mut last = self.after.as_deref();
+        for listed in &page.objects {
+            let key = listed.key.as_str();
+            if let Some(after) = last.filter(|last| key <= *last) {
+                return Err(NoAdvance::Order { key: key.to_owned(), after: after.to_owned() });
+            }
+            last = Some(key);
+        }
+        if !page.more {
+            return Ok(None);
+        }
+        if page.token.is_some() && page.token == self.token {
+            return Err(NoAdvance::SameToken);
+        }
+        if page.token.is_none() && page.objects.is_empty() {
+            return Err(NoAdvance::NoToken);
+        }
+        let empty_pages = if page.objects.is_empty() { self.empty_pages + 1 } else { 0 };
+        if empty_pages > MOST_EMPTY_PAGES {
+            return Err(NoAdvance::Empty);
+        }
+        Ok(Some(Self { after: last.map(str::to_owned), token: page.token.clone(), empty_pages }))
+    }
 }
 
 /// One listed object.
@@ -28,6 +110,8 @@ pub struct Page {
 pub struct Listed {
     /// The key.
     pub key: ObjectKey,
+    /// The entity tag, without quotation marks.
+    pub etag: Option<Box<str>>,
     /// Bytes.
     pub size: Option<u64>,
     /// When it was last written.
@@ -49,27 +133,32 @@ impl Buckets {
         Self { sdk, clients: Regional::new(), clock }
     }
 
-    /// Lists the objects after `after` under `prefix`, a page of up to 1,000 at a time (`ListObjectsV2`).
+    /// Lists the objects from a position on under `prefix`, a page of up to 1,000 at a time (`ListObjectsV2`).
     ///
     /// # Errors
-    /// What S3, or the connection to it, said, and the permission that it takes.
+    /// [`CallError`], with the permission that it takes.
     pub async fn list(
         &self,
         bucket: &str,
         region: Option<&str>,
         prefix: &str,
-        after: Option<&str>,
+        from: &Position,
         end: SystemTime,
-    ) -> Result<Page, String> {
-        let page = self.page(bucket, region, prefix, after);
-        match tokio::time::timeout(self.clock.until(end), page).await {
-            Err(_) => Err("no answer from S3 in time".into()),
-            Ok(Err(error)) => Err(words(&*error, "s3:ListBucket", bucket)),
-            Ok(Ok(page)) => Ok(page),
-        }
+    ) -> Result<Page, CallError> {
+        let action = Action { service: "S3", permission: "s3:ListBucket", resource: &format!("bucket {bucket:?}") };
+        let request = || {
+            let request = self.list_request(bucket, region, prefix);
+            match &from.token {
+                Some(token) => request.continuation_token(token),
+                None => request.set_start_after(from.after.clone()),
+            }
+            .send()
+        };
+        let output = call_until(&self.clock, end, action, request).await;
+        output.map(|output| page_of(&output)).map_err(|error| with_bucket_hint(error, bucket))
     }
 
-    /// As [`Buckets::list`], with the SDK's own error and limits of time.
+    /// Lists a page after a key, with the SDK's own error and limits of time.
     ///
     /// # Errors
     /// The SDK's.
@@ -80,39 +169,28 @@ impl Buckets {
         prefix: &str,
         after: Option<&str>,
     ) -> Result<Page, Box<SdkError<ListObjectsV2Error>>> {
-        let request = self.client(region).list_objects_v2().bucket(bucket).prefix(prefix);
-        let answer = request.set_start_after(after.map(str::to_owned)).send().await.map_err(Box::new)?;
-        let objects = answer
-            .contents()
-            .iter()
-            .filter_map(|object| {
-                let modified = object.last_modified().and_then(|time| {
-                    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).unwrap_or_default()).ok()
-                });
-                Some(Listed {
-                    key: ObjectKey::verbatim(object.key()?).ok()?,
-                    size: object.size().and_then(|size| u64::try_from(size).ok()),
-                    modified,
-                })
-            })
-            .collect();
-        Ok(Page { objects, more: answer.is_truncated().unwrap_or(false) })
+        let request = self.list_request(bucket, region, prefix).set_start_after(after.map(str::to_owned));
+        Ok(page_of(&request.send().await.map_err(Box::new)?))
     }
 
-    /// Whether the object exists (`HeadObject`). `None` where S3 does not say: without `s3:ListBucket` it answers 403 for an
-    /// object that is not there.
+    fn list_request(&self, bucket: &str, region: Option<&str>, prefix: &str) -> ListObjectsV2FluentBuilder {
+        self.client(region).list_objects_v2().bucket(bucket).prefix(prefix)
+    }
+
+    /// Whether the object exists (`HeadObject`). `None` if S3 does not say: without `s3:ListBucket` it returns 403 for an
+    /// object that does not exist.
     ///
     /// # Errors
-    /// What S3, or the connection to it, said, where it may pass.
-    pub async fn exists(&self, bucket: &str, key: &ObjectKey, end: SystemTime) -> Result<Option<bool>, String> {
-        let request = self.client(None).head_object().bucket(bucket).key(key.as_str()).send();
-        match tokio::time::timeout(self.clock.until(end), request).await {
-            Err(_) => Err("no answer from S3 in time".into()),
-            Ok(Ok(_)) => Ok(Some(true)),
-            Ok(Err(error)) => match error.raw_response().map(|response| response.status().as_u16()) {
+    /// [`CallError`], if it may pass.
+    pub async fn exists(&self, bucket: &str, key: &ObjectKey, end: SystemTime) -> Result<Option<bool>, CallError> {
+        let action = Action { service: "S3", permission: "s3:GetObject", resource: &format!("bucket {bucket:?}") };
+        let request = || self.client(None).head_object().bucket(bucket).key(key.as_str()).send();
+        match call_until(&self.clock, end, action, request).await {
+            Ok(_) => Ok(Some(true)),
+            Err(error) => match error.status() {
                 Some(404) => Ok(Some(false)),
-                Some(400..=499) if !is_throttled(&error) => Ok(None),
-                _ => Err(words(&error, "s3:GetObject", bucket)),
+                Some(400..=499) if !error.is_transient() => Ok(None),
+                _ => Err(error),
             },
         }
     }
@@ -138,27 +216,121 @@ fn client_in(sdk: &SdkConfig, region: Option<Region>) -> Client {
     Client::from_conf(config.build())
 }
 
-fn is_throttled<E>(error: &SdkError<E>) -> bool {
-    error.raw_response().is_some_and(|response| matches!(response.status().as_u16(), 408 | 429))
+fn page_of(output: &ListObjectsV2Output) -> Page {
+    let objects = output
+        .contents()
+        .iter()
+        .filter_map(|object| {
+            let modified = object.last_modified().and_then(|time| {
+                Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).unwrap_or_default()).ok()
+            });
+            Some(Listed {
+                key: ObjectKey::verbatim(object.key()?).ok()?,
+                etag: object.e_tag().and_then(unquoted),
+                size: object.size().and_then(|size| u64::try_from(size).ok()),
+                modified,
+            })
+        })
+        .collect();
+    let token = output.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
+    Page { objects, more: output.is_truncated().unwrap_or(false), token }
 }
 
-fn words<E: ProvideErrorMetadata + std::error::Error + 'static>(
-    error: &SdkError<E>,
-    action: &str,
-    bucket: &str,
-) -> String {
-    let Some(service) = error.as_service_error() else { return with_causes(error) };
-    let code = service.code().unwrap_or("error");
-    let hint = match code {
-        "AccessDenied" | "Forbidden" => format!(" (the role needs {action} on bucket {bucket:?})"),
-        "NoSuchBucket" => format!(" (is {bucket:?} the bucket's name?)"),
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" => {
-            format!(" (bucket {bucket:?} is in another region: write `region` into the connector's secret)")
+/// An entity tag as notifications write it: responses put it in quotation marks (RFC 9110, 8.8.3). `None` for an empty one.
+fn unquoted(etag: &str) -> Option<Box<str>> {
+    let etag = etag.trim_matches('"');
+    (!etag.is_empty()).then(|| etag.into())
+}
+
+fn with_bucket_hint(error: CallError, bucket: &str) -> CallError {
+    error.with_hint(|refusal| match refusal.kind() {
+        FailureKind::NotFound => Some(format!("is {bucket:?} the bucket's name?")),
+        FailureKind::OtherRegion => {
+            Some(format!("bucket {bucket:?} is in another region: write `region` into the connector's secret"))
         }
-        _ => String::new(),
-    };
-    format!("{code}: {}{hint}", service.message().unwrap_or("no message"))
+        _ => None,
+    })
 }
 
 /// Calls to S3 that an invocation makes before it knows its objects take no longer than this.
 pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn page(keys: &[&str], more: bool, token: Option<&str>) -> Page {
+        let listed =
+            |key: &&str| Listed { key: ObjectKey::verbatim(*key).unwrap(), etag: None, size: None, modified: None };
+        Page { objects: keys.iter().map(listed).collect(), more, token: token.map(str::to_owned) }
+    }
+
+    fn at(after: Option<&str>, token: Option<&str>) -> Position {
+        Position { after: after.map(str::to_owned), token: token.map(str::to_owned), empty_pages: 0 }
+    }
+
+    #[test]
+    fn a_listing_goes_on_by_its_token_and_after_its_last_key() {
+        let start = at(Some("a"), None);
+        assert_eq!(start.advance(&page(&["b", "c"], true, Some("t"))), Ok(Some(at(Some("c"), Some("t")))));
+        assert_eq!(start.advance(&page(&["b", "c"], true, None)), Ok(Some(at(Some("c"), None))));
+        assert_eq!(start.advance(&page(&["b"], false, None)), Ok(None));
+        assert_eq!(start.advance(&page(&[], false, None)), Ok(None));
+    }
+
+    #[test]
+    fn a_truncated_page_without_keys_is_not_the_end() {
+        let start = at(Some("a"), Some("t"));
+        let next = start.advance(&page(&[], true, Some("u"))).unwrap().unwrap();
+        assert_eq!((next.after.as_deref(), next.token.as_deref()), (Some("a"), Some("u")));
+        assert_eq!(start.advance(&page(&[], true, Some("t"))), Err(NoAdvance::SameToken));
+        assert_eq!(start.advance(&page(&[], true, None)), Err(NoAdvance::NoToken));
+    }
+
+    #[test]
+    fn empty_pages_without_end_are_an_error_and_a_key_between_them_begins_the_count_anew() {
+        let mut position = Position::default();
+        let tokens = ["t", "u"];
+        for number in 0..MOST_EMPTY_PAGES as usize {
+            position = position.advance(&page(&[], true, Some(tokens[number % 2]))).unwrap().unwrap();
+        }
+        assert_eq!(position.advance(&page(&[], true, Some("v"))), Err(NoAdvance::Empty));
+        assert_eq!(position.advance(&page(&["a"], true, Some("v"))), Ok(Some(at(Some("a"), Some("v")))));
+    }
+
+    #[test]
+    fn keys_that_do_not_increase_are_an_error() {
+        let order = |key: &str, after: &str| Err(NoAdvance::Order { key: key.into(), after: after.into() });
+        for (keys, expected) in [
+            (&["a"][..], order("a", "b")),
+            (&["b"], order("b", "b")),
+            (&["A", "c"], order("A", "b")),
+            (&["d", "c"], order("c", "d")),
+            (&["c", "c"], order("c", "c")),
+        ] {
+            for more in [true, false] {
+                assert_eq!(at(Some("b"), None).advance(&page(keys, more, Some("t"))), expected, "{keys:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_store_lists_positions_increase_strictly_or_it_is_an_error(
+            pages in proptest::collection::vec(
+                (proptest::collection::vec("[a-d]{1,2}", 0..4), any::<bool>(), proptest::option::of("[tu]")), 0..12),
+        ) {
+            let (mut position, mut keys) = (Position::default(), Vec::new());
+            for (listed, more, token) in &pages {
+                let listed: Vec<_> = listed.iter().map(String::as_str).collect();
+                let Ok(next) = position.advance(&page(&listed, *more, token.as_deref())) else { break };
+                keys.extend(listed.iter().map(|key| (*key).to_owned()));
+                let Some(next) = next else { break };
+                prop_assert!(next != position, "the same page would be asked for again");
+                position = next;
+            }
+            prop_assert!(keys.is_sorted_by(|one, next| one < next));
+        }
+    }
+}

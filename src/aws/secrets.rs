@@ -1,7 +1,7 @@
 //! The connectors' secrets, fetched from Secrets Manager and kept for a while.
 //!
-//! One fetch at a time for each secret. A value that has expired stays in use while Secrets Manager cannot be asked for a passing
-//! reason; one bad secret does not stop the other connectors.
+//! One fetch at a time for each secret. A value that has expired stays in use while a fetch fails for a transient reason. One bad
+//! secret does not stop the other connectors, and keeps a [`Claim`] to its objects, so that none of them goes to another connector.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,76 +17,112 @@ use tokio::sync::Mutex;
 use super::sdk::Regional;
 use crate::clock::Clock;
 use crate::error::with_causes;
+use crate::model::claim::{Claim, ClaimScope, ReadScope};
 use crate::model::connector::{Connector, ConnectorError};
-use crate::model::credentials::ApiKey;
 
-/// While an expired value is in use, Secrets Manager is not asked more often than this.
+/// While an expired value is in use, it is fetched no more often than this.
 const STALE_RETRY: Duration = Duration::from_secs(5);
 
 /// Why a connector's secret cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
-    /// Secrets Manager does not give it.
+    /// Secrets Manager did not return the secret.
     #[error("secret {secret_id:?} cannot be fetched: {reason}")]
     Fetch {
         /// The secret.
         secret_id: Arc<str>,
-        /// What Secrets Manager, or the connection to it, said.
+        /// The error of Secrets Manager or of the connection to it.
         reason: String,
-        /// Whether it may pass by itself.
-        passing: bool,
+        /// What this says about the secret.
+        failure: FetchFailure,
     },
-    /// It holds no text.
+    /// The secret holds bytes (`SecretBinary`) instead of text.
     #[error("secret {secret_id:?} holds bytes, not text: write it as a `SecretString`")]
     Binary {
         /// The secret.
         secret_id: Arc<str>,
+        /// The bucket and prefix that can still be read from it, if any.
+        stated: Option<ReadScope>,
     },
-    /// It does not describe a connector.
+    /// The secret's text does not describe a connector.
     #[error("secret {secret_id:?}: {error}")]
     Malformed {
         /// The secret.
         secret_id: Arc<str>,
         /// What is wrong with it.
         error: ConnectorError,
+        /// The bucket and prefix that can still be read from it, if any.
+        stated: Option<ReadScope>,
     },
 }
 
+/// What a failed fetch says about a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchFailure {
+    /// Nothing: Secrets Manager could not be reached, or its response cannot be read. A later fetch may succeed.
+    Transient,
+    /// Secrets Manager denies the function access to it.
+    Refused,
+    /// No such secret exists.
+    NotFound,
+    /// The secret exists and has no value yet.
+    NoValue,
+}
+
 impl SecretError {
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Fetch { passing: true, .. })
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Fetch { failure: FetchFailure::Transient, .. })
     }
 
-    /// The secret that it is about.
+    /// Returns the id of the secret that could not be used.
     #[must_use]
     pub fn secret_id(&self) -> &Arc<str> {
         match self {
-            Self::Fetch { secret_id, .. } | Self::Binary { secret_id } | Self::Malformed { secret_id, .. } => secret_id,
+            Self::Fetch { secret_id, .. } | Self::Binary { secret_id, .. } | Self::Malformed { secret_id, .. } => {
+                secret_id
+            }
         }
+    }
+
+    /// Returns what the secret claims while this failure lasts; `last_read` is the scope of the connector that it described when
+    /// this process last read it.
+    #[must_use]
+    pub fn claim(&self, last_read: Option<&ReadScope>) -> Claim {
+        let scope = match (last_read, self) {
+            (Some(scope), _) => ClaimScope::Part(scope.clone()),
+            (None, Self::Fetch { failure: FetchFailure::Transient | FetchFailure::Refused, .. }) => {
+                ClaimScope::Everything
+            }
+            (None, Self::Fetch { failure: FetchFailure::NotFound | FetchFailure::NoValue, .. }) => ClaimScope::Nothing,
+            (None, Self::Binary { stated, .. } | Self::Malformed { stated, .. }) => {
+                stated.clone().map_or(ClaimScope::Nothing, ClaimScope::Part)
+            }
+        };
+        Claim { secret_id: Arc::clone(self.secret_id()), scope, why: self.to_string().into() }
     }
 }
 
-/// The connectors as far as their secrets could be read.
+/// The connectors whose secrets could be read, and the errors and claims of the others.
 #[derive(Debug, Default)]
 pub struct Connectors {
-    /// Those that could.
+    /// The connectors whose secrets were read.
     pub known: Vec<Arc<Connector>>,
-    /// Those that could not, and why.
+    /// Why the other secrets could not be used.
     pub failed: Vec<SecretError>,
+    /// The claims of those secrets: one for each error in `failed`, in the same order.
+    pub claims: Vec<Claim>,
 }
 
-/// What a fetch after FlexOrch's refusal of a key brought.
+/// The result of fetching a secret again after FlexOrch refused its API key or does not know its connector.
 #[derive(Debug)]
 pub enum Refresh {
-    /// The secret holds another key now.
-    Changed(Arc<Connector>),
-    /// It holds the key that was refused.
-    Unchanged,
-    /// It could not be fetched.
+    /// The connector that the secret describes now, which may be unchanged.
+    Current(Arc<Connector>),
+    /// The secret cannot be used.
     Failed(SecretError),
 }
 
-/// The secrets of all connectors.
+/// A cache of the connectors' secrets, with one fetch in flight for each secret at most.
 #[derive(Debug)]
 pub struct SecretCache {
     sdk: SdkConfig,
@@ -100,8 +136,15 @@ pub struct SecretCache {
 #[derive(Debug)]
 struct Entry {
     secret_id: Arc<str>,
-    /// Held while a fetch is under way, so that there is one at a time.
-    cached: Mutex<Option<Cached>>,
+    /// Locked during a fetch, so that only one is in flight.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cached: Option<Cached>,
+    /// The scope of the connector that the secret described when it was last read; it outlives `cached`.
+    last_read: Option<ReadScope>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,69 +158,78 @@ impl SecretCache {
     #[must_use]
     pub fn new(sdk: SdkConfig, secret_ids: &[String], time_to_live: Duration, clock: Clock) -> Self {
         let entries =
-            secret_ids.iter().map(|id| Entry { secret_id: id.as_str().into(), cached: Mutex::new(None) }).collect();
+            secret_ids.iter().map(|id| Entry { secret_id: id.as_str().into(), state: Mutex::default() }).collect();
         Self { sdk, clients: Regional::new(), entries, time_to_live, clock, fetches: AtomicU64::new(0) }
     }
 
-    /// All connectors; what is not fresh is fetched, side by side, until `end` at the latest.
+    /// Returns all connectors, and the claims of those whose secrets cannot be read. What is not fresh is fetched, concurrently
+    /// and until `end` at the latest.
     pub async fn connectors(&self, end: SystemTime) -> Connectors {
         let mut connectors = Connectors::default();
         for result in join_all(self.entries.iter().map(|entry| self.get(entry, end))).await {
             match result {
                 Ok(connector) => connectors.known.push(connector),
-                Err(error) => connectors.failed.push(error),
+                Err((error, claim)) => {
+                    connectors.failed.push(error);
+                    connectors.claims.push(claim);
+                }
             }
         }
         connectors
     }
 
-    /// Fetches a secret whose key FlexOrch refused, unless that has been done since the key was read.
-    pub async fn refresh(&self, secret_id: &str, refused: &ApiKey, end: SystemTime) -> Refresh {
-        let Some(entry) = self.entries.iter().find(|entry| &*entry.secret_id == secret_id) else {
-            return Refresh::Unchanged;
+    /// Returns what a secret describes now, after FlexOrch refused what it described as `used`. Fetches it again, unless a newer
+    /// value is cached already: one with another API key, connector id, bucket or prefix. Whether objects that were routed by
+    /// `used` may go to the result is for the caller to compare: see [`Connector::is_same_connector`].
+    pub async fn refresh(&self, used: &Connector, end: SystemTime) -> Refresh {
+        let Some(entry) = self.entries.iter().find(|entry| entry.secret_id == used.secret_id) else {
+            return Refresh::Current(Arc::new(used.clone()));
         };
-        let mut cached = entry.cached.lock().await;
-        if let Some(current) = cached.as_ref()
-            && current.connector.api_key != *refused
+        let mut state = entry.state.lock().await;
+        if let Some(Cached { connector, .. }) = &state.cached
+            && !(connector.is_same_connector(used) && connector.api_key == used.api_key)
         {
-            return Refresh::Changed(Arc::clone(&current.connector));
+            return Refresh::Current(Arc::clone(connector));
         }
         match self.fetch(&entry.secret_id, end).await {
-            Ok(fetched) => {
-                let connector = Arc::clone(&cached.insert(fetched).connector);
-                if connector.api_key == *refused { Refresh::Unchanged } else { Refresh::Changed(connector) }
+            Ok(fetched) => Refresh::Current(state.keep(fetched)),
+            Err(error) => {
+                if !error.is_transient() {
+                    state.cached = None;
+                }
+                Refresh::Failed(error)
             }
-            Err(error) => Refresh::Failed(error),
         }
     }
 
-    /// How many fetches there were since this was last asked.
-    pub fn take_fetch_count(&self) -> u64 {
+    /// Returns the number of fetches since the last call.
+    pub(crate) fn take_fetch_count(&self) -> u64 {
         self.fetches.swap(0, Ordering::Relaxed)
     }
 
-    async fn get(&self, entry: &Entry, end: SystemTime) -> Result<Arc<Connector>, SecretError> {
-        let mut cached = entry.cached.lock().await;
-        if let Some(current) = cached.as_ref()
+    async fn get(&self, entry: &Entry, end: SystemTime) -> Result<Arc<Connector>, (SecretError, Claim)> {
+        let mut state = entry.state.lock().await;
+        if let Some(current) = &state.cached
             && self.clock.now() < current.fresh_until
         {
             return Ok(Arc::clone(&current.connector));
         }
         match self.fetch(&entry.secret_id, end).await {
-            Ok(fetched) => Ok(Arc::clone(&cached.insert(fetched).connector)),
-            Err(error) => match cached.as_mut() {
-                Some(current) if error.is_passing() => {
+            Ok(fetched) => Ok(state.keep(fetched)),
+            Err(error) => match state.cached.as_mut() {
+                Some(current) if error.is_transient() => {
                     tracing::warn!(
                         secret = &*entry.secret_id,
                         error = error.to_string().as_str(),
-                        "an expired secret stays in use until Secrets Manager answers again"
+                        "using an expired secret until it can be fetched again"
                     );
                     current.fresh_until = self.clock.now() + STALE_RETRY.min(self.time_to_live);
                     Ok(Arc::clone(&current.connector))
                 }
                 _ => {
-                    *cached = None;
-                    Err(error)
+                    state.cached = None;
+                    let claim = error.claim(state.last_read.as_ref());
+                    Err((error, claim))
                 }
             },
         }
@@ -186,21 +238,30 @@ impl SecretCache {
     async fn fetch(&self, secret_id: &Arc<str>, end: SystemTime) -> Result<Cached, SecretError> {
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let request = self.client_for(secret_id).get_secret_value().secret_id(&**secret_id).send();
-        let failed =
-            |reason: String, passing: bool| SecretError::Fetch { secret_id: Arc::clone(secret_id), reason, passing };
-        let answer = match tokio::time::timeout(self.clock.until(end), request).await {
-            Err(_) => return Err(failed("no answer from Secrets Manager in time".into(), true)),
-            Ok(Err(error)) => return Err(failed(reason(&error), is_passing(&error))),
-            Ok(Ok(answer)) => answer,
+        let failed = |reason: String, failure| SecretError::Fetch { secret_id: Arc::clone(secret_id), reason, failure };
+        let response = match tokio::time::timeout(self.clock.until(end), request).await {
+            Err(_) => return Err(failed("no response from Secrets Manager in time".into(), FetchFailure::Transient)),
+            Ok(Err(error)) => return Err(failed(reason(&error), failure_of(&error))),
+            Ok(Ok(response)) => response,
         };
-        let Some(text) = answer.secret_string() else {
-            return Err(SecretError::Binary { secret_id: Arc::clone(secret_id) });
+        let (text, bytes) = (response.secret_string(), response.secret_binary());
+        let Some(text) = text else {
+            let Some(bytes) = bytes else {
+                return Err(failed("the response holds no secret value".into(), FetchFailure::Transient));
+            };
+            let stated = std::str::from_utf8(bytes.as_ref()).ok().and_then(ReadScope::stated_in);
+            return Err(SecretError::Binary { secret_id: Arc::clone(secret_id), stated });
         };
+        crate::redaction::register_connector_secret(text);
         match Connector::from_secret(secret_id, text) {
             Ok(connector) => {
                 Ok(Cached { connector: Arc::new(connector), fresh_until: self.clock.now() + self.time_to_live })
             }
-            Err(error) => Err(SecretError::Malformed { secret_id: Arc::clone(secret_id), error }),
+            Err(error) => Err(SecretError::Malformed {
+                secret_id: Arc::clone(secret_id),
+                error,
+                stated: ReadScope::stated_in(text),
+            }),
         }
     }
 
@@ -216,42 +277,71 @@ impl SecretCache {
     }
 }
 
-/// The region in an ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
+impl State {
+    /// Caches a fetched value and the scope of its connector.
+    fn keep(&mut self, fetched: Cached) -> Arc<Connector> {
+        self.last_read = Some(fetched.connector.read_scope());
+        Arc::clone(&self.cached.insert(fetched).connector)
+    }
+}
+
+/// Returns the region of a secret's ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
 #[must_use]
 pub fn region_of(secret_id: &str) -> Option<&str> {
     let mut parts = secret_id.split(':');
     (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
 }
 
-/// Whether a failed fetch may succeed later without anybody's doing.
-fn is_passing(error: &SdkError<GetSecretValueError>) -> bool {
-    match error {
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            let code = service.err().code().unwrap_or_default();
-            status >= 500 || status == 429 || code.contains("Throttl") || code == "RequestLimitExceeded"
+/// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated response, or
+/// one from a proxy, does not.
+fn failure_of(error: &SdkError<GetSecretValueError>) -> FetchFailure {
+    let SdkError::ServiceError(service) = error else { return FetchFailure::Transient };
+    let named = service.err();
+    class_of(service.raw().status().as_u16(), named.code(), named.message().unwrap_or_default())
+}
+
+fn class_of(status: u16, code: Option<&str>, message: &str) -> FetchFailure {
+    let Some(code) = code.filter(|_| (400..500).contains(&status) && status != 429) else {
+        return FetchFailure::Transient;
+    };
+    match code {
+        "ResourceNotFoundException" if is_without_value(message) => FetchFailure::NoValue,
+        "ResourceNotFoundException" => FetchFailure::NotFound,
+        // These are about the request's rate, time or session, not about the secret.
+        "RequestLimitExceeded" | "ExpiredTokenException" | "RequestExpired" | "InvalidSignatureException" => {
+            FetchFailure::Transient
         }
-        SdkError::ConstructionFailure(_) => false,
-        _ => true,
+        code if code.contains("Throttl") => FetchFailure::Transient,
+        _ => FetchFailure::Refused,
     }
 }
 
-/// What went wrong, with what an operator needs to mend it.
+/// Whether a `ResourceNotFoundException` means that the secret exists and has no value: a secret that was created without one has
+/// no version with the staging label `AWSCURRENT`.
+fn is_without_value(message: &str) -> bool {
+    message.contains("staging label")
+}
+
+/// Describes a failed fetch, with a hint for the operator if the cause is known.
 fn reason(error: &SdkError<GetSecretValueError>) -> String {
-    let Some(service) = error.as_service_error() else { return with_causes(error) };
-    let hint = match service.code() {
-        // Made without a value: there is no version to have.
-        Some("ResourceNotFoundException") if service.message().is_some_and(|words| words.contains("staging label")) => {
+    let SdkError::ServiceError(service) = error else { return with_causes(error) };
+    let (status, named) = (service.raw().status().as_u16(), service.err());
+    let Some(code) = named.code() else {
+        // The SDK's own message may repeat a part of the response.
+        return format!("the response with status {status} does not come from Secrets Manager");
+    };
+    let hint = match code {
+        "ResourceNotFoundException" if named.message().is_some_and(is_without_value) => {
             " (the secret is still empty: write {\"api_key\": …, \"connector_id\": …, \"bucket\": …} into it)"
         }
-        Some("ResourceNotFoundException") => " (check CONNECTOR_SECRET_IDS and the region)",
-        Some("AccessDeniedException") => {
+        "ResourceNotFoundException" => " (check CONNECTOR_SECRET_IDS and the region)",
+        "AccessDeniedException" => {
             " (the function's role needs secretsmanager:GetSecretValue on it, and kms:Decrypt on its key)"
         }
-        Some("DecryptionFailure") => " (the function's role needs kms:Decrypt on the secret's key)",
+        "DecryptionFailure" => " (the function's role needs kms:Decrypt on the secret's key)",
         _ => "",
     };
-    format!("{}: {}{hint}", service.code().unwrap_or("error"), service.message().unwrap_or("no message"))
+    format!("{code}: {}{hint}", named.message().unwrap_or("no message"))
 }
 
 #[cfg(test)]
@@ -266,5 +356,52 @@ mod tests {
         );
         assert_eq!(region_of("docs"), None);
         assert_eq!(region_of("team:docs"), None);
+    }
+
+    #[test]
+    fn only_an_error_that_secrets_manager_names_says_anything_about_the_secret() {
+        let missing = "Secrets Manager can't find the specified secret.";
+        let empty = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
+        for (status, code, message, failure) in [
+            (400, Some("ResourceNotFoundException"), missing, FetchFailure::NotFound),
+            (400, Some("ResourceNotFoundException"), empty, FetchFailure::NoValue),
+            (400, Some("AccessDeniedException"), "", FetchFailure::Refused),
+            (400, Some("DecryptionFailure"), "", FetchFailure::Refused),
+            (400, Some("InvalidRequestException"), "marked for deletion", FetchFailure::Refused),
+            (400, Some("ThrottlingException"), "", FetchFailure::Transient),
+            (400, Some("ExpiredTokenException"), "", FetchFailure::Transient),
+            (429, Some("TooManyRequestsException"), "", FetchFailure::Transient),
+            (500, Some("InternalServiceError"), "", FetchFailure::Transient),
+            (503, None, "", FetchFailure::Transient),
+            // A proxy's page, and a success that cannot be decoded.
+            (403, None, "", FetchFailure::Transient),
+            (200, None, "", FetchFailure::Transient),
+        ] {
+            assert_eq!(class_of(status, code, message), failure, "{status} {code:?} {message}");
+        }
+    }
+
+    #[test]
+    fn each_failure_claims_what_the_contract_says() {
+        let part = |prefix: &str| ReadScope { bucket: Some("docs".into()), prefix: prefix.into() };
+        let fetch = |failure| SecretError::Fetch { secret_id: "hr".into(), reason: "seen".into(), failure };
+        let malformed =
+            |stated| SecretError::Malformed { secret_id: "hr".into(), error: ConnectorError::Empty, stated };
+        let binary = |stated| SecretError::Binary { secret_id: "hr".into(), stated };
+        for (error, never_read) in [
+            (fetch(FetchFailure::Transient), ClaimScope::Everything),
+            (fetch(FetchFailure::Refused), ClaimScope::Everything),
+            (fetch(FetchFailure::NotFound), ClaimScope::Nothing),
+            (fetch(FetchFailure::NoValue), ClaimScope::Nothing),
+            (malformed(None), ClaimScope::Nothing),
+            (malformed(Some(part("hr/"))), ClaimScope::Part(part("hr/"))),
+            (binary(None), ClaimScope::Nothing),
+            (binary(Some(part("hr/"))), ClaimScope::Part(part("hr/"))),
+        ] {
+            assert_eq!(error.claim(None).scope, never_read, "{error:?}");
+            let claim = error.claim(Some(&part("read/")));
+            assert_eq!(claim.scope, ClaimScope::Part(part("read/")), "{error:?}");
+            assert!(claim.why.contains("\"hr\"") && &*claim.secret_id == "hr", "{claim:?}");
+        }
     }
 }

@@ -1,31 +1,32 @@
-//! SQS: where rejected objects and unreadable messages go, and when deferred messages come back.
+//! SQS: messages that are sent, and how long those that return stay hidden.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
+    SendMessageBatchRequestEntry,
 };
 use futures_util::{StreamExt, stream};
 use reqwest::Url;
 
+use super::failure::{Action, CallError, FailureKind, call_until};
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
-use crate::error::with_causes;
+use crate::redaction::redacted;
 
-/// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`),
+/// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`).
 const ENTRIES_PER_CALL: usize = 10;
-/// and, far below the limit of a batch, this many bytes; a larger message goes alone.
-const BYTES_PER_CALL: usize = 200_000;
-/// So many calls are under way at once.
-const CALLS_AT_ONCE: usize = 8;
-/// No message is hidden for longer (SQS Developer Guide, "Visibility timeout").
-const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
+/// Bytes of a batch call, far below the limit of 1 MiB for all of its messages (SQS Developer Guide, "Amazon SQS message quotas"); a
+/// larger message goes alone.
+pub(crate) const BYTES_PER_CALL: usize = 200_000;
+/// Calls in flight at once.
+const CONCURRENT_CALLS: usize = 8;
 
-/// No message can be sent for later than this (SQS API Reference, `SendMessage`).
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+/// No message can be sent for later than this (SQS API Reference, `SendMessage`, `DelaySeconds`).
+pub const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// A message for the dead-letter queue.
 #[derive(Debug, Clone)]
@@ -36,13 +37,44 @@ pub struct DeadLetter {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// When a message comes back.
+/// A message for the queue that the invocation's messages came from.
 #[derive(Debug, Clone)]
-pub struct Return {
+pub struct OutgoingMessage {
+    /// The body.
+    pub body: String,
+    /// Its message attributes, as they are.
+    pub attributes: Vec<MessageAttribute>,
+    /// How long it stays hidden, [`LONGEST_DELAY`] at most.
+    pub delay: Duration,
+}
+
+/// A message attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageAttribute {
+    /// Its name.
+    pub name: String,
+    /// `String`, `Number` or `Binary`, with a label of the sender's after a dot.
+    pub data_type: String,
+    /// Its value.
+    pub value: AttributeValue,
+}
+
+/// The value of a message attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttributeValue {
+    /// Text, a number's digits included.
+    Text(String),
+    /// Bytes, in Base64.
+    Base64(String),
+}
+
+/// How long a received message stays hidden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisibilityChange {
     /// The message's receipt handle.
     pub receipt_handle: String,
     /// How long it stays hidden from now on.
-    pub after: Duration,
+    pub hidden_for: Duration,
 }
 
 /// SQS clients, made when they are first needed.
@@ -53,135 +85,144 @@ pub struct Queues {
     clock: Clock,
 }
 
+/// What a batch call reports of its entries, whichever operation it is.
+struct BatchOutput {
+    successful: Vec<String>,
+    failed: Vec<BatchResultErrorEntry>,
+}
+
 impl Queues {
-    /// Nothing is made yet.
+    /// Creates the clients' cache. Nothing is connected yet.
     #[must_use]
     pub fn new(sdk: SdkConfig, clock: Clock) -> Self {
         Self { sdk, clients: Regional::new(), clock }
     }
 
-    /// Sends messages to a queue, until `end` at the latest. Answers for each, in order, whether it is there.
-    pub async fn send(&self, queue: &Url, letters: &[DeadLetter], end: SystemTime) -> Vec<Result<(), String>> {
+    /// Sends dead letters to a queue, until `end` at the latest. Returns for each, in order, whether it is there.
+    pub async fn send(&self, queue: &Url, letters: &[DeadLetter], end: SystemTime) -> Vec<Result<(), CallError>> {
         let client = self.client(region_of_url(queue).as_deref());
-        let mut results: Vec<Result<(), String>> = vec![Err("no time was left to send it".into()); letters.len()];
-        let calls = in_calls(letters).into_iter().map(|range| {
-            let client = &client;
-            async move {
-                let sent = self.send_call(client, queue, &letters[range.clone()], end).await;
-                range.zip(sent).collect::<Vec<_>>()
-            }
-        });
-        let mut under_way = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE);
-        while let Some(sent) = under_way.next().await {
-            for (position, result) in sent {
-                results[position] = result;
-            }
-        }
-        results
-    }
-
-    async fn send_call(
-        &self,
-        client: &Client,
-        queue: &Url,
-        letters: &[DeadLetter],
-        end: SystemTime,
-    ) -> Vec<Result<(), String>> {
-        let all = |reason: String| letters.iter().map(|_| Err(reason.clone())).collect();
-        let mut call = client.send_message_batch().queue_url(queue.as_str());
-        for (position, letter) in letters.iter().enumerate() {
-            let mut entry = SendMessageBatchRequestEntry::builder().id(position.to_string()).message_body(&letter.body);
+        let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue.as_str() };
+        let entry = |id: String, letter: &DeadLetter| {
+            let mut entry = SendMessageBatchRequestEntry::builder().id(id).message_body(&letter.body);
             for (name, text) in &letter.attributes {
-                match MessageAttributeValue::builder().data_type("String").string_value(attribute_text(text)).build() {
-                    Ok(value) => entry = entry.message_attributes(*name, value),
-                    Err(error) => return all(with_causes(&error)),
-                }
+                entry = entry.message_attributes(*name, attribute("String", attribute_text(&redacted(text)))?);
             }
-            match entry.build() {
-                Ok(entry) => call = call.entries(entry),
-                Err(error) => return all(with_causes(&error)),
-            }
-        }
-        match tokio::time::timeout(self.clock.until(end), call.send()).await {
-            Err(_) => all("no answer from SQS in time".into()),
-            Ok(Err(error)) => all(service_words(&error)),
-            Ok(Ok(answer)) => {
-                let mut results: Vec<Result<(), String>> = all("SQS did not say what became of it".into());
-                for entry in answer.successful() {
-                    set(&mut results, entry.id(), Ok(()));
-                }
-                for entry in answer.failed() {
-                    let words = format!("{}: {}", entry.code(), entry.message().unwrap_or("no message"));
-                    set(&mut results, entry.id(), Err(words));
-                }
-                results
-            }
-        }
-    }
-
-    /// Sets when messages come back, until `end` at the latest. Best effort: answers how many calls failed, and why the last did.
-    pub async fn set_visibility(
-        &self,
-        queue_arn: &str,
-        returns: &[Return],
-        end: SystemTime,
-    ) -> Option<(usize, String)> {
-        let Some(queue) = QueueArn::parse(queue_arn) else {
-            return Some((returns.len(), format!("{queue_arn:?} is not the ARN of a queue")));
+            entry.build().map_err(invalid)
         };
-        let client = self.client(Some(queue.region));
-        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
-        let calls = returns.chunks(ENTRIES_PER_CALL).map(|chunk| {
-            let (client, url) = (&client, &url);
-            async move {
-                let mut call = client.change_message_visibility_batch().queue_url(url);
-                for (position, message) in chunk.iter().enumerate() {
-                    let seconds = message.after.min(LONGEST_VISIBILITY).as_secs();
-                    let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
-                        .id(position.to_string())
-                        .receipt_handle(&message.receipt_handle)
-                        .visibility_timeout(i32::try_from(seconds).unwrap_or(i32::MAX))
-                        .build();
-                    match entry {
-                        Ok(entry) => call = call.entries(entry),
-                        Err(error) => return Some(with_causes(&error)),
-                    }
-                }
-                match tokio::time::timeout(self.clock.until(end), call.send()).await {
-                    Err(_) => Some("no answer from SQS in time".to_owned()),
-                    Ok(Err(error)) => Some(service_words(&error)),
-                    Ok(Ok(answer)) => answer.failed().first().map(|entry| entry.code().to_owned()),
-                }
-            }
-        });
-        let failures: Vec<_> =
-            stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).filter_map(std::future::ready).collect().await;
-        failures.last().map(|reason| (failures.len(), reason.clone()))
+        let size = |letter: &DeadLetter| {
+            letter.body.len() + letter.attributes.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>()
+        };
+        self.in_batches(letters, size, end, action, async |letters| {
+            self.send_batch(&client, queue.as_str(), entries(letters, entry)?, end, action).await
+        })
+        .await
     }
 
-    /// Sends one message to the queue of this ARN, to be received after `delay`.
-    ///
-    /// # Errors
-    /// What SQS, or the connection to it, said.
+    /// Sends messages to the queue of this ARN, until `end` at the latest. Returns for each, in order, whether it is there.
     pub async fn send_to_arn(
         &self,
         queue_arn: &str,
-        body: String,
-        delay: Duration,
+        messages: &[OutgoingMessage],
         end: SystemTime,
-    ) -> Result<(), String> {
-        let queue = QueueArn::parse(queue_arn).ok_or_else(|| format!("{queue_arn:?} is not the ARN of a queue"))?;
-        let call = self
-            .client(Some(queue.region))
-            .send_message()
-            .queue_url(queue.url(endpoint_override(&self.sdk, "SQS").as_deref()))
-            .message_body(body)
-            .delay_seconds(i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or_default());
-        match tokio::time::timeout(self.clock.until(end), call.send()).await {
-            Err(_) => Err("no answer from SQS in time".to_owned()),
-            Ok(Err(error)) => Err(service_words(&error)),
-            Ok(Ok(_)) => Ok(()),
+    ) -> Vec<Result<(), CallError>> {
+        let Some(queue) = QueueArn::parse(queue_arn) else { return vec![Err(not_an_arn(queue_arn)); messages.len()] };
+        let client = self.client(Some(queue.region));
+        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
+        let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue_arn };
+        let entry = |id: String, message: &OutgoingMessage| {
+            let seconds = message.delay.min(LONGEST_DELAY).as_secs();
+            let mut entry = SendMessageBatchRequestEntry::builder()
+                .id(id)
+                .message_body(&message.body)
+                .delay_seconds(i32::try_from(seconds).unwrap_or_default());
+            for attribute in &message.attributes {
+                entry = entry.message_attributes(&attribute.name, attribute.to_sdk()?);
+            }
+            entry.build().map_err(invalid)
+        };
+        let size = |message: &OutgoingMessage| {
+            message.body.len() + message.attributes.iter().map(MessageAttribute::size).sum::<usize>()
+        };
+        self.in_batches(messages, size, end, action, async |messages| {
+            self.send_batch(&client, &url, entries(messages, entry)?, end, action).await
+        })
+        .await
+    }
+
+    /// Sets how long messages stay hidden, until `end` at the latest. Returns for each, in order, whether it is set.
+    pub async fn set_visibility(
+        &self,
+        queue_arn: &str,
+        changes: &[VisibilityChange],
+        end: SystemTime,
+    ) -> Vec<Result<(), CallError>> {
+        let Some(queue) = QueueArn::parse(queue_arn) else { return vec![Err(not_an_arn(queue_arn)); changes.len()] };
+        let client = self.client(Some(queue.region));
+        let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
+        let action = Action { service: "SQS", permission: "sqs:ChangeMessageVisibility", resource: queue_arn };
+        let entry = |id: String, change: &VisibilityChange| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(id)
+                .receipt_handle(&change.receipt_handle)
+                .visibility_timeout(i32::try_from(change.hidden_for.as_secs()).unwrap_or(i32::MAX))
+                .build()
+                .map_err(invalid)
+        };
+        self.in_batches(
+            changes,
+            |_| 0,
+            end,
+            action,
+            async |changes| {
+                let entries = entries(changes, entry)?;
+                let call =
+                    || client.change_message_visibility_batch().queue_url(&url).set_entries(Some(entries)).send();
+                let output = call_until(&self.clock, end, action, call).await?;
+                Ok(BatchOutput {
+                    successful: output.successful.into_iter().map(|entry| entry.id).collect(),
+                    failed: output.failed,
+                })
+            },
+        )
+        .await
+    }
+
+    async fn send_batch(
+        &self,
+        client: &Client,
+        url: &str,
+        entries: Vec<SendMessageBatchRequestEntry>,
+        end: SystemTime,
+        action: Action<'_>,
+    ) -> Result<BatchOutput, CallError> {
+        let call = || client.send_message_batch().queue_url(url).set_entries(Some(entries)).send();
+        let output = call_until(&self.clock, end, action, call).await?;
+        Ok(BatchOutput {
+            successful: output.successful.into_iter().map(|entry| entry.id).collect(),
+            failed: output.failed,
+        })
+    }
+
+    /// Makes as many batch calls as the items take, several in flight, and returns each item's result. Once `end` has passed, no
+    /// further item costs anything.
+    async fn in_batches<T>(
+        &self,
+        items: &[T],
+        size: impl Fn(&T) -> usize,
+        end: SystemTime,
+        action: Action<'_>,
+        call: impl AsyncFn(&[T]) -> Result<BatchOutput, CallError>,
+    ) -> Vec<Result<(), CallError>> {
+        let mut results = vec![Err(CallError::NoTime(action.service)); items.len()];
+        let in_time = |_: &Range<usize>| std::future::ready(self.clock.now() < end);
+        let mut in_flight = stream::iter(into_calls(items, size))
+            .take_while(in_time)
+            .map(|range| async { (range.clone(), call(&items[range]).await) })
+            .buffer_unordered(CONCURRENT_CALLS);
+        while let Some((range, output)) = in_flight.next().await {
+            report(&mut results[range], output, action);
         }
+        results
     }
 
     fn client(&self, region: Option<&str>) -> Client {
@@ -194,6 +235,136 @@ impl Queues {
         })
     }
 }
+
+/// What an operator has to know of a visibility timeout that was not set: the reason is SQS's, never a guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VisibilityProblem {
+    /// The role lacks `sqs:ChangeMessageVisibility`.
+    Permission,
+    /// The timeout is beyond what SQS allows from the receive on.
+    BeyondLimit,
+    /// The message is no longer this receiver's: it is visible again, deleted, or was received by another.
+    MessageGone,
+    /// Too many calls.
+    Throttled,
+    /// No time was left, or no response came.
+    Unavailable,
+    /// Anything else; the error says what.
+    Other,
+}
+
+impl VisibilityProblem {
+    /// Reads the reason from the call's error.
+    #[must_use]
+    pub fn of(error: &CallError) -> Self {
+        match error.kind() {
+            FailureKind::Permission => return Self::Permission,
+            FailureKind::Throttled => return Self::Throttled,
+            FailureKind::Unavailable => return Self::Unavailable,
+            _ => {}
+        }
+        let CallError::Refused(refusal) = error else { return Self::Other };
+        let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
+        if code.contains("ReceiptHandleIsInvalid") || code.contains("MessageNotInflight") {
+            return Self::MessageGone;
+        }
+        // One code for two reasons; SQS's message names the parameter.
+        if code.contains("InvalidParameterValue") && message.contains("ReceiptHandle") {
+            return Self::MessageGone;
+        }
+        if code.contains("InvalidParameterValue") && message.contains("VisibilityTimeout") {
+            return Self::BeyondLimit;
+        }
+        Self::Other
+    }
+
+    /// The reason as logs name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permission => "permission",
+            Self::BeyondLimit => "limit",
+            Self::MessageGone => "message-gone",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Other => "other",
+        }
+    }
+
+    /// What an operator does about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Permission => "allow the function sqs:ChangeMessageVisibility on the queue",
+            Self::BeyondLimit => "report it: the function asks for no more than SQS allows",
+            Self::MessageGone => {
+                "nothing if it is rare; otherwise raise the queue's visibility timeout to at least 6 times the function's timeout"
+            }
+            Self::Throttled | Self::Unavailable => "nothing if it is rare",
+            Self::Other => "see SQS's message",
+        }
+    }
+}
+
+impl MessageAttribute {
+    fn size(&self) -> usize {
+        let (AttributeValue::Text(value) | AttributeValue::Base64(value)) = &self.value;
+        self.name.len() + self.data_type.len() + value.len()
+    }
+
+    fn to_sdk(&self) -> Result<MessageAttributeValue, CallError> {
+        match &self.value {
+            AttributeValue::Text(text) => attribute(&self.data_type, text.clone()),
+            AttributeValue::Base64(text) => {
+                let bytes = aws_smithy_types::base64::decode(text).map_err(invalid)?;
+                let value = MessageAttributeValue::builder().data_type(&self.data_type).binary_value(bytes.into());
+                value.build().map_err(invalid)
+            }
+        }
+    }
+}
+
+fn attribute(data_type: &str, text: String) -> Result<MessageAttributeValue, CallError> {
+    MessageAttributeValue::builder().data_type(data_type).string_value(text).build().map_err(invalid)
+}
+
+/// The entries of one call; an entry's id is its position.
+fn entries<T, E>(items: &[T], entry: impl Fn(String, &T) -> Result<E, CallError>) -> Result<Vec<E>, CallError> {
+    items.iter().enumerate().map(|(position, item)| entry(position.to_string(), item)).collect()
+}
+
+/// Notes what a call says of each of its entries.
+fn report(results: &mut [Result<(), CallError>], output: Result<BatchOutput, CallError>, action: Action<'_>) {
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return results.fill(Err(error)),
+    };
+    results.fill(Err(CallError::Unreported(action.service)));
+    let position = |id: &str| id.parse::<usize>().ok();
+    for id in &output.successful {
+        if let Some(result) = position(id).and_then(|position| results.get_mut(position)) {
+            *result = Ok(());
+        }
+    }
+    for entry in &output.failed {
+        if let Some(result) = position(entry.id()).and_then(|position| results.get_mut(position)) {
+            *result = Err(CallError::of_entry(entry.code(), entry.message(), action));
+        }
+    }
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> CallError {
+    CallError::Invalid(std::sync::Arc::new(error))
+}
+
+fn not_an_arn(text: &str) -> CallError {
+    invalid(NotAQueueArn(text.to_owned()))
+}
+
+/// The queue that an event names is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the ARN of a queue")]
+struct NotAQueueArn(String);
 
 /// A queue's ARN, `arn:aws:sqs:REGION:ACCOUNT:NAME`.
 #[derive(Debug, PartialEq, Eq)]
@@ -239,20 +410,19 @@ pub fn region_of_url(url: &Url) -> Option<String> {
     }
 }
 
-/// Cuts messages into calls.
-fn in_calls(letters: &[DeadLetter]) -> Vec<std::ops::Range<usize>> {
+/// Cuts items into calls.
+fn into_calls<T>(items: &[T], size: impl Fn(&T) -> usize) -> Vec<Range<usize>> {
     let (mut calls, mut start, mut bytes) = (Vec::new(), 0, 0);
-    for (position, letter) in letters.iter().enumerate() {
-        let size =
-            letter.body.len() + letter.attributes.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>();
+    for (position, item) in items.iter().enumerate() {
+        let size = size(item);
         if position > start && (position - start == ENTRIES_PER_CALL || bytes + size > BYTES_PER_CALL) {
             calls.push(start..position);
             (start, bytes) = (position, 0);
         }
         bytes += size;
     }
-    if start < letters.len() {
-        calls.push(start..letters.len());
+    if start < items.len() {
+        calls.push(start..items.len());
     }
     calls
 }
@@ -268,28 +438,9 @@ fn attribute_text(text: &str) -> String {
     if clean.is_empty() { "-".to_owned() } else { clean }
 }
 
-fn set(results: &mut [Result<(), String>], id: &str, result: Result<(), String>) {
-    if let Some(slot) = id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
-        *slot = result;
-    }
-}
-
-fn service_words<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> String {
-    match error.as_service_error() {
-        Some(service) => {
-            format!("{}: {}", service.code().unwrap_or("error"), service.message().unwrap_or("no message"))
-        }
-        None => with_causes(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn letter(bytes: usize) -> DeadLetter {
-        DeadLetter { body: "x".repeat(bytes), attributes: Vec::new() }
-    }
 
     #[test]
     fn a_queues_url_follows_from_its_arn() {
@@ -303,9 +454,51 @@ mod tests {
 
     #[test]
     fn calls_hold_ten_messages_and_no_more_bytes_than_a_call_takes() {
-        assert_eq!(in_calls(&vec![letter(10); 21]), [0..10, 10..20, 20..21]);
-        assert_eq!(in_calls(&[letter(150_000), letter(60_000), letter(900_000), letter(1)]), [0..1, 1..2, 2..3, 3..4]);
-        assert!(in_calls(&[]).is_empty());
+        let calls = |sizes: &[usize]| into_calls(sizes, |size| *size);
+        assert_eq!(calls(&[10; 21]), [0..10, 10..20, 20..21]);
+        assert_eq!(calls(&[150_000, 60_000, 900_000, 1]), [0..1, 1..2, 2..3, 3..4]);
+        assert!(calls(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_reason_of_a_refused_visibility_timeout_is_what_sqs_says() {
+        const ACTION: Action<'_> = Action { service: "SQS", permission: "p", resource: "q" };
+        let beyond = "Value 43200 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds].";
+        let gone = "Value AQEB for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.";
+        for (code, message, reason) in [
+            ("AccessDenied", "not authorized", VisibilityProblem::Permission),
+            ("InvalidParameterValue", beyond, VisibilityProblem::BeyondLimit),
+            ("InvalidParameterValue", gone, VisibilityProblem::MessageGone),
+            ("ReceiptHandleIsInvalid", "x", VisibilityProblem::MessageGone),
+            ("AWS.SimpleQueueService.MessageNotInflight", "x", VisibilityProblem::MessageGone),
+            ("RequestThrottled", "x", VisibilityProblem::Throttled),
+            ("InternalError", "x", VisibilityProblem::Unavailable),
+            ("AWS.SimpleQueueService.NonExistentQueue", "x", VisibilityProblem::Other),
+            ("InvalidParameterValue", "x", VisibilityProblem::Other),
+        ] {
+            assert_eq!(
+                VisibilityProblem::of(&CallError::of_entry(code, Some(message), ACTION)),
+                reason,
+                "{code} {message}"
+            );
+        }
+        assert_eq!(VisibilityProblem::of(&CallError::NoTime("SQS")), VisibilityProblem::Unavailable);
+    }
+
+    #[test]
+    fn an_entry_that_the_response_does_not_name_has_not_succeeded() {
+        const ACTION: Action<'_> = Action { service: "SQS", permission: "p", resource: "q" };
+        let mut results = vec![Ok(()); 3];
+        let failed =
+            BatchResultErrorEntry::builder().id("2").code("InternalError").sender_fault(false).build().unwrap();
+        report(
+            &mut results,
+            Ok(BatchOutput { successful: vec!["0".into(), "7".into()], failed: vec![failed] }),
+            ACTION,
+        );
+        assert!(results[0].is_ok());
+        assert!(matches!(results[1], Err(CallError::Unreported("SQS"))));
+        assert!(matches!(&results[2], Err(CallError::Refused(refusal)) if refusal.code == "InternalError"));
     }
 
     #[test]

@@ -4,16 +4,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::wire::text;
+use super::wire::{short_text, text};
 use super::{Contents, UnknownEvent, UnreadableRecord};
-use crate::model::object::{Change, ObjectKey, Origin, S3Object};
+use crate::model::object::{KeyError, ObjectKey, Origin, S3Object};
 
 /// A job's invocation: a task's position is the [`Origin`] of its object.
 #[derive(Debug)]
-pub struct Job {
-    /// The schema that was asked in; the answer names it again.
+pub(crate) struct Job {
+    /// The schema version of the request, which the response repeats.
     schema_version: String,
-    /// What the answer names the invocation by.
+    /// The id of the invocation, which the response repeats.
     invocation_id: String,
     /// The ids of the tasks, in their order.
     task_ids: Vec<String>,
@@ -35,16 +35,18 @@ struct Task<'a> {
     id: Option<&'a RawValue>,
     #[serde(rename = "s3Key", borrow)]
     key: Option<&'a RawValue>,
+    #[serde(rename = "s3VersionId", borrow)]
+    version_id: Option<&'a RawValue>,
     #[serde(rename = "s3BucketArn", borrow)]
     bucket_arn: Option<&'a RawValue>,
     #[serde(rename = "s3Bucket", borrow)]
     bucket: Option<&'a RawValue>,
 }
 
-/// What became of a task.
+/// The result of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TaskResult {
-    /// Done, or nothing to do.
+pub(crate) enum TaskResult {
+    /// The task is done, or there was nothing to do.
     Succeeded(String),
     /// The job tries it again.
     TemporaryFailure(String),
@@ -54,16 +56,16 @@ pub enum TaskResult {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct JobResponse<'a> {
     invocation_schema_version: &'a str,
     treat_missing_keys_as: &'static str,
     invocation_id: &'a str,
-    results: Vec<AnsweredTask<'a>>,
+    results: Vec<TaskResponse<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AnsweredTask<'a> {
+struct TaskResponse<'a> {
     task_id: &'a str,
     result_code: &'static str,
     result_string: String,
@@ -90,20 +92,22 @@ impl Job {
             job.task_ids.push(named(task.id, "tasks[].taskId")?);
             match object(&task, origin) {
                 Ok(object) => contents.objects.push(object),
-                Err(reason) => {
-                    contents.unreadable.push(UnreadableRecord { origin, reason, record: raw.get().to_owned() })
-                }
+                // There is no limit here: each task needs its result.
+                Err(error) => contents.unreadable.push(UnreadableRecord {
+                    origin,
+                    reason: error.to_string(),
+                    record: raw.get().to_owned(),
+                }),
             }
         }
         Ok(job)
     }
 
-    /// The answer: a result for every task. What the job is to do with a task without a result is never asked, but has to be
-    /// said.
+    /// Builds the response, which has a result for every task. `treatMissingKeysAs` is required, although no task is missing.
     ///
     /// # Errors
-    /// Never for results that are text.
-    pub fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
+    /// None in practice: text always serialises.
+    pub(crate) fn answer(&self, result: impl Fn(Origin) -> TaskResult) -> serde_json::Result<serde_json::Value> {
         let results = (0..)
             .zip(&self.task_ids)
             .map(|(position, task_id)| {
@@ -112,10 +116,10 @@ impl Job {
                     TaskResult::TemporaryFailure(text) => ("TemporaryFailure", text),
                     TaskResult::PermanentFailure(text) => ("PermanentFailure", text),
                 };
-                AnsweredTask { task_id, result_code, result_string }
+                TaskResponse { task_id, result_code, result_string }
             })
             .collect();
-        serde_json::to_value(Answer {
+        serde_json::to_value(JobResponse {
             invocation_schema_version: &self.schema_version,
             treat_missing_keys_as: "TemporaryFailure",
             invocation_id: &self.invocation_id,
@@ -124,35 +128,40 @@ impl Job {
     }
 }
 
-/// The object of a task. Its key is URL-encoded; a `+` that is left may be a plus or a space, which only S3 can tell:
-/// [`spaced_key`] is the other reading.
-fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, String> {
+/// Why a task names no object.
+#[derive(Debug, thiserror::Error)]
+enum TaskError {
+    #[error("the task has neither `s3Bucket` nor `s3BucketArn`")]
+    NoBucketField,
+    #[error("the task names no bucket")]
+    NoBucket,
+    #[error("the task has no field `s3Key`, or it is not text")]
+    NoKey,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Reads the object of a task. Its key is percent-encoded; a `+` in it may be a plus or a space, which only a request to S3 decides:
+/// [`spaced_key`] returns the other reading.
+fn object(task: &Task<'_>, origin: Origin) -> Result<S3Object, TaskError> {
     let bucket = match (task.bucket.and_then(text), task.bucket_arn.and_then(text)) {
         (Some(bucket), _) => bucket.into_owned(),
         // `arn:aws:s3:::name`
         (None, Some(arn)) => arn.rsplit(':').next().unwrap_or_default().to_owned(),
-        (None, None) => return Err("the task has neither `s3Bucket` nor `s3BucketArn`".into()),
+        (None, None) => return Err(TaskError::NoBucketField),
     };
     if bucket.is_empty() {
-        return Err("the task names no bucket".into());
+        return Err(TaskError::NoBucket);
     }
-    let key = task.key.and_then(text).ok_or("the task has no field `s3Key`, or it is not text")?;
-    Ok(S3Object {
-        bucket,
-        key: ObjectKey::from_percent_encoded(&key).map_err(|error| error.to_string())?,
-        size: None,
-        sequencer: None,
-        event_time: None,
-        change: Change::Created,
-        origin,
-    })
+    let key = ObjectKey::from_percent_encoded(&task.key.and_then(text).ok_or(TaskError::NoKey)?)?;
+    Ok(S3Object { version_id: task.version_id.and_then(short_text), origin, ..S3Object::new(bucket, key) })
 }
 
-/// The other reading of a task's key in which a `+` is left: with spaces. `None` where there is nothing to ask.
+/// Returns a task's key with a space for each `+`; `None` if it has no `+`.
 ///
 /// AWS's own samples decode a task's key both ways, and the documentation does not say.
 #[must_use]
-pub fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
+pub(crate) fn spaced_key(key: &ObjectKey) -> Option<ObjectKey> {
     let spaced = key.as_str().contains('+').then(|| key.as_str().replace('+', " "))?;
     ObjectKey::verbatim(spaced).ok()
 }

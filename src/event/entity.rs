@@ -1,10 +1,32 @@
-//! The part that S3's notifications and its EventBridge events share: which bucket, which object.
+//! The part that S3's notifications and its EventBridge events share: the bucket and the object.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::wire::{text, whole_number};
+use super::wire::{short_text, text, whole_number};
 use crate::model::object::{Change, KeyError, ObjectKey, Origin, S3Object, Sequencer};
+
+/// Why a record names no object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RecordError {
+    /// A required field is missing or has another type.
+    #[error("it has no field `{parent}{field}`, or it is not text")]
+    NoField {
+        /// The path of the object that should hold the field, with a dot at the end; may be empty.
+        parent: &'static str,
+        /// The path of the field from there.
+        field: &'static str,
+    },
+    /// The key is empty or not UTF-8.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The record is of another kind, or is not an object.
+    #[error("the record does not have the shape of an S3 notification; its fields are: {fields}")]
+    Shape {
+        /// The names of its fields.
+        fields: String,
+    },
+}
 
 /// `s3` of a notification's record, `detail` of an EventBridge event.
 #[derive(Deserialize)]
@@ -29,20 +51,29 @@ struct Object<'a> {
     size: Option<&'a RawValue>,
     #[serde(borrow)]
     sequencer: Option<&'a RawValue>,
+    // A notification's names and EventBridge's, read separately: two names for one field would make a record that has both
+    // unreadable.
+    #[serde(rename = "versionId", borrow)]
+    version_id: Option<&'a RawValue>,
+    #[serde(rename = "version-id", borrow)]
+    eventbridge_version_id: Option<&'a RawValue>,
+    #[serde(rename = "eTag", borrow)]
+    etag: Option<&'a RawValue>,
+    #[serde(rename = "etag", borrow)]
+    eventbridge_etag: Option<&'a RawValue>,
 }
 
 impl Entity<'_> {
-    /// The object that it names. `field` is where the entity stands, for the error; `decode` reads the key as its source writes
-    /// it.
+    /// Returns the object. `parent` is the entity's path, for the error; `decode` decodes the key as its source encodes it.
     pub(super) fn object(
         &self,
-        field: &str,
+        parent: &'static str,
         decode: impl FnOnce(&str) -> Result<ObjectKey, KeyError>,
         event_time: Option<jiff::Timestamp>,
         change: Change,
         origin: Origin,
-    ) -> Result<S3Object, String> {
-        let missing = |part: &str| format!("it has no field `{field}.{part}`, or it is not text");
+    ) -> Result<S3Object, RecordError> {
+        let missing = |field| RecordError::NoField { parent, field };
         let bucket = self
             .bucket
             .as_ref()
@@ -51,13 +82,14 @@ impl Entity<'_> {
         let object = self.object.as_ref().ok_or_else(|| missing("object"))?;
         let key = object.key.and_then(text).ok_or_else(|| missing("object.key"))?;
         Ok(S3Object {
-            bucket: bucket.into_owned(),
-            key: decode(&key).map_err(|error| error.to_string())?,
+            version_id: object.version_id.or(object.eventbridge_version_id).and_then(short_text),
+            etag: object.etag.or(object.eventbridge_etag).and_then(short_text),
             size: object.size.and_then(whole_number),
             sequencer: object.sequencer.and_then(text).and_then(Sequencer::new),
             event_time,
             change,
             origin,
+            ..S3Object::new(bucket, decode(&key)?)
         })
     }
 }

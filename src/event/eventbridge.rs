@@ -22,8 +22,7 @@ struct Event<'a> {
     detail: Option<Entity<'a>>,
 }
 
-/// Reads an event. The key is taken verbatim: unlike in S3's own notifications it is not encoded, and decoding it would turn a
-/// `+` into a space.
+/// Reads an event. Its key is not encoded, unlike in S3's own notifications: decoding it would turn a `+` into a space.
 pub(super) fn read(
     payload: &str,
     detail_type: &RawValue,
@@ -36,11 +35,11 @@ pub(super) fn read(
     let created = text(detail_type).is_some_and(|detail_type| detail_type == OBJECT_CREATED);
     let change = if created { Change::Created } else { Change::Other };
     let verbatim = |key: &str| ObjectKey::verbatim(key);
-    let object = detail.object("detail", verbatim, event.time.and_then(timestamp), change, origin);
-    contents.objects.push(object.map_err(malformed)?);
+    let object = detail.object("detail.", verbatim, event.time.and_then(timestamp), change, origin);
+    contents.objects.push(object.map_err(|error| malformed(error.to_string()))?);
     Ok(())
 }
 
 fn malformed(reason: String) -> UnknownEvent {
-    UnknownEvent::Malformed { kind: "an EventBridge event of S3's", reason }
+    UnknownEvent::Malformed { kind: "an S3 event from EventBridge", reason }
 }

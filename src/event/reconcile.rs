@@ -1,5 +1,5 @@
-//! The order to reconcile: list a connector's bucket and forward what was modified since a time. It comes from a schedule, and
-//! picks up what no notification brought.
+//! The order to reconcile: list a connector's bucket and forward the objects that were modified since a time. It comes from a
+//! schedule and finds the objects for which no notification arrived.
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,37 +10,37 @@ use super::wire::text;
 
 /// An order to reconcile.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReconcileRequest {
-    /// From when on.
+pub(crate) struct ReconcileRequest {
+    /// The time since which objects were modified.
     pub since: Since,
-    /// Only keys that start with this, beside the connector's own prefix.
+    /// Lists only keys that start with this, in addition to the connector's own prefix.
     pub prefix: Option<String>,
-    /// Where an earlier call stopped.
+    /// The position at which an earlier call stopped.
     pub cursor: Option<Cursor>,
 }
 
-/// From when on objects are looked at.
+/// The start of the time range that a reconcile covers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Since {
-    /// So long before the order is carried out.
+    /// This long before the order is executed.
     Ago(SignedDuration),
-    /// From this time on.
+    /// This time.
     At(Timestamp),
 }
 
-/// Where a reconcile stopped, so that the next call continues: everything up to `after` in the listing of `secret_id`'s bucket,
-/// and the buckets of the connectors before it, are done. As text it is opaque to whoever carries it.
+/// The position at which a reconcile stopped, so that the next call continues: everything up to `after` in the listing of
+/// `secret_id`'s bucket, and the buckets of the connectors before it, are done. Its text form is opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// The connector's secret.
+pub(crate) struct Cursor {
+    /// The id of the connector's secret.
     pub secret_id: String,
-    /// The last key that is done; `None`: none is.
+    /// The last key that is done; `None` if none is.
     pub after: Option<String>,
-    /// From when on, resolved by the first call.
+    /// The start of the time range, resolved by the first call.
     pub since: Timestamp,
 }
 
-/// What stands before a cursor in an error's text.
+/// The text before a cursor in an error message.
 const CURSOR_MARK: &str = "cursor: ";
 
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ impl ReconcileRequest {
             Some(raw) => Some(
                 text(raw)
                     .and_then(|text| Cursor::parse(&text))
-                    .ok_or_else(|| malformed("`cursor` must be the text that an earlier call gave"))?,
+                    .ok_or_else(|| malformed("`cursor` must be the text that an earlier call returned"))?,
             ),
         };
         let since = order.since.and_then(text).and_then(|text| Since::parse(&text));
@@ -74,9 +74,9 @@ impl ReconcileRequest {
         Ok(Self { since, prefix: order.prefix.filter(|prefix| !prefix.is_empty()), cursor })
     }
 
-    /// The event that continues from `cursor`.
+    /// Returns the event that continues from `cursor`.
     #[must_use]
-    pub fn continuing(&self, cursor: &Cursor) -> serde_json::Value {
+    pub(crate) fn continuing(&self, cursor: &Cursor) -> serde_json::Value {
         let mut order = serde_json::json!({"since": cursor.since.to_string(), "cursor": cursor.to_text()});
         if let Some(prefix) = &self.prefix {
             order["prefix"] = prefix.as_str().into();
@@ -86,7 +86,7 @@ impl ReconcileRequest {
 }
 
 impl Since {
-    /// Reads an RFC 3339 time or an ISO 8601 duration.
+    /// Parses an RFC 3339 time or an ISO 8601 duration; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(time) = text.parse() {
@@ -97,7 +97,7 @@ impl Since {
         ago.is_positive().then_some(Self::Ago(ago))
     }
 
-    /// The time that it means when it is carried out at `now`.
+    /// Returns the start of the time range for an order that is executed at `now`.
     #[must_use]
     pub fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
@@ -108,27 +108,27 @@ impl Since {
 }
 
 impl Cursor {
-    /// The cursor as text: its JSON, percent-encoded, so that it survives within other text.
+    /// Returns the cursor as percent-encoded JSON, so that it can be part of other text.
     #[must_use]
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
         percent_encoding::utf8_percent_encode(&json, percent_encoding::NON_ALPHANUMERIC).to_string()
     }
 
-    /// Reads [`Cursor::to_text`] back.
+    /// Parses the result of [`Cursor::to_text`]; `None` for any other text.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(&percent_encoding::percent_decode_str(text).decode_utf8().ok()?).ok()
     }
 
-    /// The cursor as an error's text carries it.
+    /// Returns the cursor with the mark that precedes it in an error message.
     #[must_use]
-    pub fn marked(&self) -> String {
+    pub(crate) fn marked(&self) -> String {
         format!("{CURSOR_MARK}{}", self.to_text())
     }
 }
 
-/// Finds the cursor in an error's text.
+/// Finds the cursor in an error message.
 pub(super) fn cursor_in(message: &str) -> Option<Cursor> {
     let (_, rest) = message.split_once(CURSOR_MARK)?;
     Cursor::parse(rest.split(|c: char| c.is_whitespace() || c == ';').next()?)

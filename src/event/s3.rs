@@ -1,4 +1,4 @@
-//! S3 event notifications, as S3 and the stores that speak its language send them.
+//! S3 event notifications, as S3 and S3-compatible stores send them.
 //!
 //! Own types, because those of `aws_lambda_events` require fields (`userIdentity`, `requestParameters`, …) that other stores
 //! leave out and that nothing here uses.
@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::entity::Entity;
+use super::entity::{Entity, RecordError};
 use super::wire::{self, text, timestamp};
-use super::{Contents, UnknownEvent, UnreadableRecord};
+use super::{Contents, UnknownEvent};
 use crate::model::object::{Change, ObjectKey, Origin, S3Object};
 
 /// What S3 sends to SNS and SQS when a notification configuration is saved (S3 User Guide, "Event message structure").
@@ -25,7 +25,7 @@ struct Record<'a> {
     s3: Option<Entity<'a>>,
 }
 
-/// Reads the records of a notification. One that cannot be read does not touch the others.
+/// Reads the records of a notification. An unreadable record does not affect the others.
 pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) -> Result<(), UnknownEvent> {
     let before = contents.objects.len();
     let mut all_read = true;
@@ -36,45 +36,49 @@ pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) 
     if all_read && well_formed.is_ok() {
         return Ok(());
     }
-    // Something is amiss: once more, with each record's own text at hand.
+    // A record is malformed: read them again, each with its own text.
     contents.objects.truncate(before);
     wire::for_each_item(records, |record: &RawValue| match object(record, origin) {
         Ok(object) => contents.objects.push(object),
-        Err(reason) => contents.unreadable.push(UnreadableRecord { origin, reason, record: record.get().to_owned() }),
+        Err(error) => contents.add_unreadable(origin, record, || error.to_string()),
     })
     .map_err(|_| UnknownEvent::Malformed { kind: "an S3 notification", reason: "`Records` is not a list".into() })
 }
 
-fn object(record: &RawValue, origin: Origin) -> Result<S3Object, String> {
-    let read: Record<'_> = serde_json::from_str(record.get()).map_err(|_| {
-        let fields = wire::field_names(record.get());
-        format!("the record is not of an S3 notification's shape; its fields are: {fields}")
-    })?;
+fn object(record: &RawValue, origin: Origin) -> Result<S3Object, RecordError> {
+    let read: Record<'_> = serde_json::from_str(record.get())
+        .map_err(|_| RecordError::Shape { fields: wire::field_names(record.get()) })?;
     read.object(origin)
 }
 
 impl Record<'_> {
-    fn object(&self, origin: Origin) -> Result<S3Object, String> {
-        let missing = |field: &str| format!("it has no field `{field}`, or it is not text");
+    fn object(&self, origin: Origin) -> Result<S3Object, RecordError> {
+        let missing = |field| RecordError::NoField { parent: "", field };
         let name = self.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
         let entity = self.s3.as_ref().ok_or_else(|| missing("s3"))?;
         let event_time = self.event_time.and_then(timestamp);
-        entity.object("s3", ObjectKey::from_form_encoded, event_time, change(&name), origin)
+        entity.object("s3.", ObjectKey::from_form_encoded, event_time, change(&name), origin)
     }
 }
 
-/// Direct notifications name the event `ObjectCreated:Put`; a bucket's configuration and some stores write
+/// Classifies an event name. S3 writes `ObjectCreated:Put`; a bucket's configuration and some stores write
 /// `s3:ObjectCreated:Put`.
 fn change(event_name: &str) -> Change {
     let name = event_name.strip_prefix("s3:").unwrap_or(event_name);
     if name == "ObjectCreated" || name.starts_with("ObjectCreated:") { Change::Created } else { Change::Other }
 }
 
-/// A notification of one record about an object, as S3 would send it. Any consumer of notifications can read it back, this
-/// function first of all: it is what goes to the dead-letter queue, so that redriving it works.
+/// Builds a notification of one record about an object, as S3 would send it, with everything that is known about the object. It is
+/// the body of a dead letter: this function and any other consumer of notifications can read it again after a redrive.
 #[must_use]
 pub fn notification_of(object: &S3Object) -> Value {
     let mut entity = json!({"key": object.key.to_form_encoded()});
+    if let Some(version_id) = &object.version_id {
+        entity["versionId"] = (**version_id).into();
+    }
+    if let Some(etag) = &object.etag {
+        entity["eTag"] = (**etag).into();
+    }
     if let Some(size) = object.size {
         entity["size"] = size.into();
     }
@@ -97,9 +101,9 @@ pub fn notification_of(object: &S3Object) -> Value {
     json!({"Records": [record]})
 }
 
-/// A notification that holds a record as it came, which nobody could read.
+/// Builds a notification around an unreadable record, unchanged.
 #[must_use]
-pub fn notification_around(record: &str) -> String {
+pub(crate) fn notification_around(record: &str) -> String {
     format!("{{\"Records\":[{record}]}}")
 }
 
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_unexpected_types_that_are_not_needed_do_no_harm() {
+    fn unneeded_fields_of_unexpected_types_are_ignored() {
         let contents = read_all(
             r#"[{"eventName":"ObjectCreated:Put","eventTime":17,"s3":{"bucket":{"name":"b","arn":[]},
                 "object":{"key":"k","size":"12","sequencer":5,"eTag":{}}},"userIdentity":"me"}]"#,
@@ -156,13 +160,13 @@ mod tests {
     #[test]
     fn what_goes_to_the_dead_letter_queue_reads_back_as_the_same_object() {
         let object = S3Object {
-            bucket: "b".into(),
-            key: ObjectKey::verbatim("a b+c%41/ü.pdf").unwrap(),
+            version_id: Some("3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".into()),
+            etag: Some("d41d8cd98f00b204e9800998ecf8427e-2".into()),
             size: Some(7),
             sequencer: Sequencer::new("0055AE"),
             event_time: Some("2026-01-02T03:04:05.678Z".parse().unwrap()),
-            change: Change::Created,
             origin: Origin(3),
+            ..S3Object::new("b", ObjectKey::verbatim("a b+c%41/ü.pdf").unwrap())
         };
         let contents = read_all(&notification_of(&object)["Records"].to_string());
         assert_eq!(contents.objects, [object]);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::wire::{self, text};
-use super::{Contents, UnknownEvent, UnreadableRecord, read_notice};
+use super::{Contents, UnknownEvent, read_notice};
 use crate::model::object::Origin;
 
 /// The `Type` of an envelope that carries a message (SNS Developer Guide, "Amazon SNS message and JSON formats").
@@ -25,7 +25,7 @@ struct Message<'a> {
     message: Option<&'a RawValue>,
 }
 
-/// Reads the records of an SNS invocation. One that cannot be read does not touch the others.
+/// Reads the records of an SNS invocation. An unreadable record does not affect the others.
 pub(super) fn read(records: &RawValue, origin: Origin, depth: u8, contents: &mut Contents) -> Result<(), UnknownEvent> {
     wire::for_each_item(records, |raw: &RawValue| {
         let record: Option<Record<'_>> = serde_json::from_str(raw.get()).ok();
@@ -34,11 +34,7 @@ pub(super) fn read(records: &RawValue, origin: Origin, depth: u8, contents: &mut
             None => Err(malformed("the record has no field `Sns.Message`")),
         };
         if let Err(error) = read {
-            contents.unreadable.push(UnreadableRecord {
-                origin,
-                reason: error.to_string(),
-                record: raw.get().to_owned(),
-            });
+            contents.add_unreadable(origin, raw, || error.to_string());
         }
     })
     .map_err(|_| malformed("`Records` is not a list"))

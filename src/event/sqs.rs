@@ -1,4 +1,4 @@
-//! SQS: a batch of messages, each with a notice inside, and the partial answer that brings back only what has to come back.
+//! SQS: a batch of messages, each with a notice inside, and the partial batch response that names the messages to return.
 
 use std::borrow::Cow;
 
@@ -12,36 +12,36 @@ use crate::model::object::Origin;
 
 /// The messages of one invocation, in their order: a message's position is the [`Origin`] of its objects.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The queue's ARN.
     pub queue_arn: Option<String>,
-    /// The messages.
+    /// The messages, in the event's order.
     pub messages: Vec<Message>,
 }
 
 /// One message, without its body.
 #[derive(Debug)]
-pub struct Message {
-    /// What the answer names it by.
+pub(crate) struct Message {
+    /// The message id, which the response names; `None` if the message has none.
     pub id: Option<String>,
-    /// What its visibility is changed by.
+    /// The receipt handle, for changing the message's visibility timeout.
     pub receipt_handle: Option<String>,
-    /// How often it has been received, this time included.
+    /// The number of receives, including this one (`ApproximateReceiveCount`).
     pub receive_count: u32,
-    /// The message could not be read.
+    /// Why the message cannot be read; `None` if it can.
     pub unreadable: Option<Unreadable>,
 }
 
 /// A message that could not be read.
 #[derive(Debug)]
-pub struct Unreadable {
-    /// What is wrong with it: fields, never contents.
+pub(crate) struct Unreadable {
+    /// What is wrong with it: names of fields, never contents.
     pub reason: String,
-    /// The body as it came, to be moved aside.
+    /// The body, unchanged, for the dead-letter queue.
     pub body: String,
 }
 
-/// What is used of a message. `aws_lambda_events` has a type with all of it, which copies every attribute of every message.
+/// The fields of a message that are used. `aws_lambda_events` has a type with all of it, which copies every attribute of every message.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireMessage<'a> {
@@ -72,7 +72,7 @@ impl From<Text<'_>> for String {
     }
 }
 
-/// The one field that is needed of a message that is not even a message.
+/// The only field that is needed of an item that is not a message.
 #[derive(Deserialize)]
 struct MessageId<'a> {
     #[serde(rename = "messageId", borrow)]
@@ -80,7 +80,7 @@ struct MessageId<'a> {
 }
 
 impl Message {
-    /// What came in a message's place and is none.
+    /// Returns the message for an item that does not have a message's shape.
     fn unreadable(raw: &str) -> Self {
         let id = serde_json::from_str::<MessageId<'_>>(raw).ok().and_then(|message| wire::text(message.id?));
         Self {
@@ -88,7 +88,10 @@ impl Message {
             receipt_handle: None,
             receive_count: 1,
             unreadable: Some(Unreadable {
-                reason: format!("it is not of an SQS message's shape; its fields are: {}", wire::field_names(raw)),
+                reason: format!(
+                    "it does not have the shape of an SQS message; its fields are: {}",
+                    wire::field_names(raw)
+                ),
                 body: raw.to_owned(),
             }),
         }
@@ -96,14 +99,14 @@ impl Message {
 }
 
 impl Batch {
-    /// Reads the messages and what is inside them. One that cannot be read is marked and does not touch the others.
+    /// Reads the messages and their contents. An unreadable message is marked and does not affect the others.
     pub(super) fn read(records: &RawValue, contents: &mut Contents) -> Result<Self, UnknownEvent> {
         let mut batch = Self { queue_arn: None, messages: Vec::new() };
         let well_formed = wire::for_each_item(records, |message: WireMessage<'_>| batch.push(message, contents));
         if well_formed.is_ok() {
             return Ok(batch);
         }
-        // A message is not even a message: once more, with each one's own text at hand.
+        // An item does not have a message's shape: read them again, each with its own text.
         *contents = Contents::default();
         batch = Self { queue_arn: None, messages: Vec::new() };
         wire::for_each_item(records, |raw: &RawValue| match serde_json::from_str(raw.get()) {
@@ -127,14 +130,8 @@ impl Batch {
         let receive_count =
             message.attributes.and_then(|attributes| attributes.receive_count?.0.parse().ok()).unwrap_or(1);
         let body = message.body.map(|body| body.0).unwrap_or_default();
-        let seen = (contents.objects.len(), contents.unreadable.len(), contents.reconciles.len());
-        let unreadable = read_notice(&body, origin, 0, contents).err().map(|error| {
-            // What was read before the fault is delivered again, or moved aside, with the whole message.
-            contents.objects.truncate(seen.0);
-            contents.unreadable.truncate(seen.1);
-            contents.reconciles.truncate(seen.2);
-            Unreadable { reason: error.to_string(), body: body.to_string() }
-        });
+        let read = contents.all_or_nothing(|contents| read_notice(&body, origin, 0, contents));
+        let unreadable = read.err().map(|error| Unreadable { reason: error.to_string(), body: body.into_owned() });
         Message {
             id: message.message_id.map(Into::into),
             receipt_handle: message.receipt_handle.map(Into::into),
@@ -143,10 +140,10 @@ impl Batch {
         }
     }
 
-    /// The answer: the messages that have to come back, and no others. `None` where one of them has no id to name it by, so
-    /// that only failing the whole batch brings it back (Lambda Developer Guide, "Handling errors for an SQS event source").
+    /// Builds the response, which names the messages that have to return and no others. `None` if one of them has no id, so that only
+    /// failing the whole batch returns it (Lambda Developer Guide, "Handling errors for an SQS event source").
     #[must_use]
-    pub fn answer(&self, comes_back: impl Fn(Origin) -> bool) -> Option<SqsBatchResponse> {
+    pub(crate) fn answer(&self, comes_back: impl Fn(Origin) -> bool) -> Option<SqsBatchResponse> {
         let mut response = SqsBatchResponse::default();
         for (position, message) in (0..).zip(&self.messages) {
             if comes_back(Origin(position)) {
@@ -183,7 +180,7 @@ mod tests {
         assert_eq!(unreadable, [false, true, true, false]);
         let objects: Vec<_> = contents.objects.iter().map(|object| (object.key.as_str(), object.origin.0)).collect();
         assert_eq!(objects, [("a", 0), ("c", 3)]);
-        // One without an id can only come back with the whole batch.
+        // A message without an id can only return with the whole batch.
         assert!(batch.answer(|origin| origin.0 == 2).is_none());
         assert_eq!(batch.answer(|origin| origin.0 == 1).unwrap().batch_item_failures[0].item_identifier, "m-1");
     }

@@ -1,4 +1,4 @@
-//! Small readers of JSON that the sources share. They look, and never fail on what they do not need.
+//! Small lenient JSON readers that the sources share. They never fail on parts that are not needed.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// At most so many field names are told of an event that nobody knows.
-const NAMES_TOLD: usize = 20;
+/// The most field names of an unknown event that an error names.
+const NAMES_SHOWN: usize = 20;
 
-/// What a payload is, roughly.
+/// The JSON type of a payload.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     NotJson,
@@ -19,7 +19,7 @@ pub(super) enum Shape {
     Other(&'static str),
 }
 
-/// Tells roughly what a payload is.
+/// Determines the JSON type of a payload.
 pub(super) fn shape(payload: &str) -> Shape {
     if serde_json::from_str::<IgnoredAny>(payload).is_err() {
         return Shape::NotJson;
@@ -34,39 +34,42 @@ pub(super) fn shape(payload: &str) -> Shape {
     }
 }
 
-/// The names of an object's fields, in their order, for an error message: names are not contents.
+/// Returns the names of an object's fields, in their order, for an error message: names are not contents.
 pub(super) fn field_names(object: &str) -> String {
     struct Names;
     impl<'de> Visitor<'de> for Names {
-        type Value = Vec<String>;
+        type Value = (Vec<String>, usize);
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
-            let mut names = Vec::new();
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let (mut names, mut others) = (Vec::new(), 0);
             while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                names.push(name);
+                if names.len() < NAMES_SHOWN {
+                    names.push(short(&name));
+                } else {
+                    others += 1;
+                }
             }
-            Ok(names)
+            Ok((names, others))
         }
     }
-    let names = serde_json::Deserializer::from_str(object).deserialize_map(Names).unwrap_or_default();
-    let mut told: Vec<_> = names.iter().take(NAMES_TOLD).map(|name| short(name)).collect();
-    if names.len() > NAMES_TOLD {
-        told.push(format!("and {} more", names.len() - NAMES_TOLD));
+    let (mut names, others) = serde_json::Deserializer::from_str(object).deserialize_map(Names).unwrap_or_default();
+    if others > 0 {
+        names.push(format!("and {others} more"));
     }
-    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// A name fit for a message: cut, and with nothing in it that could break a line.
+/// Shortens a name for a message and escapes characters that could break a line.
 fn short(name: &str) -> String {
     name.chars().take(60).flat_map(char::escape_debug).collect()
 }
 
-/// The text of a JSON string; `None` for anything else.
+/// Returns the text of a JSON string; `None` for any other JSON type.
 pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let json = raw.get();
-    // Most strings have no escapes and can be taken as they stand.
+    // Most strings have no escapes and can be borrowed.
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         serde_json::from_str::<String>(json).ok().map(Cow::Owned)
@@ -75,7 +78,12 @@ pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A whole number, given as a JSON number or as a string of digits; `None` for anything else.
+/// Returns the text of a JSON string without spare capacity; `None` for an empty string and for any other JSON type.
+pub(super) fn short_text(raw: &RawValue) -> Option<Box<str>> {
+    text(raw).filter(|text| !text.is_empty()).map(|text| text.into_owned().into_boxed_str())
+}
+
+/// Returns a whole number from a JSON number or a string of digits; `None` for anything else.
 pub(super) fn whole_number(raw: &RawValue) -> Option<u64> {
     match raw.get().parse() {
         Ok(number) => Some(number),
@@ -83,29 +91,29 @@ pub(super) fn whole_number(raw: &RawValue) -> Option<u64> {
     }
 }
 
-/// A timestamp in a JSON string (RFC 3339); `None` for anything else.
+/// Returns the RFC 3339 timestamp in a JSON string; `None` for anything else.
 pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
     text(raw)?.parse().ok()
 }
 
-/// A JSON list's text from its first item on; `None` for an empty list.
+/// Returns a JSON list's text from its first item on; `None` for an empty list.
 pub(super) fn from_first_item(list: &RawValue) -> Result<Option<&str>, NotAList> {
     let items = list.get().strip_prefix('[').ok_or(NotAList)?.trim_start();
     Ok((!items.starts_with(']')).then_some(items))
 }
 
-/// Shows `look` the fields of the JSON object at the start of `text`, until it breaks off: the rest is not read.
+/// Calls `visit` for each field of the JSON object at the start of `text` until it breaks; the rest is not read.
 ///
 /// # Errors
-/// What stands there is no object.
-pub(super) fn look_at_fields<'a>(
+/// [`NotAnObject`] if `text` does not start with an object.
+pub(super) fn visit_fields<'a>(
     text: &'a str,
-    look: impl FnMut(&str, &'a RawValue) -> ControlFlow<()>,
+    visit: impl FnMut(&str, &'a RawValue) -> ControlFlow<()>,
 ) -> Result<(), NotAnObject> {
     #[derive(Deserialize)]
     struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-    struct Look<'s, F>(F, &'s mut ControlFlow<()>);
-    impl<'de, F: FnMut(&str, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for Look<'_, F> {
+    struct Visit<'s, F>(F, &'s mut ControlFlow<()>);
+    impl<'de, F: FnMut(&str, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for Visit<'_, F> {
         type Value = ();
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
@@ -121,21 +129,21 @@ pub(super) fn look_at_fields<'a>(
         }
     }
     let mut state = ControlFlow::Continue(());
-    let looked = serde_json::Deserializer::from_str(text).deserialize_map(Look(look, &mut state));
-    // Where it broke off, the parser misses the object's end.
-    if looked.is_ok() || state.is_break() { Ok(()) } else { Err(NotAnObject) }
+    let parsed = serde_json::Deserializer::from_str(text).deserialize_map(Visit(visit, &mut state));
+    // After a break the parser reports the missing end of the object.
+    if parsed.is_ok() || state.is_break() { Ok(()) } else { Err(NotAnObject) }
 }
 
-/// JSON, but no object.
+/// The error of JSON that is not an object.
 #[derive(Debug)]
 pub(super) struct NotAnObject;
 
-/// JSON, but no list, or not of such items.
+/// The error of JSON that is not a list.
 #[derive(Debug)]
 pub(super) struct NotAList;
 
-/// Calls `each` with every item of a JSON list, one at a time and without keeping them. An item that is no `T` ends it with an
-/// error; as a `&RawValue` every item can be read.
+/// Calls `each` with every item of a JSON list, one at a time and without keeping them. An item that is not a `T` ends it
+/// with an error; every item is a `&RawValue`.
 pub(super) fn for_each_item<'a, T: Deserialize<'a>>(
     list: &'a RawValue,
     each: impl FnMut(T),
@@ -175,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_seen_until_it_is_enough_whatever_follows() {
+    fn fields_are_visited_until_the_visitor_breaks() {
         let seen_until = |text: &str, last: &str| {
             let mut seen = Vec::new();
-            look_at_fields(text, |name, value| {
+            visit_fields(text, |name, value| {
                 seen.push(format!("{name}={}", value.get()));
                 if name == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })

@@ -1,4 +1,4 @@
-//! The client: sends one submission and reads what comes back. It never retries, and never follows a redirect.
+//! The client: sends one submission and classifies the response. It never retries and never follows a redirect.
 
 use std::time::Duration;
 
@@ -7,27 +7,30 @@ use reqwest::{Client, Url};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::response::{ApiError, RawResponse, Response, read_response};
 use crate::clock::Clock;
 use crate::error::with_causes;
-
-use super::response::{ApiError, RawResponse, Response, read_response};
+use crate::model::connector::Connector;
 use crate::model::credentials::{ApiKey, ConnectorId};
+use crate::redaction;
 
-/// An answer is read up to this much,
-const ANSWER_BYTES: usize = 64 * 1024;
-/// and this much more for each key that was asked for: a job's entry holds its key, which is 1 KiB at most.
-const ANSWER_BYTES_PER_KEY: usize = 4 * 1024;
+/// A response is read up to this many bytes, plus [`RESPONSE_BYTES_PER_KEY`].
+const RESPONSE_BYTES: usize = 64 * 1024;
 
-/// What is sent along with every submission.
+/// The bytes of a response that are read for each key of the request in addition: a job's entry holds its key, which is 1 KiB at
+/// most.
+const RESPONSE_BYTES_PER_KEY: usize = 4 * 1024;
+
+/// The options that are sent with every submission.
 #[derive(Debug, Clone, Default)]
 pub struct SubmitOptions {
-    /// IETF language tag, `und` to detect.
+    /// The IETF language tag of the documents, or `und` for detection; `None` leaves it out.
     pub locale: Option<String>,
-    /// A JSON object, as it is.
+    /// A JSON object that is sent unchanged; `None` leaves it out.
     pub pipeline_config: Option<Box<RawValue>>,
 }
 
-/// FlexOrch's API at one address.
+/// A client of FlexOrch's API at one base URL.
 #[derive(Debug, Clone)]
 pub struct FlexOrchClient {
     http: Client,
@@ -52,38 +55,33 @@ struct Source<'a> {
 }
 
 impl FlexOrchClient {
-    /// A client for the API under `base_url`, which ends in `/v1` or the like.
+    /// Creates a client for the API under `base_url`, which includes the version: `…/v1`.
     #[must_use]
     pub fn new(http: Client, base_url: &Url, options: SubmitOptions, clock: Clock) -> Self {
         Self { http, submit_url: endpoint(base_url, "data-process/async"), options, clock }
     }
 
-    /// Submits object keys: `POST /data-process/async`. Whatever happens is a [`Response`]; what the connection does is one
-    /// too.
-    pub async fn submit(
-        &self,
-        api_key: &ApiKey,
-        connector: &ConnectorId,
-        keys: &[&str],
-        timeout: Duration,
-    ) -> Response {
+    /// Submits object keys: `POST /data-process/async`. Every result is a [`Response`], including a failed connection. The response
+    /// contains no secret that is registered with [`redaction`], such as the API key. The connector's own locale and pipeline
+    /// configuration take precedence over this client's.
+    pub async fn submit(&self, connector: &Connector, keys: &[&str], timeout: Duration) -> Response {
+        redaction::register(connector.api_key.expose());
         let submission = Submission {
-            source: Source { connector_id: connector, keys },
-            locale: self.options.locale.as_deref(),
-            pipeline_config: self.options.pipeline_config.as_deref(),
+            source: Source { connector_id: &connector.id, keys },
+            locale: connector.locale.as_deref().or(self.options.locale.as_deref()),
+            pipeline_config: connector.pipeline_config.as_deref().or(self.options.pipeline_config.as_deref()),
         };
-        let reply = match (serde_json::to_vec(&submission), api_key_header(api_key)) {
+        match (serde_json::to_vec(&submission), api_key_header(&connector.api_key)) {
             (Ok(body), Ok(key)) => {
-                // One limit for everything, the reading of the answer included.
+                // One time limit for the whole exchange, including reading the body.
                 match tokio::time::timeout(timeout, self.exchange(key, body, keys)).await {
-                    Ok(reply) => reply,
-                    Err(_) => lost(format!("no answer within {} ms", timeout.as_millis())),
+                    Ok(response) => response,
+                    Err(_) => lost(&format!("no response within {} ms", timeout.as_millis())),
                 }
             }
-            (Err(error), _) => lost(format!("the request cannot be written as JSON: {error}")),
-            (_, Err(error)) => lost(format!("the API key cannot be sent as a header: {error}")),
-        };
-        redacted(reply, api_key)
+            (Err(error), _) => lost(&format!("the request cannot be written as JSON: {error}")),
+            (_, Err(error)) => lost(&format!("the API key cannot be sent as a header: {error}")),
+        }
     }
 
     async fn exchange(&self, key: HeaderValue, body: Vec<u8>, keys: &[&str]) -> Response {
@@ -95,37 +93,38 @@ impl FlexOrchClient {
             .body(body);
         let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return lost(connection_error(error)),
+            Err(error) => return lost(&connection_error(error)),
         };
-        let bound = ANSWER_BYTES + ANSWER_BYTES_PER_KEY * keys.len();
-        let mut answer = Vec::new();
-        while answer.len() < bound {
+        let limit = RESPONSE_BYTES + RESPONSE_BYTES_PER_KEY * keys.len();
+        let (mut body, mut is_complete) = (Vec::new(), true);
+        while is_complete {
             match response.chunk().await {
-                Ok(Some(chunk)) => answer.extend_from_slice(&chunk[..chunk.len().min(bound - answer.len())]),
+                Ok(Some(chunk)) if body.len() + chunk.len() > limit => is_complete = false,
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                // A status of failure needs no body; a cut success is no answer.
-                Err(_) if !response.status().is_success() => break,
-                Err(error) => return lost(format!("the answer broke off: {}", connection_error(error))),
+                // An error status is enough without a body; a success without its end is not.
+                Err(_) if !response.status().is_success() => is_complete = false,
+                Err(error) => return lost(&format!("the response ended early: {}", connection_error(error))),
             }
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let raw =
-            RawResponse { status: response.status().as_u16(), retry_after: retry_after.as_deref(), body: &answer };
-        read_response(raw, keys, self.clock.now())
+        let status = response.status().as_u16();
+        let raw = RawResponse { status, retry_after: retry_after.as_deref(), body: &body, is_complete };
+        read_response(raw, keys, &redaction::known(), self.clock.now())
     }
 }
 
-/// The value of the `X-API-KEY` header, marked as sensitive so that no HTTP layer prints it.
+/// Returns the value of the `X-API-KEY` header, marked as sensitive so that no HTTP layer prints it.
 ///
 /// # Errors
-/// Never for a key that [`ApiKey::new`] accepted.
+/// None for a key that [`ApiKey::new`] accepted.
 pub fn api_key_header(key: &ApiKey) -> Result<HeaderValue, reqwest::header::InvalidHeaderValue> {
     let mut value = HeaderValue::from_str(key.expose())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// `base` with a path below it, whether or not `base` ends in a slash.
+/// Appends a path to `base`, whether or not `base` ends in a slash.
 #[must_use]
 pub fn endpoint(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
@@ -134,30 +133,15 @@ pub fn endpoint(base: &Url, path: &str) -> Url {
     url
 }
 
-fn lost(message: String) -> Response {
-    Response::Transient { error: ApiError::transport(message), rate_limited: false, retry_at: None }
+fn lost(message: &str) -> Response {
+    let error = ApiError::transport(redaction::redacted(message));
+    Response::Transient { error, rate_limited: false, retry_at: None }
 }
 
-/// The error and what it came from, without the URL, which the configuration names anyway.
+/// Formats a connection error and its sources, without the URL, which the configuration has.
 #[must_use]
 pub fn connection_error(error: reqwest::Error) -> String {
     with_causes(&error.without_url())
-}
-
-/// FlexOrch's words may repeat the key that it refuses.
-fn redacted(mut reply: Response, key: &ApiKey) -> Response {
-    match &mut reply {
-        Response::Refused(error)
-        | Response::Unauthorized(error)
-        | Response::Blocked { error, .. }
-        | Response::Transient { error, .. } => {
-            let key = key.expose();
-            error.message = error.message.replace(key, "[redacted]");
-            error.code = error.code.take().map(|code| code.replace(&key.to_ascii_uppercase(), "[redacted]"));
-        }
-        Response::Accepted(account) => account.redact(key.expose()),
-    }
-    reply
 }
 
 #[cfg(test)]
@@ -174,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_submission_is_the_body_of_the_customers_page() {
-        let id = ConnectorId::from_json(&serde_json::json!(42)).unwrap();
+        let id = ConnectorId::from_json(serde_json::from_str("42").unwrap()).unwrap();
         let submission = Submission {
             source: Source { connector_id: &id, keys: &["invoices/jan/inv 001.pdf"] },
             locale: None,

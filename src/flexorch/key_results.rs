@@ -1,19 +1,26 @@
-//! What a successful answer says of each key.
+//! The result of each key of a request, as a successful response states it.
 //!
-//! A 2xx does not mean that every key was taken, and FlexOrch has several shapes of answer. Names are matched against the
-//! whole key first, then against an ending of it that is unique in the request (the base name, usually): whether `filename`
-//! is the one or the other is not documented.
+//! A 2xx does not mean that every key was accepted, and FlexOrch has several shapes of response. The reading goes in four steps,
+//! and each settles what the ones before it left open:
+//!
+//! 1. *Names that refer to one key.* A reported name may be the whole key or an ending of it (`key_names`).
+//! 2. *Names that may refer to several keys.* Settled if the other names or the numbers leave one reading; otherwise each of these
+//!    keys is ambiguous and has to be submitted alone. None is accepted or rejected on a guess.
+//! 3. *Refusals under names that the request does not have.* They hold for the open keys if there are as many of them; otherwise
+//!    the open keys are ambiguous.
+//! 4. *Keys that no name refers to.* The function `open_keys` is the table.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::base_name;
-use super::response::{looks_like_code, quoted};
+use super::envelope::{as_code, code_in, data_says_it_failed, is_error, message_in, quoted};
+use super::key_names::KeyNames;
 
-/// Codes that say nothing against the file itself, wherever they stand.
-const PASSING_CODES: [&str; 6] = [
+/// The codes that do not reject the file itself, in whatever field they occur.
+const TRANSIENT_CODES: [&str; 6] = [
     "RATE_LIMIT_EXCEEDED",
     "QUOTA_EXCEEDED",
     "TRIAL_EXPIRED",
@@ -22,266 +29,365 @@ const PASSING_CODES: [&str; 6] = [
     "UNAUTHORIZED",
 ];
 
-/// What became of one key of a request.
+/// The code of a rejection for which FlexOrch gives none.
+const NO_CODE: &str = "REJECTED";
+
+/// The fields of a response that hold results of keys.
+const RESULT_FIELDS: [&str; 6] = ["jobs", "job_ids", "job_id", "is_duplicate", "rejected", "accepted"];
+
+/// The lists in which a response names jobs.
+const JOB_LISTS: [&str; 3] = ["jobs", "accepted", "job_ids"];
+
+/// The result of one key of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyResult {
-    /// FlexOrch took it.
+    /// FlexOrch accepted the key.
     Accepted {
-        /// The job, where the answer names one.
+        /// The id of the job, if the response names one.
         job_id: Option<String>,
-        /// FlexOrch knew the content.
+        /// FlexOrch has processed the same content before.
         duplicate: bool,
     },
-    /// FlexOrch refused it for good.
+    /// FlexOrch rejected the key permanently.
     Rejected {
-        /// FlexOrch's code.
+        /// FlexOrch's code, in upper case.
         code: String,
         /// FlexOrch's message; may be empty.
         message: String,
     },
-    /// FlexOrch did not take it for a reason that passes.
+    /// FlexOrch did not accept the key for a temporary reason.
     NotNow {
-        /// FlexOrch's code.
+        /// FlexOrch's code, in upper case.
         code: String,
     },
-    /// The answer accounts for other keys, and not for this one.
+    /// The response accounts for other keys, and not for this one.
     Unaccounted,
-    /// The answer refuses one of several keys of the same name and does not say which: it has to be asked for alone.
+    /// A name in the response may refer to this key or another one, so it has to be submitted alone. A single key is never ambiguous.
     Ambiguous,
 }
 
-/// What became of all keys of a request.
+/// The results of all keys of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubmissionResult {
-    /// One fate for each key, in the order of the request.
+    /// One result for each key, in the order of the request.
     pub per_key: Vec<KeyResult>,
-    /// What was unexpected about the answer, where something was; worth a warning.
+    /// What was unexpected about the response, to be logged as a warning.
     pub note: Option<String>,
 }
 
 impl SubmissionResult {
-    /// An answer that says nothing of single keys: all are taken.
+    /// Returns the results for a response that names no keys: all are accepted. `seen` describes the response's shape.
     #[must_use]
-    pub fn all_taken(keys: usize, seen: &str) -> Self {
+    pub(crate) fn all_accepted(keys: usize, seen: &str) -> Self {
         Self {
-            per_key: vec![taken(None); keys],
-            note: Some(format!("the answer does not name the keys ({seen}); all are taken as accepted")),
+            per_key: vec![accepted(None); keys],
+            note: Some(format!("the response does not name the keys ({seen}); all count as accepted")),
         }
     }
 }
 
-impl SubmissionResult {
-    /// Takes a secret out of everything that FlexOrch said in words.
-    pub(super) fn redact(&mut self, secret: &str) {
-        for fate in &mut self.per_key {
-            if let KeyResult::Rejected { code, message } = fate {
-                *code = code.replace(secret, "[redacted]");
-                *message = message.replace(secret, "[redacted]");
-            }
-        }
-    }
-}
-
-fn taken(job_id: Option<String>) -> KeyResult {
+fn accepted(job_id: Option<String>) -> KeyResult {
     KeyResult::Accepted { job_id, duplicate: false }
 }
 
-/// Reads the `data` of a successful answer to a request with `keys`.
-#[must_use]
-pub fn account_for(keys: &[&str], data: &Value) -> SubmissionResult {
+impl KeyResult {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::NotNow { .. } | Self::Unaccounted)
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// Reads the `data` of a successful response to a request with `keys`.
+pub(super) fn read_results(keys: &[&str], data: &Value) -> SubmissionResult {
     let fields = match data {
         Value::Object(fields) => Cow::Borrowed(fields),
         Value::Array(jobs) => Cow::Owned(Map::from_iter([("jobs".to_owned(), Value::Array(jobs.clone()))])),
-        other => return SubmissionResult::all_taken(keys.len(), &format!("a JSON {}", kind_of(other))),
+        other => return SubmissionResult::all_accepted(keys.len(), &format!("a JSON {}", kind_of(other))),
     };
-    const KNOWN: [&str; 6] = ["jobs", "job_ids", "job_id", "is_duplicate", "rejected", "accepted"];
-    if !KNOWN.iter().any(|name| fields.get(*name).is_some_and(|value| !value.is_null())) {
+    if !RESULT_FIELDS.iter().any(|name| fields.get(*name).is_some_and(|value| !value.is_null())) {
         let names: Vec<_> = fields.keys().take(12).map(String::as_str).collect();
-        return SubmissionResult::all_taken(keys.len(), &format!("fields: {}", quoted(&names.join(", "))));
+        return SubmissionResult::all_accepted(keys.len(), &format!("fields: {}", quoted(&names.join(", "))));
     }
-    Reading::of(keys, &fields).finish(&fields)
+    let names = KeyNames::of(keys);
+    let mut reading = Reading::new(&names, keys.len());
+    reading.read_entries(&fields);
+    reading.settle_shared_names();
+    reading.settle_unknown_refusals(&fields);
+    reading.settle_open_keys(&fields);
+    reading.finish(&fields)
 }
 
-/// The entries of an answer, matched to the request's keys step by step.
-struct Reading<'a> {
-    keys: &'a [&'a str],
-    by_base: HashMap<&'a str, Vec<usize>>,
+/// The results while a response is read.
+struct Reading<'r> {
+    names: &'r KeyNames<'r>,
     per_key: Vec<Option<KeyResult>>,
-    /// Jobs that no single key could be found for.
-    stray_jobs: Vec<KeyResult>,
-    /// Refusals that no key could be found for.
-    stray_refusals: Vec<KeyResult>,
-    /// Entries whose name fits several keys, by that name: (refusals, jobs).
-    shared: HashMap<String, (Vec<KeyResult>, Vec<KeyResult>)>,
-    note: Option<String>,
+    /// The results under names that may refer to several keys, in the response's order.
+    shared: Vec<(&'r str, Vec<KeyResult>)>,
+    shared_positions: HashMap<&'r str, usize>,
+    /// Refusals and jobs without a name, or under names that no key has.
+    unknown_refusals: Vec<KeyResult>,
+    unknown_jobs: Vec<KeyResult>,
+    /// How many of the ambiguous keys may have been accepted.
+    ambiguous_jobs: usize,
+    note: Option<&'static str>,
 }
 
-enum Match {
-    One(usize),
-    Several,
-    None,
-}
-
-impl<'a> Reading<'a> {
-    fn of(keys: &'a [&'a str], fields: &Map<String, Value>) -> Self {
-        let mut by_base: HashMap<&str, Vec<usize>> = HashMap::with_capacity(keys.len());
-        for (index, key) in keys.iter().enumerate() {
-            by_base.entry(base_name(key)).or_default().push(index);
-        }
-        let mut reading = Self {
-            keys,
-            by_base,
-            per_key: vec![None; keys.len()],
-            stray_jobs: Vec::new(),
-            stray_refusals: Vec::new(),
-            shared: HashMap::new(),
+impl<'r> Reading<'r> {
+    fn new(names: &'r KeyNames<'r>, keys: usize) -> Self {
+        Self {
+            names,
+            per_key: vec![None; keys],
+            shared: Vec::new(),
+            shared_positions: HashMap::new(),
+            unknown_refusals: Vec::new(),
+            unknown_jobs: Vec::new(),
+            ambiguous_jobs: 0,
             note: None,
-        };
+        }
+    }
+
+    fn read_entries(&mut self, fields: &'r Map<String, Value>) {
         for entry in list(fields, "rejected") {
-            reading.place(entry, refusal(entry));
+            self.place(entry, refusal(entry));
         }
         for entry in list(fields, "jobs").chain(list(fields, "accepted")) {
-            let failed = entry.get("error").is_some_and(|error| !error.is_null());
-            reading.place(entry, if failed { refusal(entry) } else { job(entry) });
-        }
-        reading
-    }
-
-    fn place(&mut self, entry: &Value, fate: KeyResult) {
-        let name = name_of(entry);
-        let is_job = matches!(fate, KeyResult::Accepted { .. });
-        match name.map_or(Match::None, |name| self.find(name)) {
-            Match::One(index) => {
-                self.per_key[index].get_or_insert(fate);
-            }
-            Match::Several => {
-                let (refusals, jobs) = self.shared.entry(name.unwrap_or_default().to_owned()).or_default();
-                if is_job { jobs.push(fate) } else { refusals.push(fate) }
-            }
-            Match::None if is_job => self.stray_jobs.push(fate),
-            Match::None => self.stray_refusals.push(fate),
+            self.place(entry, job(entry));
         }
     }
 
-    fn find(&self, name: &str) -> Match {
-        let Some(candidates) = self.by_base.get(base_name(name)) else { return Match::None };
-        if let Some(index) = candidates.iter().find(|index| self.keys[**index] == name) {
-            return Match::One(*index);
+    fn place(&mut self, entry: &'r Value, result: KeyResult) {
+        let name = name_of(entry).unwrap_or_default();
+        match self.names.candidates(name) {
+            [] if result.is_refusal() => self.unknown_refusals.push(result),
+            [] => self.unknown_jobs.push(result),
+            [key] => self.add(*key, result),
+            _ => {
+                let position = *self.shared_positions.entry(name).or_insert_with(|| {
+                    self.shared.push((name, Vec::new()));
+                    self.shared.len() - 1
+                });
+                self.shared[position].1.push(result);
+            }
         }
-        let mut ending = candidates.iter().filter(|index| {
-            self.keys[**index].strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+    }
+
+    /// Adds a result of a key. Two different results make the key ambiguous, unless it is the only one of the request: then the refusal
+    /// counts, because it cannot be about another key.
+    fn add(&mut self, key: usize, result: KeyResult) {
+        let alone = self.per_key.len() == 1;
+        let slot = &mut self.per_key[key];
+        *slot = Some(match slot.take() {
+            None | Some(KeyResult::Unaccounted) => result,
+            Some(first) if first.is_like(&result) || result == KeyResult::Unaccounted => first,
+            Some(first) if alone => {
+                if first.is_refusal() {
+                    first
+                } else {
+                    result
+                }
+            }
+            Some(_) => KeyResult::Ambiguous,
         });
-        match (ending.next(), ending.next()) {
-            (None, _) => Match::None,
-            (Some(index), None) => Match::One(*index),
-            (Some(_), Some(_)) => Match::Several,
-        }
+    }
+
+    fn is_open(&self, key: usize) -> bool {
+        self.per_key[key].is_none()
     }
 
     fn open(&self) -> Vec<usize> {
-        (0..self.keys.len()).filter(|index| self.per_key[*index].is_none()).collect()
+        (0..self.per_key.len()).filter(|key| self.is_open(*key)).collect()
     }
 
-    fn finish(mut self, fields: &Map<String, Value>) -> SubmissionResult {
-        let told_of_jobs = fields.get("jobs").is_some_and(Value::is_array);
-        let mut names_tell = self.settle_shared_names();
-        self.settle_stray_refusals();
-
-        let open = self.open();
-        if !open.is_empty() {
-            let ids: Vec<_> = list(fields, "job_ids").map(|id| taken(text_of(id))).collect();
-            let listed_ids = fields.get("job_ids").is_some_and(Value::is_array);
-            names_tell &= self.stray_jobs.is_empty() && (!listed_ids || ids.is_empty());
-            let mut jobs = std::mem::take(&mut self.stray_jobs);
-            jobs.extend(ids);
-            let single = fields.get("job_id").or_else(|| fields.get("existing_job_id")).and_then(text_of);
-            if jobs.is_empty()
-                && let Some(id) = single
-            {
-                jobs.push(taken(Some(id)));
-                names_tell = false;
-            }
-            let accepted = fields.get("accepted").and_then(Value::as_u64);
-            let named =
-                self.per_key.iter().filter(|fate| matches!(fate, Some(KeyResult::Accepted { .. }))).count() as u64;
-            // A list of jobs that names some keys and not these; an empty one may just not be filled in.
-            let left_out = told_of_jobs && named > 0 && jobs.is_empty();
-            let counted = accepted.is_some_and(|count| count >= named + open.len() as u64);
-            let none_at_all = (told_of_jobs || listed_ids || accepted == Some(0)) && jobs.is_empty();
-            if jobs.len() == open.len() {
-                open.iter().zip(jobs).for_each(|(index, job)| self.per_key[*index] = Some(job));
-            } else if jobs.len() > open.len() || (counted && !(names_tell && left_out)) {
-                self.settle(&open, taken(None));
-            } else if names_tell && none_at_all {
-                self.settle(&open, KeyResult::Unaccounted);
-                self.note = Some("the answer accounts for fewer keys than were sent".into());
-            } else {
-                self.settle(&open, taken(None));
-                self.note =
-                    Some("the answer accounts for fewer keys than were sent and does not name them; all are taken as accepted".into());
-            }
-        }
-        let single_duplicate = fields.get("is_duplicate") == Some(&Value::Bool(true)) && self.keys.len() == 1;
-        let per_key = self
-            .per_key
-            .into_iter()
-            .map(|fate| match fate {
-                Some(KeyResult::Accepted { job_id, .. }) if single_duplicate => {
-                    KeyResult::Accepted { job_id, duplicate: true }
+    /// Settles the keys that share a name. Each entry is about one key and each key has one entry, so a name whose other
+    /// candidates have results under other names refers to the one that is left.
+    fn settle_shared_names(&mut self) {
+        let mut shared = std::mem::take(&mut self.shared);
+        // A longer name has fewer candidates, and those are candidates of the shorter ones too.
+        shared.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let names = self.names;
+        let mut groups: BTreeMap<&str, (BTreeSet<usize>, Vec<KeyResult>)> = BTreeMap::new();
+        for (name, mut results) in shared {
+            let candidates = names.candidates(name);
+            let open: Vec<_> = candidates.iter().copied().filter(|key| self.is_open(*key)).collect();
+            match open.as_slice() {
+                // All have results under other names: a result that contradicts those makes them ambiguous.
+                [] => {
+                    candidates.iter().for_each(|key| results.iter().for_each(|result| self.add(*key, result.clone())))
                 }
-                Some(fate) => fate,
-                None => KeyResult::Unaccounted,
-            })
-            .collect();
-        SubmissionResult { per_key, note: self.note }
-    }
-
-    /// Settles the keys whose name several keys share, where the numbers tell. Answers whether every name told.
-    fn settle_shared_names(&mut self) -> bool {
-        let mut all_told = true;
-        for (name, (refusals, jobs)) in std::mem::take(&mut self.shared) {
-            let group: Vec<_> = self
-                .open()
-                .into_iter()
-                .filter(|index| {
-                    self.keys[*index]
-                        .strip_suffix(name.as_str())
-                        .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-                })
-                .collect();
-            if refusals.len() >= group.len() {
-                group.iter().zip(refusals).for_each(|(index, fate)| self.per_key[*index] = Some(fate));
-            } else if !refusals.is_empty() {
-                self.settle(&group, KeyResult::Ambiguous);
-            } else if jobs.len() >= group.len() {
-                group.iter().zip(jobs).for_each(|(index, fate)| self.per_key[*index] = Some(fate));
-            } else {
-                all_told = false;
+                [key] if results.len() == 1 => results.drain(..).for_each(|result| self.add(*key, result)),
+                _ => {
+                    let group = groups.entry(base_name(name)).or_default();
+                    group.0.extend(open);
+                    group.1.extend(results);
+                }
             }
         }
-        all_told
+        for (keys, results) in groups.into_values() {
+            let open: Vec<_> = keys.into_iter().filter(|key| self.is_open(*key)).collect();
+            self.settle_as_many(&open, results);
+        }
     }
 
-    /// Settles refusals under names that the request does not have: they hold for what is left, if the numbers agree.
-    fn settle_stray_refusals(&mut self) {
-        let refusals = std::mem::take(&mut self.stray_refusals);
+    /// Settles keys if all results are alike and there is one for each; otherwise the keys are ambiguous.
+    fn settle_as_many(&mut self, keys: &[usize], results: Vec<KeyResult>) {
+        if results.len() >= keys.len() && results.iter().all(|result| result.is_like(&results[0])) {
+            keys.iter().zip(results).for_each(|(key, result)| self.per_key[*key] = Some(result));
+        } else {
+            let refusals = results.iter().filter(|result| result.is_refusal()).count();
+            self.ambiguous_jobs += keys.len().saturating_sub(refusals);
+            keys.iter().for_each(|key| self.per_key[*key] = Some(KeyResult::Ambiguous));
+        }
+    }
+
+    /// Settles the refusals under names that the request does not have: they are about open keys.
+    fn settle_unknown_refusals(&mut self, fields: &Map<String, Value>) {
+        let refusals = std::mem::take(&mut self.unknown_refusals);
         if refusals.is_empty() {
             return;
         }
+        self.note = Some("the response refuses files under names that were not sent");
         let open = self.open();
-        if self.stray_jobs.is_empty() && refusals.len() >= open.len() {
-            open.iter().zip(refusals).for_each(|(index, fate)| self.per_key[*index] = Some(fate));
-        } else if open.len() > 1 {
-            self.settle(&open, KeyResult::Ambiguous);
-            self.stray_jobs.clear();
+        let other_jobs = !self.unnamed_jobs(fields).is_empty()
+            || accepted_count(fields).is_some_and(|count| count > self.named_jobs() as u64);
+        if other_jobs {
+            self.ambiguous_jobs += open.len().saturating_sub(refusals.len());
+            open.iter().for_each(|key| self.per_key[*key] = Some(KeyResult::Ambiguous));
+        } else {
+            self.settle_as_many(&open, refusals);
         }
-        self.note = Some("the answer refuses files under names that were not sent".into());
     }
 
-    fn settle(&mut self, indices: &[usize], fate: KeyResult) {
-        for index in indices {
-            self.per_key[*index].get_or_insert_with(|| fate.clone());
+    /// Settles the keys that no name refers to.
+    fn settle_open_keys(&mut self, fields: &Map<String, Value>) {
+        let open = self.open();
+        if open.is_empty() {
+            return;
         }
+        let unnamed = self.unnamed_jobs(fields);
+        let named = self.named_jobs();
+        let waiting = open.len() + self.ambiguous_jobs;
+        let jobs = match unnamed.len() {
+            0 => UnnamedJobs::None,
+            jobs if jobs < waiting => UnnamedJobs::Fewer,
+            jobs if jobs == open.len() => UnnamedJobs::AsMany,
+            _ => UnnamedJobs::More,
+        };
+        let list = match JOB_LISTS.iter().any(|name| fields.get(*name).is_some_and(Value::is_array)) {
+            false => JobList::Absent,
+            true if named == 0 => JobList::NamesNone,
+            true => JobList::NamesOthers,
+        };
+        let count = match accepted_count(fields) {
+            None => AcceptedCount::Absent,
+            Some(0) => AcceptedCount::Zero,
+            Some(count) if count >= (named + waiting) as u64 => AcceptedCount::All,
+            Some(_) => AcceptedCount::Fewer,
+        };
+        let results: Vec<_> = match open_keys(jobs, list, count) {
+            OpenKeys::AcceptedInOrder => unnamed,
+            OpenKeys::Accepted => vec![accepted(None); open.len()],
+            OpenKeys::AcceptedWithWarning => {
+                let note = "the response accounts for fewer keys than were sent and does not say for which; all count as accepted";
+                self.note.get_or_insert(note);
+                vec![accepted(None); open.len()]
+            }
+            OpenKeys::Unaccounted => {
+                self.note.get_or_insert("the response accounts for fewer keys than were sent");
+                vec![KeyResult::Unaccounted; open.len()]
+            }
+        };
+        open.iter().zip(results).for_each(|(key, result)| self.per_key[*key] = Some(result));
+    }
+
+    /// Returns the jobs that no name assigns to a key: those under unknown names, the ids that no named job has, or the single
+    /// `job_id`.
+    fn unnamed_jobs(&self, fields: &Map<String, Value>) -> Vec<KeyResult> {
+        let known: HashSet<&str> =
+            self.per_key.iter().flatten().chain(&self.unknown_jobs).filter_map(job_id_of).collect();
+        let ids = list(fields, "job_ids").map(text_of).filter(|id| id.as_deref().is_none_or(|id| !known.contains(id)));
+        let mut jobs = self.unknown_jobs.clone();
+        jobs.extend(ids.map(accepted));
+        if jobs.is_empty() && known.is_empty() {
+            let single = fields.get("job_id").or_else(|| fields.get("existing_job_id")).and_then(text_of);
+            jobs.extend(single.map(|id| accepted(Some(id))));
+        }
+        jobs
+    }
+
+    fn named_jobs(&self) -> usize {
+        self.per_key.iter().filter(|result| matches!(result, Some(KeyResult::Accepted { .. }))).count()
+    }
+
+    fn finish(self, fields: &Map<String, Value>) -> SubmissionResult {
+        let alone = self.per_key.len() == 1;
+        let duplicate_alone = alone && fields.get("is_duplicate") == Some(&Value::Bool(true));
+        let per_key = self.per_key.into_iter().map(|result| match result.unwrap_or(KeyResult::Unaccounted) {
+            KeyResult::Accepted { job_id, .. } if duplicate_alone => KeyResult::Accepted { job_id, duplicate: true },
+            // It was submitted alone already.
+            KeyResult::Ambiguous if alone => KeyResult::Unaccounted,
+            result => result,
+        });
+        SubmissionResult { per_key: per_key.collect(), note: self.note.map(str::to_owned) }
+    }
+}
+
+/// The number of jobs that no name assigns to a key, compared with the number of open keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnnamedJobs {
+    None,
+    Fewer,
+    AsMany,
+    More,
+}
+
+/// Whether the response has a list of jobs, and whether the list names keys, which the open ones are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JobList {
+    Absent,
+    /// The list is empty or has no names.
+    NamesNone,
+    NamesOthers,
+}
+
+/// The response's number `accepted`, compared with the number of keys that are named as accepted or open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AcceptedCount {
+    Absent,
+    Zero,
+    Fewer,
+    All,
+}
+
+/// The result of the keys that no name refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpenKeys {
+    /// The unnamed jobs belong to them, in the order of the request.
+    AcceptedInOrder,
+    Accepted,
+    AcceptedWithWarning,
+    Unaccounted,
+}
+
+/// Decides the result of the open keys: the rows of `docs/design.md`, "Names in responses".
+fn open_keys(jobs: UnnamedJobs, list: JobList, count: AcceptedCount) -> OpenKeys {
+    match (jobs, list, count) {
+        // A job for each.
+        (UnnamedJobs::AsMany, _, _) => OpenKeys::AcceptedInOrder,
+        (UnnamedJobs::More, _, _) => OpenKeys::Accepted,
+        (UnnamedJobs::Fewer, _, AcceptedCount::All) => OpenKeys::Accepted,
+        // A job is missing, and nothing says for which key.
+        (UnnamedJobs::Fewer, _, _) => OpenKeys::AcceptedWithWarning,
+        // The names say which keys have a job, and these have none.
+        (UnnamedJobs::None, JobList::NamesOthers, _) => OpenKeys::Unaccounted,
+        // The number covers all keys, so the list is just not filled in.
+        (UnnamedJobs::None, _, AcceptedCount::All) => OpenKeys::Accepted,
+        (UnnamedJobs::None, JobList::NamesNone, _) => OpenKeys::Unaccounted,
+        (UnnamedJobs::None, JobList::Absent, AcceptedCount::Zero) => OpenKeys::Unaccounted,
+        // The response says nothing about them.
+        (UnnamedJobs::None, JobList::Absent, _) => OpenKeys::AcceptedWithWarning,
     }
 }
 
@@ -289,8 +395,19 @@ fn list<'v>(fields: &'v Map<String, Value>, name: &str) -> impl Iterator<Item = 
     fields.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
+fn accepted_count(fields: &Map<String, Value>) -> Option<u64> {
+    fields.get("accepted").and_then(Value::as_u64)
+}
+
 fn name_of(entry: &Value) -> Option<&str> {
     entry.as_str().or_else(|| ["filename", "key", "name", "file"].iter().find_map(|field| entry.get(*field)?.as_str()))
+}
+
+fn job_id_of(result: &KeyResult) -> Option<&str> {
+    match result {
+        KeyResult::Accepted { job_id, .. } => job_id.as_deref(),
+        _ => None,
+    }
 }
 
 fn text_of(value: &Value) -> Option<String> {
@@ -301,29 +418,34 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
+/// Reads an entry of a list of jobs: a job, unless the entry says that it failed. A failure without a code is not a rejection.
 fn job(entry: &Value) -> KeyResult {
-    let duplicate = entry.get("is_duplicate") == Some(&Value::Bool(true));
+    let is_rejected =
+        || entry.get("status").and_then(Value::as_str).is_some_and(|it| it.eq_ignore_ascii_case("rejected"));
     let job_id = ["job_id", "existing_job_id", "id"].iter().find_map(|field| text_of(entry.get(*field)?));
-    KeyResult::Accepted { job_id, duplicate }
+    if entry.get("error").is_some_and(is_error) {
+        return refusal(entry);
+    }
+    if data_says_it_failed(entry) || (job_id.is_none() && is_rejected()) {
+        let has_code =
+            code_in(entry).is_some() || entry.get("reason").and_then(Value::as_str).and_then(as_code).is_some();
+        return if has_code { refusal(entry) } else { KeyResult::Unaccounted };
+    }
+    KeyResult::Accepted { job_id, duplicate: entry.get("is_duplicate") == Some(&Value::Bool(true)) }
 }
 
 fn refusal(entry: &Value) -> KeyResult {
-    let error = ["error", "code", "reason"].iter().find_map(|field| entry.get(*field));
-    let (code, message) = match error {
-        Some(Value::String(text)) if looks_like_code(text) => (Some(text.as_str()), None),
-        Some(Value::String(text)) => (None, Some(text.as_str())),
-        Some(Value::Object(error)) => {
-            (error.get("code").and_then(Value::as_str), error.get("message").and_then(Value::as_str))
-        }
-        _ => (None, None),
-    };
-    let message = message.or_else(|| entry.get("message").and_then(Value::as_str)).map(quoted).unwrap_or_default();
-    let code = code.map_or_else(|| "REJECTED".to_owned(), quoted);
-    if PASSING_CODES.contains(&code.as_str()) {
-        KeyResult::NotNow { code }
-    } else {
-        KeyResult::Rejected { code, message }
+    if entry.is_string() {
+        // A name alone.
+        return KeyResult::Rejected { code: NO_CODE.to_owned(), message: String::new() };
     }
+    let reason = entry.get("reason").and_then(Value::as_str);
+    let code = code_in(entry).or_else(|| reason.and_then(as_code)).unwrap_or_else(|| NO_CODE.to_owned());
+    if TRANSIENT_CODES.contains(&code.as_str()) {
+        return KeyResult::NotNow { code };
+    }
+    let message = message_in(entry).or_else(|| reason.filter(|it| as_code(it).is_none()).map(quoted));
+    KeyResult::Rejected { code, message: message.unwrap_or_default() }
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -338,125 +460,5 @@ fn kind_of(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn ids(account: &SubmissionResult) -> Vec<&str> {
-        account
-            .per_key
-            .iter()
-            .map(|fate| match fate {
-                KeyResult::Accepted { job_id, duplicate: false } => job_id.as_deref().unwrap_or("taken"),
-                KeyResult::Accepted { duplicate: true, .. } => "duplicate",
-                KeyResult::Rejected { code, .. } => code,
-                KeyResult::NotNow { .. } => "not now",
-                KeyResult::Unaccounted => "unaccounted",
-                KeyResult::Ambiguous => "ambiguous",
-            })
-            .collect()
-    }
-
-    #[test]
-    fn jobs_and_rejected_are_matched_by_whole_key() {
-        let data = json!({"accepted": 1, "rejected": [{"filename": "x/bad.exe", "error": "UNSUPPORTED_FILE"}],
-            "jobs": [{"filename": "x/a.pdf", "job_id": 7, "status": "queued"}]});
-        let account = account_for(&["x/a.pdf", "x/bad.exe"], &data);
-        assert_eq!(ids(&account), ["7", "UNSUPPORTED_FILE"]);
-        assert_eq!(account.note, None);
-    }
-
-    #[test]
-    fn a_base_name_matches_where_it_is_unique_in_the_request() {
-        let data = json!({"rejected": [{"filename": "bad.exe", "error": "UNSUPPORTED_FILE"}],
-            "jobs": [{"filename": "a.pdf", "job_id": "j"}]});
-        assert_eq!(ids(&account_for(&["x/a.pdf", "y/bad.exe"], &data)), ["j", "UNSUPPORTED_FILE"]);
-    }
-
-    #[test]
-    fn a_whole_key_wins_over_another_keys_base_name() {
-        let data =
-            json!({"jobs": [{"filename": "a.pdf", "job_id": "root"}, {"filename": "x/a.pdf", "job_id": "deep"}]});
-        assert_eq!(ids(&account_for(&["x/a.pdf", "a.pdf"], &data)), ["deep", "root"]);
-    }
-
-    #[test]
-    fn all_keys_of_a_shared_name_are_rejected_where_there_are_as_many_refusals() {
-        let entry = json!({"filename": "x.exe", "error": "UNSUPPORTED_FILE"});
-        let data = json!({"rejected": [entry, entry], "jobs": []});
-        assert_eq!(ids(&account_for(&["a/x.exe", "b/x.exe"], &data)), ["UNSUPPORTED_FILE", "UNSUPPORTED_FILE"]);
-    }
-
-    #[test]
-    fn keys_of_a_shared_name_are_ambiguous_where_only_one_is_refused() {
-        let data = json!({"rejected": [{"filename": "x.pdf", "error": "FILE_TOO_LARGE"}],
-            "jobs": [{"filename": "x.pdf", "job_id": 1}, {"filename": "y.pdf", "job_id": 2}]});
-        assert_eq!(ids(&account_for(&["a/x.pdf", "b/x.pdf", "y.pdf"], &data)), ["ambiguous", "ambiguous", "2"]);
-    }
-
-    #[test]
-    fn job_ids_come_in_the_order_of_the_keys() {
-        let data = json!({"job_ids": ["job_1", "job_2"], "status": "queued"});
-        assert_eq!(ids(&account_for(&["a", "b"], &data)), ["job_1", "job_2"]);
-    }
-
-    #[test]
-    fn a_single_job_and_a_known_duplicate_are_taken() {
-        assert_eq!(ids(&account_for(&["a"], &json!({"job_id": 5, "status": "queued"}))), ["5"]);
-        let duplicate = json!({"is_duplicate": true, "existing_document_id": 1, "existing_job_id": 9});
-        assert_eq!(ids(&account_for(&["a"], &duplicate)), ["duplicate"]);
-    }
-
-    #[test]
-    fn a_key_that_named_jobs_leave_out_is_unaccounted() {
-        let data = json!({"accepted": 1, "jobs": [{"filename": "a", "job_id": 1}], "rejected": []});
-        assert_eq!(ids(&account_for(&["a", "b"], &data)), ["1", "unaccounted"]);
-        assert_eq!(ids(&account_for(&["a"], &json!({"jobs": [], "accepted": 0, "rejected": []}))), ["unaccounted"]);
-        assert_eq!(ids(&account_for(&["a", "b"], &json!({"accepted": 0}))), ["unaccounted", "unaccounted"]);
-    }
-
-    #[test]
-    fn fewer_jobs_without_names_are_taken_with_a_note() {
-        let account = account_for(&["a", "b"], &json!({"job_ids": ["one"]}));
-        assert_eq!(ids(&account), ["taken", "taken"]);
-        assert!(account.note.is_some());
-        let account = account_for(&["a", "b"], &json!({"job_id": "one"}));
-        assert_eq!(ids(&account), ["taken", "taken"]);
-        assert!(account.note.is_some());
-    }
-
-    #[test]
-    fn an_unknown_shape_is_taken_with_a_note_that_names_its_fields() {
-        let account = account_for(&["a"], &json!({"ticket": 1, "when": "later"}));
-        assert_eq!(ids(&account), ["taken"]);
-        assert!(account.note.unwrap().contains("ticket, when"));
-        assert_eq!(ids(&account_for(&["a"], &json!("ok"))), ["taken"]);
-    }
-
-    #[test]
-    fn a_refusal_under_a_name_of_flexorchs_own_making_holds_for_the_only_key_left() {
-        let data = json!({"jobs": [{"filename": "a.pdf", "job_id": 1}],
-            "rejected": [{"filename": "b_c.exe", "error": "UNSUPPORTED_FILE"}]});
-        assert_eq!(ids(&account_for(&["a.pdf", "b c.exe"], &data)), ["1", "UNSUPPORTED_FILE"]);
-    }
-
-    #[test]
-    fn a_rejection_for_a_passing_reason_is_no_rejection() {
-        let data =
-            json!({"jobs": [], "rejected": [{"filename": "a", "error": {"code": "QUOTA_EXCEEDED", "message": "m"}}]});
-        assert_eq!(ids(&account_for(&["a"], &data)), ["not now"]);
-    }
-
-    #[test]
-    fn every_key_has_a_fate_whatever_the_answer_is() {
-        for data in [
-            json!(null),
-            json!([]),
-            json!({"jobs": 5}),
-            json!({"jobs": [null, 3, {"filename": 7}]}),
-            json!({"rejected": ["z", {}]}),
-        ] {
-            assert_eq!(account_for(&["a", "b", "c"], &data).per_key.len(), 3, "{data}");
-        }
-    }
-}
+#[path = "key_results_tests.rs"]
+mod tests;

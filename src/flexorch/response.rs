@@ -1,4 +1,4 @@
-//! What an answer of FlexOrch's means: status, headers and body in, one class out.
+//! Classifies FlexOrch's responses by status, headers and body.
 //!
 //! The classes are the rows of the failure table in the README; facts about codes and envelopes are from FlexOrch's API
 //! documentation and from the behaviour of its official clients.
@@ -7,27 +7,27 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::key_results::{SubmissionResult, account_for};
+use super::envelope::{error_in, failure_in};
+use super::key_results::{SubmissionResult, read_results};
+use crate::redaction::Redactor;
 
-/// A told wait longer than this is cut: SQS hides no message longer (SQS Developer Guide, "Visibility timeout").
-const LONGEST_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
-
-/// FlexOrch's own words are quoted up to this many characters.
-const QUOTED_CHARACTERS: usize = 300;
+/// The longest wait that is accepted from a `Retry-After` header, so that every resulting time can be represented.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// An error as FlexOrch, or something in front of it, gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// The HTTP status; 0 where no answer came.
+    /// The HTTP status; 0 if no response came.
     pub status: u16,
     /// FlexOrch's code, such as `QUOTA_EXCEEDED`.
     pub code: Option<String>,
-    /// FlexOrch's message or, without one, what was seen. Never a raw body.
+    /// FlexOrch's message, without secrets and cut to 300 characters, or a description of the response if it has none. Never a raw
+    /// body.
     pub message: String,
 }
 
 impl ApiError {
-    /// An error of the connection rather than of FlexOrch.
+    /// Returns an error of the connection, with status 0.
     #[must_use]
     pub fn transport(message: impl Into<String>) -> Self {
         Self { status: 0, code: None, message: message.into() }
@@ -44,196 +44,180 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-/// Why everything for a connector is refused until somebody acts.
+/// Why FlexOrch refuses every request for a connector until an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// 429 `QUOTA_EXCEEDED`.
+    /// 429 `QUOTA_EXCEEDED`: the month's credits are used up.
     Quota,
-    /// 402, 403 and other refusals of the caller.
+    /// 402, 403 and other refusals of the caller: plan, trial or rights.
     NotAllowed,
-    /// 404.
+    /// 404: FlexOrch does not know the connector.
     ConnectorNotFound,
-    /// 3xx.
+    /// 3xx: the base URL is not the API's own.
     Redirect,
 }
 
-/// What an answer means for the request.
+/// The class of a response, which decides what happens to the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// FlexOrch took the request; the account says what became of each key.
+    /// FlexOrch accepted the request; the result says what happened to each key.
     Accepted(SubmissionResult),
     /// FlexOrch refused the request as a whole, for what is in it: 400, 413, 415, 422.
     Refused(ApiError),
     /// FlexOrch does not accept the API key.
     Unauthorized(ApiError),
-    /// No request for this connector can succeed until somebody acts.
+    /// No request for this connector can succeed until an operator acts.
     Blocked {
-        /// Why.
+        /// Why every request is refused.
         block: Block,
-        /// What was seen.
+        /// The error that FlexOrch or the connection gave.
         error: ApiError,
-        /// When FlexOrch said to come back.
+        /// The time that `Retry-After` names.
         retry_at: Option<SystemTime>,
     },
-    /// It may pass: another attempt makes sense.
+    /// The failure may be temporary: another attempt makes sense.
     Transient {
-        /// What was seen.
+        /// The error that FlexOrch or the connection gave.
         error: ApiError,
-        /// It is the per-minute limit, which holds for every request with this key.
+        /// The failure is the per-minute limit, which applies to every request with this API key.
         rate_limited: bool,
-        /// When FlexOrch said to come back.
+        /// The time that `Retry-After` names.
         retry_at: Option<SystemTime>,
     },
 }
 
-/// The parts of an HTTP answer that count.
+/// The parts of an HTTP response that are classified.
 #[derive(Debug, Clone, Copy)]
 pub struct RawResponse<'a> {
     /// The status code.
     pub status: u16,
     /// The `Retry-After` header.
     pub retry_after: Option<&'a str>,
-    /// The body, up to the bound that it is read to.
+    /// The body, up to the size limit.
     pub body: &'a [u8],
+    /// Whether `body` is the whole body: `false` if the size limit cut it.
+    pub is_complete: bool,
 }
 
-/// Classes an answer to a submission of `keys`.
+/// Classifies a response to a submission of `keys`. `secrets` are removed from all of its texts before anything else reads them.
 #[must_use]
-pub fn read_response(answer: RawResponse<'_>, keys: &[&str], now: SystemTime) -> Response {
-    let body = serde_json::from_slice::<Value>(answer.body).ok();
-    if !(200..300).contains(&answer.status) {
-        return class_of(answer, error_in(answer.status, body.as_ref()), now);
+pub fn read_response(response: RawResponse<'_>, keys: &[&str], secrets: &Redactor, now: SystemTime) -> Response {
+    let RawResponse { status, is_complete, .. } = response;
+    // A cut body may be valid JSON by chance, with another meaning.
+    let may_hold_secrets = secrets.may_be_in_json(response.body);
+    let body = if is_complete { parse(response.body, may_hold_secrets.then_some(secrets)) } else { None };
+    if !(200..300).contains(&status) {
+        return class_of_status(response, error_in(status, body.as_ref()), now);
     }
-    if answer.body.iter().all(u8::is_ascii_whitespace) {
-        return Response::Accepted(SubmissionResult::all_taken(keys.len(), "an empty body"));
+    // A page of a proxy or of maintenance does not show that FlexOrch received the request: prefer duplicates to loss.
+    let not_from_flexorch =
+        |message: &str| transient(ApiError { status, code: None, message: message.into() }, false, response, now);
+    if !is_complete {
+        return not_from_flexorch("the response is longer than FlexOrch's responses are");
+    }
+    if response.body.iter().all(u8::is_ascii_whitespace) {
+        return Response::Accepted(SubmissionResult::all_accepted(keys.len(), "an empty body"));
     }
     let Some(body) = body else {
-        // A proxy's or a maintenance page: nothing says that FlexOrch saw the request. Duplicates over loss.
-        return passing(
-            ApiError {
-                status: answer.status,
-                code: None,
-                message: "the answer is not JSON, so it is not FlexOrch's".into(),
-            },
-            false,
-            answer,
-            now,
-        );
+        return not_from_flexorch("the response is not JSON, so it does not come from FlexOrch");
     };
-    match body.get("error") {
-        Some(error) if !error.is_null() => class_of_code(answer, error_in(answer.status, Some(&body)), now),
-        _ => {
-            let data = body.get("data").filter(|data| !data.is_null()).unwrap_or(&body);
-            Response::Accepted(account_for(keys, data))
-        }
+    if let Some(error) = failure_in(status, &body) {
+        return class_of_code(response, error, now);
     }
+    let data = body.get("data").filter(|data| !data.is_null()).unwrap_or(&body);
+    if !may_hold_secrets {
+        return Response::Accepted(read_results(keys, data));
+    }
+    // The response's names are redacted, so the keys are redacted too before they are compared.
+    let keys: Vec<_> = keys.iter().map(|key| secrets.redact(key)).collect();
+    Response::Accepted(read_results(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>(), data))
 }
 
-fn class_of(answer: RawResponse<'_>, error: ApiError, now: SystemTime) -> Response {
+/// Parses a body and removes secrets from all of its texts and field names; `None` if it is not JSON.
+fn parse(body: &[u8], secrets: Option<&Redactor>) -> Option<Value> {
+    let mut value = serde_json::from_slice(body).ok()?;
+    if let Some(secrets) = secrets {
+        secrets.redact_json(&mut value);
+    }
+    Some(value)
+}
+
+fn class_of_status(response: RawResponse<'_>, error: ApiError, now: SystemTime) -> Response {
     let code = error.code.as_deref().unwrap_or_default();
-    match answer.status {
-        300..=399 => blocked(Block::Redirect, error, answer, now),
+    match response.status {
+        300..=399 => blocked(Block::Redirect, error, response, now),
         400 | 413 | 415 | 422 => Response::Refused(error),
         401 => Response::Unauthorized(error),
         403 if matches!(code, "INVALID_API_KEY" | "UNAUTHORIZED") => Response::Unauthorized(error),
-        404 => blocked(Block::ConnectorNotFound, error, answer, now),
-        429 if code == "QUOTA_EXCEEDED" => blocked(Block::Quota, error, answer, now),
-        429 => passing(error, true, answer, now),
-        408 | 425 | 500..=599 => passing(error, false, answer, now),
+        404 => blocked(Block::ConnectorNotFound, error, response, now),
+        429 if code == "QUOTA_EXCEEDED" => blocked(Block::Quota, error, response, now),
+        429 => transient(error, true, response, now),
+        408 | 425 | 500..=599 => transient(error, false, response, now),
         // 402, 403, and what no documentation names: not the object's fault, and another attempt would meet the same.
-        400..=499 => blocked(Block::NotAllowed, error, answer, now),
-        _ => passing(error, false, answer, now),
+        400..=499 => blocked(Block::NotAllowed, error, response, now),
+        _ => transient(error, false, response, now),
     }
 }
 
-/// A 2xx that carries an error: the code alone says what it is.
-fn class_of_code(answer: RawResponse<'_>, error: ApiError, now: SystemTime) -> Response {
+/// A 2xx that says it failed: the code alone says how.
+fn class_of_code(response: RawResponse<'_>, error: ApiError, now: SystemTime) -> Response {
     match error.code.as_deref().unwrap_or_default() {
         "INVALID_API_KEY" | "UNAUTHORIZED" => Response::Unauthorized(error),
-        "TRIAL_EXPIRED" | "PLAN_UPGRADE_REQUIRED" => blocked(Block::NotAllowed, error, answer, now),
-        "NOT_FOUND" => blocked(Block::ConnectorNotFound, error, answer, now),
-        "QUOTA_EXCEEDED" => blocked(Block::Quota, error, answer, now),
+        "TRIAL_EXPIRED" | "PLAN_UPGRADE_REQUIRED" => blocked(Block::NotAllowed, error, response, now),
+        "NOT_FOUND" => blocked(Block::ConnectorNotFound, error, response, now),
+        "QUOTA_EXCEEDED" => blocked(Block::Quota, error, response, now),
         "FILE_TOO_LARGE" | "UNSUPPORTED_FILE" | "VALIDATION_ERROR" | "MISSING_INPUT" => Response::Refused(error),
-        "RATE_LIMIT_EXCEEDED" => passing(error, true, answer, now),
-        _ => passing(error, false, answer, now),
+        "RATE_LIMIT_EXCEEDED" => transient(error, true, response, now),
+        _ => transient(error, false, response, now),
     }
 }
 
-fn blocked(block: Block, error: ApiError, answer: RawResponse<'_>, now: SystemTime) -> Response {
-    Response::Blocked { block, error, retry_at: answer.retry_after.and_then(|text| retry_at(text, now)) }
+fn blocked(block: Block, error: ApiError, response: RawResponse<'_>, now: SystemTime) -> Response {
+    Response::Blocked { block, error, retry_at: response.retry_after.and_then(|text| retry_at(text, now)) }
 }
 
-fn passing(error: ApiError, rate_limited: bool, answer: RawResponse<'_>, now: SystemTime) -> Response {
-    let retry_at = answer.retry_after.and_then(|text| retry_at(text, now));
+fn transient(error: ApiError, rate_limited: bool, response: RawResponse<'_>, now: SystemTime) -> Response {
+    let retry_at = response.retry_after.and_then(|text| retry_at(text, now));
     Response::Transient { error, rate_limited, retry_at }
 }
 
-/// The time that a `Retry-After` header names: seconds from now, or a date (RFC 9110, section 10.2.3).
+/// Returns the time that a `Retry-After` header names: whole seconds from now, or an HTTP date, and nothing else (RFC 9110, section
+/// 10.2.3). A time in the past is now; one beyond 366 days is in 366 days.
 #[must_use]
 pub fn retry_at(header: &str, now: SystemTime) -> Option<SystemTime> {
-    let header = header.trim();
-    if let Ok(seconds) = header.parse::<f64>() {
-        let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST_WAIT);
+    let header = header.trim_matches([' ', '\t']);
+    let latest = now.checked_add(LONGEST_WAIT)?;
+    if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
+        // Digits fail to parse only if the number is too large.
+        let wait = header.parse().map_or(LONGEST_WAIT, Duration::from_secs);
         return Some(now + wait.min(LONGEST_WAIT));
     }
-    let date = httpdate::parse_http_date(header).ok()?;
-    Some(date.clamp(now, now + LONGEST_WAIT))
-}
-
-/// Finds the code and the message in the envelopes that FlexOrch and its web framework use.
-#[must_use]
-pub fn error_in(status: u16, body: Option<&Value>) -> ApiError {
-    let part = body.and_then(|body| body.get("error").or_else(|| body.get("detail"))).filter(|part| !part.is_null());
-    let (code, message) = match part.or(body) {
-        Some(Value::String(text)) if looks_like_code(text) => (Some(text.clone()), None),
-        Some(Value::String(text)) => (None, Some(text.clone())),
-        Some(Value::Object(fields)) => (
-            fields.get("code").and_then(Value::as_str).map(str::to_owned),
-            fields.get("message").and_then(Value::as_str).map(str::to_owned),
-        ),
-        // FastAPI's validation errors: a list of what is wrong and where. Its `input` would repeat the request.
-        Some(Value::Array(details)) => {
-            let told: Vec<_> = details.iter().filter_map(|detail| detail.get("msg").and_then(Value::as_str)).collect();
-            (None, Some(told.join("; ")).filter(|told| !told.is_empty()))
-        }
-        _ => (None, None),
-    };
-    let message = match (message, body) {
-        (Some(message), _) => quoted(&message),
-        (None, Some(_)) => "no message".to_owned(),
-        (None, None) => "the answer is not JSON".to_owned(),
-    };
-    ApiError { status, code: code.map(|code| quoted(&code).to_ascii_uppercase()), message }
-}
-
-/// Whether text is an error code such as `UNSUPPORTED_FILE` rather than a sentence.
-#[must_use]
-pub fn looks_like_code(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 64
-        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-}
-
-/// FlexOrch's words, cut to a length that a log line bears.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    Some(httpdate::parse_http_date(header).ok()?.clamp(now, latest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flexorch::envelope::QUOTED_CHARACTERS;
     use crate::flexorch::key_results::KeyResult;
+
+    const KEY: &str = "dfx_0123456789/abc";
 
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_800_000)
     }
 
     fn reply(status: u16, retry_after: Option<&str>, body: &str) -> Response {
-        read_response(RawResponse { status, retry_after, body: body.as_bytes() }, &["a.pdf", "b.pdf"], now())
+        let response = RawResponse { status, retry_after, body: body.as_bytes(), is_complete: true };
+        read_response(response, &["a.pdf", "b.pdf"], &Redactor::of(&[KEY]), now())
+    }
+
+    /// The code of a refused request and its message.
+    fn refused(status: u16, body: &str) -> (String, String) {
+        match reply(status, None, body) {
+            Response::Refused(error) => (error.code.unwrap_or_default(), error.message),
+            other => panic!("{body}: {other:?}"),
+        }
     }
 
     fn coded(code: &str) -> String {
@@ -287,50 +271,208 @@ mod tests {
     }
 
     #[test]
-    fn a_2xx_that_is_not_json_is_not_flexorchs() {
-        assert!(matches!(
-            reply(200, None, "<html>maintenance</html>"),
-            Response::Transient { rate_limited: false, .. }
-        ));
-        assert!(matches!(reply(200, None, "{\"data\": {\"jobs\": ["), Response::Transient { .. }));
+    fn a_2xx_that_says_it_failed_is_classed_by_its_code_if_it_has_one() {
+        for body in [
+            r#"{"status":"error","error":{"code":"QUOTA_EXCEEDED"}}"#,
+            r#"{"status":"error","code":"QUOTA_EXCEEDED"}"#,
+            r#"{"status":"failed","error":"QUOTA_EXCEEDED"}"#,
+            r#"{"success":false,"error":"quota_exceeded","message":"No credits"}"#,
+            r#"{"success":false,"code":"QUOTA_EXCEEDED","data":{"jobs":[]}}"#,
+            r#"{"code":"QUOTA_EXCEEDED","message":"No credits"}"#,
+            r#"{"detail":{"code":"QUOTA_EXCEEDED","message":"m"}}"#,
+            r#"{"status":"success","code":"OK","data":{"error":{"code":"QUOTA_EXCEEDED"}}}"#,
+            r#"{"data":{"status":"failed","code":"QUOTA_EXCEEDED"},"error":null}"#,
+            r#"{"errors":["x"],"code":"QUOTA_EXCEEDED"}"#,
+        ] {
+            assert!(matches!(reply(200, None, body), Response::Blocked { block: Block::Quota, .. }), "{body}");
+        }
+        assert_eq!(refused(200, r#"{"success":false,"error":"VALIDATION_ERROR","message":"m"}"#).1, "m");
     }
 
     #[test]
-    fn an_empty_2xx_is_taken_as_a_whole_with_a_note() {
-        let Response::Accepted(account) = reply(202, None, " \n") else { panic!("not taken") };
-        assert!(account.per_key.iter().all(|fate| matches!(fate, KeyResult::Accepted { .. })));
-        assert!(account.note.is_some());
+    fn a_2xx_that_says_it_failed_without_a_code_is_like_a_503() {
+        for body in [
+            r#"{"status":"error"}"#,
+            r#"{"status":" Error ","message":"m"}"#,
+            r#"{"status":"FAILED","data":{"accepted":2,"jobs":[{"job_id":1},{"job_id":2}]}}"#,
+            r#"{"status":"failure"}"#,
+            r#"{"status":500,"title":"Internal Server Error"}"#,
+            r#"{"success":false}"#,
+            r#"{"success":"false"}"#,
+            r#"{"errors":["boom"]}"#,
+            r#"{"errors":{"keys":["too many"]},"data":{"job_ids":["1","2"]}}"#,
+            r#"{"detail":"Not authenticated"}"#,
+            r#"{"detail":[{"msg":"field required"}],"data":null}"#,
+            r#"{"type":"about:blank","title":"Error","detail":"it broke"}"#,
+            r#"{"error":"it broke"}"#,
+            r#"{"error":{}}"#,
+            r#"{"data":{"status":"error"},"error":null}"#,
+            r#"{"data":{"success":false},"error":null}"#,
+            r#"{"data":{"errors":[{"message":"boom"}]},"status":"accepted"}"#,
+            r#"{"data":{"detail":"it broke"}}"#,
+        ] {
+            let response = reply(200, Some("30"), body);
+            let Response::Transient { rate_limited: false, retry_at: Some(_), error } = response else {
+                panic!("{body}: {response:?}")
+            };
+            assert_eq!((error.status, error.code), (200, None), "{body}");
+        }
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_at("30", now()), Some(now() + Duration::from_secs(30)));
+    fn the_usual_forms_of_success_do_not_say_that_anything_failed() {
+        for body in [
+            r#"{"status":"accepted","data":{"job_ids":["1","2"]},"error":null,"meta":{"poll":"/v1/jobs/{id}"}}"#,
+            r#"{"status":"success","data":{"job_ids":["1","2"],"status":"queued","errors":[]}}"#,
+            r#"{"success":true,"errors":[],"error":null,"job_ids":["1","2"]}"#,
+            r#"{"success":true,"errors":{},"error":false,"detail":null,"job_ids":["1","2"]}"#,
+            r#"{"status":202,"errors":null,"error":"","job_ids":["1","2"],"code":"OK"}"#,
+            r#"{"status":"queued","errors":0,"success":null,"job_ids":["1","2"],"detail":"2 files are queued"}"#,
+            // The status of a job, which is not the submission's.
+            r#"{"data":{"is_duplicate":true,"existing_job_id":1,"status":"failed"},"error":null}"#,
+            r#"{"data":[{"job_id":1,"status":"failed"},{"job_id":2}]}"#,
+        ] {
+            let response = reply(202, None, body);
+            let Response::Accepted(result) = response else { panic!("{body}: {response:?}") };
+            assert!(result.per_key.iter().all(|key| matches!(key, KeyResult::Accepted { .. })), "{body}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_2xx_that_is_not_json_or_was_cut_is_not_from_flexorch() {
+        for body in ["<html>maintenance</html>", "{\"data\": {\"jobs\": [", "\u{feff}x"] {
+            assert!(matches!(reply(200, None, body), Response::Transient { rate_limited: false, .. }), "{body}");
+        }
+        let body = br#"{"data":{"job_ids":["1","2"]}}"#;
+        let cut = |status| RawResponse { status, retry_after: None, body, is_complete: false };
+        let read = |status| read_response(cut(status), &["a.pdf", "b.pdf"], &Redactor::default(), now());
+        assert!(matches!(read(202), Response::Transient { rate_limited: false, .. }));
+        assert!(matches!(read(422), Response::Refused(ApiError { code: None, .. })));
+    }
+
+    #[test]
+    fn an_empty_2xx_is_accepted_as_a_whole_with_a_note() {
+        let Response::Accepted(result) = reply(202, None, " \n") else { panic!("not accepted") };
+        assert!(result.per_key.iter().all(|key| matches!(key, KeyResult::Accepted { .. })));
+        assert!(result.note.is_some());
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_or_a_date() {
+        let seconds = |seconds| Some(now() + Duration::from_secs(seconds));
+        for (header, time) in [
+            ("0", seconds(0)),
+            ("30", seconds(30)),
+            (" 007\t", seconds(7)),
+            // Not limited to what SQS can wait, which is decided elsewhere.
+            ("86400", seconds(86_400)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", seconds(0)),
+        ] {
+            assert_eq!(retry_at(header, now()), time, "{header:?}");
+        }
         let date = httpdate::fmt_http_date(now() + Duration::from_secs(90));
-        assert_eq!(retry_at(&date, now()), Some(now() + Duration::from_secs(90)));
-        assert_eq!(retry_at("Thu, 01 Jan 1970 00:00:00 GMT", now()), Some(now()));
-        assert_eq!(retry_at("-5", now()), Some(now()));
-        assert_eq!(retry_at("99999999999999999999", now()), Some(now() + LONGEST_WAIT));
-        assert_eq!(retry_at("soon", now()), None);
-        assert_eq!(retry_at("NaN", now()), Some(now()));
+        assert_eq!(retry_at(&date, now()), seconds(90));
+    }
+
+    #[test]
+    fn nothing_else_in_a_retry_after_is_a_time() {
+        for header in [
+            "",
+            " ",
+            "-5",
+            "+5",
+            "1.5",
+            "1e3",
+            "NaN",
+            "inf",
+            "0x10",
+            "5s",
+            "5, 10",
+            "soon",
+            "٣",
+            "2026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(retry_at(header, now()), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn an_absurd_retry_after_is_366_days() {
+        for header in ["31622401", "18446744073709551615", &"9".repeat(1000), "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            assert_eq!(retry_at(header, now()), Some(now() + LONGEST_WAIT), "{header:?}");
+        }
     }
 
     #[test]
     fn codes_and_messages_are_found_in_every_envelope_that_was_seen() {
-        let error = |body: &str| match reply(422, None, body) {
-            Response::Refused(error) => (error.code.unwrap_or_default(), error.message),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(error(&coded("VALIDATION_ERROR")), ("VALIDATION_ERROR".into(), "said".into()));
-        assert_eq!(error(r#"{"detail":"bad"}"#), (String::new(), "bad".into()));
-        assert_eq!(error(r#"{"detail":[{"msg":"field required","loc":["body"],"input":"k"}]}"#).1, "field required");
-        assert_eq!(error(r#"{"detail":{"code":"MISSING_INPUT","message":"m"}}"#), ("MISSING_INPUT".into(), "m".into()));
-        assert_eq!(error("<html>").1, "the answer is not JSON");
+        for (body, code, message) in [
+            (&*coded("VALIDATION_ERROR"), "VALIDATION_ERROR", "said"),
+            (r#"{"error":{"message":"m"},"code":"validation_error"}"#, "VALIDATION_ERROR", "m"),
+            (r#"{"error":"VALIDATION_ERROR","message":"m"}"#, "VALIDATION_ERROR", "m"),
+            (r#"{"error":"bad request"}"#, "", "bad request"),
+            (r#"{"detail":"bad"}"#, "", "bad"),
+            (r#"{"error":null,"detail":"bad"}"#, "", "bad"),
+            (r#"{"detail":[{"msg":"field required","loc":["body"],"input":"k"}]}"#, "", "field required"),
+            (r#"{"detail":{"code":"MISSING_INPUT","message":"m"}}"#, "MISSING_INPUT", "m"),
+            (r#"{"errors":["one",{"message":"two"}]}"#, "", "one; two"),
+            (r#"{"code":"","message":""}"#, "", "no message"),
+            ("\"bad\"", "", "bad"),
+            ("{}", "", "no message"),
+            ("<html>", "", "the response is not JSON"),
+        ] {
+            assert_eq!(refused(422, body), (code.to_owned(), message.to_owned()), "{body}");
+        }
     }
 
     #[test]
     fn a_long_message_is_cut() {
-        let body = format!(r#"{{"error":{{"code":"X","message":"{}"}}}}"#, "ü".repeat(1000));
-        let Response::Refused(error) = reply(400, None, &body) else { panic!("not refused") };
-        assert_eq!(error.message.chars().count(), QUOTED_CHARACTERS + 1);
+        let message = "ü".repeat(1000);
+        let (_, message) = refused(400, &format!(r#"{{"error":{{"code":"X","message":"{message}"}}}}"#));
+        assert_eq!(message.chars().count(), QUOTED_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn a_secret_is_removed_before_the_message_is_cut() {
+        // Cut in the middle of the key, a part of it would be left that nothing recognises.
+        let message = format!("{}{KEY} and more", "x".repeat(QUOTED_CHARACTERS - 10));
+        let (code, message) = refused(422, &format!(r#"{{"error":{{"code":"{KEY}","message":"{message}"}}}}"#));
+        assert_eq!(code, "[REDACTED]");
+        assert!(message.ends_with("x[redacted]…"), "{message}");
+    }
+
+    #[test]
+    fn a_secret_hidden_by_json_escapes_is_removed() {
+        let escaped = r"\u0064fx_0123456789\/abc";
+        assert_eq!(serde_json::from_str::<String>(&format!("\"{escaped}\"")).unwrap(), KEY);
+        assert_eq!(refused(422, &format!(r#"{{"detail":"no {escaped}"}}"#)).1, "no [redacted]");
+    }
+
+    #[test]
+    fn no_result_of_a_key_holds_a_secret() {
+        for data in [
+            format!(r#"{{"jobs":[{{"filename":"a.pdf","job_id":"{KEY}"}},{{"filename":"b.pdf","id":"x{KEY}"}}]}}"#),
+            format!(r#"{{"job_ids":["{KEY}","{KEY}"]}}"#),
+            format!(r#"{{"{KEY}":1,"other":2}}"#),
+            format!(r#"{{"rejected":[{{"filename":"{KEY}","error":"{KEY}","message":"{KEY}"}}]}}"#),
+            format!(
+                r#"{{"rejected":[{{"filename":"a.pdf","error":{{"code":"{KEY}","message":"{KEY}"}}}}],"accepted":1}}"#
+            ),
+            format!(r#"{{"rejected":[{{"filename":"a.pdf","reason":"{KEY}"}},"{KEY}"]}}"#),
+        ] {
+            let response = format!("{:?}", reply(202, None, &format!(r#"{{"data":{data}}}"#)));
+            assert!(response.starts_with("Accepted"), "{response}");
+            assert!(!response.to_lowercase().contains("dfx_0123"), "{response}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_holds_a_secret_is_still_found_in_the_response() {
+        let secrets = Redactor::of(&["dfx_0123456789"]);
+        let body = br#"{"data":{"jobs":[{"filename":"x/dfx_0123456789.pdf","job_id":1}],"rejected":["b.pdf"]}}"#;
+        let raw = RawResponse { status: 202, retry_after: None, body, is_complete: true };
+        let Response::Accepted(result) = read_response(raw, &["b.pdf", "x/dfx_0123456789.pdf"], &secrets, now()) else {
+            panic!("not accepted")
+        };
+        assert!(matches!(result.per_key[..], [KeyResult::Rejected { .. }, KeyResult::Accepted { .. }]), "{result:?}");
     }
 }

@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
 use super::reconcile::Stop;
-use super::settle::unreadable_letter;
-use super::{Ingester, Report, Times};
-use crate::aws::sqs::Return;
+use super::{Ingester, Report, Run, Times};
+use crate::aws::failure::CallError;
+use crate::aws::sqs::{OutgoingMessage, VisibilityChange, VisibilityProblem};
 use crate::event::batch_job::{Job, TaskResult};
 use crate::event::sqs::Batch;
 use crate::event::{Carrier, ReconcileRequest};
-use crate::ingest::retry::visibility_timeout;
+use crate::ingest::retry::{usual_return, visibility_timeout};
 use crate::model::object::Origin;
 use crate::model::outcome::{Counts, Deferral, Forwarded, Outcome, Rejection, SkipReason};
+use crate::redaction::redacted;
 
 /// The error that an invocation is answered with. Lambda's retry, or the on-failure destination, acts on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,13 @@ impl fmt::Display for InvocationError {
 
 impl std::error::Error for InvocationError {}
 
+impl InvocationError {
+    /// The same error without secrets: AWS's messages, which it may quote, can repeat anything.
+    pub(super) fn redacted(self) -> Self {
+        Self { message: redacted(&self.message), ..self }
+    }
+}
+
 impl From<InvocationError> for Diagnostic {
     fn from(error: InvocationError) -> Self {
         Self { error_type: error.kind.to_owned(), error_message: error.message }
@@ -51,10 +59,9 @@ pub(super) fn source_name(carrier: &Carrier) -> &'static str {
 }
 
 /// What the objects of one part of the invocation come to.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 struct Fate<'a> {
-    deferred: Option<&'a Deferral>,
-    not_before: Option<SystemTime>,
+    deferred: Vec<&'a Deferral>,
     rejected: Option<&'a Rejection>,
     forwarded: Option<&'a Forwarded>,
     skipped: Option<SkipReason>,
@@ -68,26 +75,23 @@ fn fates(report: &Report) -> BTreeMap<Origin, Fate<'_>> {
             Outcome::Forwarded(forwarded) => fate.forwarded = Some(forwarded),
             Outcome::Skipped(reason) => fate.skipped = Some(*reason),
             Outcome::Rejected(rejection) => fate.rejected = Some(rejection),
-            Outcome::Deferred(deferral) => {
-                fate.deferred.get_or_insert(deferral);
-                fate.not_before = fate.not_before.max(deferral.not_before);
-            }
+            Outcome::Deferred(deferral) => fate.deferred.push(deferral),
         }
     }
     fates
 }
 
 fn why_deferred(deferral: &Deferral) -> String {
-    format!("{}: {}", deferral.class.as_str(), deferral.detail)
+    redacted(&format!("{}: {}", deferral.class.as_str(), deferral.detail))
 }
 
 fn why_rejected(rejection: &Rejection) -> String {
-    format!("{} {}", rejection.code, rejection.message).trim().to_owned()
+    redacted(format!("{} {}", rejection.code, rejection.message).trim())
 }
 
 fn how_forwarded(forwarded: &Forwarded) -> String {
     match &forwarded.job_id {
-        Some(job) => format!("forwarded to FlexOrch, job {job}"),
+        Some(job) => redacted(&format!("forwarded to FlexOrch, job {job}")),
         None => "forwarded to FlexOrch".to_owned(),
     }
 }
@@ -101,7 +105,7 @@ pub(super) fn direct(report: &Report, stopped: &[(Origin, Stop)]) -> Result<Valu
     }
     let mut message = String::new();
     if counts.deferred > 0 {
-        let first = fates(report).into_values().find_map(|fate| fate.deferred);
+        let first = fates(report).into_values().find_map(|fate| fate.deferred.first().copied());
         let fate = first.map(why_deferred).unwrap_or_default();
         message = format!("{}; first: {fate}", deferred_words(&counts));
     }
@@ -134,7 +138,7 @@ fn deferred_words(counts: &Counts) -> String {
 pub(super) fn batch_job(job: &Job, report: &Report) -> Result<Value, InvocationError> {
     let fates = fates(report);
     job.answer(|origin| match fates.get(&origin) {
-        Some(Fate { deferred: Some(deferral), .. }) => TaskResult::TemporaryFailure(why_deferred(deferral)),
+        Some(Fate { deferred, .. }) if !deferred.is_empty() => TaskResult::TemporaryFailure(why_deferred(deferred[0])),
         Some(Fate { rejected: Some(rejection), .. }) => TaskResult::PermanentFailure(why_rejected(rejection)),
         Some(Fate { forwarded: Some(forwarded), .. }) => TaskResult::Succeeded(how_forwarded(forwarded)),
         Some(Fate { skipped: Some(reason), .. }) => TaskResult::Succeeded(format!("skipped: {}", reason.as_str())),
@@ -150,9 +154,9 @@ impl Ingester {
         batch: &Batch,
         orders: &[(Origin, ReconcileRequest)],
         stopped: Vec<(Origin, Stop)>,
-        times: Times,
-        report: &mut Report,
+        run: &mut Run,
     ) -> Result<Value, InvocationError> {
+        let times = run.times;
         let mut goes_on_elsewhere = BTreeSet::new();
         let mut begins_again = BTreeSet::new();
         for (origin, stop) in stopped {
@@ -163,74 +167,36 @@ impl Ingester {
                 begins_again.insert(origin);
             }
         }
-        let fates = fates(report);
+        let fates = fates(&run.report);
         let mut comes_back = vec![false; batch.messages.len()];
         let mut returns = Vec::new();
         for (position, message) in (0..).zip(&batch.messages) {
             let origin = Origin(position);
-            let fate = fates.get(&origin).filter(|fate| fate.deferred.is_some());
+            let fate = fates.get(&origin).filter(|fate| !fate.deferred.is_empty());
             let unsettled = fate.is_some() && !goes_on_elsewhere.contains(&origin);
             if unsettled || begins_again.contains(&origin) {
                 comes_back[origin.index()] = true;
                 if let Some(receipt_handle) = message.receipt_handle.clone() {
-                    let not_before = fate.and_then(|fate| fate.not_before);
-                    let now = self.clock.now();
-                    let after = visibility_timeout(not_before, message.receive_count, now, fastrand::f64());
-                    returns.push(Return { receipt_handle, after });
+                    let (now, random) = (self.clock.now(), fastrand::f64());
+                    let deferred = fate.into_iter().flat_map(|fate| &fate.deferred);
+                    // It returns when the last of its objects can be tried.
+                    let after = deferred
+                        .map(|deferral| visibility_timeout(deferral, message.receive_count, now, random))
+                        .max()
+                        .unwrap_or_else(|| usual_return(message.receive_count, random));
+                    returns.push(VisibilityChange { receipt_handle, hidden_for: after });
                 }
             }
         }
-        self.set_unreadable_aside(batch, &mut comes_back, times, report).await;
-        if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty())
-            && let Some((calls, reason)) = self.queues.set_visibility(queue, &returns, times.answer_end).await
-        {
-            tracing::warn!(
-                queue = queue.as_str(),
-                calls,
-                error = reason.as_str(),
-                action = "allow the function sqs:ChangeMessageVisibility on the queue",
-                "deferred messages come back after the queue's own visibility timeout"
-            );
+        self.dead_letter_unreadable_messages(batch, &mut comes_back, run).await;
+        if let (Some(queue), false) = (&batch.queue_arn, returns.is_empty()) {
+            log_visibility(queue, &self.queues.set_visibility(queue, &returns, times.answer_end).await);
         }
         let answer = batch.answer(|origin| comes_back[origin.index()]).ok_or_else(|| InvocationError {
             kind: "MessageWithoutId",
             message: "a message that has to come back has no `messageId`, so the whole batch comes back".into(),
         })?;
         Ok(json!(answer))
-    }
-
-    /// Moves messages that could not be read to the dead-letter queue; one that does not get there fails alone.
-    async fn set_unreadable_aside(&self, batch: &Batch, comes_back: &mut [bool], times: Times, report: &mut Report) {
-        let unreadable: Vec<_> = batch
-            .messages
-            .iter()
-            .enumerate()
-            .filter_map(|(position, message)| Some((position, message, message.unreadable.as_ref()?)))
-            .collect();
-        if unreadable.is_empty() {
-            return;
-        }
-        report.unreadable_messages += unreadable.len() as u64;
-        let letters: Vec<_> =
-            unreadable.iter().map(|(_, _, what)| unreadable_letter(what.body.clone(), &what.reason)).collect();
-        let sent = self.bury(&letters, times).await;
-        for ((position, message, what), sent) in unreadable.into_iter().zip(sent) {
-            comes_back[position] = sent.is_err();
-            let id = message.id.as_deref().unwrap_or_default();
-            let fate = match &sent {
-                Ok(()) => "moved to the dead-letter queue",
-                Err(None) => "it fails alone; set DEAD_LETTER_QUEUE_URL to have it moved aside",
-                Err(Some(_)) => "it fails alone: the dead-letter queue cannot be reached",
-            };
-            let error = sent.err().flatten().unwrap_or_default();
-            tracing::error!(
-                message_id = id,
-                reason = what.reason.as_str(),
-                fate,
-                error = error.as_str(),
-                "a message cannot be read"
-            );
-        }
     }
 
     /// Sends the rest of a reconcile as a message of its own, so that the one that ordered it is done. Answers whether it was
@@ -248,25 +214,48 @@ impl Ingester {
         }
         // Going on at once makes sense only where more time is all that was wanting, and some was enough for something.
         let delay = if stop.trouble || no_progress {
-            visibility_timeout(stop.not_before, 1, self.clock.now(), fastrand::f64())
+            let random = fastrand::f64();
+            stop.deferral.as_ref().map_or_else(
+                || usual_return(1, random),
+                |deferral| visibility_timeout(deferral, 1, self.clock.now(), random),
+            )
         } else {
             Duration::ZERO
         };
-        let rest = order.continuing(cursor).to_string();
-        match self.queues.send_to_arn(queue, rest, delay, times.answer_end).await {
-            Ok(()) => {
+        let body = order.continuing(cursor).to_string();
+        let rest = OutgoingMessage { body, attributes: Vec::new(), delay };
+        let sent = self.queues.send_to_arn(queue, &[rest], times.answer_end).await;
+        match sent.into_iter().find_map(Result::err) {
+            None => {
                 tracing::info!(reason = stop.reason.as_str(), "reconcile goes on with a message of its own");
                 true
             }
-            Err(error) => {
+            Some(error) => {
                 tracing::error!(
                     reason = stop.reason.as_str(),
-                    error = error.as_str(),
-                    action = "allow the function sqs:SendMessage on the queue",
+                    error = error.to_string().as_str(),
                     "reconcile is not finished; it begins again"
                 );
                 false
             }
         }
+    }
+}
+
+/// Logs visibility timeouts that were not set: a line for each reason.
+fn log_visibility(queue: &str, results: &[Result<(), CallError>]) {
+    let mut problems: BTreeMap<VisibilityProblem, (usize, &CallError)> = BTreeMap::new();
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        problems.entry(VisibilityProblem::of(error)).or_insert((0, error)).0 += 1;
+    }
+    for (problem, (messages, error)) in problems {
+        tracing::warn!(
+            queue,
+            messages,
+            reason = problem.as_str(),
+            error = error.to_string().as_str(),
+            action = problem.remedy(),
+            "the visibility timeout could not be set: deferred messages return after the queue's own"
+        );
     }
 }

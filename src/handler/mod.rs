@@ -2,15 +2,19 @@
 //!
 //! | file | its part |
 //! | --- | --- |
-//! | `settle` | objects → outcomes: connectors, routes, submission, dead letters |
+//! | `settle` | objects → outcomes: connectors, routes, submission |
+//! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
 //! | `answer` | outcomes → the answer that the carrier expects, and when messages come back |
 //! | [`times`] | by when an invocation's parts must have ended |
+//! | `run` | one invocation while it runs: its times, metrics and report |
 //! | `report` | what an invocation did, for logs, metrics and the command line |
 
 mod answer;
+mod dead_letter;
 mod reconcile;
 mod report;
+mod run;
 mod settle;
 pub mod times;
 
@@ -23,7 +27,7 @@ use tracing::Instrument;
 
 use crate::aws::http::HttpError;
 use crate::aws::s3::Buckets;
-use crate::aws::secrets::{SecretCache, SecretError};
+use crate::aws::secrets::{Connectors, SecretCache};
 use crate::aws::sqs::Queues;
 use crate::aws::{http, sdk};
 use crate::clock::Clock;
@@ -31,14 +35,16 @@ use crate::config::{Config, variable};
 use crate::event::{Carrier, Invocation, UnknownEvent};
 use crate::flexorch::client::{FlexOrchClient, SubmitOptions};
 use crate::ingest::route::{ConnectorConflict, check_distinct};
-use crate::ingest::session::Settings;
+use crate::ingest::session::{OFTEN_RECEIVED, Settings};
 use crate::ingest::submit::Submitter;
-use crate::telemetry::metrics::{Dimensions, Extra, Metrics};
+use crate::model::object::Origin;
+use crate::telemetry::metrics::{Dimensions, Extra};
 
 pub use answer::InvocationError;
 pub use report::{Report, Reported};
 
-use times::Times;
+use run::Run;
+use times::{Load, Times};
 
 /// Lambda gives ten seconds for initialisation (Lambda Developer Guide, "Understanding the Lambda execution environment
 /// lifecycle"); secrets that take longer than this are fetched with the first event.
@@ -152,14 +158,14 @@ impl Ingester {
         Self { prints_metrics: false, ..self }
     }
 
-    /// Fetches the secrets, so that the first event does not wait. One that cannot be fetched now is a warning: the first event
-    /// tries again.
+    /// Fetches the secrets, so that the first event does not wait. One that cannot be read now is logged: the first event tries
+    /// again. Two connectors that come to claim the same scope later only defer each other's objects.
     ///
     /// # Errors
-    /// [`StartError::Conflict`], which no later try can mend.
+    /// [`StartError::Conflict`], which no later try can fix.
     pub async fn warm_up(&self) -> Result<(), StartError> {
         let connectors = self.secrets.connectors(self.clock.now() + WARM_UP).await;
-        connectors.failed.iter().for_each(log_secret_error);
+        log_secret_errors(&connectors);
         check_distinct(&connectors.known)?;
         Ok(())
     }
@@ -172,20 +178,23 @@ impl Ingester {
     }
 
     async fn handle_in_span(&self, payload: &str, context: &InvocationContext) -> Handled {
-        let metrics = Metrics::default();
-        let mut report = Report::default();
-        let answer = match Invocation::read(payload) {
-            Ok(invocation) => self.carry_out(invocation, context, &metrics, &mut report).await,
+        let began = self.clock.now();
+        let invocation = Invocation::read(payload);
+        let mut run = Run::new(self.times(context, invocation.as_ref().ok(), began), self.clock);
+        let answer = match invocation {
+            Ok(invocation) => self.carry_out(invocation, &mut run).await,
             Err(error) => Err(unknown(error)),
         };
-        report.log(&answer, &metrics);
+        let answer = answer.map_err(InvocationError::redacted);
+        run.report.log(&answer, &run.metrics);
         if self.prints_metrics {
-            self.print_metrics(context, &metrics, &report);
+            self.print_metrics(context, &run);
         }
-        Handled { answer, report }
+        Handled { answer, report: run.report }
     }
 
-    fn print_metrics(&self, context: &InvocationContext, metrics: &Metrics, report: &Report) {
+    fn print_metrics(&self, context: &InvocationContext, run: &Run) {
+        let Run { metrics, report, .. } = run;
         let dimensions =
             Dimensions { function_name: self.function_name.clone(), request_id: context.request_id.clone() };
         let extra =
@@ -194,38 +203,47 @@ impl Ingester {
         lines.iter().for_each(|line| crate::telemetry::write_line(line));
     }
 
-    async fn carry_out(
-        &self,
-        invocation: Invocation,
-        context: &InvocationContext,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) -> Result<Value, InvocationError> {
+    async fn carry_out(&self, invocation: Invocation, run: &mut Run) -> Result<Value, InvocationError> {
         let Invocation { carrier, contents } = invocation;
-        report.source = answer::source_name(&carrier);
-        let times = self.times(context, &carrier, contents.objects.len());
+        run.report.source = answer::source_name(&carrier);
+        if let Carrier::Queue(batch) = &carrier {
+            let often = (0..).zip(&batch.messages).filter(|(_, message)| message.receive_count >= OFTEN_RECEIVED);
+            run.redelivered = often.map(|(position, _)| Origin(position)).collect();
+        }
         let mut objects = contents.objects;
         if matches!(carrier, Carrier::BatchJob(_)) {
-            self.decide_plus_signs(&mut objects, times, report).await;
+            self.decide_plus_signs(&mut objects, run).await;
         }
-        self.settle(objects, times, metrics, report).await;
-        self.settle_unreadable(contents.unreadable, &carrier, times, report).await;
+        self.settle(objects, run).await;
+        self.settle_unreadable_records(contents.unreadable, &carrier, run).await;
         let mut stopped = Vec::new();
         for (origin, order) in &contents.reconciles {
-            if let Some(stop) = self.reconcile(*origin, order, times, metrics, report).await {
+            if let Some(stop) = self.reconcile(*origin, order, run).await {
                 stopped.push((*origin, stop));
             }
         }
         match carrier {
-            Carrier::Direct => answer::direct(report, &stopped),
-            Carrier::BatchJob(job) => answer::batch_job(&job, report),
-            Carrier::Queue(batch) => self.answer_queue(&batch, &contents.reconciles, stopped, times, report).await,
+            Carrier::Direct => answer::direct(&run.report, &stopped),
+            Carrier::BatchJob(job) => answer::batch_job(&job, &run.report),
+            Carrier::Queue(batch) => self.answer_queue(&batch, &contents.reconciles, stopped, run).await,
         }
     }
 
-    fn times(&self, context: &InvocationContext, carrier: &Carrier, objects: usize) -> Times {
-        let settles = matches!(carrier, Carrier::Queue(_)) || self.config.dead_letter_queue_url.is_some();
-        Times::new(self.clock.now(), context.deadline, self.config.deadline_margin, objects, settles)
+    /// The times of an invocation whose event began to be read at `began`; `None` for an event that cannot be read.
+    fn times(&self, context: &InvocationContext, invocation: Option<&Invocation>, began: SystemTime) -> Times {
+        let now = self.clock.now();
+        let messages = match invocation.map(|invocation| &invocation.carrier) {
+            Some(Carrier::Queue(batch)) => Some(batch.messages.len()),
+            _ => None,
+        };
+        let named =
+            invocation.map_or(0, |Invocation { contents, .. }| contents.objects.len() + contents.unreadable.len());
+        let load = Load {
+            objects: named.max(messages.unwrap_or_default()),
+            settles: messages.is_some() || self.config.dead_letter_queue_url.is_some(),
+            read_in: now.duration_since(began).unwrap_or_default(),
+        };
+        Times::new(now, context.deadline, self.config.deadline_margin, load)
     }
 }
 
@@ -233,12 +251,15 @@ fn unknown(error: UnknownEvent) -> InvocationError {
     InvocationError { kind: "UnknownEvent", message: error.to_string() }
 }
 
-fn log_secret_error(error: &SecretError) {
-    tracing::error!(
-        secret = &**error.secret_id(),
-        error = error.to_string().as_str(),
-        "a connector's secret cannot be used; its objects are deferred until it can"
-    );
+fn log_secret_errors(connectors: &Connectors) {
+    for (error, claim) in connectors.failed.iter().zip(&connectors.claims) {
+        tracing::error!(
+            secret = &**error.secret_id(),
+            error = error.to_string().as_str(),
+            deferred = claim.scope.to_string().as_str(),
+            "a connector's secret cannot be used; what it claims is deferred until it can"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! The order to reconcile: a connector's bucket, listed page by page, and what was modified since forwarded by the same path as
 //! events.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Ingester, Report, Times};
-use crate::aws::s3::Listed;
+use super::{Ingester, Run};
+use crate::aws::s3::{Listed, Position};
 use crate::aws::secrets::Connectors;
 use crate::event::ReconcileRequest;
 use crate::event::reconcile::Cursor;
-use crate::ingest::route::{Route, route};
+use crate::ingest::route::{Route, Router};
+use crate::model::claim::ClaimScope;
 use crate::model::connector::Connector;
-use crate::model::object::{Change, Origin, S3Object};
-use crate::model::outcome::{DeferClass, Outcome};
-use crate::telemetry::metrics::Metrics;
+use crate::model::object::{Origin, S3Object};
+use crate::model::outcome::{DeferClass, Deferral, Outcome};
 
 /// A page is not begun with less time than this.
 const PAGE_TIME: Duration = Duration::from_secs(1);
@@ -28,8 +28,8 @@ pub(super) struct Stop {
     pub reason: String,
     /// It was not the time that ended: going on at once would meet the same.
     pub trouble: bool,
-    /// When it makes sense to go on, where FlexOrch named a time.
-    pub not_before: Option<SystemTime>,
+    /// The deferral that stopped it, which says when it makes sense to go on.
+    pub deferral: Option<Deferral>,
 }
 
 /// One connector's bucket, as far as an order asks for it.
@@ -37,7 +37,7 @@ struct Listing<'a> {
     connector: &'a Connector,
     bucket: &'a str,
     prefix: &'a str,
-    after: Option<String>,
+    from: Position,
     since: Timestamp,
     origin: Origin,
 }
@@ -47,21 +47,14 @@ impl Ingester {
     ///
     /// A connector that cannot be listed or served does not stop the next one. The cursor is the first place that is not done; a
     /// connector whose secret cannot be read is left to a later order where there is one.
-    pub(super) async fn reconcile(
-        &self,
-        origin: Origin,
-        order: &ReconcileRequest,
-        times: Times,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) -> Option<Stop> {
+    pub(super) async fn reconcile(&self, origin: Origin, order: &ReconcileRequest, run: &mut Run) -> Option<Stop> {
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
-        let connectors = self.connectors(times).await;
+        let connectors = self.connectors(run.times).await;
         let unreadable = connectors.failed.first().map(|error| Stop {
             cursor: None,
             reason: error.to_string(),
             trouble: true,
-            not_before: None,
+            deferral: None,
         });
         // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
         let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);
@@ -87,8 +80,9 @@ impl Ingester {
                 );
                 continue;
             };
-            let listing = Listing { connector, bucket, prefix, after, since, origin };
-            if let Some(here) = self.reconcile_bucket(listing, &connectors, times, metrics, report).await {
+            let from = Position::after(after);
+            let listing = Listing { connector, bucket, prefix, from, since, origin };
+            if let Some(here) = self.reconcile_bucket(listing, &connectors, run).await {
                 stop.get_or_insert(here);
             }
         }
@@ -96,28 +90,29 @@ impl Ingester {
     }
 
     /// Goes through one bucket, page by page; `None` where it came to the end.
-    async fn reconcile_bucket(
-        &self,
-        listing: Listing<'_>,
-        connectors: &Connectors,
-        times: Times,
-        metrics: &Metrics,
-        report: &mut Report,
-    ) -> Option<Stop> {
-        let Listing { connector, bucket, prefix, mut after, since, origin } = listing;
+    async fn reconcile_bucket(&self, listing: Listing<'_>, connectors: &Connectors, run: &mut Run) -> Option<Stop> {
+        let Listing { connector, bucket, prefix, mut from, since, origin } = listing;
         let here = |after: Option<String>| Some(cursor_at(connector, after, since));
         loop {
-            if self.clock.until(times.work_end) < PAGE_TIME {
+            if self.clock.until(run.times.work_end) < PAGE_TIME {
                 let reason = "the time was over".to_owned();
-                return Some(Stop { cursor: here(after), reason, trouble: false, not_before: None });
+                return Some(Stop { cursor: here(from.after), reason, trouble: false, deferral: None });
             }
             let region = connector.region.as_deref();
-            let page = match self.buckets.list(bucket, region, prefix, after.as_deref(), times.work_end).await {
+            let trouble = |reason: &dyn std::fmt::Display| Stop {
+                cursor: here(from.after.clone()),
+                reason: format!("bucket {bucket:?} cannot be listed: {reason}"),
+                trouble: true,
+                deferral: None,
+            };
+            let page = match self.buckets.list(bucket, region, prefix, &from, run.times.work_end).await {
                 Ok(page) => page,
-                Err(reason) => {
-                    let reason = format!("bucket {bucket:?} cannot be listed: {reason}");
-                    return Some(Stop { cursor: here(after), reason, trouble: true, not_before: None });
-                }
+                Err(error) => return Some(trouble(&error)),
+            };
+            // Before anything of the page is submitted: a page that was there before would be submitted again and again.
+            let next = match from.advance(&page) {
+                Ok(next) => next,
+                Err(error) => return Some(trouble(&error)),
             };
             let objects = page
                 .objects
@@ -126,9 +121,9 @@ impl Ingester {
                 .map(|listed| as_object(listed, bucket, origin))
                 .filter(|object| !self.is_anothers(object, connector, connectors))
                 .collect();
-            let before = report.objects.len();
-            self.settle_with(connectors, objects, times, metrics, report).await;
-            let deferred = report.objects[before..].iter().find_map(|reported| match &reported.outcome {
+            let before = run.report.objects.len();
+            self.settle_with(connectors, objects, run).await;
+            let deferred = run.report.objects[before..].iter().find_map(|reported| match &reported.outcome {
                 Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), deferral)),
                 _ => None,
             });
@@ -136,24 +131,26 @@ impl Ingester {
                 let keys = page.objects.iter().map(|listed| listed.key.as_str());
                 let last_done = keys.take_while(|listed| *listed < key).last().map(str::to_owned);
                 return Some(Stop {
-                    cursor: here(last_done.or(after)),
+                    cursor: here(last_done.or(from.after)),
                     reason: format!("an object was deferred: {}", deferral.detail),
                     trouble: deferral.class != DeferClass::Deadline,
-                    not_before: deferral.not_before,
+                    deferral: Some(deferral.clone()),
                 });
             }
-            match page.objects.last() {
-                Some(last) if page.more => after = Some(last.key.as_str().to_owned()),
-                _ => return None,
-            }
+            from = next?;
         }
     }
 
-    /// Whether another connector reads the object, one with a longer prefix: its own listing names it.
+    /// Whether the object is left to another connector's listing: it reads it, by a longer prefix, or would if its secret could be
+    /// read. A secret that may claim any object leaves nothing to list.
     fn is_anothers(&self, object: &S3Object, own: &Connector, connectors: &Connectors) -> bool {
-        match route(object, &connectors.known, connectors.failed.is_empty(), &self.config.scope) {
-            Route::To(position) => connectors.known[position].secret_id != own.secret_id,
-            _ => false,
+        let Connectors { known, claims, .. } = connectors;
+        let is_own = |position: usize| known[position].secret_id == own.secret_id;
+        match Router::new(known, claims, &self.config.scope).route(object) {
+            Route::To(reader) | Route::Paused(reader) => !is_own(reader),
+            Route::Contested(first, second) => !is_own(first) && !is_own(second),
+            Route::Claimed(claim) => claims[claim].scope != ClaimScope::Everything,
+            Route::Skip(_) | Route::Undecided => false,
         }
     }
 }
@@ -169,16 +166,8 @@ fn common_prefix<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 }
 
 fn as_object(listed: &Listed, bucket: &str, origin: Origin) -> S3Object {
-    S3Object {
-        bucket: bucket.to_owned(),
-        key: listed.key.clone(),
-        size: listed.size,
-        sequencer: None,
-        // It may have been there for long: it says nothing of how fast events are.
-        event_time: None,
-        change: Change::Created,
-        origin,
-    }
+    // No event time: it may have been there for long, which says nothing of how fast events are.
+    S3Object { etag: listed.etag.clone(), size: listed.size, origin, ..S3Object::new(bucket, listed.key.clone()) }
 }
 
 #[cfg(test)]

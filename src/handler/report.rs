@@ -28,6 +28,8 @@ pub struct Report {
     /// Messages that could not be read at all; how many objects they name, nobody knows.
     pub unreadable_messages: u64,
     pub(super) counts: Counts,
+    /// Objects whose line would have been written too late.
+    unwritten: u64,
 }
 
 impl Report {
@@ -37,8 +39,13 @@ impl Report {
         self.counts.clone()
     }
 
-    pub(super) fn add(&mut self, object: Option<S3Object>, origin: Origin, outcome: Outcome) {
-        log_outcome(object.as_ref(), &outcome);
+    /// Adds an outcome. `writes`: there is time for its line.
+    pub(super) fn add(&mut self, object: Option<S3Object>, origin: Origin, outcome: Outcome, writes: bool) {
+        if writes {
+            log_outcome(object.as_ref(), &outcome);
+        } else {
+            self.unwritten += u64::from(has_a_line(&outcome));
+        }
         self.counts.add(&outcome);
         self.objects.push(Reported { origin, object, outcome });
     }
@@ -46,6 +53,13 @@ impl Report {
     /// The summary line, and the error if there is one.
     pub(super) fn log(&self, answer: &Result<Value, InvocationError>, metrics: &Metrics) {
         let counts = &self.counts;
+        if self.unwritten > 0 {
+            tracing::warn!(
+                objects = self.unwritten,
+                action = "raise the function's memory, which brings processor time, or its timeout",
+                "no time was left for a line about each of these objects: they count in the summary"
+            );
+        }
         match answer {
             Err(error) if counts.received == 0 => tracing::error!(
                 source = self.source,
@@ -66,6 +80,15 @@ impl Report {
                 "summary"
             ),
         }
+    }
+}
+
+/// Whether an outcome has a line of its own at the usual log level.
+fn has_a_line(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Forwarded(_) => false,
+        Outcome::Skipped(reason) => *reason == SkipReason::NoConnector,
+        Outcome::Rejected(_) | Outcome::Deferred(_) => true,
     }
 }
 

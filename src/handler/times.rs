@@ -2,15 +2,27 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Work ends this long before the answer is due. Timers fire late where the processor is shared: a function with little memory
-/// is given its part of every 100 ms, and may have to wait for the next.
+/// Work ends this long before the response is due. Timers fire late if the processor is shared: a function with little memory is
+/// given its part of every 100 ms, and may have to wait for the next.
 const SLACK: Duration = Duration::from_millis(150);
-/// and for each object, whose line has to be written, so much earlier.
-const SLACK_PER_OBJECT: Duration = Duration::from_micros(20);
 
-/// Dead letters and visibility timeouts come after FlexOrch: this part of the time is theirs,
+/// Writing the line of an object that was not forwarded takes up to this long on a whole core.
+const WRITING_PER_OBJECT: Duration = Duration::from_micros(10);
+/// Building and sending an object's part of the response takes up to this long on a whole core.
+const RESPONDING_PER_OBJECT: Duration = Duration::from_micros(10);
+
+/// Writing all lines takes at most this many times as long as reading the event did. With a part of a core everything takes longer
+/// by the same factor, which nothing else tells: at 128 MB it is 14.
+const WRITING_BY_READING: u32 = 4;
+/// Responding takes at most this many times as long as reading the event did.
+const RESPONDING_BY_READING: u32 = 1;
+/// Writing and responding are given no larger part of the time than 1 in this many each: some is left for the work itself, and what
+/// does not fit is not written.
+const LARGEST_PART: u32 = 3;
+
+/// Dead letters, copies and visibility timeouts come after FlexOrch: 1 in this many of the time is theirs.
 const SETTLING_SHARE: u32 = 10;
-/// and at most so much of it.
+/// The most of it that they get.
 const MOST_SETTLING: Duration = Duration::from_secs(2);
 
 /// Secrets that have to be fetched take this part of an invocation's time at most, and no more than [`MOST_FETCHING`]: one that
@@ -26,25 +38,91 @@ pub struct Times {
     pub secrets_end: SystemTime,
     /// When requests to FlexOrch must have ended.
     pub work_end: SystemTime,
-    /// When everything must have ended.
+    /// When everything but the response must have ended: no call begins and no object's line is written after it.
     pub answer_end: SystemTime,
 }
 
+/// How much an invocation has to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Load {
+    /// Objects that the event names.
+    pub objects: usize,
+    /// Dead letters or visibility timeouts may follow FlexOrch's responses.
+    pub settles: bool,
+    /// How long it took to read the event: how fast the process is now.
+    pub read_in: Duration,
+}
+
 impl Times {
-    /// The times of an invocation that begins `now`, is ended by Lambda at `deadline` and answers `margin` earlier
-    /// (`DEADLINE_MARGIN_MS`). `settles`: dead letters or visibility timeouts may follow FlexOrch's answers.
+    /// The times of an invocation that begins `now`, is ended by Lambda at `deadline` and responds `margin` earlier
+    /// (`DEADLINE_MARGIN_MS`).
     #[must_use]
-    pub fn new(now: SystemTime, deadline: SystemTime, margin: Duration, objects: usize, settles: bool) -> Self {
-        let writing = SLACK_PER_OBJECT.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX));
-        let earlier = margin + SLACK + writing;
-        let answer_end = deadline.checked_sub(earlier).unwrap_or(now).max(now);
+    pub fn new(now: SystemTime, deadline: SystemTime, margin: Duration, load: Load) -> Self {
+        let objects = u32::try_from(load.objects).unwrap_or(u32::MAX);
+        let due = deadline.checked_sub(margin + SLACK).unwrap_or(now).max(now);
+        let whole = due.duration_since(now).unwrap_or_default();
+        let reserve = |per_object: Duration, by_reading: u32| {
+            let usual = per_object.saturating_mul(objects);
+            usual.max(load.read_in.saturating_mul(by_reading)).min(whole / LARGEST_PART)
+        };
+        let answer_end = due - reserve(RESPONDING_PER_OBJECT, RESPONDING_BY_READING);
         let left = answer_end.duration_since(now).unwrap_or_default();
-        let reserve = if settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };
+        let settling = if load.settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };
+        let writing = reserve(WRITING_PER_OBJECT, WRITING_BY_READING);
         let fetching = left.mul_f64(FETCHING_SHARE).min(MOST_FETCHING);
         Self {
             secrets_end: now + fetching,
-            work_end: answer_end.checked_sub(reserve).unwrap_or(answer_end),
+            work_end: answer_end.checked_sub(settling + writing).unwrap_or(now).max(now),
             answer_end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MARGIN: Duration = Duration::from_secs(1);
+
+    /// Milliseconds between an invocation's begin and the ends of its parts: work, everything.
+    fn ends(deadline: u64, load: Load) -> (u128, u128) {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let times = Times::new(now, now + Duration::from_secs(deadline), MARGIN, load);
+        let since = |end: SystemTime| end.duration_since(now).unwrap().as_millis();
+        (since(times.work_end), since(times.answer_end))
+    }
+
+    #[test]
+    fn a_single_object_has_nearly_all_of_the_time() {
+        assert_eq!(ends(30, Load { objects: 1, ..Load::default() }), (28_849, 28_849));
+        assert_eq!(ends(30, Load { objects: 1, settles: true, ..Load::default() }), (26_849, 28_849));
+    }
+
+    #[test]
+    fn many_objects_end_earlier_and_on_a_part_of_a_core_earlier_still() {
+        let load = |read_in| Load { objects: 10_000, settles: true, read_in: Duration::from_millis(read_in) };
+        assert_eq!(ends(30, load(20)), (26_650, 28_750));
+        assert_eq!(ends(30, load(500)), (24_350, 28_350));
+        assert_eq!(ends(30, load(60_000)), (7_693, 19_233));
+    }
+
+    #[test]
+    fn without_any_time_all_ends_at_the_beginning() {
+        let load = Load { objects: 10_000, settles: true, read_in: Duration::from_secs(1) };
+        assert_eq!(ends(1, load), (0, 0));
+        assert_eq!(ends(0, load), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_ends_before_it_begins_or_after_the_deadlines_margin(
+            deadline in 0u64..900, objects in any::<usize>(), settles in any::<bool>(), read_in in any::<u32>(),
+        ) {
+            let (work, all) = ends(deadline, Load { objects, settles, read_in: Duration::from_micros(read_in.into()) });
+            prop_assert!(work <= all);
+            prop_assert!(all <= u128::from(deadline.saturating_sub(1)) * 1_000);
+            prop_assert!(deadline < 10 || work >= u128::from(deadline - 2) * 1_000 / 5, "too little is left for work");
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Objects → requests, and the halving of requests that FlexOrch refuses as a whole. Pure.
+//! Groups objects into requests, and halves requests that FlexOrch refuses as a whole. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 
-/// One request's objects, by their positions in the invocation.
+/// The objects of one request, as positions in the invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The objects.
+    /// The positions of the objects.
     pub objects: Vec<usize>,
     /// The request that this is a half of.
     half_of: Option<usize>,
-    /// That request failed rather than being refused.
+    /// Whether that request failed after all its attempts, rather than being refused.
     after_failure: bool,
 }
 
@@ -21,15 +21,15 @@ impl Batch {
 
     /// Whether this is a half of a request that failed after all its attempts.
     #[must_use]
-    pub fn is_half_of_failed(&self) -> bool {
+    pub(crate) fn is_half_of_failed(&self) -> bool {
         self.after_failure
     }
 }
 
-/// The requests of one connector that wait for their turn.
+/// The queue of one connector's requests.
 ///
-/// A refused request comes back as two halves at the end of the line, so that whole requests, and the good halves of others, are
-/// sent first: whether FlexOrch takes anything at all is known early.
+/// A refused request is queued again as two halves, at the end, so that whole requests and the good halves of others are sent first:
+/// it is known early whether FlexOrch accepts anything.
 #[derive(Debug)]
 pub struct BatchQueue {
     waiting: VecDeque<Batch>,
@@ -38,7 +38,7 @@ pub struct BatchQueue {
     max_keys: NonZeroUsize,
     max_refusals: u32,
     refused_in_a_row: u32,
-    /// A request has failed after all its attempts, and none has been accepted since.
+    /// Whether a request has failed after all its attempts and none has been accepted since.
     failing: bool,
 }
 
@@ -48,21 +48,21 @@ struct Refused {
     halves_accepted: u8,
 }
 
-/// What a refusal leads to.
+/// What happens to a request that was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AfterRefusal {
-    /// The halves wait for their turn.
+pub(crate) enum AfterRefusal {
+    /// Its halves are queued.
     Halved,
-    /// The request held one key: it is the culprit, or FlexOrch refuses everything.
+    /// It held only this object: the object is the cause, or FlexOrch refuses everything.
     Alone(usize),
 }
 
 impl BatchQueue {
-    /// Objects as requests of at most `max_keys`, as few as possible, in their order.
+    /// Splits objects into requests of at most `max_keys`, as few as possible, in their order.
     #[must_use]
     pub fn new(objects: &[usize], max_keys: NonZeroUsize) -> Self {
         let waiting: VecDeque<_> = objects.chunks(max_keys.get()).map(Batch::whole).collect();
-        // Of requests with one key each, as many as it would take to find one among them all.
+        // Requests of one key each cannot be halved: then as many as it would take to find one key among all.
         let keys = waiting.front().map_or(0, |batch| batch.objects.len());
         let max_refusals = max_refusals(if keys > 1 { keys } else { objects.len() });
         Self {
@@ -76,13 +76,13 @@ impl BatchQueue {
         }
     }
 
-    /// The next request to send.
+    /// Removes and returns the next request to send.
     pub fn pop(&mut self) -> Option<Batch> {
         let batch = self.waiting.pop_front()?;
         if batch.objects.len() <= self.max_keys.get() {
             return Some(batch);
         }
-        // A smaller size was learned since this one was made.
+        // The size limit has become smaller since this request was formed.
         let mut parts = batch
             .objects
             .chunks(self.max_keys.get())
@@ -93,45 +93,45 @@ impl BatchQueue {
         first
     }
 
-    /// Whether another request may be sent beside `under_way` others: while every response is a refusal, no more than it takes
-    /// to know that the objects are not the cause.
+    /// Whether another request may be sent while `under_way` others are in flight: while every response is a refusal, no more than are
+    /// needed to know that the objects are not the cause.
     #[must_use]
-    pub fn allows_another(&self, under_way: usize) -> bool {
+    pub(crate) fn allows_another(&self, under_way: usize) -> bool {
         let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
         self.refused_in_a_row == 0 || self.refused_in_a_row.saturating_add(under_way) < self.max_refusals
     }
 
-    /// Whether a request has failed after all its attempts, and none has been accepted since: the others get one attempt each, so
-    /// that an outage costs few requests.
+    /// Whether a request has failed after all its attempts, and none has been accepted since: then the others get one attempt each,
+    /// so that an outage costs few requests.
     #[must_use]
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.failing
     }
 
     /// Whether so many requests were refused in a row that the request itself must be wrong: stop sending.
     #[must_use]
-    pub fn is_hopeless(&self) -> bool {
+    pub(crate) fn is_hopeless(&self) -> bool {
         self.refused_in_a_row >= self.max_refusals
     }
 
-    /// Whether nothing waits.
+    /// Whether no request is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Queues single objects, each as a request of its own.
-    pub fn push_alone(&mut self, objects: impl IntoIterator<Item = usize>) {
+    /// Queues objects, each as a separate request.
+    pub(crate) fn push_alone(&mut self, objects: impl IntoIterator<Item = usize>) {
         self.waiting.extend(objects.into_iter().map(|object| Batch::whole(&[object])));
     }
 
-    /// Everything that still waits.
+    /// Removes and returns the objects of all queued requests.
     pub fn drain(&mut self) -> Vec<usize> {
         self.waiting.drain(..).flat_map(|batch| batch.objects).collect()
     }
 
     /// Records that FlexOrch accepted the request. Returns the smaller size to remember if both halves of a refused request were
-    /// accepted: that request was too large, and nothing was wrong with its keys.
+    /// accepted: that request was too large, and its keys were not the cause.
     pub fn accepted(&mut self, batch: &Batch) -> Option<NonZeroUsize> {
         self.refused_in_a_row = 0;
         self.failing = false;
@@ -145,16 +145,16 @@ impl BatchQueue {
         Some(smaller)
     }
 
-    /// Halves a request that FlexOrch refused as a whole. `counts`: the refusal may be about the request rather than about its
-    /// objects, so that too many in a row end the halving.
-    pub fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
+    /// Halves a request that FlexOrch refused as a whole. `counts` is whether the refusal may be about the request rather than its
+    /// objects; too many of those in a row end the halving.
+    pub(crate) fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
         self.refused_in_a_row += u32::from(counts);
         self.halve(batch, false)
     }
 
-    /// Halves a request that failed after all its attempts: one of its keys may be the cause. This always counts, so that an
-    /// outage costs few requests.
-    pub fn failed(&mut self, batch: Batch) -> AfterRefusal {
+    /// Halves a request that failed after all its attempts, because one of its keys may be the cause. It always counts, so that an outage
+    /// costs few requests.
+    pub(crate) fn failed(&mut self, batch: Batch) -> AfterRefusal {
         self.refused_in_a_row += 1;
         self.failing = true;
         self.halve(batch, true)
@@ -176,10 +176,10 @@ impl BatchQueue {
     }
 }
 
-/// So many refusals in a row, and nothing accepted, say that the objects are not the cause: 2·⌈log2 n⌉ + 2 requests find one culprit
-/// among n keys and have seen the others accepted by then.
+/// Returns how many refusals in a row, without an accepted request, show that the objects are not the cause: 2·⌈log2 n⌉ + 2 requests
+/// find one bad key among n, and by then some of the others have been accepted.
 #[must_use]
-pub fn max_refusals(keys: usize) -> u32 {
+pub(crate) fn max_refusals(keys: usize) -> u32 {
     2 * keys.max(1).next_power_of_two().ilog2() + 2
 }
 
@@ -193,7 +193,7 @@ mod tests {
         NonZeroUsize::new(n).unwrap()
     }
 
-    /// Plays FlexOrch: refuses a request that holds a culprit. Answers (taken, alone, unsent, requests).
+    /// Simulates a FlexOrch that refuses a request with a culprit in it. Returns (accepted, alone, unsent, requests).
     fn play(
         n: usize,
         most: usize,
@@ -201,11 +201,11 @@ mod tests {
     ) -> (BTreeSet<usize>, BTreeSet<usize>, BTreeSet<usize>, usize) {
         let objects: Vec<_> = (0..n).collect();
         let mut queue = BatchQueue::new(&objects, size(most));
-        let (mut taken, mut alone, mut requests) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (mut accepted, mut alone, mut requests) = (BTreeSet::new(), BTreeSet::new(), 0);
         while let Some(batch) = queue.pop() {
             requests += 1;
             if batch.objects.iter().any(|object| culprit(*object)) {
-                match queue.refused(batch, taken.is_empty()) {
+                match queue.refused(batch, accepted.is_empty()) {
                     AfterRefusal::Halved => {}
                     AfterRefusal::Alone(object) => assert!(alone.insert(object), "sent twice after it was found"),
                 }
@@ -215,11 +215,11 @@ mod tests {
             } else {
                 queue.accepted(&batch);
                 for object in batch.objects {
-                    assert!(taken.insert(object), "an accepted key was sent twice");
+                    assert!(accepted.insert(object), "an accepted key was sent twice");
                 }
             }
         }
-        (taken, alone, queue.drain().into_iter().collect(), requests)
+        (accepted, alone, queue.drain().into_iter().collect(), requests)
     }
 
     #[test]
@@ -233,22 +233,22 @@ mod tests {
     #[test]
     fn one_culprit_of_a_hundred_is_found_in_about_twice_log2_requests() {
         for culprit in 0..100 {
-            let (taken, alone, _, requests) = play(100, 100, |object| object == culprit);
-            assert_eq!((taken.len(), alone.len()), (99, 1));
+            let (accepted, alone, _, requests) = play(100, 100, |object| object == culprit);
+            assert_eq!((accepted.len(), alone.len()), (99, 1));
             assert!(requests <= 15, "{requests}");
         }
     }
 
     #[test]
-    fn many_culprits_side_by_side_are_all_found() {
-        let (taken, alone, unsent, _) = play(100, 100, |object| object < 40);
-        assert_eq!((taken.len(), alone.len(), unsent.len()), (60, 40, 0));
+    fn many_adjacent_culprits_are_all_found() {
+        let (accepted, alone, unsent, _) = play(100, 100, |object| object < 40);
+        assert_eq!((accepted.len(), alone.len(), unsent.len()), (60, 40, 0));
     }
 
     #[test]
-    fn halving_stops_where_nothing_is_ever_taken() {
-        let (taken, alone, unsent, requests) = play(100, 100, |_| true);
-        assert_eq!((taken.len(), alone.len()), (0, 0));
+    fn halving_stops_if_nothing_is_ever_accepted() {
+        let (accepted, alone, unsent, requests) = play(100, 100, |_| true);
+        assert_eq!((accepted.len(), alone.len()), (0, 0));
         assert_eq!((unsent.len(), requests), (100, 16));
         assert_eq!(play(10_000, 100, |_| true).3, 16);
         let (_, alone, unsent, requests) = play(1000, 1, |_| true);
@@ -273,14 +273,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_culprits_every_good_key_is_taken_once_and_every_culprit_stands_alone(
+        fn whatever_the_culprits_every_good_key_is_accepted_once_and_every_culprit_is_found_alone(
             n in 1usize..200,
             most in 1usize..120,
             culprits in proptest::collection::btree_set(0usize..200, 0..8),
         ) {
             let culprits: BTreeSet<_> = culprits.into_iter().filter(|object| *object < n).collect();
-            let (taken, alone, unsent, requests) = play(n, most, |object| culprits.contains(&object));
-            prop_assert_eq!(taken.len() + alone.len() + unsent.len(), n);
+            let (accepted, alone, unsent, requests) = play(n, most, |object| culprits.contains(&object));
+            prop_assert_eq!(accepted.len() + alone.len() + unsent.len(), n);
             prop_assert!(alone.is_subset(&culprits));
             if unsent.is_empty() {
                 prop_assert_eq!(&alone, &culprits);

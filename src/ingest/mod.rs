@@ -1,9 +1,9 @@
-//! The work: objects → connectors → requests → outcomes.
+//! Submits objects: chooses connectors, forms requests, sends them and decides the outcomes.
 //!
 //! | file | what it decides or does |
 //! | --- | --- |
 //! | [`route`] | which connector an object goes to, or why it goes nowhere |
-//! | [`session`] | the submission of an invocation's objects, as a state machine: **what happens after a response is here** |
+//! | [`session`] | the submission of an invocation's objects, as a state machine: **what happens after a response, such as a 429, is in `session::lane`** |
 //! | [`batch`] | which objects share a request, and the halving of refused ones |
 //! | [`rate`] | the plan's rate and the cool-downs after a 429 |
 //! | [`retry`] | when a failed request is tried again |

@@ -1,27 +1,30 @@
-//! The plan's rate and the cool-downs after a 429, for each API key, across invocations. Pure: time is an argument.
+//! Limits the rate of requests with one API key, and pauses them after a 429, across invocations. Pure: the time is an argument.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-/// The rate holds in every window of a minute; requests are on the way for a while, so ours is a little longer.
+/// The window in which the rate holds. It is longer than a minute because requests arrive with varying delays.
 const WINDOW: Duration = Duration::from_secs(61);
 
-/// A 429 holds a process back for no longer than this, whatever time it named: one absurd `Retry-After` must not stop a process for
-/// half a day. Then one request finds out whether the limit still holds.
-pub const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
+/// The longest time for which a 429 stops a process, whatever time it named: one wrong `Retry-After` must not stop a process for half a
+/// day. After it, one request finds out whether the limit still applies.
+pub(crate) const LONGEST_COOL_DOWN: Duration = Duration::from_secs(15 * 60);
 
-/// When the next request with one API key may start.
+/// Decides when the next request with one API key may start.
+///
+/// It is written by hand because existing rate limiters measure monotonic time, which does not advance while Lambda freezes the
+/// process.
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
     rate: Option<Rate>,
-    /// When, by the rate alone, the bucket of allowances is full again (the "theoretical arrival time" of the generic cell rate
-    /// algorithm).
+    /// The time at which, by the rate alone, the full burst is available again: the "theoretical arrival time" of the generic cell
+    /// rate algorithm (GCRA).
     full_at: SystemTime,
-    /// No request starts before, because of a 429.
+    /// No request starts before this time, because of a 429.
     closed_until: SystemTime,
-    /// What the 429 named, which may be later.
+    /// The time that the 429 named, which may be later than `closed_until`.
     named: SystemTime,
-    /// A request was let through before the named time, to find out whether the limit still holds.
+    /// Whether a request was sent before the named time, to find out whether the limit still applies.
     probing: bool,
 }
 
@@ -35,13 +38,13 @@ struct Rate {
 impl Rate {
     /// At most `per_minute` requests in any minute, the burst included.
     fn new(per_minute: NonZeroU32, burst: u32) -> Self {
-        // A burst that takes more than half of the minute's allowance would leave too little to spread.
+        // A burst of more than half of the minute's requests would leave too few to spread over the rest.
         let burst = burst.min(per_minute.get().div_ceil(2)).max(1);
         Self { burst, interval: WINDOW / (per_minute.get() - burst + 1) }
     }
 }
 
-/// Why a limiter lets no request through before a time.
+/// Why no request may start before a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// Because of `REQUESTS_PER_MINUTE`.
@@ -51,7 +54,7 @@ pub enum Closed {
 }
 
 impl RateLimiter {
-    /// A limiter through which `burst` requests may go at once and, with a rate, `per_minute` in any minute.
+    /// Creates a limiter that allows `burst` requests without a pause and, if `per_minute` is given, that many in any minute.
     #[must_use]
     pub fn new(per_minute: Option<NonZeroU32>, burst: u32) -> Self {
         Self {
@@ -63,12 +66,12 @@ impl RateLimiter {
         }
     }
 
-    /// Changes the rate. What it has let through counts towards the new one.
-    pub fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
+    /// Changes the rate. Requests that have started count towards the new one.
+    pub(crate) fn set_rate(&mut self, per_minute: Option<NonZeroU32>, burst: u32) {
         self.rate = per_minute.map(|per_minute| Rate::new(per_minute, burst));
     }
 
-    /// When the next request may start, and what holds it back until then.
+    /// Returns when the next request may start, and why not earlier.
     #[must_use]
     pub fn opens(&self, now: SystemTime) -> (SystemTime, Closed) {
         let paced = self.rate.map_or(now, |rate| {
@@ -78,7 +81,7 @@ impl RateLimiter {
         if self.closed_until > paced { (self.closed_until, Closed::RateLimited) } else { (paced, Closed::Paced) }
     }
 
-    /// Takes an allowance where one is free now.
+    /// Records the start of a request and returns `true` if one may start now; otherwise returns `false`.
     pub fn pass(&mut self, now: SystemTime) -> bool {
         if self.opens(now).0 > now {
             return false;
@@ -93,23 +96,23 @@ impl RateLimiter {
         true
     }
 
-    /// FlexOrch responded 429 at `now`: nothing passes before `until`, or before [`LONGEST_COOL_DOWN`] is over.
+    /// Records a 429 at `now`: no request starts before `until`, or before `LONGEST_COOL_DOWN` is over if that is earlier.
     pub fn close(&mut self, until: SystemTime, now: SystemTime) {
         self.named = self.named.max(until);
         self.closed_until = self.closed_until.max(until.min(now + LONGEST_COOL_DOWN));
     }
 
-    /// FlexOrch responded to a request with something else than 429. If it was a probe, the limit no longer holds.
-    pub fn was_admitted(&mut self) {
+    /// Records a response other than 429. If a probe was sent, the limit no longer applies.
+    pub(crate) fn was_admitted(&mut self) {
         if std::mem::take(&mut self.probing) {
             self.named = SystemTime::UNIX_EPOCH;
             self.closed_until = SystemTime::UNIX_EPOCH;
         }
     }
 
-    /// When the request after `waiting` others may start, for those that will not start in this invocation.
+    /// Returns when a request may start that has to wait for `waiting` others, for those that will not start in this invocation.
     #[must_use]
-    pub fn turn_of(&self, waiting: u32, now: SystemTime) -> SystemTime {
+    pub(crate) fn turn_of(&self, waiting: u32, now: SystemTime) -> SystemTime {
         let wait = self.rate.map_or(Duration::ZERO, |rate| rate.interval.saturating_mul(waiting));
         self.opens(now).0 + wait
     }
@@ -128,7 +131,7 @@ mod tests {
         RateLimiter::new(NonZeroU32::new(per_minute), burst)
     }
 
-    /// Sends as fast as the limiter allows; answers when each request started, in milliseconds.
+    /// Sends as fast as the limiter allows; returns when each request started, in milliseconds.
     fn starts(limiter: &mut RateLimiter, requests: usize) -> Vec<u64> {
         let mut now = at(0);
         (0..requests)
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_429_closes_the_gate_until_the_told_time_and_an_earlier_one_does_not_open_it() {
+    fn a_429_stops_requests_until_the_named_time_and_an_earlier_time_does_not_shorten_that() {
         let mut limiter = limiter(600, 2);
         limiter.close(at(5_000), at(0));
         limiter.close(at(1_000), at(0));
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_wait_have_turns_one_interval_apart() {
+    fn waiting_requests_have_turns_one_interval_apart() {
         let mut limiter = limiter(60, 1);
         assert!(limiter.pass(at(0)));
         let (first, second) = (limiter.turn_of(0, at(0)), limiter.turn_of(1, at(0)));

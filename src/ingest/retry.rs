@@ -1,43 +1,51 @@
-//! When a failed request is tried again, and when it is not: backoff within the invocation's time. Pure.
+//! Decides whether and when a failed request is tried again, and how long a deferred message stays hidden. Pure.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-/// The first wait is somewhere up to this,
+use crate::model::outcome::{DeferClass, Deferral};
+
+/// The bound of the first wait.
 const BASE: Duration = Duration::from_millis(200);
-/// and no wait of our own choosing is longer than this.
+/// The bound of every later wait that FlexOrch did not name.
 const CAP: Duration = Duration::from_secs(5);
 
-/// A message comes back after this, where nobody named a time,
+/// The usual visibility timeout after the first receive.
 const FIRST_RETURN: Duration = Duration::from_secs(30);
-/// doubling with every receive up to this.
+/// The usual visibility timeout after many receives.
 const LAST_RETURN: Duration = Duration::from_secs(15 * 60);
 
-/// How often one request is tried in one invocation.
+/// The longest visibility timeout that is set. SQS allows 12 hours in total, counted from the receive, and refuses more (SQS Developer
+/// Guide, "Amazon SQS visibility timeout"); the receive is as long ago as the batch window and the function take.
+pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs((11 * 60 + 30) * 60);
+/// The longest visibility timeout after a 429, whose limit is per minute.
+pub(crate) const LONGEST_HIDDEN_BY_RATE_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Limits how often one request is sent in one invocation.
 #[derive(Debug, Clone, Copy)]
-pub struct RetryPolicy {
-    /// `MAX_ATTEMPTS`.
+pub(crate) struct RetryPolicy {
+    /// `MAX_ATTEMPTS`, the first attempt included.
     pub max_attempts: NonZeroU32,
 }
 
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NextStep {
-    /// Another attempt at this time.
+pub(crate) enum NextStep {
+    /// Send the request again at this time.
     RetryAt(SystemTime),
-    /// No other attempt in this invocation; one makes sense from this time on, where it is known.
+    /// Do not send it again in this invocation.
     GiveUp {
-        /// The time that FlexOrch named.
+        /// The time that FlexOrch named, from which another attempt makes sense.
         not_before: Option<SystemTime>,
     },
 }
 
 impl RetryPolicy {
-    /// Decides after `attempts` attempts. A time that FlexOrch named is obeyed; otherwise the wait is drawn evenly from zero to
+    /// Decides after `attempts` attempts. A time that FlexOrch named is respected; otherwise the wait is drawn evenly from zero to
     /// the exponential bound ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"). `random` is in `0.0..1.0`;
-    /// `latest` is when an attempt can start at the latest.
+    /// `latest` is the latest time at which an attempt can start.
     #[must_use]
-    pub fn after_failure(
+    pub(crate) fn after_failure(
         &self,
         attempts: u32,
         retry_at: Option<SystemTime>,
@@ -49,73 +57,84 @@ impl RetryPolicy {
             return NextStep::GiveUp { not_before: retry_at };
         }
         let next = now + backoff(attempts, random);
-        let next = retry_at.map_or(next, |told| told.max(now));
+        let next = retry_at.map_or(next, |named| named.max(now));
         if next > latest { NextStep::GiveUp { not_before: retry_at } } else { NextStep::RetryAt(next) }
     }
 }
 
-/// The wait after so many failed attempts, without a time that FlexOrch named.
+/// Returns the wait after this many failed attempts if FlexOrch named no time. `random` is in `0.0..1.0`.
 #[must_use]
 pub fn backoff(attempts: u32, random: f64) -> Duration {
     let bound = BASE.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(CAP);
     bound.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// So often does a message come back at the times that FlexOrch names. A rate limit names the next minute, and again the next:
-/// a queue that gives up after 120 receives would give up after two hours of overload.
-const TOLD_RETURNS: u32 = 20;
-
-/// How long a deferred SQS message stays hidden: until the time that FlexOrch named, or else 30 s, doubling with every receive
-/// up to 15 minutes, give or take a fifth so that a burst does not come back as one. A message that came back at named times for
-/// twenty receives waits for the later of both from then on, beginning at 30 s.
+/// Returns how long a deferred SQS message stays hidden: until the time that FlexOrch named, otherwise for the `usual_return`.
+///
+/// A named time that has passed means "now" only for a rate limit, whose next request is then allowed; otherwise it is ignored. After
+/// exhausted attempts the message never returns sooner than usual, because the named time has been tried. It is never
+/// hidden for longer than `LONGEST_HIDDEN`, and after a 429 for no longer than `LONGEST_HIDDEN_BY_RATE_LIMIT`.
 #[must_use]
-pub fn visibility_timeout(
-    not_before: Option<SystemTime>,
-    receive_count: u32,
-    now: SystemTime,
-    random: f64,
-) -> Duration {
-    let doubling = |receives: u32| {
-        let doubled = FIRST_RETURN.saturating_mul(1 << receives.saturating_sub(1).min(16)).min(LAST_RETURN);
-        Duration::from_secs(doubled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0)).as_secs_f64().round() as u64)
+pub fn visibility_timeout(deferral: &Deferral, receive_count: u32, now: SystemTime, random: f64) -> Duration {
+    let usual = usual_return(receive_count, random);
+    let is_turn = matches!(deferral.class, DeferClass::RateLimited | DeferClass::Paced);
+    // SQS counts in seconds: round up rather than return too early.
+    let until = |time: SystemTime| {
+        Duration::from_secs(time.duration_since(now).unwrap_or_default().as_secs_f64().ceil() as u64)
     };
-    let Some(time) = not_before else { return doubling(receive_count) };
-    // A whole second more rather than a try too early; SQS counts in seconds.
-    let told = Duration::from_secs(time.duration_since(now).unwrap_or_default().as_secs_f64().ceil() as u64);
-    match receive_count.checked_sub(TOLD_RETURNS) {
-        None | Some(0) => told,
-        Some(beyond) => told.max(doubling(beyond)),
+    let named = deferral.not_before.map(until).filter(|wait| is_turn || !wait.is_zero());
+    let hidden = match named {
+        Some(wait) if deferral.attempts_exhausted => wait.max(usual),
+        Some(wait) => wait,
+        None => usual,
+    };
+    if deferral.class != DeferClass::RateLimited {
+        return hidden.min(LONGEST_HIDDEN);
+    }
+    match hidden.checked_sub(LONGEST_HIDDEN_BY_RATE_LIMIT) {
+        // Mirrors the upper half of the jitter: if it were cut off, half of a burst would return in the same second.
+        Some(beyond) if hidden == usual => LONGEST_HIDDEN_BY_RATE_LIMIT - beyond,
+        Some(_) => LONGEST_HIDDEN_BY_RATE_LIMIT,
+        None => hidden,
     }
 }
 
-/// The time within which an invocation works.
+/// Returns how long a deferred message stays hidden if FlexOrch named no time: 30 s, doubling with every receive up to 15 minutes, ± 20 % so
+/// that a burst does not return as one. `random` is in `0.0..1.0`.
+#[must_use]
+pub(crate) fn usual_return(receive_count: u32, random: f64) -> Duration {
+    let doubled = FIRST_RETURN.saturating_mul(1 << receive_count.saturating_sub(1).min(16)).min(LAST_RETURN);
+    Duration::from_secs(doubled.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0)).as_secs_f64().round() as u64)
+}
+
+/// The time that an invocation has for requests.
 ///
-/// Expected durations are learned from FlexOrch's answers: a request that would most likely be cut off is not started, as nobody
-/// would know what became of it.
+/// The usual duration is learned from FlexOrch's responses: a request that would most likely be cut off is not started, because its
+/// result would be unknown.
 #[derive(Debug, Clone, Copy)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// When all requests must have ended.
     pub end: SystemTime,
     /// `REQUEST_TIMEOUT_MS`.
     pub request_timeout: Duration,
-    /// How long a request usually takes; zero where nothing is known yet.
+    /// How long a request usually takes; zero if nothing is known yet.
     pub usual: Duration,
 }
 
-/// Less time than this is no time for a request.
+/// The shortest time for which a request is started.
 const LEAST: Duration = Duration::from_millis(50);
 
 impl Budget {
-    /// When a request can start at the latest, and still end in time.
+    /// Returns the latest time at which a request can start and still end in time.
     #[must_use]
-    pub fn latest_start(&self) -> SystemTime {
+    pub(crate) fn latest_start(&self) -> SystemTime {
         let needed = self.usual.max(LEAST).min(self.request_timeout.max(LEAST));
         self.end.checked_sub(needed).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// How long a request that starts at `now` may take; `None` where it is too late for one.
+    /// Returns how long a request that starts at `now` may take; `None` if it is too late to start one.
     #[must_use]
-    pub fn timeout_at(&self, now: SystemTime) -> Option<Duration> {
+    pub(crate) fn timeout_at(&self, now: SystemTime) -> Option<Duration> {
         if now > self.latest_start() {
             return None;
         }
@@ -137,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_told_time_is_obeyed_where_it_fits() {
+    fn a_named_time_is_respected_if_it_fits() {
         assert_eq!(policy(4).after_failure(1, Some(at(3)), at(0), at(10), 0.5), NextStep::RetryAt(at(3)));
         assert_eq!(policy(4).after_failure(1, Some(at(0)), at(5), at(10), 0.5), NextStep::RetryAt(at(5)));
     }
 
     #[test]
-    fn a_told_time_that_does_not_fit_is_a_reason_to_defer_at_once() {
+    fn a_named_time_that_does_not_fit_defers_immediately() {
         assert_eq!(
             policy(4).after_failure(1, Some(at(11)), at(0), at(10), 0.5),
             NextStep::GiveUp { not_before: Some(at(11)) }
@@ -155,22 +174,66 @@ mod tests {
         assert_eq!(policy(2).after_failure(2, None, at(0), at(10), 0.0), NextStep::GiveUp { not_before: None });
     }
 
+    fn deferral(class: DeferClass, not_before: Option<SystemTime>, attempts_exhausted: bool) -> Deferral {
+        Deferral { class, detail: "x".into(), code: None, connector: None, not_before, attempts_exhausted }
+    }
+
+    /// Seconds that a message is hidden, for a deferral seen at 0 with the middle of the jitter.
+    fn hidden(class: DeferClass, named: Option<u64>, exhausted: bool, receives: u32) -> u64 {
+        visibility_timeout(&deferral(class, named.map(at), exhausted), receives, at(0), 0.5).as_secs()
+    }
+
+    const UNAVAILABLE: DeferClass = DeferClass::Unavailable;
+    const RATE_LIMITED: DeferClass = DeferClass::RateLimited;
+
     #[test]
-    fn a_message_comes_back_after_30_seconds_doubling_to_15_minutes() {
+    fn a_message_returns_after_30_seconds_doubling_to_15_minutes() {
         for (receives, seconds) in [(0, 30), (1, 30), (2, 60), (3, 120), (5, 480), (6, 900), (40, 900)] {
-            assert_eq!(visibility_timeout(None, receives, at(0), 0.5), Duration::from_secs(seconds), "{receives}");
+            assert_eq!(hidden(UNAVAILABLE, None, false, receives), seconds, "{receives}");
         }
-        assert_eq!(visibility_timeout(None, 1, at(0), 0.0), Duration::from_secs(24));
-        assert_eq!(visibility_timeout(None, 1, at(0), 1.0), Duration::from_secs(36));
-        assert_eq!(visibility_timeout(Some(at(77)), 9, at(0), 0.9), Duration::from_secs(77));
-        assert_eq!(visibility_timeout(Some(at(0)), 9, at(5), 0.9), Duration::ZERO);
+        assert_eq!(usual_return(1, 0.0), Duration::from_secs(24));
+        assert_eq!(usual_return(1, 1.0), Duration::from_secs(36));
     }
 
     #[test]
-    fn a_message_that_keeps_coming_back_at_named_times_comes_less_often_in_the_end() {
-        let hidden = |receives| visibility_timeout(Some(at(40)), receives, at(0), 0.5).as_secs();
-        assert_eq!([1, 19, 20, 21, 22, 23, 26, 119].map(hidden), [40, 40, 40, 40, 60, 120, 900, 900]);
-        assert_eq!(visibility_timeout(Some(at(3_600)), 119, at(0), 0.5), Duration::from_secs(3_600));
+    fn a_message_returns_at_the_named_time_however_often_it_was_received() {
+        for receives in [1, 9, 21, 119] {
+            assert_eq!(hidden(UNAVAILABLE, Some(77), false, receives), 77, "{receives}");
+            assert_eq!(hidden(RATE_LIMITED, Some(40), false, receives), 40, "{receives}");
+        }
+    }
+
+    #[test]
+    fn a_named_time_that_has_passed_means_now_for_a_rate_limit_and_is_ignored_otherwise() {
+        let passed = |class| visibility_timeout(&deferral(class, Some(at(0)), false), 2, at(5), 0.5).as_secs();
+        assert_eq!([RATE_LIMITED, DeferClass::Paced].map(passed), [0, 0]);
+        assert_eq!([UNAVAILABLE, DeferClass::QuotaExceeded].map(passed), [60, 60]);
+    }
+
+    #[test]
+    fn after_exhausted_attempts_a_message_never_returns_sooner_than_usual() {
+        for class in [UNAVAILABLE, RATE_LIMITED] {
+            assert_eq!([0, 1, 59].map(|named| hidden(class, Some(named), true, 2)), [60, 60, 60], "{class:?}");
+            assert_eq!(hidden(class, Some(61), true, 2), 61, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn no_message_is_hidden_for_longer_than_sqs_allows_or_after_a_429_for_longer_than_15_minutes() {
+        for exhausted in [false, true] {
+            for (named, most) in [(41_399, 41_399), (41_400, 41_400), (41_401, 41_400), (2_592_000, 41_400)] {
+                assert_eq!(hidden(DeferClass::QuotaExceeded, Some(named), exhausted, 1), most, "{named}");
+            }
+            for (named, most) in [(899, 899), (901, 900), (43_200, 900)] {
+                assert_eq!(hidden(RATE_LIMITED, Some(named), exhausted, 1), most, "{named}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_jitter_after_a_429_stays_below_15_minutes_and_stays_jitter() {
+        let hidden = |random| visibility_timeout(&deferral(RATE_LIMITED, None, true), 9, at(0), random).as_secs();
+        assert_eq!([0.0, 0.25, 0.5, 0.75, 1.0].map(hidden), [720, 810, 900, 810, 720]);
     }
 
     #[test]
@@ -191,9 +254,22 @@ mod tests {
         }
 
         #[test]
-        fn a_message_is_never_hidden_longer_than_18_minutes_of_our_own_choosing(receives in any::<u32>(), random in 0.0f64..1.0) {
-            let hidden = visibility_timeout(None, receives, at(0), random);
+        fn a_message_is_never_hidden_longer_than_18_minutes_if_no_time_is_named(receives in any::<u32>(), random in 0.0f64..1.0) {
+            let hidden = usual_return(receives, random);
             prop_assert!(hidden >= Duration::from_secs(24) && hidden <= Duration::from_secs(1080));
+        }
+
+        #[test]
+        fn no_visibility_timeout_is_one_that_sqs_refuses(
+            receives in any::<u32>(), random in 0.0f64..1.0, named in proptest::option::of(any::<u32>()), exhausted in any::<bool>(),
+        ) {
+            for class in [UNAVAILABLE, RATE_LIMITED, DeferClass::Paced, DeferClass::QuotaExceeded] {
+                let deferral = deferral(class, named.map(|named| at(named.into())), exhausted);
+                let hidden = visibility_timeout(&deferral, receives, at(0), random);
+                prop_assert!(hidden <= LONGEST_HIDDEN);
+                prop_assert!(class != RATE_LIMITED || hidden <= LONGEST_HIDDEN_BY_RATE_LIMIT);
+                prop_assert!(!exhausted || hidden >= usual_return(receives, 0.0));
+            }
         }
     }
 }

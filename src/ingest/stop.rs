@@ -1,4 +1,4 @@
-//! Stopping before the time is over: the command line does at Ctrl-C. An invocation of the function ends by its deadline.
+//! Stops a submission early: the command line does at Ctrl-C. An invocation of the function ends by its deadline instead.
 
 use std::time::SystemTime;
 
@@ -6,14 +6,14 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
-/// Whether to send nothing more.
+/// Whether to stop sending.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     asked: watch::Sender<bool>,
 }
 
 impl Stop {
-    /// Sends nothing more from now on, and wakes who waits.
+    /// Requests the stop and ends all waits.
     pub(super) fn ask(&self) {
         self.asked.send_replace(true);
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_waits_stops_waiting() {
+    async fn a_stop_ends_the_wait() {
         let (stop, clock) = (Stop::default(), Clock::system());
         let later = clock.now() + Duration::from_secs(3600);
         let ask = async { stop.ask() };

@@ -1,5 +1,5 @@
-//! Drives [`Session`]: sends the requests that it asks for, fetches the secrets, waits, and records outcomes. Every decision is the
-//! session's.
+//! The driver of [`Session`]: sends the requests that it asks for, fetches secrets, waits, and records outcomes. The session makes
+//! every decision.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,10 +23,10 @@ use crate::model::object::S3Object;
 use crate::model::outcome::{Ledger, Outcome};
 use crate::telemetry::metrics::Metrics;
 
-/// Longer than any invocation: a wait for something that has no time.
+/// The wait if the session names no time: longer than any invocation.
 const NO_TIME: Duration = Duration::from_secs(3_600);
 
-/// Submits objects, and keeps between invocations what was learned.
+/// Submits objects, and keeps rate limits, blocks and learned sizes between invocations.
 #[derive(Debug)]
 pub struct Submitter {
     client: FlexOrchClient,
@@ -35,37 +35,37 @@ pub struct Submitter {
     clock: Clock,
     stop: Stop,
     memory: Mutex<Memory>,
-    /// A request has ended, so another session may have its slot.
+    /// Notified if a request has ended, so that another session can use its slot.
     slot_freed: Notify,
 }
 
-/// What one call of [`Submitter::submit`] works with.
+/// The arguments of [`Submitter::submit`] that its parts share.
 #[derive(Debug, Clone, Copy)]
 pub struct Submission<'a> {
     /// All objects of the invocation; [`Work`] names them by their positions.
     pub objects: &'a [S3Object],
-    /// Receives each object's outcome as it is known.
+    /// Receives each object's outcome as soon as it is known.
     pub ledger: &'a Mutex<Ledger>,
-    /// Counts requests, and times them.
+    /// Receives the counts and durations of requests.
     pub metrics: &'a Metrics,
     /// When all requests must have ended.
     pub end: SystemTime,
 }
 
-/// What has happened while the driver waited.
+/// The end of an action.
 enum Event {
     Responded { request: Request, response: Response, took: Duration },
     Refreshed(LaneId, Refreshed),
 }
 
-/// What goes on beside the driver.
+/// An action that runs while the driver waits.
 enum Action {
     Send(Request),
     Refresh(LaneId, Arc<Connector>),
 }
 
 impl Submitter {
-    /// A submitter that has learned nothing yet.
+    /// Creates a submitter with an empty memory.
     #[must_use]
     pub fn new(client: FlexOrchClient, secrets: Arc<SecretCache>, settings: Settings, clock: Clock) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Submitter {
         let mut running = Running { session, submitter: self };
         let mut under_way = FuturesUnordered::new();
         loop {
-            // Registered before the session is asked, so that a slot that is freed meanwhile is not missed.
+            // Registered before the session is asked, so that a slot that is freed in between is not missed.
             let mut slot_freed = std::pin::pin!(self.slot_freed.notified());
             slot_freed.as_mut().enable();
             if self.stop.is_asked() {
@@ -115,12 +115,12 @@ impl Submitter {
         }
     }
 
-    /// Lets the requests in flight end, and sends no other: the rest is deferred.
+    /// Stops sending: requests in flight end, and the rest is deferred.
     pub fn stop(&self) {
         self.stop.ask();
     }
 
-    /// Changes how many requests a minute are sent with a key.
+    /// Changes the rate of requests with an API key; `None` removes the limit.
     pub fn set_pace(&self, key: &ApiKey, per_minute: Option<NonZeroU32>) {
         self.memory().set_rate(key, per_minute, &self.settings);
     }
@@ -132,18 +132,15 @@ impl Submitter {
                     request.objects.iter().map(|object| submission.objects[*object].key.as_str()).collect();
                 submission.metrics.count_request(request.attempt > 1);
                 let started = self.clock.now();
-                let connector = &request.connector;
-                let response = self.client.submit(&connector.api_key, &connector.id, &keys, request.timeout).await;
+                let response = self.client.submit(&request.connector, &keys, request.timeout).await;
                 let took = self.clock.now().duration_since(started).unwrap_or_default();
                 Event::Responded { request, response, took }
             }
             Action::Refresh(lane, connector) => {
-                let refreshed =
-                    match self.secrets.refresh(&connector.secret_id, &connector.api_key, submission.end).await {
-                        Refresh::Changed(fresh) => Refreshed::Current(fresh),
-                        Refresh::Unchanged => Refreshed::Current(connector),
-                        Refresh::Failed(error) => Refreshed::Failed(error.to_string()),
-                    };
+                let refreshed = match self.secrets.refresh(&connector, submission.end).await {
+                    Refresh::Current(current) => Refreshed::Current(current),
+                    Refresh::Failed(error) => Refreshed::Failed(error.to_string()),
+                };
                 Event::Refreshed(lane, refreshed)
             }
         }
@@ -183,7 +180,7 @@ impl Submitter {
     }
 }
 
-/// A session whose slots are given back if its driver is dropped half-way.
+/// A session that releases its slots if its driver is dropped before the end.
 struct Running<'a> {
     session: Session,
     submitter: &'a Submitter,
@@ -200,12 +197,12 @@ fn report(note: &Note, metrics: &Metrics) {
     match note {
         Note::AuthFailure => metrics.count_auth_failure(),
         Note::SmallerRequests { connector, keys } => {
-            tracing::info!(connector = &**connector, keys, "requests are kept this small from now on");
+            tracing::info!(connector = &**connector, keys, "requests are limited to this many keys from now on");
         }
     }
 }
 
-/// Whether FlexOrch, or something in front of it, responded at all.
+/// Whether FlexOrch, or a proxy in front of it, responded at all.
 fn was_received(response: &Response) -> bool {
     !matches!(response, Response::Transient { error: ApiError { status: 0, .. }, .. })
 }

@@ -1,10 +1,12 @@
-//! A FlexOrch connector as its secret describes it: which bucket it reads, and with which key FlexOrch is called.
+//! A FlexOrch connector as its secret describes it: the bucket that it reads and the API key of its requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
+use crate::model::claim::ReadScope;
 use crate::model::credentials::{ApiKey, ConnectorId};
 
 /// One connector, read from one secret.
@@ -14,7 +16,7 @@ pub struct Connector {
     pub secret_id: Arc<str>,
     /// FlexOrch's id of the connector.
     pub id: ConnectorId,
-    /// The key that FlexOrch is called with.
+    /// The API key that is sent to FlexOrch.
     pub api_key: ApiKey,
     /// The bucket that it reads; `None`: any.
     pub bucket: Option<String>,
@@ -22,7 +24,21 @@ pub struct Connector {
     pub prefix: String,
     /// The bucket's region, for the calls that go to S3 itself; `None`: the function's own.
     pub region: Option<String>,
+    /// Why nothing is submitted for this connector until the secret changes; `None`: it is not paused. The secret's credentials
+    /// are redacted from it, and it is at most `PAUSE_REASON_CHARACTERS` characters long.
+    pub paused: Option<String>,
+    /// The `locale` of its submissions, instead of `LOCALE`; `None`: `LOCALE`.
+    pub locale: Option<String>,
+    /// The `pipeline_config` of its submissions, a JSON object as it is written, instead of `PIPELINE_CONFIG`; `None`:
+    /// `PIPELINE_CONFIG`.
+    pub pipeline_config: Option<Box<RawValue>>,
 }
+
+/// The longest reason for a pause that is kept, in characters: it is part of a log line for every object.
+pub(crate) const PAUSE_REASON_CHARACTERS: usize = 300;
+
+/// The reason for a pause if the secret gives none.
+const NO_PAUSE_REASON: &str = "the secret gives no reason";
 
 /// Why a secret does not describe a connector. No variant holds a value of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,9 +64,11 @@ pub enum ConnectorError {
     },
 }
 
+/// A secret's fields, each with the text of its value.
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
 impl Connector {
-    /// Reads the JSON of a secret. Fields that are not known, and the AWS credentials that only the command line needs, are
-    /// ignored.
+    /// Parses the JSON of a secret. Unknown fields, and the AWS credentials that only the command line needs, are ignored.
     ///
     /// # Errors
     /// [`ConnectorError`], which names the field and never a value.
@@ -58,52 +76,100 @@ impl Connector {
         if secret.trim().is_empty() {
             return Err(ConnectorError::Empty);
         }
-        let Ok(Value::Object(fields)) = serde_json::from_str(secret) else {
-            return Err(ConnectorError::NotAnObject);
-        };
+        let fields: Fields<'_> = serde_json::from_str(secret).map_err(|_| ConnectorError::NotAnObject)?;
         if fields.is_empty() {
             return Err(ConnectorError::Empty);
         }
-        let api_key = required(&fields, "api_key")?;
-        let api_key = match api_key.as_str().map(str::trim) {
-            Some(key) if !key.is_empty() => ApiKey::new(SecretString::from(key))
-                .ok_or(ConnectorError::Wrong { field: "api_key", expected: "a string of visible ASCII characters" })?,
-            _ => return Err(ConnectorError::Wrong { field: "api_key", expected: "a non-empty string" }),
+        let wrong = |field, expected| ConnectorError::Wrong { field, expected };
+        let api_key = match text_in(required(&fields, "api_key")?) {
+            Some(key) if !key.trim().is_empty() => ApiKey::new(SecretString::from(key.trim()))
+                .ok_or(wrong("api_key", "a string of visible ASCII characters"))?,
+            _ => return Err(wrong("api_key", "a non-empty string")),
         };
         let id = ConnectorId::from_json(required(&fields, "connector_id")?)
-            .ok_or(ConnectorError::Wrong { field: "connector_id", expected: "a number or a non-empty string" })?;
-        let bucket = optional_text(&fields, "bucket")?.filter(|bucket| !bucket.is_empty());
-        let prefix = optional_text(&fields, "prefix")?.unwrap_or_default();
-        let region = optional_text(&fields, "region")?.filter(|region| !region.is_empty());
-        Ok(Self { secret_id: secret_id.into(), id, api_key, bucket, prefix, region })
+            .ok_or(wrong("connector_id", "a number or a non-empty string"))?;
+        Ok(Self {
+            secret_id: secret_id.into(),
+            id,
+            bucket: optional_text(&fields, "bucket")?.filter(|bucket| !bucket.is_empty()),
+            prefix: optional_text(&fields, "prefix")?.unwrap_or_default(),
+            region: optional_text(&fields, "region")?.filter(|region| !region.is_empty()),
+            paused: pause_reason(&fields, &api_key)?,
+            locale: optional_text(&fields, "locale")?.filter(|locale| !locale.is_empty()),
+            pipeline_config: match optional(&fields, "pipeline_config") {
+                Some(config) if !config.get().starts_with('{') => {
+                    return Err(wrong("pipeline_config", "a JSON object"));
+                }
+                config => config.map(ToOwned::to_owned),
+            },
+            api_key,
+        })
+    }
+
+    /// Returns the part of S3 that it reads.
+    #[must_use]
+    pub fn read_scope(&self) -> ReadScope {
+        ReadScope { bucket: self.bucket.clone(), prefix: self.prefix.clone() }
     }
 
     /// Whether this connector may read the bucket at all.
     #[must_use]
-    pub fn reads_bucket(&self, bucket: &str) -> bool {
+    pub(crate) fn reads_bucket(&self, bucket: &str) -> bool {
         self.bucket.as_deref().is_none_or(|own| own == bucket)
     }
 
-    /// Whether both are the same connector of FlexOrch's and read the same objects; the API key may differ.
+    /// Whether both describe the same connector of FlexOrch with the same scope: equal id, bucket and prefix. Objects that were
+    /// routed by one of them may then be submitted with the other's API key.
     #[must_use]
-    pub fn reads_the_same_as(&self, other: &Self) -> bool {
-        self.id == other.id && self.bucket == other.bucket && self.prefix == other.prefix
+    pub fn is_same_connector(&self, other: &Self) -> bool {
+        (&self.id, &self.bucket, &self.prefix) == (&other.id, &other.bucket, &other.prefix)
     }
 }
 
-fn required<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<&'a Value, ConnectorError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Err(ConnectorError::Missing(name)),
-        Some(value) => Ok(value),
+fn required<'a>(fields: &Fields<'a>, name: &'static str) -> Result<&'a RawValue, ConnectorError> {
+    optional(fields, name).ok_or(ConnectorError::Missing(name))
+}
+
+fn optional<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
+    fields.get(name).copied().filter(|value| value.get() != "null")
+}
+
+fn optional_text(fields: &Fields<'_>, name: &'static str) -> Result<Option<String>, ConnectorError> {
+    match optional(fields, name) {
+        None => Ok(None),
+        Some(value) => text_in(value).map(Some).ok_or(ConnectorError::Wrong { field: name, expected: "a string" }),
     }
 }
 
-fn optional_text(fields: &Map<String, Value>, name: &'static str) -> Result<Option<String>, ConnectorError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(ConnectorError::Wrong { field: name, expected: "a string" }),
-    }
+fn text_in(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// Returns why the connector is paused, without the credentials that are in the same secret.
+fn pause_reason(fields: &Fields<'_>, api_key: &ApiKey) -> Result<Option<String>, ConnectorError> {
+    let wrong = ConnectorError::Wrong { field: "paused", expected: "`true`, `false` or a string that says why" };
+    let Some(paused) = optional(fields, "paused") else { return Ok(None) };
+    let reason = match (paused.get(), text_in(paused)) {
+        ("false", _) => return Ok(None),
+        ("true", _) => return Ok(Some(NO_PAUSE_REASON.to_owned())),
+        (_, Some(text)) if text.is_empty() => return Ok(None),
+        (_, Some(text)) if text.trim().is_empty() => return Ok(Some(NO_PAUSE_REASON.to_owned())),
+        (_, Some(text)) => text,
+        (_, None) => return Err(wrong),
+    };
+    let aws = ["aws_access_key_id", "aws_secret_access_key"].map(|name| optional(fields, name).and_then(text_in));
+    // Redacted first, shortened then: a cut could leave a part of a credential that is not recognized any more.
+    let reason = aws
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .chain([api_key.expose()])
+        .filter(|credential| !credential.is_empty())
+        .fold(reason, |reason, credential| reason.replace(credential, "[redacted]"));
+    Ok(Some(match reason.chars().nth(PAUSE_REASON_CHARACTERS) {
+        None => reason,
+        Some(_) => reason.chars().take(PAUSE_REASON_CHARACTERS - 1).chain(['…']).collect(),
+    }))
 }
 
 #[cfg(test)]
@@ -159,9 +225,86 @@ mod tests {
             (r#"{"api_key":"dfx_hidden","connector_id":""}"#, "connector_id"),
             (r#"{"api_key":"dfx_hidden","connector_id":1,"bucket":5}"#, "bucket"),
             (r#"{"api_key":"dfx_hidden","connector_id":1,"prefix":[]}"#, "prefix"),
+            (r#"{"api_key":"dfx_hidden","connector_id":1,"paused":1}"#, "paused"),
+            (r#"{"api_key":"dfx_hidden","connector_id":1,"paused":{"why":"dfx_hidden"}}"#, "paused"),
+            (r#"{"api_key":"dfx_hidden","connector_id":1,"locale":["de"]}"#, "locale"),
+            (r#"{"api_key":"dfx_hidden","connector_id":1,"pipeline_config":"{}"}"#, "pipeline_config"),
+            (r#"{"api_key":"dfx_hidden","connector_id":1,"pipeline_config":[1]}"#, "pipeline_config"),
         ] {
             let message = read(secret).unwrap_err().to_string();
             assert!(message.contains(field) && !message.contains("hidden"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_connector_id_of_any_length_and_notation_stays_as_it_is_written() {
+        for id in ["123456789012345678901234567890", "1e3", "1.0", "\"007\""] {
+            let connector = read(&format!(r#"{{"api_key":"dfx_a","connector_id": {id} }}"#)).unwrap();
+            assert_eq!(serde_json::to_string(&connector.id).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_counts_as_it_is_given_last() {
+        let connector = read(r#"{"api_key":"dfx_a","connector_id":1,"prefix":"a/","prefix":"b/"}"#).unwrap();
+        assert_eq!(connector.prefix, "b/");
+    }
+
+    #[test]
+    fn locale_and_pipeline_config_are_optional_and_kept_as_written() {
+        let bare = read(r#"{"api_key":"dfx_a","connector_id":1,"locale":null,"pipeline_config":null}"#).unwrap();
+        assert!(bare.locale.is_none() && bare.pipeline_config.is_none());
+        let own = read(
+            r#"{"api_key":"dfx_a","connector_id":1,"locale":"de","pipeline_config":{ "big":12345678901234567890123}}"#,
+        )
+        .unwrap();
+        assert_eq!(own.locale.as_deref(), Some("de"));
+        assert_eq!(own.pipeline_config.unwrap().get(), r#"{ "big":12345678901234567890123}"#);
+    }
+
+    fn paused(value: &str) -> Option<String> {
+        read(&format!(
+            r#"{{"api_key":"dfx_key","connector_id":1,"aws_secret_access_key":"shh/key","aws_access_key_id":"","paused":{value}}}"#
+        ))
+        .unwrap()
+        .paused
+    }
+
+    #[test]
+    fn a_connector_is_paused_by_true_or_by_a_reason() {
+        for value in ["false", "null", r#""""#] {
+            assert_eq!(paused(value), None, "{value}");
+        }
+        for value in ["true", r#""  ""#] {
+            assert_eq!(paused(value).as_deref(), Some(NO_PAUSE_REASON), "{value}");
+        }
+        assert_eq!(paused(r#""maintenance until Monday""#).as_deref(), Some("maintenance until Monday"));
+    }
+
+    #[test]
+    fn the_reason_for_a_pause_holds_no_credential_and_is_redacted_before_it_is_cut() {
+        let reason = paused(r#""dfx_key expired, shh/key too""#).unwrap();
+        assert_eq!(reason, "[redacted] expired, [redacted] too");
+        for before in PAUSE_REASON_CHARACTERS - 10..PAUSE_REASON_CHARACTERS {
+            let reason = paused(&format!("\"{}dfx_key\"", "ü".repeat(before))).unwrap();
+            assert!(!reason.contains("dfx") && reason.chars().count() <= PAUSE_REASON_CHARACTERS, "{reason}");
+        }
+        let whole = "x".repeat(PAUSE_REASON_CHARACTERS);
+        assert_eq!(paused(&format!("\"{whole}\"")), Some(whole));
+    }
+
+    #[test]
+    fn another_id_bucket_or_prefix_is_another_connector_and_another_key_is_not() {
+        let connector = |fields: &str| read(&format!(r#"{{"api_key":"dfx_a","connector_id":1,{fields}}}"#)).unwrap();
+        let one = connector(r#""bucket":"b","prefix":"p/""#);
+        assert!(one.is_same_connector(&connector(r#""bucket":"b","prefix":"p/","api_key":"dfx_b","locale":"de""#)));
+        for other in [
+            r#""bucket":"b","prefix":"p/","connector_id":"1""#,
+            r#""bucket":"c","prefix":"p/""#,
+            r#""prefix":"p/""#,
+            r#""bucket":"b","prefix":"q/""#,
+        ] {
+            assert!(!one.is_same_connector(&connector(other)), "{other}");
         }
     }
 }

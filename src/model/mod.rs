@@ -1,15 +1,19 @@
-//! The vocabulary that everything else shares. Pure.
+//! The types that all other modules share. Pure.
 //!
 //! | file | what it defines |
 //! | --- | --- |
 //! | [`arn`] | Amazon Resource Names |
+//! | [`codes`] | the codes that FlexOrch or a dead letter states, and the names of a dead letter's attributes |
 //! | [`object`] | an object that an event names |
 //! | [`outcome`] | what happened to it, with every reason and class that logs and metrics write; the ledger of an invocation |
 //! | [`connector`] | a FlexOrch connector, as its secret describes it |
+//! | [`claim`] | the part of S3 that a connector reads, and the claim that a secret keeps while it cannot be read |
 //! | [`credentials`] | FlexOrch's API key and the connector's id |
 //! | [`scope`] | the operator's filters |
 
 pub mod arn;
+pub mod claim;
+pub mod codes;
 pub mod connector;
 pub mod credentials;
 pub mod object;

@@ -1,4 +1,4 @@
-//! The vocabulary: an object that an event names, and the parts of that name.
+//! An object that an event names: its key, its order among events, and its position in the invocation.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What S3 leaves literal in a key that it writes into a notification. A space is written `+` afterwards.
+/// The characters that S3 encodes in the key of a notification. A space becomes `+` in a second step.
 const FORM_ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
@@ -21,13 +21,13 @@ pub enum KeyError {
     /// The decoded bytes are not UTF-8, which every S3 key is (S3 User Guide, "Naming Amazon S3 objects").
     #[error("the object key is not UTF-8 after decoding")]
     NotUtf8,
-    /// S3 has no object without a key.
+    /// The key is empty, which no S3 key is.
     #[error("the object key is empty")]
     Empty,
 }
 
 impl ObjectKey {
-    /// A key that arrives as it is, as in EventBridge events and S3 listings.
+    /// Returns a key that is not encoded, as in EventBridge events and S3 listings.
     ///
     /// # Errors
     /// [`KeyError::Empty`].
@@ -37,34 +37,34 @@ impl ObjectKey {
     }
 
     /// Decodes the key of an S3 event notification: `+` is a space, `%XX` is a byte of UTF-8, and a `%` that starts
-    /// no escape stays as it is (S3 User Guide, "Event message structure").
+    /// no escape is kept (S3 User Guide, "Event message structure").
     ///
     /// # Errors
-    /// [`KeyError`], where the result is empty or not UTF-8.
+    /// [`KeyError`] if the result is empty or not UTF-8.
     pub fn from_form_encoded(encoded: &str) -> Result<Self, KeyError> {
-        // `+` first: a plus that belongs to the key arrives as `%2B` and must survive.
+        // `+` first: a plus that is part of the key arrives as `%2B`.
         let spaced = if encoded.contains('+') { Cow::Owned(encoded.replace('+', " ")) } else { Cow::Borrowed(encoded) };
         Self::from_percent_encoded(&spaced)
     }
 
-    /// Decodes `%XX` alone, as the tasks of S3 Batch Operations are encoded; a `+` stays a `+`.
+    /// Decodes only `%XX`, as in tasks of S3 Batch Operations; a `+` is kept.
     ///
     /// # Errors
-    /// [`KeyError`], where the result is empty or not UTF-8.
-    pub fn from_percent_encoded(encoded: &str) -> Result<Self, KeyError> {
+    /// [`KeyError`] if the result is empty or not UTF-8.
+    pub(crate) fn from_percent_encoded(encoded: &str) -> Result<Self, KeyError> {
         match percent_decode_str(encoded).decode_utf8() {
             Ok(decoded) => Self::verbatim(decoded),
             Err(_) => Err(KeyError::NotUtf8),
         }
     }
 
-    /// The key as an S3 event notification writes it; [`ObjectKey::from_form_encoded`] reads it back.
+    /// Encodes the key as S3 event notifications do; [`ObjectKey::from_form_encoded`] decodes it.
     #[must_use]
-    pub fn to_form_encoded(&self) -> String {
+    pub(crate) fn to_form_encoded(&self) -> String {
         utf8_percent_encode(&self.0, FORM_ENCODED).to_string().replace(' ', "+")
     }
 
-    /// The key as text.
+    /// Returns the decoded key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -77,22 +77,22 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// S3's own order of the events of one key (S3 User Guide, "Event message structure": `sequencer`).
+/// The `sequencer` of an event, which orders the events of one key (S3 User Guide, "Event message structure").
 ///
-/// Comparable for the same bucket and key only. The values are hexadecimal numbers of varying length; AWS's pages disagree
+/// Compare sequencers of the same bucket and key only. The values are hexadecimal numbers of varying length; AWS's pages disagree
 /// about the side on which the shorter is padded, and left is what makes them compare as the numbers that they are.
 #[derive(Debug, Clone)]
 pub struct Sequencer(String);
 
 impl Sequencer {
-    /// Takes the text of a notification's `sequencer`; `None` where it is empty.
+    /// Returns the sequencer with this text; `None` if the text is empty.
     #[must_use]
     pub fn new(hex: impl Into<String>) -> Option<Self> {
         let hex = hex.into();
         (!hex.is_empty()).then_some(Self(hex))
     }
 
-    /// The value as it arrived.
+    /// Returns the text as it arrived.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -121,25 +121,25 @@ impl PartialEq for Sequencer {
 
 impl Eq for Sequencer {}
 
-/// Which part of an invocation named an object: the position of the SQS message or of the Batch Operations task, 0 for an
-/// event that arrives directly. The fate of that part follows from the outcomes of its objects.
+/// The part of an invocation that named an object: the position of the SQS message or of the Batch Operations task; 0 for an event
+/// that arrives directly. The result of that part follows from the outcomes of its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Origin(pub u32);
 
 impl Origin {
-    /// The position as an index.
+    /// Returns the position as an index.
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// What happened to the object.
+/// What an event says happened to its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// `ObjectCreated:*`, EventBridge's `Object Created`, a listed object, or a Batch Operations task: it is to be ingested.
+    /// `ObjectCreated:*`, EventBridge's `Object Created`, a listed object, or a Batch Operations task: the object is to be ingested.
     Created,
-    /// Any other event, such as `ObjectRemoved:Delete`.
+    /// Any other change, such as `ObjectRemoved:Delete`.
     Other,
 }
 
@@ -150,20 +150,40 @@ pub struct S3Object {
     pub bucket: String,
     /// The decoded key.
     pub key: ObjectKey,
-    /// Bytes, where the source tells.
+    /// The version that the event is about, `null` included; `None` in a bucket without versioning.
+    pub version_id: Option<Box<str>>,
+    /// The entity tag, without quotation marks.
+    pub etag: Option<Box<str>>,
+    /// The size in bytes, if the source states it.
     pub size: Option<u64>,
-    /// The order of this event among those of the same key, where the source tells.
+    /// The order of this event among those of the same key, if the source states it.
     pub sequencer: Option<Sequencer>,
-    /// When S3 saw the event; `IngestLag` counts from here.
+    /// The time of the event at S3, from which `IngestLag` is measured.
     pub event_time: Option<Timestamp>,
-    /// What happened to it.
+    /// What the event says happened to the object.
     pub change: Change,
-    /// Which part of the invocation named it.
+    /// The part of the invocation that named it.
     pub origin: Origin,
 }
 
 impl S3Object {
-    /// The console's "create folder" makes an empty object whose key ends in a slash: nothing to ingest.
+    /// Returns a created object of which only the name is known, in the first part of its invocation.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>, key: ObjectKey) -> Self {
+        Self {
+            bucket: bucket.into(),
+            key,
+            version_id: None,
+            etag: None,
+            size: None,
+            sequencer: None,
+            event_time: None,
+            change: Change::Created,
+            origin: Origin::default(),
+        }
+    }
+
+    /// Whether the object is a folder marker: the console's "create folder" makes an empty object whose key ends in a slash.
     #[must_use]
     pub fn is_folder_marker(&self) -> bool {
         self.size == Some(0) && self.key.as_str().ends_with('/')

@@ -1,4 +1,4 @@
-//! What became of each object, and the ledger that makes sure that something did.
+//! The outcome of each object, and the ledger that ensures that every object has one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use serde::Serialize;
 /// The one outcome that every object ends in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// FlexOrch took the key.
+    /// FlexOrch accepted the key.
     Forwarded(Forwarded),
-    /// The object is none of this deployment's business.
+    /// The object is out of this deployment's scope.
     Skipped(SkipReason),
-    /// FlexOrch refused this key for good.
+    /// FlexOrch rejected this key permanently.
     Rejected(Rejection),
-    /// It could not be settled now; whatever delivered it delivers it again.
+    /// The object could not be settled now; its source delivers it again.
     Deferred(Deferral),
 }
 
-/// How FlexOrch took a key.
+/// The details of an accepted key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forwarded {
     /// The secret id of the connector it was submitted for.
     pub connector: Arc<str>,
-    /// The job that FlexOrch named, where it named one.
+    /// The id of the job, if FlexOrch named one.
     pub job_id: Option<String>,
-    /// FlexOrch knew the content already and charged nothing.
+    /// FlexOrch had processed the same content before and charged nothing.
     pub duplicate: bool,
 }
 
@@ -36,7 +36,7 @@ pub struct Forwarded {
 pub enum SkipReason {
     /// The event is not an `ObjectCreated`.
     NotCreated,
-    /// The console's "create folder".
+    /// The object is a folder marker of the console.
     FolderMarker,
     /// A newer event for the same key is in the same invocation.
     Superseded,
@@ -46,12 +46,14 @@ pub enum SkipReason {
     OutOfPrefix,
     /// The key ends in none of `KEY_SUFFIXES`.
     OutOfSuffix,
+    /// The key matches one of `KEY_EXCLUDES`.
+    Excluded,
     /// The object is larger than `MAX_OBJECT_BYTES`.
     TooLarge,
 }
 
 impl SkipReason {
-    /// The reason as logs, metrics and summaries write it.
+    /// Returns the reason as written in logs, metrics and summaries.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,49 +63,50 @@ impl SkipReason {
             Self::NoConnector => "no-connector",
             Self::OutOfPrefix => "out-of-prefix",
             Self::OutOfSuffix => "out-of-suffix",
+            Self::Excluded => "excluded",
             Self::TooLarge => "too-large",
         }
     }
 }
 
-/// FlexOrch's refusal of one key.
+/// FlexOrch's rejection of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The secret id of the connector; `None` for a record that could not be read, which never reached one.
     pub connector: Option<Arc<str>>,
-    /// FlexOrch's error code, `UNREADABLE_RECORD` for a record that could not be read.
+    /// FlexOrch's error code, or [`UNREADABLE`](super::codes::UNREADABLE) for a record that could not be read.
     pub code: String,
     /// FlexOrch's message; may be empty.
     pub message: String,
 }
 
-/// Why an object waits for a later try.
+/// Why an object is delivered again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferral {
     /// The class of the failure, which decides what an operator does about it.
     pub class: DeferClass,
-    /// What was seen: a status, FlexOrch's code and message, a connection error.
+    /// The details: a status, FlexOrch's code and message, or a connection error.
     pub detail: Arc<str>,
-    /// FlexOrch's error code, where it gave one.
+    /// FlexOrch's error code, if it gave one.
     pub code: Option<Arc<str>>,
-    /// The secret id of the connector, where one was chosen.
+    /// The secret id of the connector, if one was chosen.
     pub connector: Option<Arc<str>>,
-    /// The earliest time at which another try makes sense, if it is known.
+    /// The earliest time at which another attempt makes sense, if known.
     pub not_before: Option<SystemTime>,
-    /// Every attempt that `MAX_ATTEMPTS` allows has failed: a later try waits for the usual backoff at least, whatever time
-    /// FlexOrch named.
-    pub exhausted: bool,
+    /// Every attempt that `MAX_ATTEMPTS` allows has failed: a later attempt waits for at least the usual backoff, whatever
+    /// time FlexOrch named.
+    pub attempts_exhausted: bool,
 }
 
-/// The classes of passing failure.
+/// The classes of failures after which an object is delivered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeferClass {
-    /// FlexOrch's per-minute limit: 429.
+    /// FlexOrch's per-minute limit is reached: 429.
     RateLimited,
     /// The next request that `REQUESTS_PER_MINUTE` allows is due after the deadline.
     Paced,
-    /// 5xx, 408, no connection, a timeout, or an answer that is not FlexOrch's.
+    /// 5xx, 408, no connection, a timeout, or a response that does not come from FlexOrch.
     Unavailable,
     /// FlexOrch does not accept the API key.
     BadCredentials,
@@ -113,28 +116,30 @@ pub enum DeferClass {
     NotAllowed,
     /// FlexOrch does not know the connector: 404.
     ConnectorNotFound,
-    /// FlexOrch's address answers with a redirect.
+    /// FlexOrch's base URL returns a redirect.
     Redirected,
-    /// FlexOrch refused the request as a whole and there is no sign that the object is at fault.
+    /// FlexOrch refused the request as a whole, and nothing shows that the object is the cause.
     RequestRefused,
-    /// FlexOrch's answer does not say what became of the key.
+    /// FlexOrch's response has no result for the key.
     Unaccounted,
     /// The invocation's time is over.
     Deadline,
-    /// The connector's secret could not be read.
+    /// The connector's secret could not be read, or contradicts another connector's.
     SecretUnavailable,
     /// The connector's secret describes another connector than the one that the object was routed to.
     ConnectorChanged,
-    /// The dead-letter queue could not be reached, so a rejected object stays where it was.
+    /// The connector's secret pauses it.
+    Paused,
+    /// The dead-letter queue did not accept the rejected object, so its message is kept.
     DeadLetterUnavailable,
-    /// The record cannot be read and there is no dead-letter queue to put it into.
+    /// The record cannot be read, and no dead-letter queue is configured.
     Unreadable,
-    /// S3 could not be asked for what the event leaves open.
+    /// S3 could not be asked about an object or listed.
     BucketUnavailable,
 }
 
 impl DeferClass {
-    /// The class as logs and summaries write it.
+    /// Returns the class as written in logs and summaries.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -151,13 +156,14 @@ impl DeferClass {
             Self::Deadline => "deadline",
             Self::SecretUnavailable => "secret-unavailable",
             Self::ConnectorChanged => "connector-changed",
+            Self::Paused => "paused",
             Self::DeadLetterUnavailable => "dead-letter-unavailable",
             Self::Unreadable => "unreadable",
             Self::BucketUnavailable => "bucket-unavailable",
         }
     }
 
-    /// What an operator does about it.
+    /// Returns what an operator can do about it.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -175,16 +181,19 @@ impl DeferClass {
             Self::RequestRefused => "check `connector_id` in the secret, LOCALE and PIPELINE_CONFIG",
             Self::Unaccounted | Self::ConnectorChanged => "nothing: it is tried again",
             Self::Deadline => "nothing: it is tried again; if it is frequent, raise the function's timeout",
-            Self::SecretUnavailable => "check the secret and the function's permission to read it",
+            Self::SecretUnavailable => "check the secret that is named, and the function's permission to read it",
+            Self::Paused => "nothing until the pause is to end; then remove `paused` from the connector's secret",
             Self::DeadLetterUnavailable => "check DEAD_LETTER_QUEUE_URL and the permission sqs:SendMessage on it",
-            Self::Unreadable => "look at the message; set DEAD_LETTER_QUEUE_URL to have such messages moved aside",
+            Self::Unreadable => {
+                "check the message; set DEAD_LETTER_QUEUE_URL to move such messages to a dead-letter queue"
+            }
             Self::BucketUnavailable => {
                 "check the function's permissions on the bucket: s3:ListBucket, and s3:GetObject for Batch Operations"
             }
         }
     }
 
-    /// Whether somebody has to act, rather than wait.
+    /// Whether an operator has to act rather than wait. A pause is an operator's decision and is counted separately.
     #[must_use]
     pub fn needs_operator(self) -> bool {
         !matches!(
@@ -195,24 +204,25 @@ impl DeferClass {
                 | Self::Unaccounted
                 | Self::Deadline
                 | Self::ConnectorChanged
+                | Self::Paused
         )
     }
 }
 
-/// The outcomes of an invocation's objects, by the objects' positions. Nothing can be left without one.
+/// The outcomes of an invocation's objects, by the objects' positions. [`Ledger::close`] gives an outcome to every object without one.
 #[derive(Debug)]
 pub struct Ledger {
     slots: Vec<Option<Outcome>>,
 }
 
 impl Ledger {
-    /// A ledger for so many objects, none of them settled.
+    /// Creates a ledger for this many objects, none of them settled.
     #[must_use]
     pub fn new(objects: usize) -> Self {
         Self { slots: vec![None; objects] }
     }
 
-    /// Settles an object. The first outcome stands: a late one for an object that has one already is dropped.
+    /// Settles an object. The first outcome is kept: another one for the same object is dropped.
     pub fn settle(&mut self, object: usize, outcome: Outcome) {
         if let Some(slot) = self.slots.get_mut(object)
             && slot.is_none()
@@ -221,8 +231,8 @@ impl Ledger {
         }
     }
 
-    /// Takes a rejection back: the object could not be put where rejected objects go.
-    pub fn defer_instead(&mut self, object: usize, deferral: Deferral) {
+    /// Replaces a rejection by a deferral, because the dead-letter queue did not accept the object. Other outcomes are kept.
+    pub(crate) fn defer_instead(&mut self, object: usize, deferral: Deferral) {
         if let Some(slot) = self.slots.get_mut(object)
             && matches!(slot, Some(Outcome::Rejected(_)))
         {
@@ -230,21 +240,15 @@ impl Ledger {
         }
     }
 
-    /// Whether the object has its outcome.
-    #[must_use]
-    pub fn is_settled(&self, object: usize) -> bool {
-        self.slots.get(object).is_some_and(Option::is_some)
-    }
-
-    /// What is settled so far, with the objects' positions.
+    /// Returns the outcomes so far, with the objects' positions.
     pub fn settled(&self) -> impl Iterator<Item = (usize, &Outcome)> {
         self.slots.iter().enumerate().filter_map(|(object, slot)| Some((object, slot.as_ref()?)))
     }
 
-    /// Closes the ledger. What nothing has settled is deferred: the time ran out before its turn came.
+    /// Returns every object's outcome. Objects that are not settled are deferred: the invocation ended before they were submitted.
     #[must_use]
     pub fn close(self) -> Vec<Outcome> {
-        let unfinished: Arc<str> = "the invocation ended before its turn came".into();
+        let unfinished: Arc<str> = "the invocation ended before the object was submitted".into();
         self.slots
             .into_iter()
             .map(|slot| {
@@ -255,7 +259,7 @@ impl Ledger {
                         code: None,
                         connector: None,
                         not_before: None,
-                        exhausted: false,
+                        attempts_exhausted: false,
                     })
                 })
             })
@@ -268,20 +272,20 @@ impl Ledger {
 pub struct Counts {
     /// Objects that the event named.
     pub received: u64,
-    /// Objects that FlexOrch took.
+    /// Objects that FlexOrch accepted.
     pub forwarded: u64,
     /// Objects that are out of scope.
     pub skipped: u64,
-    /// Objects that FlexOrch refused for good.
+    /// Objects that FlexOrch rejected permanently.
     pub rejected: u64,
-    /// Objects that are to be delivered again.
+    /// Objects that will be delivered again.
     pub deferred: u64,
-    /// Of the forwarded ones, those whose content FlexOrch knew.
+    /// Forwarded objects whose content FlexOrch had processed before.
     pub duplicates: u64,
-    /// The skipped ones by reason.
+    /// The skipped objects by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped_by_reason: BTreeMap<SkipReason, u64>,
-    /// The deferred ones by class.
+    /// The deferred objects by class.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deferred_by_class: BTreeMap<DeferClass, u64>,
 }
@@ -305,6 +309,26 @@ impl Counts {
                 *self.deferred_by_class.entry(deferral.class).or_default() += 1;
             }
         }
+    }
+}
+
+impl Counts {
+    /// How many objects are deferred for a reason that needs an operator: see [`DeferClass::needs_operator`].
+    #[must_use]
+    pub fn blocked(&self) -> u64 {
+        self.deferred_by_class.iter().filter(|(class, _)| class.needs_operator()).map(|(_, objects)| objects).sum()
+    }
+
+    /// How many objects are deferred because their connector is paused.
+    #[must_use]
+    pub fn paused(&self) -> u64 {
+        self.deferred_by_class.get(&DeferClass::Paused).copied().unwrap_or_default()
+    }
+
+    /// How many objects no configured connector reads.
+    #[must_use]
+    pub fn unrouted(&self) -> u64 {
+        self.skipped_by_reason.get(&SkipReason::NoConnector).copied().unwrap_or_default()
     }
 }
 
@@ -332,7 +356,7 @@ mod tests {
                 code: None,
                 connector: None,
                 not_before: None,
-                exhausted: false,
+                attempts_exhausted: false,
             }),
         }
     }
@@ -364,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_outcome_stands() {
+    fn the_first_outcome_is_kept() {
         let mut ledger = Ledger::new(1);
         ledger.settle(0, outcome(0));
         ledger.settle(0, outcome(1));

@@ -25,6 +25,7 @@ pub struct Metrics {
     auth_failures: AtomicU64,
     latencies: Mutex<Vec<u64>>,
     lags: Mutex<Vec<u64>>,
+    deferred_ages: Mutex<Vec<u64>>,
 }
 
 impl Metrics {
@@ -54,6 +55,11 @@ impl Metrics {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner).push(millis(lag));
     }
 
+    /// Records a deferred object's age: the time since S3 saw its event.
+    pub fn record_deferred_age(&self, age: Duration) {
+        self.deferred_ages.lock().unwrap_or_else(PoisonError::into_inner).push(millis(age));
+    }
+
     /// How many requests were sent.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -74,6 +80,9 @@ impl Metrics {
             Metric::count("ObjectsSkipped", counts.skipped),
             Metric::count("ObjectsRejected", counts.rejected),
             Metric::count("ObjectsDeferred", counts.deferred),
+            Metric::count("ObjectsBlocked", counts.blocked()),
+            Metric::count("ObjectsPaused", counts.paused()),
+            Metric::count("ObjectsUnrouted", counts.unrouted()),
             Metric::count("UnreadableMessages", extra.unreadable_messages),
             Metric::count("Requests", read(&self.requests)),
             Metric::count("Retries", read(&self.retries)),
@@ -84,12 +93,17 @@ impl Metrics {
         let timestamp = millis(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ages = self.deferred_ages.lock().unwrap_or_else(PoisonError::into_inner);
+        // The oldest first, in the line with the counts: the template's alarms look at it there.
+        ages.sort_unstable_by(|one, other| other.cmp(one));
         let (mut latencies, mut lags) = (latencies.chunks(VALUES_PER_LINE), lags.chunks(VALUES_PER_LINE));
+        let mut ages = ages.chunks(VALUES_PER_LINE);
         let mut lines = Vec::new();
         loop {
             let mut metrics = std::mem::take(&mut first);
             metrics.extend(latencies.next().map(|values| Metric::times("RequestLatency", values)));
             metrics.extend(lags.next().map(|values| Metric::times("IngestLag", values)));
+            metrics.extend(ages.next().map(|values| Metric::times("DeferredAge", values)));
             if metrics.is_empty() {
                 return lines;
             }
@@ -216,6 +230,20 @@ mod tests {
         assert_eq!(
             (&line["Requests"], &line["Retries"], &line["RequestLatency"]),
             (&json!(2), &json!(1), &json!([12]))
+        );
+    }
+
+    #[test]
+    fn the_oldest_deferred_object_is_first_in_the_line_with_the_counts() {
+        let metrics = Metrics::default();
+        for age in [5, 900, 30] {
+            metrics.record_deferred_age(Duration::from_millis(age));
+        }
+        let [line] = &lines(&metrics)[..] else { panic!("one line") };
+        assert_eq!(line["DeferredAge"], json!([900, 30, 5]));
+        assert_eq!(
+            (&line["ObjectsBlocked"], &line["ObjectsPaused"], &line["ObjectsUnrouted"]),
+            (&json!(0), &json!(0), &json!(0))
         );
     }
 

@@ -1,10 +1,11 @@
 //! Logs and metrics, for CloudWatch.
 //!
-//! Logs are JSON lines on standard output, as Lambda collects them. Text that comes from outside (keys, FlexOrch's words) is
+//! Logs are JSON lines on standard output, as Lambda collects them. Text that comes from outside (keys, FlexOrch's messages) is
 //! always a field's value and never part of a line's own text, so that both formats escape it: a newline in a key cannot forge a
-//! line.
+//! line. Every line passes `safe_lines`, which removes secrets and escapes control characters.
 
 pub mod metrics;
+mod safe_lines;
 
 use std::io::{self, Write};
 
@@ -14,11 +15,13 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::safe_lines::SafeLines;
 use crate::config::variable;
+use crate::redaction;
 
-/// Starts logging, in the shape and from the level that `AWS_LAMBDA_LOG_FORMAT` (`JSON`, the default here, or `Text`) and
-/// `AWS_LAMBDA_LOG_LEVEL` ask for (Lambda Developer Guide, "Configuring advanced logging controls"). Libraries are heard from
-/// WARN on only: further down some of them print what they send.
+/// Starts logging in the format and from the level that `AWS_LAMBDA_LOG_FORMAT` (`JSON`, the default here, or `Text`) and
+/// `AWS_LAMBDA_LOG_LEVEL` set (Lambda Developer Guide, "Configuring advanced logging controls"). Libraries log
+/// from WARN on only: below that, some of them print what they send.
 pub fn init() {
     let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     let level = level.and_then(|level| parse_level(&level)).unwrap_or(LevelFilter::INFO);
@@ -33,11 +36,12 @@ where
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level)
-        // It repeats every error that the function answers with; the summary line has said it.
+        // It repeats every error that the function returns; the summary line has it already.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    redaction::register_environment();
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(writer);
-    // A second start, as in tests of one process, changes nothing.
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(SafeLines(writer));
+    // A second call, as in tests that share a process, changes nothing.
     let _ = if text {
         registry.with(lines).try_init()
     } else {
@@ -57,7 +61,7 @@ fn parse_level(text: &str) -> Option<LevelFilter> {
     }
 }
 
-/// Turns panics into log lines, instead of the default's several lines of text on standard error.
+/// Logs each panic as one line, instead of several lines of text on standard error.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -67,9 +71,9 @@ pub fn log_panics() {
     }));
 }
 
-/// Writes one line to standard output, whole.
+/// Writes one line to standard output without interleaving it with others.
 pub(crate) fn write_line(line: &str) {
     let mut out = io::stdout().lock();
-    // Nobody can be told that standard output is gone.
+    // If standard output is closed, there is nowhere left to report it.
     let _ = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
 }

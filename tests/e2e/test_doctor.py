@@ -168,7 +168,8 @@ def the_mapping(stack):
 def test_a_deployed_stack_is_well_and_every_link_was_looked_at(chain):
     seen = well(chain)
     assert seen.checks["plan"]["found"].startswith("starter: 600 requests a minute")
-    assert chain.bucket in seen.checks["notification"]["found"] or "rule" in seen.checks["notification"]["found"]
+    by = "by the rule " if chain.name == "doctor-eventbridge" else f"by {chain.bucket}, "
+    assert by in seen.checks["notification"]["found"], seen.checks["notification"]
     assert ("failed notifications" in seen.checks) == (chain.name == "doctor-direct")
     assert len(seen.checks) >= 22 and seen.text.rstrip().endswith("All checks passed."), seen.text
     assert seen.text.count("✓") == len(seen.checks)
@@ -415,13 +416,16 @@ def test_dead_letters_are_counted_with_their_reasons_and_left_where_they_are(cha
     flexorch.fault("reject=*.exe,code=UNSUPPORTED_FILE")
     try:
         chain.upload("invoices/setup.exe", "invoices/other.exe")
-        wait_until(lambda: chain.dead() == 2 and chain.waiting() == 0, 60, lambda: f"{chain.dead()} dead letters")
+        chain.sqs.send_message(QueueUrl=chain.outputs["RetryQueueUrl"], MessageBody='{"neither": "event", "nor": "record"}')
+        wait_until(lambda: chain.dead() == 3 and chain.waiting() == 0, 60, lambda: f"{chain.dead()} dead letters")
         check = fails(chain, "dead letters")
-        assert "2 dead letters" in check["found"] and "2 × UNSUPPORTED_FILE" in check["found"], check
-        assert ".exe" in check["found"] and "KEY_SUFFIXES" in check["action"]
+        for words in ["3 dead letters", "2 × UNSUPPORTED_FILE", ".exe", "1 × UNREADABLE"]:
+            assert words in check["found"], check
+        for words in ["KEY_SUFFIXES", "not S3 events"]:
+            assert words in check["action"], check
         # The stack's own command, which the emulator has not.
         assert check["command"] == chain.outputs["RedriveCommand"].removesuffix(f" --region {REGION}")
-        assert chain.dead() == 2, "looking at them took some away"
+        assert chain.dead() == 3, "looking at them took some away"
     finally:
         flexorch.heal()
         dead = chain.outputs["DeadLetterQueueUrl"]

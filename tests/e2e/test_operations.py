@@ -1,6 +1,8 @@
 """What an operator does with a stack that is there."""
 
 import json
+import threading
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -22,13 +24,13 @@ def test_the_schedules_order_submits_what_no_notification_brought(emulator, sand
     )
     stack.fill_secret()
     [schedule] = [
-        emulator.client("scheduler").get_schedule(Name=found["Name"])
+        emulator.client("scheduler").get_schedule(Name=found["Name"], GroupName=found["GroupName"])
         for found in emulator.client("scheduler").list_schedules()["Schedules"]
         if found["Name"].startswith("reconciled-")
     ]
     target = schedule["Target"]
     assert target["Arn"] == stack.outputs["FunctionArn"]
-    assert target["DeadLetterConfig"]["Arn"] == stack.outputs["DeadLetterQueueArn"]
+    assert target["DeadLetterConfig"]["Arn"].endswith(":reconciled-undelivered")
     answer, error = stack.invoke(json.loads(target["Input"]))
     assert not error, answer
     assert (answer["received"], answer["forwarded"]) == (3, 3), answer
@@ -55,18 +57,59 @@ def test_with_a_key_of_yours_queues_log_and_secret_are_encrypted_with_it_and_upl
     wait_until(lambda: stack.taken(sandbox) == ["invoices/encrypted.pdf"], 30, "it never arrived")
 
 
-def test_a_stack_changes_from_direct_to_queue_and_keeps_its_bucket(emulator, sandbox):
-    stack = Stack(emulator, "changing", "documents-changing", 150)
-    stack.deploy(FlexOrchBaseUrl=sandbox.base_url, PlanRequestsPerMinute="6000")
+class Uploads(threading.Thread):
+    """Uploads a file every 0.2 s until it is stopped."""
+
+    def __init__(self, stack):
+        super().__init__()
+        self.stack, self.keys, self.over = stack, [], threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            key = f"invoices/during the move {len(self.keys):04}.pdf"
+            self.stack.upload(key)
+            self.keys.append(key)
+            time.sleep(0.2)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+def all_arrive(stack, sandbox, keys):
+    missing = lambda: set(keys) - set(stack.taken(sandbox))
+    wait_until(lambda: not missing(), 60, lambda: f"{len(missing())} of {len(keys)} are missing: {sorted(missing())[:5]}")
+    wait_until(lambda: stack.waiting() == 0, 60, "messages are left")
+    assert stack.dead() == 0
+
+
+@pytest.mark.parametrize("moves", [["Direct", "Queue", "Direct"], ["Queue", "EventBridge"]], ids=" to ".join)
+def test_uploads_during_each_supported_move_of_the_shape_all_arrive(emulator, sandbox, moves):
+    name = "-".join(moves).lower()
+    stack = Stack(emulator, f"moves-{name}", f"documents-moves-{name}", 150 + len(moves))
+    settings = {"FlexOrchBaseUrl": sandbox.base_url, "PlanRequestsPerMinute": "6000"}
+    stack.deploy(Trigger=moves[0], **settings)
     stack.fill_secret()
-    stack.upload("invoices/direct.pdf")
-    wait_until(lambda: "invoices/direct.pdf" in stack.taken(sandbox), 30, "it never arrived")
-    stack.deploy(Trigger="Queue", FlexOrchBaseUrl=sandbox.base_url, PlanRequestsPerMinute="6000")
-    notifications = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
-    assert "LambdaFunctionConfigurations" not in notifications
-    assert notifications["QueueConfigurations"][0]["QueueArn"] == stack.outputs["RetryQueueArn"]
-    stack.upload("invoices/queue.pdf")
-    wait_until(lambda: stack.taken(sandbox) == ["invoices/direct.pdf", "invoices/queue.pdf"], 30, "it never arrived")
+    with Uploads(stack) as uploads:
+        for shape in moves[1:]:
+            time.sleep(2)
+            stack.deploy(Trigger=shape, **settings)
+            time.sleep(2)
+            if shape == "EventBridge":
+                # As the guide says: first its events on, then, once they come, the old notification off.
+                old = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
+                both = {"QueueConfigurations": old["QueueConfigurations"], "EventBridgeConfiguration": {}}
+                for configuration in [both, {"EventBridgeConfiguration": {}}]:
+                    stack.s3.put_bucket_notification_configuration(
+                        Bucket=stack.bucket, NotificationConfiguration=configuration
+                    )
+                    time.sleep(2)
+    assert len(uploads.keys) > 20
+    all_arrive(stack, sandbox, uploads.keys)
 
 
 def test_when_the_stack_is_deleted_bucket_objects_and_secret_stay(emulator, sandbox):

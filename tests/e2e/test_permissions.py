@@ -50,7 +50,7 @@ def test_the_function_may_read_its_secrets_use_its_queues_write_its_log_and_noth
     }
 
 
-def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeouts(stack):
+def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeouts_and_the_window(stack):
     for queue in [stack.outputs["RetryQueueUrl"], stack.outputs["DeadLetterQueueUrl"]]:
         attributes = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
         assert attributes["SqsManagedSseEnabled"] == "true"
@@ -59,7 +59,9 @@ def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeout
         assert (tls_only["Effect"], tls_only["Principal"]) == ("Deny", "*")
         assert tls_only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     retry = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["RetryQueueUrl"], AttributeNames=["All"])["Attributes"]
-    assert int(retry["VisibilityTimeout"]) == 6 * stack.configuration()["Timeout"]
+    [mapping] = stack.functions.list_event_source_mappings(FunctionName=stack.function)["EventSourceMappings"]
+    window = mapping["MaximumBatchingWindowInSeconds"]
+    assert int(retry["VisibilityTimeout"]) == 6 * stack.configuration()["Timeout"] + window
     redrive = json.loads(retry["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == stack.outputs["DeadLetterQueueArn"]
     assert int(redrive["maxReceiveCount"]) == 120
@@ -84,22 +86,24 @@ def test_only_the_stacks_own_source_may_send_and_invoke(stacks):
         attributes = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["RetryQueueUrl"], AttributeNames=["Policy"])
         statements = json.loads(attributes["Attributes"]["Policy"])["Statement"]
         allowed[shape] = [statement for statement in statements if statement["Effect"] == "Allow"]
-    assert allowed["Direct"] == []
-    [queue] = allowed["Queue"]
-    assert queue["Principal"] == {"Service": "s3.amazonaws.com"} and queue["Action"] == "sqs:SendMessage"
-    assert queue["Condition"] == {
-        "ArnEquals": {"aws:SourceArn": "arn:aws:s3:::documents-queue"},
-        "StringEquals": {"aws:SourceAccount": ACCOUNT},
-    }
+    # S3 in every shape, so that no change of the shape removes what a bucket's configuration still needs.
+    for shape in stacks:
+        queue = allowed[shape].pop(0)
+        assert queue["Principal"] == {"Service": "s3.amazonaws.com"} and queue["Action"] == "sqs:SendMessage"
+        assert queue["Condition"] == {
+            "ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::documents-{shape.lower()}"},
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        }
+    assert allowed["Direct"] == allowed["Queue"] == []
     [rule] = allowed["EventBridge"]
     assert rule["Principal"] == {"Service": "events.amazonaws.com"}
     assert f":{ACCOUNT}:rule/" in rule["Condition"]["ArnEquals"]["aws:SourceArn"]
 
-    [permission] = may_be_invoked_by(stacks["Direct"])
-    conditions = json.dumps(permission["Condition"])
-    assert "arn:aws:s3:::documents-direct" in conditions and ACCOUNT in conditions
-    for shape in ["Queue", "EventBridge"]:
-        assert not may_be_invoked_by(stacks[shape]), shape
+    for shape in ["Direct", "Queue"]:
+        [permission] = may_be_invoked_by(stacks[shape])
+        conditions = json.dumps(permission["Condition"])
+        assert f"arn:aws:s3:::documents-{shape.lower()}" in conditions and ACCOUNT in conditions
+    assert not may_be_invoked_by(stacks["EventBridge"])
 
 
 def test_a_failed_notification_is_not_tried_again_by_lambda_but_goes_to_the_retry_queue(stack):
@@ -130,6 +134,7 @@ def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
         SecretsKmsKeyArns=key,
         NotificationPrefix="invoices/",
         ReconcileSchedule="rate(1 day)",
+        BatchOperationsBucketName="manifests-and-reports",
         Tracing="Active",
         VpcSubnetIds=subnet["SubnetId"],
         VpcSecurityGroupIds=groups[0]["GroupId"],
@@ -138,8 +143,28 @@ def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
     assert {resource for action, resource, _ in granted if action == "secretsmanager:GetSecretValue"} == set(secrets)
     [(_, decrypts, condition)] = [grant for grant in granted if grant[0] == "kms:Decrypt"]
     assert decrypts == key and condition == {"StringLike": {"kms:ViaService": "secretsmanager.*.amazonaws.com"}}
-    [(_, listed, condition)] = [grant for grant in granted if grant[0].startswith("s3:")]
-    assert listed == "arn:aws:s3:::documents-optional" and condition == {"StringLike": {"s3:prefix": "invoices/*"}}
+    objects = [grant for grant in granted if grant[0].startswith("s3:")]
+    bucket = "arn:aws:s3:::documents-optional"
+    assert objects == [
+        ("s3:GetObject", f"{bucket}/invoices/*", None),
+        ("s3:ListBucket", bucket, None),
+        ("s3:ListBucket", bucket, {"StringLike": {"s3:prefix": "invoices/*"}}),
+    ]
+    batch = stack.outputs["BatchOperationsRoleArn"].rsplit("/", 1)[-1]
+    trusted = emulator.client("iam").get_role(RoleName=batch)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    assert [statement["Principal"] for statement in trusted] == [{"Service": "batchoperations.s3.amazonaws.com"}]
+    assert {
+        (action, resource)
+        for statement in statements(emulator, batch)
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    } == {
+        ("lambda:InvokeFunction", stack.outputs["FunctionArn"]),
+        ("lambda:InvokeFunction", stack.outputs["FunctionArn"] + ":*"),
+        ("s3:GetObject", "arn:aws:s3:::manifests-and-reports/*"),
+        ("s3:GetObjectVersion", "arn:aws:s3:::manifests-and-reports/*"),
+        ("s3:PutObject", "arn:aws:s3:::manifests-and-reports/*"),
+    }
     everywhere = {action for action, resource, _ in granted if resource == "*"}
     interfaces = {action for action in everywhere if action.startswith("ec2:")}
     assert everywhere - interfaces == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "these know no resources"

@@ -1,4 +1,4 @@
-//! Connectors that FlexOrch refuses until somebody acts, and secrets that changed meanwhile.
+//! Connectors that FlexOrch refuses until an operator acts, and secrets that changed in the meantime.
 
 use serde_json::{Value, json};
 

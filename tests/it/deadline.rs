@@ -1,7 +1,8 @@
-//! The function answers before Lambda ends it, whatever the endpoint does.
+//! The function responds before its deadline, whatever the endpoint does.
 
 use std::time::Duration;
 
+use flexorch_sandbox::aws_fault::AwsFault;
 use flexorch_sandbox::secrets_manager::SecretsFault;
 
 use crate::support::events::{keys, sqs_event};
@@ -44,7 +45,9 @@ async fn no_request_is_started_that_cannot_finish() {
         .await;
     let answer = app.invoke_within(s3_event(["a.pdf", "b.pdf", "c.pdf", "d.pdf"]), Duration::from_secs(3)).await;
     assert!(answer.error().contains("objects are deferred"), "{}", answer.error());
-    assert!(app.requests().iter().all(|request| request.status.is_some()), "a request was cut off");
+    let requests = app.requests();
+    assert!(!requests.is_empty(), "none was started, so none could be cut off");
+    assert!(requests.iter().all(|request| request.status.is_some()), "a request was cut off");
 }
 
 #[tokio::test]
@@ -70,4 +73,34 @@ async fn what_is_finished_before_the_deadline_counts_message_by_message() {
     let answer = app.invoke_within(event, Duration::from_secs(4)).await;
     assert_eq!(answer.failures(), ["m-0"]);
     assert!(answer.took <= Duration::from_secs(3), "{:?}", answer.took);
+}
+
+/// Ten thousand messages and a function with little of a core. What is built for the tests is ten times slower than what is deployed,
+/// so that a fifth of a core is less than the 7 % that 128 MB bring.
+#[tokio::test]
+async fn a_starved_function_answers_in_time_for_ten_thousand_messages_while_flexorch_and_sqs_hang() {
+    const TIME: Duration = Duration::from_secs(20);
+    let app = TestAppBuilder::new().await.fault("hang").env("AWS_LAMBDA_LOG_LEVEL", "INFO").start().await;
+    app.queues.set_fault(Some(AwsFault::Hang));
+    let names = keys("in/", 10_000);
+    let event = sqs_event(names.iter().map(|name| s3_event([name.as_str()])));
+    let starved = app.starve(0.2);
+    let answer = app.invoke_within(event, TIME).await;
+    drop(starved);
+    assert_eq!(answer.failures().len(), 10_000);
+    assert!(answer.took <= TIME - Duration::from_secs(1), "{:?}", answer.took);
+}
+
+#[tokio::test]
+async fn once_the_time_is_over_no_call_begins_and_few_lines_are_written() {
+    let app = TestAppBuilder::new().await.env("DEADLINE_MARGIN_MS", 5000).start().await;
+    let names = keys("in/", 500);
+    let event = sqs_event(names.iter().map(|name| s3_event([name.as_str()])));
+    let answer = app.invoke_within(event, Duration::from_secs(2)).await;
+    assert_eq!(answer.failures().len(), 500);
+    assert!(app.queues.calls().is_empty() && app.requests().is_empty());
+    let logs = app.logs().await;
+    assert_eq!(logs.iter().filter(|line| line["class"] == "deadline").count(), 100);
+    let rest: Vec<_> = logs.iter().filter(|line| line["objects"] == 400).collect();
+    assert_eq!(rest.len(), 1, "{logs:#?}");
 }

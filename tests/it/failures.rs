@@ -1,4 +1,4 @@
-//! The failure table: what FlexOrch, or something in front of it, answers, and what becomes of the objects.
+//! The failure table: the responses of FlexOrch or of a proxy in front of it, and the outcomes of the objects.
 
 use serde_json::json;
 

@@ -4,12 +4,15 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets something unexpected fails there")]
 
+mod alarms;
 mod blocks;
 mod deadline;
 mod failures;
 mod halving;
 mod pacing;
 mod reconcile;
+mod redaction;
+mod responses;
 mod returning;
 mod routing;
 mod secrets;
@@ -17,4 +20,6 @@ mod settings;
 mod sources;
 mod support;
 mod telemetry;
+mod template;
 mod tls;
+mod unreadable;

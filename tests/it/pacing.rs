@@ -11,7 +11,7 @@ async fn requests_are_spread_after_a_burst_of_max_concurrent_requests() {
     let names = keys("k", 6);
     let answer = app.invoke(s3_event(names.iter().map(String::as_str))).await;
     assert_eq!(answer.ok()["forwarded"], 6);
-    // Two at once, then four at half a second each.
+    // Two immediately, then four at half a second each.
     assert!(answer.took >= Duration::from_millis(1900), "{:?}", answer.took);
 }
 

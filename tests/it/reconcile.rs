@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use flexorch_sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::buckets::ListingFault;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -72,7 +73,10 @@ async fn a_reconcile_that_the_time_cuts_short_goes_on_from_its_cursor_until_all_
         let answer = app.invoke_within(event, Duration::from_secs(3)).await;
         assert!(answer.took < Duration::from_secs(3));
         match answer.result {
-            Ok(_) => break,
+            Ok(_) => {
+                assert!(call > 1, "the time did not cut it short");
+                break;
+            }
             Err(error) => event = continued(error["errorMessage"].as_str().unwrap()),
         }
     }
@@ -96,6 +100,74 @@ async fn a_bucket_that_cannot_be_listed_is_an_error_that_names_the_permission() 
     app.buckets.set_fault(Some(AwsFault::AccessDenied));
     let answer = app.invoke(order("PT1H")).await;
     assert!(answer.error().contains("s3:ListBucket"), "{}", answer.error());
+}
+
+/// How many pages were asked for.
+fn pages(app: &TestApp) -> usize {
+    app.buckets.calls().iter().filter(|call| call.query.contains("list-type=2")).count()
+}
+
+#[tokio::test]
+async fn a_truncated_page_without_keys_is_not_the_end_of_the_bucket() {
+    let app = TestApp::start().await;
+    fill(&app, (0..2500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    app.buckets.set_listing_fault(Some(ListingFault::EmptyPages(2)));
+    assert_eq!(app.invoke(order("PT1H")).await.ok()["forwarded"], 2500);
+    assert_eq!(app.flexorch.taken_keys().len(), 2500);
+    assert_eq!(pages(&app), 9);
+}
+
+#[tokio::test]
+async fn a_bucket_of_empty_pages_without_end_is_an_error_that_says_so() {
+    let app = TestApp::start().await;
+    fill(&app, ["a.pdf".to_owned()], Duration::ZERO);
+    app.buckets.set_listing_fault(Some(ListingFault::EmptyPages(u64::MAX - 1)));
+    let answer = app.invoke(order("PT1H")).await;
+    assert!(answer.error().contains("does not advance"), "{}", answer.error());
+    assert!(pages(&app) <= 1_001, "{} pages", pages(&app));
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_start_after_is_an_error_and_nothing_is_submitted_again() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=2,times=1").start().await;
+    fill(&app, (0..1500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    let stopped = app.invoke(order("PT1H")).await;
+    app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
+    app.flexorch.clear_requests();
+    let before = pages(&app);
+    let answer = app.invoke(continued(stopped.error())).await;
+    for words in ["does not advance", "start-after", "0000.pdf", "cursor: "] {
+        assert!(answer.error().contains(words), "{words}: {}", answer.error());
+    }
+    assert!(app.requests().is_empty());
+    assert_eq!(pages(&app), before + 1);
+    // Within an invocation the continuation token leads on, which such a store understands.
+    let app = TestApp::start().await;
+    fill(&app, (0..2500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
+    assert_eq!(app.invoke(order("PT1H")).await.ok()["forwarded"], 2500);
+}
+
+#[tokio::test]
+async fn a_continuation_token_that_leads_to_the_same_page_is_an_error() {
+    let app = TestApp::start().await;
+    fill(&app, (0..1500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    app.buckets.set_listing_fault(Some(ListingFault::SameToken));
+    let answer = app.invoke(order("PT1H")).await;
+    assert!(answer.error().contains("does not advance"), "{}", answer.error());
+    assert_eq!((pages(&app), app.requests().len()), (2, 10));
+}
+
+#[tokio::test]
+async fn in_a_queue_a_listing_that_does_not_advance_comes_back_later_and_makes_no_new_message() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=2,times=1").start().await;
+    fill(&app, (0..1500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    let stopped = app.invoke(order("PT1H")).await;
+    app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
+    let answer = app.invoke(sqs_event([continued(stopped.error())])).await;
+    assert_eq!(answer.failures(), ["m-0"]);
+    assert!(app.queues.messages("retry").is_empty());
+    assert!(app.queues.visibility_changes()[0].seconds >= 24);
 }
 
 #[tokio::test]
@@ -133,4 +205,26 @@ async fn in_a_queue_a_reconcile_that_is_stuck_comes_back_later_and_makes_no_new_
     assert_eq!(answer.failures(), ["m-0"]);
     assert!(app.queues.messages("retry").is_empty());
     assert!(app.queues.visibility_changes()[0].seconds >= 24);
+}
+
+#[tokio::test]
+async fn a_reconcile_leaves_what_an_unreadable_secret_claims_to_a_later_order_and_forwards_the_rest() {
+    let all = json!({"api_key": API_KEY, "connector_id": 1, "bucket": "my-documents"});
+    let hr = json!({"api_key": "dfx_hr_0123456789", "connector_id": 2, "bucket": "my-documents", "prefix": "hr/"});
+    let mut malformed = hr.clone();
+    malformed.as_object_mut().unwrap().remove("api_key");
+    let app = TestAppBuilder::new().await.secrets([("all", all), ("hr", malformed)]).start().await;
+    fill(&app, ["a.pdf", "hr/b.pdf", "z.pdf"].map(str::to_owned), Duration::ZERO);
+    let answer = app.invoke(order("PT1H")).await;
+    assert!(
+        answer.error().contains("reconcile is not finished") && answer.error().contains("\"hr\""),
+        "{}",
+        answer.error()
+    );
+    assert_eq!(app.flexorch.taken_keys(), ["a.pdf", "z.pdf"]);
+    app.secrets.put("hr", hr.to_string());
+    assert_eq!(app.invoke(order("PT1H")).await.ok()["received"], 3);
+    let of_hr = app.requests().into_iter().filter(|request| request.keys.contains(&"hr/b.pdf".to_owned()));
+    let keys: Vec<_> = of_hr.map(|request| request.api_key.unwrap().expose().to_owned()).collect();
+    assert_eq!(keys, ["dfx_hr_0123456789"]);
 }

@@ -139,14 +139,15 @@ async fn of_several_connectors_the_longest_prefix_of_the_bucket_takes_the_object
 
 #[tokio::test]
 async fn a_key_is_sent_once_an_invocation_and_the_highest_sequencer_stands() {
-    let app = TestApp::start().await;
+    let app = TestAppBuilder::new().await.env("MAX_OBJECT_BYTES", 10).start().await;
+    // Only the record with the highest sequencer is small enough to be forwarded.
     let numbered = |sequencer: &str, size: u64| {
         let mut record = s3_record("my-documents", "a.pdf");
         record["s3"]["object"]["sequencer"] = json!(sequencer);
         record["s3"]["object"]["size"] = json!(size);
         record
     };
-    let event = json!({"Records": [numbered("0A", 1), numbered("100", 2), numbered("FF", 3)]});
+    let event = json!({"Records": [numbered("0A", 11), numbered("100", 2), numbered("FF", 11)]});
     let answer = app.invoke(event).await;
     assert_eq!(
         (answer.ok()["forwarded"].clone(), answer.ok()["skipped_by_reason"].clone()),
@@ -168,6 +169,35 @@ async fn what_is_not_created_and_folder_markers_are_skipped_without_a_request() 
 }
 
 #[tokio::test]
+async fn a_connectors_own_locale_and_pipeline_config_win_over_the_environments() {
+    let own = json!({"api_key": API_KEY, "connector_id": 1, "bucket": "own", "locale": "fr",
+        "pipeline_config": {"document_type_hint": "invoice"}});
+    let other = json!({"api_key": API_KEY, "connector_id": 2, "bucket": "other"});
+    let app = TestAppBuilder::new()
+        .await
+        .secrets([("own", own), ("other", other)])
+        .env("LOCALE", "de")
+        .env("PIPELINE_CONFIG", r#"{"ocr": 1}"#)
+        .start()
+        .await;
+    let event = json!({"Records": [s3_record("own", "a.pdf"), s3_record("other", "b.pdf")]});
+    assert_eq!(app.invoke(event).await.ok()["forwarded"], 2);
+    let mut sent: Vec<_> = app
+        .requests()
+        .into_iter()
+        .map(|request| {
+            (
+                request.connector_id.as_u64().unwrap(),
+                request.body["locale"].clone(),
+                request.body["pipeline_config"].clone(),
+            )
+        })
+        .collect();
+    sent.sort_by_key(|(connector, ..)| *connector);
+    assert_eq!(sent, [(1, json!("fr"), json!({"document_type_hint": "invoice"})), (2, json!("de"), json!({"ocr": 1}))]);
+}
+
+#[tokio::test]
 async fn locale_and_pipeline_config_are_sent_only_when_they_are_set() {
     let app = TestAppBuilder::new()
         .await
@@ -186,4 +216,49 @@ async fn a_document_that_flexorch_knows_is_forwarded_and_counted_as_a_duplicate(
     assert_eq!(app.invoke(s3_event(["a.pdf"])).await.ok()["duplicates"], 0);
     let again = app.invoke(s3_event(["a.pdf"])).await;
     assert_eq!((again.ok()["forwarded"].clone(), again.ok()["duplicates"].clone()), (json!(1), json!(1)));
+}
+
+#[tokio::test]
+async fn an_event_that_is_out_of_scope_stands_for_another_only_if_it_is_known_to_be_newer() {
+    let record = |size: u64, sequencer: Option<&str>, time: Option<&str>| {
+        let mut record = s3_record("my-documents", "a.pdf");
+        record["s3"]["object"]["size"] = json!(size);
+        match time {
+            Some(time) => record["eventTime"] = json!(time),
+            None => drop(record.as_object_mut().unwrap().remove("eventTime")),
+        }
+        if let Some(sequencer) = sequencer {
+            record["s3"]["object"]["sequencer"] = json!(sequencer);
+        }
+        record
+    };
+    let (earlier, later) = (Some("2026-01-31T10:00:00.000Z"), Some("2026-01-31T10:00:01.000Z"));
+    for (small, large, forwarded) in [
+        (record(1, None, None), record(9000, None, None), 1),
+        (record(1, Some("5"), earlier), record(9000, None, None), 1),
+        (record(1, None, earlier), record(9000, Some("5"), None), 1),
+        (record(1, None, earlier), record(9000, None, earlier), 1),
+        (record(1, Some("5"), earlier), record(9000, Some("6"), earlier), 0),
+        (record(1, None, earlier), record(9000, None, later), 0),
+        (record(1, Some("6"), earlier), record(9000, Some("5"), later), 1),
+    ] {
+        for records in [[&small, &large], [&large, &small]] {
+            let app = TestAppBuilder::new().await.env("MAX_OBJECT_BYTES", 2000).start().await;
+            let answer = app.invoke(json!({"Records": records})).await;
+            let summary = answer.ok();
+            assert_eq!(
+                (&summary["forwarded"], &summary["skipped"]),
+                (&json!(forwarded), &json!(2 - forwarded)),
+                "{records:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_matches_an_excluding_pattern_is_skipped() {
+    let app = TestAppBuilder::new().await.env("KEY_EXCLUDES", "exports/*,*.tmp.pdf").start().await;
+    let answer = app.invoke(s3_event(["exports/a.pdf", "b.tmp.pdf", "in/exports/c.pdf", "B.TMP.PDF"])).await;
+    assert_eq!(answer.ok()["skipped_by_reason"], json!({"excluded": 2}));
+    assert_eq!(app.submitted_keys(), ["in/exports/c.pdf", "B.TMP.PDF"]);
 }

@@ -1,4 +1,4 @@
-//! The environment: what is wrong stops the function at once, and says so.
+//! The environment: a wrong setting stops the function at its start, with an error that names it.
 
 use serde_json::json;
 
@@ -68,4 +68,18 @@ async fn started_outside_lambda_the_function_names_a_wrong_setting_first_and_the
     let output = function().env("CONNECTOR_SECRET_IDS", "docs").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("cargo lambda watch"));
+}
+
+#[tokio::test]
+async fn the_report_of_a_failed_start_reaches_lambda_whatever_proxy_is_set() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let app = TestAppBuilder::new().await.env("MAX_ATTEMPTS", 0).env(variable, &address);
+        let mut app = app.spawn().await;
+        let (message, code) = app.init_error().await;
+        assert!(message.contains("MAX_ATTEMPTS") && code == Some(1), "{variable}: {message}");
+    }
+    let used = tokio::time::timeout(std::time::Duration::ZERO, proxy.accept()).await;
+    assert!(used.is_err(), "the proxy was used");
 }

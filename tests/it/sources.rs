@@ -1,5 +1,6 @@
-//! Every source, and the answer that it expects.
+//! Every source, and the response that it expects.
 
+use flexorch_s3_ingester::model::codes::UNREADABLE;
 use serde_json::{Value, json};
 
 use crate::support::app::DEAD_LETTERS;
@@ -52,7 +53,7 @@ async fn batches_of_messages_are_answered_with_the_messages_that_come_back() {
         assert_eq!(app.submitted_keys().is_empty(), name == "sqs-test-event.json", "{name}");
         let unreadable = if name == "sqs-mixed.json" { 2 } else { 0 };
         let aside = app.queues.messages(DEAD_LETTERS);
-        let unread = aside.iter().filter(|letter| letter.attributes["code"] == "UNREADABLE_RECORD").count();
+        let unread = aside.iter().filter(|letter| letter.attributes["code"] == UNREADABLE).count();
         assert_eq!(unread, unreadable, "{name}");
     }
 }
@@ -200,4 +201,50 @@ async fn a_message_that_was_read_in_part_before_a_fault_is_not_sent_in_part() {
     let answer = app.invoke(sqs_event([envelope, s3_event(["a.pdf"])])).await;
     assert_eq!(answer.failures(), ["m-0"]);
     assert_eq!(app.submitted_keys(), ["a.pdf"]);
+}
+
+/// Lambda's destination record about an event with one object, `failed.pdf`.
+fn destination_record(condition: Option<&str>) -> Value {
+    let mut context = json!({"requestId": "r", "functionArn": "arn:aws:lambda:eu-west-1:123456789012:function:ingest",
+                             "approximateInvokeCount": 1});
+    if let Some(condition) = condition {
+        context["condition"] = condition.into();
+    }
+    json!({"version": "1.0", "timestamp": "2026-11-16T08:15:40.210Z", "requestContext": context,
+           "requestPayload": s3_event(["failed.pdf"]), "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
+           "responsePayload": {"received": 1, "forwarded": 1}})
+}
+
+#[tokio::test]
+async fn a_destination_record_of_a_success_needs_nothing_and_any_other_is_the_event_again() {
+    for (condition, again) in [
+        (Some("Success"), false),
+        (Some("RetriesExhausted"), true),
+        (Some("EventAgeExceeded"), true),
+        (Some("SomethingNew"), true),
+        (None, true),
+    ] {
+        let app = TestAppBuilder::new().await.dead_letters().start().await;
+        let record = destination_record(condition);
+        let answer = app.invoke(record.clone()).await;
+        assert_eq!(answer.ok()["received"], u64::from(again), "{condition:?}");
+        let answer = app.invoke(sqs_event([record, s3_event(["other.pdf"])])).await;
+        assert!(answer.failures().is_empty(), "{condition:?}");
+        let expected: &[&str] = if again { &["failed.pdf", "failed.pdf", "other.pdf"] } else { &["other.pdf"] };
+        assert_eq!(app.submitted_keys(), expected, "{condition:?}");
+        assert!(app.queues.messages(DEAD_LETTERS).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_success_needs_nothing_whatever_its_event_was() {
+    let app = TestApp::start().await;
+    for payload in [json!({"reconcile": {"since": "PT24H"}}), json!({"hello": 1}), s3_event(["%FF"])] {
+        let mut record = destination_record(Some("Success"));
+        record["requestPayload"] = payload;
+        record["responsePayload"] = json!(null);
+        let envelope = json!({"Type": "Notification", "Message": record.to_string()});
+        assert!(app.invoke(sqs_event([record, envelope])).await.failures().is_empty());
+    }
+    assert!(app.requests().is_empty() && app.buckets.calls().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Logs and metrics: what is told, once, and what is never told.
+//! Logs and metrics: what is written, once, and what is never written.
 
 use serde_json::json;
 
@@ -55,30 +55,41 @@ async fn an_invocation_tells_one_line_a_request_one_a_failed_object_and_one_summ
 #[tokio::test]
 async fn no_secret_and_no_raw_body_is_printed_at_any_level() {
     for level in ["TRACE", "DEBUG", "INFO"] {
-        let secret = json!({"api_key": API_KEY, "connector_id": 42, "bucket": "my-documents",
-            "aws_access_key_id": "AKIAHIDDENHIDDEN", "aws_secret_access_key": "aws-hidden-secret"});
-        let app = TestAppBuilder::new()
-            .await
-            .secrets([(SECRET, secret)])
-            .env("AWS_LAMBDA_LOG_LEVEL", level)
-            .fault(&format!("status=401,code=INVALID_API_KEY,message=the key {API_KEY} is revoked,times=1"))
-            .fault("status=500,body=raw-body-contents,times=1,after=1")
-            .start()
-            .await;
-        let mut event = s3_event(["a.pdf"]);
-        event["Records"][0]["userIdentity"] = json!({"principalId": "payload-contents"});
-        let _ = app.invoke(event.clone()).await;
-        let _ = app.invoke(sqs_event([event, json!({"unknown": "payload-contents"})])).await;
-        let output = app.output().await.join("\n");
-        for hidden in [
-            API_KEY,
-            "AKIAHIDDENHIDDEN",
-            "aws-hidden-secret",
-            SECRET_ACCESS_KEY,
-            "raw-body-contents",
-            "payload-contents",
+        for (fault, class) in [
+            (format!("status=401,code=INVALID_API_KEY,message=the key {API_KEY} is revoked"), "bad-credentials"),
+            ("status=500,body=raw-body-contents".to_owned(), "unavailable"),
         ] {
-            assert!(!output.contains(hidden), "{level}: {hidden} in {output}");
+            let secret = json!({"api_key": API_KEY, "connector_id": 42, "bucket": "my-documents",
+                "aws_access_key_id": "AKIAHIDDENHIDDEN", "aws_secret_access_key": "aws-hidden-secret"});
+            let app = TestAppBuilder::new()
+                .await
+                .secrets([(SECRET, secret)])
+                .env("AWS_LAMBDA_LOG_LEVEL", level)
+                .env("MAX_ATTEMPTS", 1)
+                .fault(&fault)
+                .start()
+                .await;
+            let mut event = s3_event(["a.pdf"]);
+            event["Records"][0]["userIdentity"] = json!({"principalId": "payload-contents"});
+            let answer = app.invoke(event.clone()).await;
+            assert!(answer.error().contains(class), "{level}: {}", answer.error());
+            let answer = app.invoke(sqs_event([event, json!({"unknown": "payload-contents"})])).await;
+            assert_eq!(answer.failures(), ["m-0", "m-1"], "{level}");
+            let output = app.output().await.join("\n");
+            assert!(
+                output.contains(class) && output.contains("unknown"),
+                "{level}: the failures are not logged: {output}"
+            );
+            for hidden in [
+                API_KEY,
+                "AKIAHIDDENHIDDEN",
+                "aws-hidden-secret",
+                SECRET_ACCESS_KEY,
+                "raw-body-contents",
+                "payload-contents",
+            ] {
+                assert!(!output.contains(hidden), "{level}: {hidden} in {output}");
+            }
         }
     }
 }
@@ -89,6 +100,7 @@ async fn a_newline_in_a_key_forges_no_log_line_in_either_format() {
         let app = TestAppBuilder::new().await.env("AWS_LAMBDA_LOG_FORMAT", format).start().await;
         app.invoke(s3_event(["x%0AERROR forged line%0D%1B[2J.exe"])).await.ok();
         let output = app.output().await;
+        assert!(output.iter().any(|line| line.contains("forged line")), "{format}: the key is not logged: {output:#?}");
         assert!(output.iter().all(|line| !line.starts_with("ERROR forged")), "{format}: {output:#?}");
         assert!(output.iter().all(|line| !line.contains('\u{1b}') && !line.contains('\r')), "{format}: {output:#?}");
         if format == "JSON" {

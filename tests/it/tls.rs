@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::{TestApp, TestAppBuilder, s3_event};
 
-/// A TLS front for a plain server; answers its port and the root certificate as PEM.
+/// A TLS front for a plain server; returns its port and the root certificate as PEM.
 async fn tls_front(plain_port: u16) -> (u16, String) {
     let mut root = CertificateParams::new(Vec::new()).unwrap();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::ingest::batch::BatchQueue;
-use flexorch_s3_ingester::ingest::route::{Route, route, superseded};
+use flexorch_s3_ingester::ingest::route::{Route, Router, superseded};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::scope::Scope;
 use hyper::body::Bytes;
@@ -16,9 +16,9 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::sqs_batch;
 use crate::programs::Programs;
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms};
+use crate::table::Table;
 
 const SIZES: [usize; 6] = [1, 10, 100, 1_000, 3_000, 10_000];
 
@@ -31,11 +31,11 @@ struct Row {
     messages: usize,
     megabytes: f64,
     requests: usize,
-    /// Event handed over → answer.
+    /// Event sent → response.
     whole_ms: f64,
-    /// The same bytes to the empty function and its answer.
+    /// The same bytes to the empty function → its response.
     transfer_ms: f64,
-    /// Event handed over → first request to FlexOrch, less the transfer.
+    /// Event sent → first request to FlexOrch, less the transfer.
     to_first_request_ms: f64,
     /// Reading, deduplicating, routing and batching alone, inside this process.
     core_ms: f64,
@@ -60,24 +60,24 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Bulk {
 
 fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) -> Row {
     let event = sqs_batch(messages, 1);
-    // Small events take too little time to be measured once; large ones come one to a process, whose memory is looked at.
+    // Small events take too little time to be measured once; large ones come one to a process, whose memory is measured.
     let repeats = if args.smoke { 1 } else { (2_000 / messages).clamp(1, 50) };
     let first = sqs_batch(1, 1);
     let events: Vec<_> = std::iter::once(first).chain(std::iter::repeat_n(event.clone(), repeats)).collect();
     let mut samples = Samples::default();
     for _ in 0..args.runs_of_a(3) {
         let served = serve(servers, &programs.empty, Trial::of(events.clone()));
-        samples.transfer.extend(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
+        samples.transfer.extend(served.responses.iter().skip(1).map(|response| response.took));
 
         servers.flexorch.follow(Plan::default());
         let served = serve(servers, &programs.function, Trial::of(events.clone()));
         assert_eq!(servers.flexorch.keys(), messages * repeats + 1, "every key arrives once");
         samples.requests = (servers.flexorch.requests() - 1) / repeats;
         samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
-        for exchange in &served.exchanges[1..] {
-            let first_request = servers.flexorch.first_request_after(exchange.handed).unwrap();
-            samples.whole.push(exchange.took());
-            samples.to_first_request.push(first_request - exchange.handed);
+        for response in &served.responses[1..] {
+            let first_request = servers.flexorch.first_request_after(response.sent).unwrap();
+            samples.whole.push(response.took);
+            samples.to_first_request.push(first_request - response.sent);
         }
         samples.core.extend((0..repeats).map(|_| core(&event, messages)));
     }
@@ -104,10 +104,11 @@ fn core(event: &Bytes, messages: usize) -> Duration {
     let began = Instant::now();
     let invocation = Invocation::read(text).unwrap();
     let objects = &invocation.contents.objects;
-    let superseded = superseded(objects);
-    let chosen: Vec<usize> = (0..objects.len())
-        .filter(|at| !superseded[*at] && route(&objects[*at], &connectors, true, &Scope::default()) == Route::To(0))
-        .collect();
+    let scope = Scope::default();
+    let router = Router::new(&connectors, &[], &scope);
+    let routes: Vec<Route> = objects.iter().map(|object| router.route(object)).collect();
+    let superseded = superseded(objects, |at| routes[at].is_in_scope());
+    let chosen: Vec<usize> = (0..objects.len()).filter(|at| !superseded[*at] && routes[*at] == Route::To(0)).collect();
     let mut queue = BatchQueue::new(&chosen, NonZeroUsize::new(100).unwrap());
     let first = queue.pop();
     let took = began.elapsed();

@@ -8,11 +8,11 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::s3_notification;
 use crate::programs::{Program, Programs};
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms, percentile};
+use crate::table::Table;
 
-/// Events that a fresh process answers before its warm ones are counted.
+/// The first events of a process, which do not count as warm.
 const SETTLING: usize = 20;
 
 /// What the project holds itself to, as multiples of the empty function's.
@@ -94,7 +94,7 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
         for (program, samples) in programs.iter().zip(&mut samples) {
             let events = vec![event.clone(); SETTLING + warm_events];
             let served = serve(servers, program, Trial { pause, ..Trial::of(events) });
-            samples.warm.extend(served.exchanges.iter().skip(SETTLING).map(|exchange| exchange.took()));
+            samples.warm.extend(served.responses.iter().skip(SETTLING).map(|response| response.took));
             samples.warm_cpu.push(served.process.cpu());
             samples.peak_kib = samples.peak_kib.max(served.process.peak_kib());
         }
@@ -134,7 +134,7 @@ fn row(program: &Program, samples: &Samples, warm_events: usize) -> Row {
 }
 
 impl Cold {
-    /// The programs side by side.
+    /// Returns a row for each program.
     pub fn table(&self) -> Table {
         let mut table = Table::new([
             "",

@@ -7,8 +7,8 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::{s3_notification, sqs_batch};
 use crate::programs::Programs;
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
+use crate::table::Table;
 
 /// The section's figures.
 #[derive(Serialize)]

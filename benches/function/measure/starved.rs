@@ -9,13 +9,13 @@ use crate::args::Args;
 use crate::events::{s3_notification, sqs_batch};
 use crate::programs::{Program, Programs};
 use crate::quota::{MB_OF_A_CORE, PERIOD, Quota};
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::{median, ms, percentile};
+use crate::table::Table;
 
 const SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
 
-/// FlexOrch's time for an answer, here: an event waits for it whatever the memory size.
+/// How long FlexOrch takes to respond here. An event waits for it, whatever the memory size.
 const ANSWER: Duration = Duration::from_millis(50);
 
 /// Lambda's prices for arm64 in most regions (AWS Lambda Pricing).
@@ -67,11 +67,11 @@ fn row(memory_mb: u32, programs: &Programs, servers: &Servers, args: &Args) -> s
 
     let warm_events = if args.smoke { 3 } else { 100 };
     let served = serve(servers, &programs.function, trial(vec![event.clone(); 1 + warm_events]));
-    let warm: Vec<_> = served.exchanges.iter().skip(1).map(|exchange| exchange.took()).collect();
+    let warm: Vec<_> = served.responses.iter().skip(1).map(|response| response.took).collect();
     drop(served);
     let large = [vec![event.clone()], vec![sqs_batch(1_000, 1); args.runs_of_a(5)]].concat();
     let served = serve(servers, &programs.function, trial(large));
-    let thousand = median(served.exchanges.iter().skip(1).map(|exchange| exchange.took()));
+    let thousand = median(served.responses.iter().skip(1).map(|response| response.took));
 
     let warm_p50_ms = ms(median(warm.iter().copied()));
     // Each event's time is rounded up to a millisecond.

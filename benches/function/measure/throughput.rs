@@ -8,9 +8,9 @@ use super::{Trial, serve};
 use crate::args::Args;
 use crate::events::s3_notification;
 use crate::programs::Programs;
-use crate::report::Table;
 use crate::servers::{Plan, Servers};
 use crate::stats::ms;
+use crate::table::Table;
 
 /// The section's figures.
 #[derive(Serialize)]
@@ -87,8 +87,8 @@ impl Throughput {
     /// A row for each case.
     pub fn table(&self) -> Table {
         let mut table = Table::new([
-            "answer takes",
-            "at once",
+            "response time",
+            "in flight",
             "plan a minute",
             "requests",
             "refused",
@@ -113,8 +113,7 @@ impl Throughput {
             ]);
         }
         table.note(
-            "One key a request. The endpoint allows as many requests a second as are under way at once ÷ its time."
-                .to_owned(),
+            "One key a request. The endpoint allows as many requests a second as are in flight ÷ its time.".to_owned(),
         )
     }
 }

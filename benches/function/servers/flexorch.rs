@@ -1,4 +1,8 @@
-//! FlexOrch's data-process endpoint behind TLS: takes every key, after a time that is set.
+//! FlexOrch's data-process endpoint with TLS: accepts every key, after a set time.
+//!
+//! Not the sandbox's FlexOrch, which has no TLS and keeps tenants, jobs and a log. On a two-core machine, a request of 100 keys took
+//! 0.08 ms here and 0.47 ms there (optimised, plain HTTP, median): 40 ms more in the 100 requests of 10,000 messages. The other
+//! servers are the sandbox's: its Runtime API added 0.006 ms to an event's 0.051 ms, for every program alike.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -12,14 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
-use super::http::{Answer, body, serve};
+use super::http::{Reply, body, serve};
 
-/// How it answers.
+/// The settings of the endpoint.
 #[derive(Clone, Copy, Default)]
 pub struct Plan {
-    /// The time that an answer takes.
+    /// How long every response takes.
     pub latency: Duration,
-    /// Requests that the plan allows in any minute; more are answered with 429.
+    /// Requests that the plan allows in any minute. More are refused with 429.
     pub requests_per_minute: Option<usize>,
 }
 
@@ -77,7 +81,7 @@ impl FlexOrch {
     pub(super) async fn start(tls: TlsAcceptor) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
-        let address = serve(Some(tls), move |request| {
+        let address = serve(tls, move |request| {
             let (seen, arrived) = (Arc::clone(&shared), Instant::now());
             async move { submit(&seen, arrived, &body(request).await).await }
         })
@@ -85,38 +89,38 @@ impl FlexOrch {
         Self { address, seen }
     }
 
-    /// What `FLEXORCH_BASE_URL` is set to.
+    /// Returns the value of `FLEXORCH_BASE_URL`.
     pub fn base_url(&self) -> String {
         format!("https://localhost:{}/v1", self.address.port())
     }
 
-    /// Answers like this from now on, and forgets what has arrived.
+    /// Changes the settings, and drops what has arrived.
     pub fn follow(&self, plan: Plan) {
         *self.seen.lock().unwrap() = Seen { plan, ..Seen::default() };
     }
 
-    /// Requests that were taken.
+    /// Returns the number of accepted requests.
     pub fn requests(&self) -> usize {
         self.seen.lock().unwrap().requests.len()
     }
 
-    /// Requests that were refused for the plan's rate.
+    /// Returns the number of requests that were refused for the plan's rate.
     pub fn refused(&self) -> usize {
         self.seen.lock().unwrap().refused
     }
 
-    /// Keys that were taken.
+    /// Returns the number of accepted keys.
     pub fn keys(&self) -> usize {
         self.seen.lock().unwrap().keys
     }
 
-    /// When the first request after a time arrived.
+    /// Returns when the first request after a time arrived.
     pub fn first_request_after(&self, time: Instant) -> Option<Instant> {
         self.seen.lock().unwrap().requests.iter().copied().find(|arrived| *arrived > time)
     }
 }
 
-async fn submit(seen: &Mutex<Seen>, arrived: Instant, body: &Bytes) -> Answer {
+async fn submit(seen: &Mutex<Seen>, arrived: Instant, body: &Bytes) -> Reply {
     let submission: Submission<'_> = serde_json::from_slice(body).unwrap();
     let keys = submission.source.keys;
     let latency = {
@@ -125,7 +129,7 @@ async fn submit(seen: &Mutex<Seen>, arrived: Instant, body: &Bytes) -> Answer {
         if seen.plan.requests_per_minute.is_some_and(|most| in_the_minute >= most) {
             seen.refused += 1;
             let error = json!({"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Too many requests"}, "data": null});
-            return answer(StatusCode::TOO_MANY_REQUESTS, error.to_string());
+            return reply(StatusCode::TOO_MANY_REQUESTS, error.to_string());
         }
         seen.requests.push(arrived);
         seen.keys += keys.len();
@@ -138,10 +142,10 @@ async fn submit(seen: &Mutex<Seen>, arrived: Instant, body: &Bytes) -> Answer {
         keys.into_iter().enumerate().map(|(number, key)| Job { job_id: number, filename: key, status: "queued" });
     let jobs: Vec<_> = jobs.collect();
     let data = Accepted { accepted: jobs.len(), rejected: [], jobs };
-    answer(StatusCode::ACCEPTED, serde_json::to_string(&Envelope { data, error: () }).unwrap())
+    reply(StatusCode::ACCEPTED, serde_json::to_string(&Envelope { data, error: () }).unwrap())
 }
 
-fn answer(status: StatusCode, body: String) -> Answer {
+fn reply(status: StatusCode, body: String) -> Reply {
     let response = Response::builder().status(status).header("content-type", "application/json");
     response.body(Full::from(body)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! A server of HTTP/1.1 that keeps connections open and writes head and body at once.
+//! An HTTPS/1.1 server that keeps connections open and writes head and body together.
 
 use std::net::SocketAddr;
 
@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-pub type Answer = Response<Full<Bytes>>;
+pub type Reply = Response<Full<Bytes>>;
 
-/// Serves on a free port of this machine and answers its address.
-pub async fn serve<S, F>(tls: Option<TlsAcceptor>, service: S) -> SocketAddr
+/// Serves on a free port of this machine and returns its address.
+pub async fn serve<S, F>(tls: TlsAcceptor, service: S) -> SocketAddr
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = Reply> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -27,13 +27,8 @@ where
             stream.set_nodelay(true).unwrap();
             let (tls, service) = (tls.clone(), service.clone());
             tokio::spawn(async move {
-                match tls {
-                    None => connection(stream, service).await,
-                    Some(tls) => {
-                        if let Ok(stream) = tls.accept(stream).await {
-                            connection(stream, service).await;
-                        }
-                    }
+                if let Ok(stream) = tls.accept(stream).await {
+                    connection(stream, service).await;
                 }
             });
         }
@@ -44,17 +39,17 @@ where
 async fn connection<S, F>(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, service: S)
 where
     S: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = Reply> + Send + 'static,
 {
     let service = service_fn(move |request| {
-        let answer = service(request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+        let reply = service(request);
+        async move { Ok::<_, std::convert::Infallible>(reply.await) }
     });
-    // A program that is ended breaks its connections.
+    // Fails if the program was killed.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// A request's whole body.
+/// Returns a request's whole body.
 pub async fn body(request: Request<Incoming>) -> Bytes {
     request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default()
 }

@@ -139,6 +139,7 @@ impl SecretStore {
         let Some(text) = answer.secret_string() else {
             return Err(ReadError::Binary(id.to_owned()));
         };
+        flexorch_s3_ingester::redaction::register_connector_secret(text);
         let fields = SecretDocument::parse(id, text)?;
         Ok(SecretDocument { id: id.to_owned(), arn, fields })
     }
@@ -204,12 +205,12 @@ impl SecretDocument {
     /// # Errors
     /// If the field is neither a number nor text.
     pub(crate) fn connector_id(&self) -> Result<Option<ConnectorId>, FieldError> {
-        match self.value("connector_id") {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Ok(None),
-            Some(value) => ConnectorId::from_json(&value)
-                .map(Some)
-                .ok_or_else(|| self.wrong("connector_id", "a number or a string")),
+        match self.fields.get("connector_id") {
+            None => Ok(None),
+            Some(unset) if matches!(unset.get(), "null" | "\"\"") => Ok(None),
+            Some(id) => {
+                ConnectorId::from_json(id).map(Some).ok_or_else(|| self.wrong("connector_id", "a number or a string"))
+            }
         }
     }
 
@@ -276,6 +277,20 @@ mod tests {
             serde_json::to_string(&secret.fields).unwrap(),
             r#"{"z":1.50,"api_key":"dfx_\u0061","big":12345678901234567890123,"a":{ "x" : 1},"connector_id":42}"#
         );
+    }
+
+    #[test]
+    fn a_connector_id_is_read_and_written_digit_by_digit() {
+        for id in ["123456789012345678901234567890", "1e3", "\"c-1\""] {
+            let from = document(&format!(r#"{{"connector_id": {id}}}"#)).connector_id().unwrap().unwrap();
+            let mut to = document("{}");
+            to.set("connector_id", &from).unwrap();
+            assert_eq!(serde_json::to_string(&to.fields).unwrap(), format!(r#"{{"connector_id":{id}}}"#));
+        }
+        for unset in ["{}", r#"{"connector_id": null}"#, r#"{"connector_id": ""}"#] {
+            assert_eq!(document(unset).connector_id().unwrap(), None);
+        }
+        assert!(document(r#"{"connector_id": []}"#).connector_id().is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use flexorch_s3_ingester::redaction::redacted;
+
 /// The style of a success.
 pub(crate) const SUCCESS: Style = AnsiColor::Green.on_default();
 /// The style of a failure.
@@ -42,6 +44,7 @@ impl Output {
             return Ok(());
         }
         let mut out = anstream::stdout().lock();
+        let line = redacted(&line.to_string());
         writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
 
@@ -49,7 +52,7 @@ impl Output {
     pub(crate) fn progress(self, line: impl Display) {
         if !self.json {
             // Nobody reads a closed standard error.
-            let _ = writeln!(anstream::stderr().lock(), "{line}");
+            let _ = writeln!(anstream::stderr().lock(), "{}", redacted(&line.to_string()));
         }
     }
 
@@ -59,6 +62,7 @@ impl Output {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(document).context("cannot serialize the result as JSON")?;
+        let text = redacted(&text);
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
@@ -71,7 +75,7 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
 
 /// Prints why the command failed, on standard error.
 pub(crate) fn print_error(message: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{} {message}", styled(FAILURE, "flexorch-s3:"));
+    let _ = writeln!(anstream::stderr().lock(), "{} {}", styled(FAILURE, "flexorch-s3:"), redacted(message));
 }
 
 /// Asks a yes-or-no question whose default is no. `flag` is the option that skips the question.

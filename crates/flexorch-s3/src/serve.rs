@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::interruption::Interruption;
 use flexorch_sandbox::buckets::Buckets;
 use flexorch_sandbox::queues::Queues;
-use flexorch_sandbox::secrets_manager::{SecretsManager, SecretsManagerOptions};
+use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::REGION;
 use flexorch_sandbox::{Sandbox, SandboxOptions};
 
@@ -36,9 +36,12 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
         latency: command.latency,
         faults: command.faults,
         seed: command.seed,
-        secrets_manager: command.secrets_manager.map(|port| SecretsManagerOptions { port, secrets }),
     };
     let sandbox = Sandbox::start(options).await.context("cannot start the sandbox")?;
+    let secrets_manager = match command.secrets_manager {
+        Some(port) => Some(start_secrets_manager(port, secrets).await?),
+        None => None,
+    };
     let s3 = match command.s3 {
         Some(port) => Some(start_s3(port, &command.buckets, command.objects).await?),
         None => None,
@@ -49,7 +52,7 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
     };
     let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
     let endpoints = [
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", sandbox.secrets_manager().map(SecretsManager::endpoint_url)),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_manager.as_ref().map(SecretsManager::endpoint_url)),
         ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
         ("AWS_ENDPOINT_URL_SQS", sqs.as_ref().map(Queues::endpoint_url)),
     ];
@@ -75,6 +78,9 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
     }))?;
     interruption.next().await;
     sandbox.shutdown().await;
+    if let Some(secrets_manager) = secrets_manager {
+        secrets_manager.shutdown().await;
+    }
     if let Some(s3) = s3 {
         s3.shutdown().await;
     }
@@ -82,6 +88,14 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
         sqs.shutdown().await;
     }
     Ok(Exit::Success)
+}
+
+async fn start_secrets_manager(port: u16, secrets: Vec<(String, String)>) -> Result<SecretsManager> {
+    let secrets_manager = SecretsManager::start(port).await.context("cannot start the sandbox's Secrets Manager")?;
+    for (name, json) in secrets {
+        secrets_manager.put(name, json);
+    }
+    Ok(secrets_manager)
 }
 
 async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets> {

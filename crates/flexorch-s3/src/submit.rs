@@ -18,7 +18,7 @@ use crate::interruption::Interruption;
 use crate::outcome::{add_outcome, columns};
 use crate::text::escaped;
 use flexorch_s3_ingester::ingest::route::superseded;
-use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin, S3Object};
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
 
@@ -98,7 +98,7 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
 /// Sends the objects whose keys start with `prefix`, each key once, and returns the outcome of every object.
 async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context: &Context) -> Vec<Outcome> {
     let (ledger, metrics) = (Mutex::new(Ledger::new(objects.len())), Metrics::default());
-    let repeated = superseded(objects);
+    let repeated = superseded(objects, |_| true);
     let mut positions = Vec::new();
     for (position, object) in objects.iter().enumerate() {
         let skip = if !object.key.as_str().starts_with(prefix) {
@@ -183,15 +183,7 @@ impl Keys {
                 },
             };
             let Some(key) = key else { break };
-            objects.push(S3Object {
-                bucket: bucket.to_owned(),
-                key: ObjectKey::verbatim(key)?,
-                size: None,
-                sequencer: None,
-                event_time: None,
-                change: Change::Created,
-                origin: Origin(0),
-            });
+            objects.push(S3Object::new(bucket, ObjectKey::verbatim(key)?));
         }
         Ok(objects)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Keys shorter than this are masked as a whole: their last four characters would be half the secret.
+/// The length of the shortest key of which characters are shown: four characters of a shorter one could be half the secret.
 const SHORTEST_SHOWN: usize = 16;
 
 /// A FlexOrch API key. `Debug`, `Display` and [`ApiKey::masked`] show `dfx_…abcd`, never the key.
@@ -10,17 +10,17 @@ const SHORTEST_SHOWN: usize = 16;
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Wraps a key as it came in the `X-API-KEY` header.
+    /// Wraps the value of the `X-API-KEY` header.
     pub fn new(key: impl Into<String>) -> Self {
         Self(key.into())
     }
 
-    /// The key itself, for a comparison in a test. Do not log it.
+    /// Returns the key itself, for a comparison in a test. Do not log it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What logs and admin answers show of it: `dfx_…` and the last four characters of a key that is long enough.
+    /// Returns what logs and admin responses show: `dfx_…` and the last four characters of a key that is long enough.
     pub fn masked(&self) -> String {
         let length = self.0.chars().count();
         let shown = if length < SHORTEST_SHOWN { 0 } else { 4 };
@@ -29,7 +29,7 @@ impl ApiKey {
         format!("{prefix}…{end}")
     }
 
-    /// Whether the sandbox takes it as some tenant's key: `dfx_` and something after it.
+    /// Returns whether it is a tenant's key: `dfx_` and at least one more character.
     pub(crate) fn is_well_formed(&self) -> bool {
         self.0.strip_prefix("dfx_").is_some_and(|rest| !rest.is_empty())
     }

@@ -1,11 +1,11 @@
-//! How a sandbox is set up.
+//! The settings of a sandbox.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::{fault::Fault, secrets_manager::SecretsManagerOptions};
+use super::fault::Fault;
 
-/// The plan that every tenant of the sandbox is on. It decides what Scheduled Sync allows and is named by the usage
-/// endpoints; the rate limit and the credits are options of their own.
+/// The plan that every tenant of the sandbox is on. It decides what Scheduled Sync allows, and the usage endpoints name it. The
+/// rate limit and the credits are separate options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plan {
     /// No Scheduled Sync.
@@ -20,7 +20,7 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// The plan's name as the API writes it.
+    /// Returns the plan's name in the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Trial => "trial",
@@ -48,12 +48,12 @@ impl FromStr for Plan {
     }
 }
 
-/// A plan's name that FlexOrch does not have.
+/// An unknown name of a plan.
 #[derive(Debug, thiserror::Error)]
 #[error("no plan is called {0:?}: use trial, starter, pro or enterprise")]
 pub struct UnknownPlan(String);
 
-/// How a sandbox is set up. `SandboxOptions::default()` is a Starter plan on any free port.
+/// The settings of a sandbox. The default is a Starter plan on any free port.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
     /// The port on 127.0.0.1; 0 takes any free one.
@@ -64,20 +64,18 @@ pub struct SandboxOptions {
     pub requests_per_minute: Option<u32>,
     /// New documents that each tenant may submit before `QUOTA_EXCEEDED`; `None` is unlimited.
     pub monthly_credits: Option<u64>,
-    /// Keys that one request may hold; more are answered with 422 `VALIDATION_ERROR`.
+    /// Keys that one request may have. More are refused with 422 `VALIDATION_ERROR`.
     pub max_keys_per_request: usize,
-    /// Whether a submission to a connector that was never created here is taken. It saves a demo the creation of a
-    /// connector that the secret already names; `GET /connectors/{id}` answers 404 for such a connector all the same.
-    /// With `false` the submission answers 404 `NOT_FOUND`.
+    /// Whether a submission to a connector that was never created here is accepted. It saves a demo the creation of the
+    /// connector that the secret names. `GET /connectors/{id}` returns 404 for such a connector nevertheless. With `false`, the
+    /// submission is refused with 404 `NOT_FOUND`.
     pub open_connectors: bool,
-    /// How long every answer of the API takes, on top of its own time.
+    /// How long every response of the API takes, on top of its own time.
     pub latency: Duration,
-    /// Faults that are there from the first request on.
+    /// Faults from the first request on.
     pub faults: Vec<Fault>,
-    /// Makes random faults come out the same in every run, for requests that come in the same order.
+    /// The seed of random faults. Requests in the same order meet the same faults in every run.
     pub seed: u64,
-    /// A Secrets Manager endpoint to start beside the API.
-    pub secrets_manager: Option<SecretsManagerOptions>,
 }
 
 impl Default for SandboxOptions {
@@ -92,22 +90,8 @@ impl Default for SandboxOptions {
             latency: Duration::ZERO,
             faults: Vec::new(),
             seed: 0,
-            secrets_manager: None,
         }
     }
-}
-
-/// Why a sandbox did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The port is taken, or may not be used.
-    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for any free one")]
-    Bind {
-        /// The port that was asked for.
-        port: u16,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What was submitted, kept for tests and for the admin path.
+//! The submissions so far, for tests and for the admin path.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,36 +10,38 @@ use serde_json::Value;
 
 use super::{api_key::ApiKey, fault::FaultId};
 
-/// How many submissions are kept, and of how many bytes together; the oldest go first. It bounds what a sandbox that
-/// runs for weeks holds: parsed, a body takes a few times its bytes.
+/// The most submissions that are kept, and the most bytes of their bodies; the oldest are dropped first. They bound the memory of a
+/// sandbox that runs for weeks: a parsed body takes a few times its bytes.
 const KEPT: usize = 50_000;
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Headers that carry a credential, and are not kept.
+/// Headers that hold a credential and are not kept.
 const SECRET_HEADERS: [&str; 4] = ["x-api-key", "authorization", "cookie", "proxy-authorization"];
 
-/// One `POST /data-process/async`, whatever became of it.
+/// One `POST /data-process/async`, whatever its response.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordedRequest {
-    /// When it came, RFC 3339 in UTC.
+    /// When it arrived, RFC 3339 in UTC.
     pub at: String,
-    /// The API key, `None` where there was none. Serialized, it is masked.
+    /// The API key, if there was one. It is masked when serialized.
     #[serde(serialize_with = "masked")]
     pub api_key: Option<ApiKey>,
-    /// `source.connector_id` with the JSON type that it had; null where there was none.
+    /// `source.connector_id` with its JSON type, or null.
     pub connector_id: Value,
-    /// `source.keys`, as far as they are text.
+    /// The JSON text of `source.connector_id`, digit by digit; empty if there was none.
+    pub connector_id_text: String,
+    /// Those of `source.keys` that are text.
     pub keys: Vec<String>,
-    /// The body: the JSON as it came, or a form's fields as an object, or the text where it was neither.
+    /// The JSON body unchanged, a form's fields as an object, or the text if it was neither.
     pub body: Value,
-    /// The headers, by their names in lower case, without those that carry a credential.
+    /// The headers, by their names in lower case, without those that hold a credential.
     pub headers: BTreeMap<String, String>,
-    /// The answer's status; `None` while there is no answer, and for good where a fault hung or broke the connection
-    /// or the client went away.
+    /// The response's status. `None` while there is no response, and for good if a fault hung or reset the connection or the client
+    /// disconnected.
     pub status: Option<u16>,
-    /// The fault that took the place of the API's answer.
+    /// The fault that replaced the API's response.
     pub fault: Option<FaultId>,
-    /// How many keys the API took, known ones included, even where the answer was lost.
+    /// How many keys the API accepted, known ones included, even if the response was lost.
     pub taken: usize,
 }
 
@@ -47,7 +49,7 @@ fn masked<S: Serializer>(key: &Option<ApiKey>, serializer: S) -> Result<S::Ok, S
     key.as_ref().map(ApiKey::masked).serialize(serializer)
 }
 
-/// Whether a header may be kept.
+/// Returns whether a header holds a credential.
 pub(crate) fn is_secret_header(name: &str) -> bool {
     SECRET_HEADERS.contains(&name)
 }
@@ -64,12 +66,12 @@ struct Records {
     first: u64,
 }
 
-/// A record that can still be completed.
+/// The number of a record, to complete it later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordNumber(u64);
 
 impl Log {
-    /// Notes a submission as it comes in, with so many bytes of a body.
+    /// Adds a submission when it arrives, with the size of its body in bytes.
     pub(crate) fn add(&self, request: RecordedRequest, bytes: usize) -> RecordNumber {
         let mut records = self.records();
         while records.kept.len() == KEPT || records.bytes + bytes > KEPT_BYTES {
@@ -85,7 +87,7 @@ impl Log {
         number
     }
 
-    /// Completes a record, unless it was dropped meanwhile.
+    /// Completes a record, unless it has been dropped.
     pub(crate) fn complete(&self, number: RecordNumber, change: impl FnOnce(&mut RecordedRequest)) {
         let mut records = self.records();
         let place = number.0.checked_sub(records.first);
@@ -95,19 +97,19 @@ impl Log {
         }
     }
 
-    /// The submissions, oldest first.
+    /// Returns the submissions, oldest first.
     pub(crate) fn list(&self) -> Vec<RecordedRequest> {
         let records = self.records();
         let requests = records.kept.iter().map(|(request, _)| request.clone());
         requests.collect()
     }
 
-    /// How many there are.
+    /// Returns how many submissions are kept.
     pub(crate) fn len(&self) -> usize {
         self.records().kept.len()
     }
 
-    /// Forgets all of them.
+    /// Removes all submissions.
     pub(crate) fn clear(&self) {
         let mut records = self.records();
         records.first += records.kept.len() as u64;
@@ -129,6 +131,7 @@ mod tests {
             at: String::new(),
             api_key: Some(ApiKey::new("dfx_0123456789abcdef")),
             connector_id: Value::Null,
+            connector_id_text: String::new(),
             keys: vec![key.to_owned()],
             body: Value::Null,
             headers: BTreeMap::new(),
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_finds_its_record_and_none_once_the_log_was_cleared() {
+    fn a_response_completes_its_record_and_no_other_after_the_log_was_cleared() {
         let log = Log::default();
         log.add(request("a"), 9);
         let second = log.add(request("b"), 9);
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_records_go_when_there_are_too_many_bytes() {
+    fn the_oldest_records_are_dropped_if_there_are_too_many_bytes() {
         let log = Log::default();
         log.add(request("a"), KEPT_BYTES / 2);
         let second = log.add(request("b"), KEPT_BYTES / 2);

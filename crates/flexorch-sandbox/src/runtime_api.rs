@@ -1,5 +1,5 @@
-//! Lambda's Runtime API, as far as a function uses it (Lambda Developer Guide, "Using the Lambda runtime API"): hands a function that
-//! runs as a local process its events, and returns what it responds.
+//! Lambda's Runtime API, the part that a function uses (Lambda Developer Guide, "Using the Lambda runtime API"): sends events to a
+//! function that runs as a local process, and returns its responses.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,15 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::options::SandboxError;
-use super::server::Server;
+use super::server::{SandboxError, Server};
 
-/// The ARN that a function reads of itself.
+/// The function's ARN in the headers of every event.
 const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:flexorch-s3-ingester";
 
 /// Lambda's limit for a response (Lambda quotas, "Invocation payload").
 const LARGEST_RESPONSE: usize = 6 * 1024 * 1024;
 
-/// How long after its deadline a function is waited for. Lambda would have ended it; a test wants to see that it is late.
+/// How long after its deadline a response is waited for. Lambda would have ended the function; a test wants to see that it is late.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a function responded to an event.
@@ -32,16 +31,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct FunctionResponse {
     /// The response, or the error with its `errorType` and `errorMessage`.
     pub result: Result<Value, Value>,
-    /// How long it took, from the hand-over of the event to the last byte of the response.
+    /// When the event was sent to the function.
+    pub sent: Instant,
+    /// The time from then until the last byte of the response.
     pub took: Duration,
 }
 
-/// The function asked for no event, or did not respond to it.
+/// The function did not ask for an event, or did not respond to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the function did not respond until {} s after its deadline", PATIENCE.as_secs())]
 pub struct NoResponse;
 
-/// A running Runtime API for one function. Dropped, it stops in the background.
+/// A running Runtime API for one function. It stops in the background when it is dropped.
 #[derive(Debug)]
 pub struct RuntimeApi {
     server: Server,
@@ -49,32 +50,34 @@ pub struct RuntimeApi {
     shared: Shared,
 }
 
-/// An event that no function has yet.
+/// An event that waits for the function.
 #[derive(Debug)]
 struct Event {
     id: String,
-    payload: String,
+    payload: Bytes,
     deadline: SystemTime,
     respond: oneshot::Sender<FunctionResponse>,
 }
 
-/// The events that the function has and has not responded to, by their ids: since when, and who waits.
+/// The events that the function is processing, by their ids: when they were sent, and the receiver of the response.
 type InFlight = HashMap<String, (Instant, oneshot::Sender<FunctionResponse>)>;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    times: u64,
+    first: Option<Instant>,
+}
 
 #[derive(Debug, Clone)]
 struct Shared {
     events: Arc<tokio::sync::Mutex<mpsc::Receiver<Event>>>,
     in_flight: Arc<Mutex<InFlight>>,
-    /// How many events there were so far.
+    /// The number of events so far.
     count: Arc<Mutex<u64>>,
-    /// How often the function has asked for an event.
-    asked: watch::Sender<u64>,
+    /// How often the function has asked for an event, and when it first did.
+    asked: watch::Sender<Asked>,
     init_error: watch::Sender<Option<Value>>,
-}
-
-#[derive(Debug, Clone)]
-struct Endpoint {
-    shared: Shared,
+    /// Cancelled when the server stops.
     stop: CancellationToken,
 }
 
@@ -90,31 +93,32 @@ impl RuntimeApi {
             events: Arc::new(tokio::sync::Mutex::new(receiver)),
             in_flight: Arc::default(),
             count: Arc::default(),
-            asked: watch::Sender::new(0),
+            asked: watch::Sender::default(),
             init_error: watch::Sender::new(None),
+            stop: CancellationToken::new(),
         };
-        let server = Server::start(port, |stop| router(Endpoint { shared: shared.clone(), stop })).await?;
+        let server = Server::start(port, shared.stop.clone(), router(shared.clone())).await?;
         Ok(Self { server, events, shared })
     }
 
-    /// The value of the function's `AWS_LAMBDA_RUNTIME_API`: host and port.
+    /// Returns the value of the function's `AWS_LAMBDA_RUNTIME_API`: host and port.
     pub fn address(&self) -> String {
         self.server.address().to_string()
     }
 
-    /// Hands an event to the function and waits for its response. The function's deadline is `time` from now.
+    /// Sends an event to the function and waits for its response. The function's deadline is `time` from now.
     ///
     /// # Errors
     ///
     /// If the function has not responded 30 seconds after its deadline.
-    pub async fn invoke(&self, payload: String, time: Duration) -> Result<FunctionResponse, NoResponse> {
+    pub async fn invoke(&self, payload: impl Into<Bytes>, time: Duration) -> Result<FunctionResponse, NoResponse> {
         let (respond, responded) = oneshot::channel();
         let id = {
             let mut count = lock(&self.shared.count);
             *count += 1;
             format!("8476a536-e9f4-11e8-9739-{count:012}")
         };
-        let event = Event { id, payload, deadline: SystemTime::now() + time, respond };
+        let event = Event { id, payload: payload.into(), deadline: SystemTime::now() + time, respond };
         let response = async {
             self.events.send(event).await.map_err(|_| NoResponse)?;
             responded.await.map_err(|_| NoResponse)
@@ -122,41 +126,55 @@ impl RuntimeApi {
         tokio::time::timeout(time + PATIENCE, response).await.unwrap_or(Err(NoResponse))
     }
 
-    /// Waits until the function has asked for an event, which ends its initialisation.
-    pub async fn initialised(&self) {
-        // The sender is here, so the wait cannot fail.
-        let _ = self.shared.asked.subscribe().wait_for(|asked| *asked > 0).await;
+    /// Waits until the function has asked for an event, which ends its initialisation, and returns when it first did.
+    pub async fn initialised(&self) -> Instant {
+        let asked = self.asked_times(1).await;
+        asked.first.unwrap_or_else(Instant::now)
     }
 
-    /// Waits for the function's report that its initialisation failed, and returns it.
+    /// Waits until the function has asked for an event after so many invocations: it is idle.
+    pub async fn idle_after(&self, invocations: u64) {
+        self.asked_times(invocations + 1).await;
+    }
+
+    async fn asked_times(&self, times: u64) -> Asked {
+        let mut asked = self.shared.asked.subscribe();
+        // The sender is in `self`, so that the wait cannot fail.
+        asked.wait_for(|asked| asked.times >= times).await.map_or_else(|_| Asked::default(), |asked| *asked)
+    }
+
+    /// Waits for the error of the function's initialisation and returns it.
     pub async fn init_error(&self) -> Value {
         let mut reported = self.shared.init_error.subscribe();
         let error = reported.wait_for(Option::is_some).await;
-        // The sender is here, so the wait cannot fail.
+        // The sender is in `self`, so that the wait cannot fail.
         error.ok().and_then(|error| error.clone()).unwrap_or_default()
     }
 
-    /// Stops accepting, waits at most a second for what is in flight, and returns when nothing runs any more.
+    /// Stops accepting, waits at most a second for requests in flight, and returns when nothing runs any more.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
 }
 
-fn router(endpoint: Endpoint) -> Router {
+fn router(shared: Shared) -> Router {
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .layer(DefaultBodyLimit::max(LARGEST_RESPONSE))
-        .with_state(endpoint)
+        .with_state(shared)
 }
 
-async fn next(State(Endpoint { shared, stop }): State<Endpoint>) -> Response {
-    shared.asked.send_modify(|asked| *asked += 1);
+async fn next(State(shared): State<Shared>) -> Response {
+    shared.asked.send_modify(|asked| {
+        asked.times += 1;
+        asked.first.get_or_insert_with(Instant::now);
+    });
     let next = async { shared.events.lock().await.recv().await };
     let event = tokio::select! {
-        () = stop.cancelled() => None,
+        () = shared.stop.cancelled() => None,
         event = next => event,
     };
     let Some(event) = event else { return StatusCode::GONE.into_response() };
@@ -171,25 +189,26 @@ async fn next(State(Endpoint { shared, stop }): State<Endpoint>) -> Response {
     (headers, event.payload).into_response()
 }
 
-async fn response(State(endpoint): State<Endpoint>, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    settle(&endpoint.shared, &id, &body, Ok)
+async fn response(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    settle(&shared, &id, &body, Ok)
 }
 
-async fn error(State(endpoint): State<Endpoint>, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    settle(&endpoint.shared, &id, &body, Err)
+async fn error(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    settle(&shared, &id, &body, Err)
 }
 
-async fn init_error(State(endpoint): State<Endpoint>, body: Bytes) -> StatusCode {
+async fn init_error(State(shared): State<Shared>, body: Bytes) -> StatusCode {
     let Ok(error) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
-    endpoint.shared.init_error.send_replace(Some(error));
+    shared.init_error.send_replace(Some(error));
     StatusCode::ACCEPTED
 }
 
 fn settle(shared: &Shared, id: &str, body: &[u8], result: fn(Value) -> Result<Value, Value>) -> StatusCode {
+    let received = Instant::now();
     let Ok(body) = serde_json::from_slice(body) else { return StatusCode::BAD_REQUEST };
-    let Some((began, respond)) = lock(&shared.in_flight).remove(id) else { return StatusCode::NOT_FOUND };
-    // Who asked may have gone away meanwhile.
-    let _ = respond.send(FunctionResponse { result: result(body), took: began.elapsed() });
+    let Some((sent, respond)) = lock(&shared.in_flight).remove(id) else { return StatusCode::NOT_FOUND };
+    // Fails if the caller no longer waits.
+    let _ = respond.send(FunctionResponse { result: result(body), sent, took: received - sent });
     StatusCode::ACCEPTED
 }
 

@@ -1,7 +1,7 @@
-//! An HTTP/1.1 server on loopback that can also break a connection in the ways a network does.
+//! An HTTP/1.1 server on loopback that can also reset a connection, as a network does.
 //!
-//! It has its own accept loop because a web framework's answer is always an answer: here a handler may ask for the
-//! connection to be reset instead, by marking its response with [`Reset`].
+//! It has its own accept loop because a web framework always sends its handlers' responses. Here, a handler returns [`reset`]
+//! to have the connection reset instead.
 
 use std::{
     future::Future,
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, response::IntoResponse};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -31,19 +31,42 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::options::SandboxError;
-
 /// How long a connection may take to end its exchange once the server shuts down.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the accept loop waits after an error such as "too many open files", which does not pass by itself at once.
+/// How long the accept loop waits after an error such as "too many open files", which does not end immediately.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Put in a response's extensions, asks for the connection to be reset (TCP RST) without that response.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reset;
+/// Why a server of the sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The port is in use or not allowed.
+    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for any free one")]
+    Bind {
+        /// The port that was asked for.
+        port: u16,
+        /// The operating system's error.
+        source: io::Error,
+    },
+}
 
-/// A running server. Dropped, it stops accepting and ends its connections in the background.
+/// The mark of a response that is not sent: its connection is reset.
+#[derive(Clone, Copy, Debug)]
+struct Reset;
+
+/// Returns a response that resets the connection (TCP RST) instead of being sent.
+pub(crate) fn reset() -> axum::response::Response {
+    let mut response = axum::http::StatusCode::BAD_GATEWAY.into_response();
+    response.extensions_mut().insert(Reset);
+    response
+}
+
+/// Returns whether a response resets its connection, so that the client receives nothing.
+pub(crate) fn is_reset<B>(response: &Response<B>) -> bool {
+    response.extensions().get::<Reset>().is_some()
+}
+
+/// A running server. It stops accepting and ends its connections in the background when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -53,34 +76,29 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Binds 127.0.0.1 and serves what `router` makes of the stop signal, which ends when the server is to stop.
-    pub(crate) async fn start(
-        port: u16,
-        router: impl FnOnce(CancellationToken) -> Router,
-    ) -> Result<Self, SandboxError> {
+    /// Binds 127.0.0.1 and serves these routes until `stop` is cancelled, which the server does when it is to stop.
+    pub(crate) async fn start(port: u16, stop: CancellationToken, router: Router) -> Result<Self, SandboxError> {
         let bind = |source| SandboxError::Bind { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let router = router(stop.clone());
         tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));
         Ok(Self { address, _stop_when_dropped: stop.clone().drop_guard(), stop, tasks })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections are open.
+    /// Returns how many connections are open.
     #[cfg(test)]
     pub(crate) fn connections(&self) -> usize {
         // One task is the accept loop.
         self.tasks.len().saturating_sub(1)
     }
 
-    /// Stops accepting, lets what is under way end for at most a second, and returns when nothing runs any more.
+    /// Stops accepting, waits at most a second for requests in flight, and returns when nothing runs any more.
     pub(crate) async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -107,7 +125,7 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken, 
 }
 
 async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
-    // Without it, an answer in two segments waits 40 ms for the client's delayed acknowledgement.
+    // Without it, a response in two segments waits 40 ms for the client's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
@@ -137,7 +155,7 @@ struct Resetting {
     reset: Arc<AtomicBool>,
 }
 
-/// Ends a connection without an answer.
+/// Ends a connection without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("reset on purpose")]
 struct ResetOnPurpose;
@@ -148,14 +166,14 @@ impl Service<Request<Incoming>> for Resetting {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let answering = self.router.call(request);
+        let responding = self.router.call(request);
         let reset = self.reset.clone();
         Box::pin(async move {
-            let response = match answering.await {
+            let response = match responding.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            if response.extensions().get::<Reset>().is_some() {
+            if is_reset(&response) {
                 reset.store(true, Ordering::Relaxed);
                 return Err(ResetOnPurpose);
             }

@@ -1,20 +1,23 @@
-//! Everything that an ingester talks to, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS and S3.
+//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3 and Lambda's Runtime API.
 
 use super::buckets::Buckets;
+use super::options::SandboxOptions;
 use super::queues::Queues;
+use super::runtime_api::RuntimeApi;
+use super::sandbox::Sandbox;
 use super::secrets_manager::SecretsManager;
-use super::{Sandbox, SandboxError, SandboxOptions};
+use super::server::SandboxError;
 
-/// The AWS region of everything, unless a test says otherwise.
+/// The default AWS region of tests.
 pub const REGION: &str = "eu-west-1";
-/// An API key that FlexOrch accepts, as it does any other that starts with `dfx_`.
+/// An API key that FlexOrch accepts, like any that starts with `dfx_`.
 pub const API_KEY: &str = "dfx_test_0123456789";
-/// The AWS access key id of [`Services::environment`]: one of AWS's documentation.
+/// The AWS access key id of [`Services::environment`], from AWS's documentation.
 pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 /// The AWS secret access key of [`Services::environment`]. Signatures are not checked; no program may print it.
 pub const SECRET_ACCESS_KEY: &str = "aws-secret/never+printed";
 
-/// The running services. Dropped, they stop in the background.
+/// The running services. They stop in the background when they are dropped.
 #[derive(Debug)]
 pub struct Services {
     /// FlexOrch's API.
@@ -25,10 +28,12 @@ pub struct Services {
     pub queues: Queues,
     /// S3.
     pub buckets: Buckets,
+    /// Lambda's Runtime API.
+    pub runtime_api: RuntimeApi,
 }
 
 impl Services {
-    /// Starts all services; they hold no secret, queue or bucket yet.
+    /// Starts all services, without secrets, queues and buckets.
     ///
     /// # Errors
     ///
@@ -37,7 +42,7 @@ impl Services {
         Self::with_secrets_manager(SecretsManager::start(0).await?, options).await
     }
 
-    /// Starts the others beside a Secrets Manager that runs already.
+    /// Starts the other services beside a running Secrets Manager.
     ///
     /// # Errors
     ///
@@ -48,11 +53,12 @@ impl Services {
             secrets,
             queues: Queues::start(0).await?,
             buckets: Buckets::start(0).await?,
+            runtime_api: RuntimeApi::start(0).await?,
         })
     }
 
     /// Returns the environment variables that make a program use these services.
-    pub fn environment(&self) -> [(&'static str, String); 7] {
+    pub fn environment(&self) -> [(&'static str, String); 8] {
         [
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
@@ -60,6 +66,7 @@ impl Services {
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.endpoint_url()),
             ("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url()),
             ("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url()),
+            ("AWS_LAMBDA_RUNTIME_API", self.runtime_api.address()),
             ("FLEXORCH_BASE_URL", self.flexorch.base_url()),
         ]
     }
@@ -70,5 +77,6 @@ impl Services {
         self.secrets.shutdown().await;
         self.queues.shutdown().await;
         self.buckets.shutdown().await;
+        self.runtime_api.shutdown().await;
     }
 }

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use flexorch_s3_ingester::ingest::retry::visibility_timeout;
-use flexorch_s3_ingester::model::outcome::Outcome;
+use flexorch_s3_ingester::model::outcome::{DeferClass, Deferral, Outcome};
 
 use super::{Event, NOTICE_DELAY, World};
 use crate::lambda::Work;
 use crate::queue::MESSAGES_PER_CALL;
 
-/// One call to SQS, and how many of them the function makes at once (`aws::sqs`).
+/// One call to SQS, and how many of them the function makes concurrently (`aws::sqs`).
 const SQS_CALL: Duration = Duration::from_millis(20);
 /// See [`SQS_CALL`].
 const SQS_CALLS_AT_ONCE: usize = 8;
 
+/// The default of the setting of the same name.
+const RENEW_AFTER_RECEIVES: u32 = 100;
+
 impl World<'_> {
-    /// Says when deferred messages come back, as `handler::answer` does; an event that came directly fails instead.
+    /// Decides when deferred messages return, as `handler::answer` does; an event that arrived directly fails instead.
     pub(super) fn settle(&mut self, id: usize) {
         let now = self.agenda.now();
         let environment = self.lambda.environment(id);
@@ -51,12 +54,12 @@ impl World<'_> {
                 (Work::Batch(..), Some(Outcome::Forwarded(_))) => self.queue.delete(),
                 (Work::Batch(_, received), outcome) => {
                     deferred += 1;
-                    let not_before = match outcome {
-                        Some(Outcome::Deferred(deferral)) => deferral.not_before,
-                        _ => None,
-                    };
+                    let deferral = deferral_of(outcome);
                     let receives = self.queue.receive_count(object);
-                    let wait = visibility_timeout(not_before, receives, now, self.chance.f64());
+                    if receives >= RENEW_AFTER_RECEIVES {
+                        self.queue.renew(object);
+                    }
+                    let wait = visibility_timeout(&deferral, receives, now, self.chance.f64());
                     // What there was no time to say comes back after the queue's own timeout.
                     let said = settling_from + SQS_CALL * rounds(deferred) <= answer_end;
                     let until = if said { now + wait } else { received + visibility };
@@ -80,6 +83,21 @@ impl World<'_> {
 
 fn is_forwarded(outcome: &Option<Outcome>) -> bool {
     matches!(outcome, Some(Outcome::Forwarded(_)))
+}
+
+/// The deferral of an object that was not forwarded: a simulated FlexOrch rejects nothing.
+fn deferral_of(outcome: Option<Outcome>) -> Deferral {
+    match outcome {
+        Some(Outcome::Deferred(deferral)) => deferral,
+        _ => Deferral {
+            class: DeferClass::Deadline,
+            detail: "simulated".into(),
+            code: None,
+            connector: None,
+            not_before: None,
+            attempts_exhausted: false,
+        },
+    }
 }
 
 /// How many rounds of calls to SQS so many messages take.

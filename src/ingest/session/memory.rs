@@ -1,4 +1,4 @@
-//! What a process remembers between invocations: rate limits, blocks, sizes, and how long a request usually takes.
+//! The state that a process keeps between invocations: rate limits, blocks, request sizes, and the usual duration of a request.
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -10,13 +10,13 @@ use crate::model::connector::Connector;
 use crate::model::credentials::{ApiKey, ConnectorId};
 use crate::model::outcome::Deferral;
 
-/// A blocked connector is asked again at most this often, by one request.
+/// The shortest interval between two probes of a blocked connector, each of one request.
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What every invocation of a process shares.
+/// The state that all invocations of a process share.
 ///
-/// What is known about a connector belongs to its id and API key, not to the secret's name: a secret that is edited to describe
-/// another connector starts afresh.
+/// The state of a connector is kept by its id and API key, not by the secret's name: a secret that is changed to describe another
+/// connector starts without one.
 #[derive(Debug, Default)]
 pub struct Memory {
     limiters: HashMap<ApiKey, RateLimiter>,
@@ -27,17 +27,17 @@ pub struct Memory {
     pub(super) in_flight: usize,
 }
 
-/// What is known about one connector.
+/// The state of one connector.
 #[derive(Debug, Default)]
 struct Known {
-    /// FlexOrch has accepted one of its keys, so its requests have the right form.
+    /// Whether FlexOrch has accepted one of its keys, so that its requests are known to have the right form.
     has_accepted: bool,
-    /// FlexOrch has refused larger requests for nothing but their size.
+    /// The size of request, in keys, above which FlexOrch refuses requests for their size alone.
     max_keys: Option<NonZeroUsize>,
     block: Option<Block>,
 }
 
-/// FlexOrch refuses every request for a connector until somebody acts.
+/// FlexOrch refuses every request for a connector until an operator acts.
 #[derive(Debug)]
 struct Block {
     deferral: Deferral,
@@ -48,7 +48,7 @@ struct Block {
 #[derive(Debug)]
 pub(super) enum Admission {
     Open,
-    /// One request may find out whether the block has been lifted; this is the deferral if it has not.
+    /// One request may check whether the block has been lifted; this is the deferral if it has not.
     Probe(Deferral),
     Blocked(Deferral),
 }
@@ -60,8 +60,8 @@ impl Memory {
             .or_insert_with(|| RateLimiter::new(settings.requests_per_minute, settings.burst()))
     }
 
-    /// Changes the rate of a key. What has been sent counts towards the new one.
-    pub fn set_rate(&mut self, key: &ApiKey, per_minute: Option<NonZeroU32>, settings: &Settings) {
+    /// Changes the rate of an API key. Requests that have been sent count towards the new one.
+    pub(crate) fn set_rate(&mut self, key: &ApiKey, per_minute: Option<NonZeroU32>, settings: &Settings) {
         self.limiter(key, settings).set_rate(per_minute, settings.burst());
     }
 
@@ -98,7 +98,7 @@ impl Memory {
         self.known(connector).block = Some(block);
     }
 
-    /// A probe is sent now: the next one follows an interval later, whatever comes of it.
+    /// Records that a probe is sent now: the next one follows an interval later, whatever its result.
     pub(super) fn probes(&mut self, connector: &Connector, now: SystemTime) {
         if let Some(block) = &mut self.known(connector).block {
             block.next_probe = now + PROBE_INTERVAL;
@@ -109,7 +109,7 @@ impl Memory {
         self.known(connector).block = None;
     }
 
-    /// Learns from a request that FlexOrch responded to: slower ones count at once, faster ones slowly.
+    /// Updates the usual duration by a request that FlexOrch responded to: immediately if it was slower, gradually if it was faster.
     pub(super) fn learn_usual(&mut self, took: Duration) {
         self.usual = if took >= self.usual { took } else { (self.usual * 3 + took) / 4 };
     }

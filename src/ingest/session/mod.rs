@@ -4,8 +4,8 @@
 //! [`Session::refreshed`], [`Session::stop`]. The time and randomness are arguments, so the same code runs in the function, in
 //! tests without a clock, and in a simulation of months.
 //!
-//! Each connector has a lane of its own (`lane`): a queue of requests, of which a few are in flight. What one lane meets does
-//! not stop another; they share the process's slots and the API keys' rate limits ([`Memory`]).
+//! Each connector has a separate lane (`lane`): a queue of requests, of which a few are in flight. A failure in one lane does not
+//! stop another; they share the process's slots and the API keys' rate limits ([`Memory`]).
 //!
 //! ```text
 //!            ┌── Settle(objects, outcomes) ──▶ ledger
@@ -35,59 +35,63 @@ use crate::model::outcome::{Deferral, Outcome};
 
 use lane::{Advance, Lane};
 pub use memory::Memory;
+pub(crate) use outcomes::paused_deferral;
 
-/// How requests are made; each from the setting of the same name.
+/// The settings for requests; each field has the name of its environment variable.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// `MAX_KEYS_PER_REQUEST`.
     pub max_keys_per_request: NonZeroUsize,
-    /// `MAX_CONCURRENT_REQUESTS`: in flight at once, in one process.
+    /// `MAX_CONCURRENT_REQUESTS`: requests in flight in one process, at most.
     pub max_concurrent_requests: NonZeroUsize,
     /// `REQUESTS_PER_MINUTE`; `None`: no pacing.
     pub requests_per_minute: Option<NonZeroU32>,
-    /// `MAX_ATTEMPTS`: for one request, in one invocation.
+    /// `MAX_ATTEMPTS`: how often one request is sent in one invocation, at most.
     pub max_attempts: NonZeroU32,
-    /// `REQUEST_TIMEOUT_MS`: one attempt.
+    /// `REQUEST_TIMEOUT_MS`: the time limit of one attempt.
     pub request_timeout: Duration,
 }
 
 impl Settings {
-    /// How many requests may start at once before pacing begins.
+    /// Returns how many requests may start without a pause before pacing begins.
     #[must_use]
     pub fn burst(&self) -> u32 {
         u32::try_from(self.max_concurrent_requests.get()).unwrap_or(u32::MAX)
     }
 }
 
-/// One connector's objects, by their positions in the invocation.
+/// The receive from which on a message counts as returning repeatedly, for which one of its objects may be the reason.
+pub(crate) const OFTEN_RECEIVED: u32 = 3;
+
+/// The objects of one connector, as positions in the invocation.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The connector that they are submitted for.
     pub connector: Arc<Connector>,
-    /// The objects.
+    /// The positions of the objects.
     pub objects: Vec<usize>,
-    /// Those of them whose message has been received three times or more: something about one of them may be wrong.
+    /// Those of them whose message was received `OFTEN_RECEIVED` times or more.
     pub redelivered: Vec<usize>,
 }
 
-/// Names one request of a session.
+/// The id of a request in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(u64);
 
-/// Names one connector's lane of a session.
+/// The id of a connector's lane in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneId(usize);
 
 /// A request to send.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What [`Session::responded`] is told.
+    /// The id to pass to [`Session::responded`].
     pub id: RequestId,
-    /// Whose key it is sent with.
+    /// The connector, whose API key it is sent with.
     pub connector: Arc<Connector>,
-    /// The objects whose keys it holds.
+    /// The positions of the objects whose keys it holds.
     pub objects: Vec<usize>,
-    /// How long it may take; after that the driver gives up on it.
+    /// The time limit after which the driver cancels it.
     pub timeout: Duration,
     /// The number of this attempt, from 1.
     pub attempt: u32,
@@ -95,7 +99,7 @@ pub struct Request {
     pub began: SystemTime,
 }
 
-/// What the driver does next.
+/// The driver's next step.
 #[derive(Debug)]
 pub enum Step {
     /// Sends a request and reports with [`Session::responded`].
@@ -104,7 +108,7 @@ pub enum Step {
     Refresh(LaneId, Arc<Connector>),
     /// Records the outcomes of objects.
     Settle(Vec<(usize, Outcome)>),
-    /// Tells an operator or a metric.
+    /// Logs or counts a finding.
     Note(Note),
     /// Waits for a response, a secret, a free slot, or this time.
     Wait(Option<SystemTime>),
@@ -112,7 +116,7 @@ pub enum Step {
     Done,
 }
 
-/// What a session found out beside outcomes.
+/// A finding of a session that is not an outcome.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
     /// FlexOrch refuses the API key, and the secret holds no other.
@@ -126,30 +130,30 @@ pub enum Note {
     },
 }
 
-/// What a secret describes now.
+/// The result of fetching a secret again.
 #[derive(Debug)]
 pub enum Refreshed {
-    /// A connector, perhaps the one that was used.
+    /// The connector that it describes, which may be unchanged.
     Current(Arc<Connector>),
-    /// It could not be read, for this reason.
+    /// The secret could not be used, for this reason.
     Failed(String),
 }
 
-/// When something happened, and a random number for the decisions that follow from it.
+/// The time of an event, and a random number for the decisions after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     /// The time.
     pub time: SystemTime,
-    /// In `0.0..1.0`.
+    /// A random number in `0.0..1.0`.
     pub random: f64,
 }
 
-/// One invocation's submission.
+/// The submission of one invocation's objects.
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
     lanes: Vec<Lane>,
-    /// The lane that is asked first, so that none is always last.
+    /// The lane that is advanced first; it changes, so that none is always last.
     first: usize,
     shared: Shared,
 }
@@ -169,7 +173,7 @@ struct Shared {
 }
 
 impl Session {
-    /// Begins an invocation whose requests must have ended by `end`.
+    /// Creates the session of an invocation whose requests must have ended by `end`.
     #[must_use]
     pub fn new(settings: Settings, work: Vec<Work>, end: SystemTime, memory: &Memory, now: SystemTime) -> Self {
         let lanes = work.into_iter().map(|work| Lane::new(work, &settings, memory, now)).collect();
@@ -185,7 +189,7 @@ impl Session {
         Self { settings, lanes, first: 0, shared }
     }
 
-    /// What to do now. After [`Step::Wait`] and [`Step::Done`] there is nothing to do until something has happened.
+    /// Returns the next step. After [`Step::Wait`], call it again when one of the awaited events has happened.
     pub fn next(&mut self, memory: &mut Memory, now: SystemTime) -> Step {
         loop {
             if !self.shared.settled.is_empty() {
@@ -198,7 +202,7 @@ impl Session {
             if active == 0 {
                 return Step::Done;
             }
-            // An even share while there are several, so that no lane takes every slot.
+            // Several lanes have equal shares, so that none uses every slot.
             let share = self.settings.max_concurrent_requests.get().div_ceil(active);
             let mut wake: Option<SystemTime> = None;
             for offset in 0..self.lanes.len() {
@@ -220,7 +224,7 @@ impl Session {
         }
     }
 
-    /// Takes FlexOrch's response to a request, or the lack of one.
+    /// Processes FlexOrch's response to a request; a request without a response is [`Response::Transient`] with status 0.
     pub fn responded(&mut self, id: RequestId, response: Response, memory: &mut Memory, at: Now) {
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.has_in_flight(id)) {
             memory.in_flight = memory.in_flight.saturating_sub(1);
@@ -229,26 +233,26 @@ impl Session {
         }
     }
 
-    /// Takes what a secret describes after a [`Step::Refresh`].
+    /// Processes the result of a [`Step::Refresh`].
     pub fn refreshed(&mut self, lane: LaneId, refreshed: Refreshed, memory: &mut Memory, now: SystemTime) {
         if let Some(lane) = self.lanes.get_mut(lane.0) {
             lane.refreshed(refreshed, &mut Context { shared: &mut self.shared, settings: &self.settings, memory, now });
         }
     }
 
-    /// Sends nothing more: what is in flight ends, the rest is deferred.
+    /// Stops sending: requests in flight end, the rest is deferred.
     pub fn stop(&mut self) {
         self.shared.stopped = true;
     }
 
-    /// Gives back the slots of requests whose responses will never be reported.
-    pub fn abandon(&mut self, memory: &mut Memory) {
+    /// Releases the slots of requests whose responses will never be reported.
+    pub(crate) fn abandon(&mut self, memory: &mut Memory) {
         let in_flight: usize = self.lanes.iter().map(Lane::abandon).sum();
         memory.in_flight = memory.in_flight.saturating_sub(in_flight);
     }
 }
 
-/// What a lane decides with.
+/// The state and arguments that a lane's decisions need.
 struct Context<'a> {
     shared: &'a mut Shared,
     settings: &'a Settings,
@@ -258,7 +262,7 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn budget(&self) -> Budget {
-        // What was learned must not keep every request from being tried.
+        // At least one request is sent, however long requests usually take.
         let usual = if self.shared.any_sent { self.memory.usual } else { Duration::ZERO };
         Budget { end: self.shared.end, request_timeout: self.settings.request_timeout, usual }
     }

@@ -1,4 +1,4 @@
-//! FlexOrch's responses as outcomes, and the reasons of deferrals in words.
+//! Maps FlexOrch's responses to outcomes, and states the reasons of deferrals.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,17 +6,18 @@ use std::time::SystemTime;
 use crate::flexorch::key_results::KeyResult;
 use crate::flexorch::response::{ApiError, Block};
 use crate::ingest::rate::Closed;
+use crate::model::codes;
 use crate::model::connector::Connector;
 use crate::model::outcome::{DeferClass, Deferral, Forwarded, Outcome, Rejection};
 
-/// What a response says about one key.
+/// What happens to one key after a response.
 pub(super) enum PerKey {
     Settled(Outcome),
-    /// It does not say which of several keys it means: this one has to be sent alone.
-    AskAlone,
+    /// The response does not say which of several keys a name refers to: submit this one alone.
+    SubmitAlone,
 }
 
-/// Maps the result of one key to its outcome. `alone`: the request held no other key.
+/// Maps the result of one key to its outcome. `alone` is whether the request held no other key.
 pub(super) fn per_key_outcome(secret_id: &Arc<str>, result: KeyResult, alone: bool) -> PerKey {
     let deferred = |class, detail: &str, code: Option<&str>| {
         Outcome::Deferred(Deferral {
@@ -25,7 +26,7 @@ pub(super) fn per_key_outcome(secret_id: &Arc<str>, result: KeyResult, alone: bo
             code: code.map(Into::into),
             connector: Some(Arc::clone(secret_id)),
             not_before: None,
-            exhausted: false,
+            attempts_exhausted: false,
         })
     };
     PerKey::Settled(match result {
@@ -37,21 +38,21 @@ pub(super) fn per_key_outcome(secret_id: &Arc<str>, result: KeyResult, alone: bo
         }
         KeyResult::NotNow { code } => {
             let class = match code.as_str() {
-                "RATE_LIMIT_EXCEEDED" => DeferClass::RateLimited,
-                "QUOTA_EXCEEDED" => DeferClass::QuotaExceeded,
-                "INVALID_API_KEY" | "UNAUTHORIZED" => DeferClass::BadCredentials,
+                codes::RATE_LIMIT_EXCEEDED => DeferClass::RateLimited,
+                codes::QUOTA_EXCEEDED => DeferClass::QuotaExceeded,
+                code if codes::refuses_the_api_key(code) => DeferClass::BadCredentials,
                 _ => DeferClass::NotAllowed,
             };
             deferred(class, "FlexOrch does not accept this key now", Some(&code))
         }
-        KeyResult::Ambiguous if !alone => return PerKey::AskAlone,
+        KeyResult::Ambiguous if !alone => return PerKey::SubmitAlone,
         KeyResult::Unaccounted | KeyResult::Ambiguous => {
             deferred(DeferClass::Unaccounted, "FlexOrch's response does not account for this key", None)
         }
     })
 }
 
-/// The rejection of a key that FlexOrch refused alone.
+/// Returns the rejection of a key that FlexOrch refused in a request of its own.
 pub(super) fn rejection(secret_id: &Arc<str>, error: ApiError) -> Rejection {
     Rejection {
         connector: Some(Arc::clone(secret_id)),
@@ -72,7 +73,7 @@ pub(super) fn deferral(
         code: error.code.as_deref().map(Into::into),
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -83,7 +84,7 @@ pub(super) fn refusal_deferral(secret_id: &Arc<str>, error: &ApiError, why: &str
         code: error.code.as_deref().map(Into::into),
         connector: Some(Arc::clone(secret_id)),
         not_before: None,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -94,14 +95,27 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
         code: None,
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before: None,
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
-/// The deferral of a request that may not start before the deadline.
+/// Returns the deferral of a connector's objects while its secret pauses it.
+pub(crate) fn paused_deferral(connector: &Connector) -> Deferral {
+    let reason = connector.paused.as_deref().unwrap_or_default();
+    Deferral {
+        class: DeferClass::Paused,
+        detail: format!("paused by secret {:?}: {reason}", connector.secret_id).into(),
+        code: None,
+        connector: Some(Arc::clone(&connector.secret_id)),
+        not_before: None,
+        attempts_exhausted: false,
+    }
+}
+
+/// Returns the deferral of a request that may not start before the deadline.
 pub(super) fn not_a_turn(connector: &Connector, closed: Closed, not_before: SystemTime) -> Deferral {
     let (class, detail) = match closed {
-        Closed::RateLimited => (DeferClass::RateLimited, "FlexOrch's rate limit, as an earlier response said"),
+        Closed::RateLimited => (DeferClass::RateLimited, "FlexOrch's rate limit, according to an earlier response"),
         Closed::Paced => (DeferClass::Paced, "REQUESTS_PER_MINUTE allows no request before the deadline"),
     };
     Deferral {
@@ -110,7 +124,7 @@ pub(super) fn not_a_turn(connector: &Connector, closed: Closed, not_before: Syst
         code: None,
         connector: Some(Arc::clone(&connector.secret_id)),
         not_before: Some(not_before),
-        exhausted: false,
+        attempts_exhausted: false,
     }
 }
 
@@ -123,7 +137,7 @@ pub(super) fn block_class(block: Block) -> DeferClass {
     }
 }
 
-/// Whether a refusal is about the file, whatever else FlexOrch has accepted or not.
-pub(super) fn is_the_files_own(error: &ApiError) -> bool {
-    matches!(error.status, 413 | 415) || matches!(error.code.as_deref(), Some("UNSUPPORTED_FILE" | "FILE_TOO_LARGE"))
+/// Whether a refusal is about the file itself, so that other requests need not have been accepted before.
+pub(super) fn is_about_the_file(error: &ApiError) -> bool {
+    matches!(error.status, 413 | 415) || error.code.as_deref().is_some_and(codes::refuses_the_file)
 }

@@ -65,7 +65,7 @@ struct World {
     auth_failures: usize,
     fetches: usize,
     latency: Duration,
-    /// What the secret describes when it is fetched afresh.
+    /// What the secret describes when it is fetched again.
     secret: Option<Arc<Connector>>,
 }
 
@@ -246,7 +246,7 @@ fn an_outage_with_500_costs_few_requests_and_rejects_nothing() {
 }
 
 #[test]
-fn a_changed_api_key_is_used_at_once_and_is_no_failure() {
+fn a_changed_api_key_is_used_immediately_and_is_no_failure() {
     let mut world = World::new(settings());
     world.secret = Some(connector("docs", r#"{"api_key":"dfx_b","connector_id":1,"bucket":"b"}"#));
     let outcomes = world.run(vec![work(docs(), 0..250)], |request| {
@@ -288,10 +288,20 @@ fn a_key_is_never_sent_to_the_connector_that_the_secret_describes_after_a_401_or
         assert_eq!((outcomes.len(), classes(&outcomes)), (350, vec![DeferClass::ConnectorChanged]));
         assert!(world.sent.iter().all(|(_, key, _)| key.expose() == "dfx_a"));
         assert_eq!(world.auth_failures, 0);
-        // Nothing is blocked: what is routed anew is sent.
+        // Nothing is blocked: objects that are routed again are sent.
         let fresh = world.secret.clone().unwrap();
         assert_eq!(forwarded(&world.run(vec![work(fresh, 0..1)], |_| accepted(1))), 1);
     }
+}
+
+#[test]
+fn a_connector_that_was_paused_in_the_meantime_gets_no_request() {
+    let mut world = World::new(settings());
+    world.secret =
+        Some(connector("docs", r#"{"api_key":"dfx_b","connector_id":1,"bucket":"b","paused":"until Monday"}"#));
+    let outcomes = world.run(vec![work(docs(), 0..350)], |_| Response::Unauthorized(error(401, None)));
+    assert_eq!((outcomes.len(), classes(&outcomes)), (350, vec![DeferClass::Paused]));
+    assert!(world.sent.iter().all(|(_, key, _)| key.expose() == "dfx_a"));
 }
 
 #[test]
@@ -337,7 +347,7 @@ fn a_probe_that_fails_is_not_repeated_within_the_minute() {
 }
 
 #[test]
-fn what_one_connector_meets_does_not_stop_another() {
+fn a_failure_of_one_connector_does_not_stop_another() {
     let other = connector("other", r#"{"api_key":"dfx_o","connector_id":9,"bucket":"o"}"#);
     for response in [blocked(Block::Quota, 429), transient(503), transient(429), Response::Refused(error(400, None))] {
         let mut world = World::new(settings());
@@ -359,7 +369,7 @@ fn a_rate_limit_that_outlasts_the_invocation_defers_the_rest_without_a_request()
     });
     assert_eq!((outcomes.len(), world.sent.len()), (500, 2));
     assert!(outcomes.values().all(|outcome| match outcome {
-        Outcome::Deferred(deferral) => deferral.not_before == Some(named) && !deferral.exhausted,
+        Outcome::Deferred(deferral) => deferral.not_before == Some(named) && !deferral.attempts_exhausted,
         _ => false,
     }));
 }
@@ -369,11 +379,11 @@ fn a_deferral_says_whether_every_attempt_was_made() {
     let mut world = World::new(settings());
     let outcomes = world.run(vec![work(docs(), 0..1)], |_| transient(503));
     assert_eq!(world.sent.len(), 4);
-    assert!(matches!(&outcomes[&0], Outcome::Deferred(deferral) if deferral.exhausted));
+    assert!(matches!(&outcomes[&0], Outcome::Deferred(deferral) if deferral.attempts_exhausted));
 }
 
 #[test]
-fn what_is_paced_beyond_the_deadline_is_deferred_until_its_own_turn() {
+fn requests_that_are_paced_beyond_the_deadline_are_deferred_until_their_turns() {
     let settings = Settings {
         requests_per_minute: NonZeroU32::new(6),
         max_concurrent_requests: keys(1),
@@ -393,7 +403,7 @@ fn what_is_paced_beyond_the_deadline_is_deferred_until_its_own_turn() {
         .collect();
     turns.sort();
     turns.dedup();
-    assert_eq!(turns.len(), 3, "each has a turn of its own");
+    assert_eq!(turns.len(), 3, "each has a separate turn");
 }
 
 #[test]

@@ -1,16 +1,16 @@
-//! What a function answered, as tests read it.
+//! The function's response to an event.
 
 use std::time::Duration;
 
 use flexorch_sandbox::runtime_api::FunctionResponse;
 use serde_json::Value;
 
-/// What the function answered to an event.
+/// The function's response to an event.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The answer, or the error with `errorType` and `errorMessage`.
+    /// The response, or the error with `errorType` and `errorMessage`.
     pub result: Result<Value, Value>,
-    /// How long it took, from the hand-over of the event to the last byte of the answer.
+    /// How long it took, from the hand-over of the event to the last byte of the response.
     pub took: Duration,
 }
 
@@ -21,16 +21,16 @@ impl From<FunctionResponse> for Answer {
 }
 
 impl Answer {
-    /// The successful answer.
+    /// Returns the successful response.
     pub fn ok(&self) -> &Value {
-        self.result.as_ref().unwrap_or_else(|error| panic!("the function answered with an error: {error}"))
+        self.result.as_ref().unwrap_or_else(|error| panic!("the function returned an error: {error}"))
     }
 
     /// The error's message.
     pub fn error(&self) -> &str {
         match &self.result {
             Err(error) => error["errorMessage"].as_str().unwrap(),
-            Ok(answer) => panic!("the function answered without an error: {answer}"),
+            Ok(answer) => panic!("the function returned no error: {answer}"),
         }
     }
 

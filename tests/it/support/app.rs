@@ -6,7 +6,6 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flexorch_sandbox::runtime_api::RuntimeApi;
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::{API_KEY, REGION};
 use flexorch_sandbox::{Fault, RecordedRequest, SandboxOptions, Services};
@@ -16,16 +15,16 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::answer::Answer;
+use super::starved::Starved;
 
 /// The secret's name.
 pub const SECRET: &str = "connector";
 /// The dead-letter queue's name.
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-/// The built function with its Runtime API and the services that it uses, all on random ports.
+/// The built function and the services that it uses, all on random ports.
 pub struct TestApp {
     services: Services,
-    runtime_api: RuntimeApi,
     function: Child,
     output: Output,
 }
@@ -42,6 +41,7 @@ pub struct TestAppBuilder {
     options: SandboxOptions,
     env: BTreeMap<String, String>,
     secrets: Vec<(String, String)>,
+    absent: Vec<String>,
     secrets_manager: SecretsManager,
     dead_letters: bool,
 }
@@ -57,6 +57,7 @@ impl TestAppBuilder {
             options: SandboxOptions { requests_per_minute: None, ..SandboxOptions::default() },
             env: BTreeMap::new(),
             secrets: vec![(SECRET.to_owned(), connector_secret().to_string())],
+            absent: Vec::new(),
             secrets_manager: SecretsManager::start(0).await.unwrap(),
             dead_letters: false,
         }
@@ -71,6 +72,27 @@ impl TestAppBuilder {
     /// Replaces the secrets: names and their texts. `CONNECTOR_SECRET_IDS` names them all.
     pub fn secrets<'a>(mut self, secrets: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         self.secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
+        self
+    }
+
+    /// Gives a secret this text, which need not be JSON; a name that is new is added.
+    pub fn secret_text(mut self, name: &str, text: &str) -> Self {
+        match self.secrets.iter_mut().find(|(known, _)| known == name) {
+            Some((_, secret)) => *secret = text.to_owned(),
+            None => self.secrets.push((name.to_owned(), text.to_owned())),
+        }
+        self
+    }
+
+    /// Leaves a secret out of Secrets Manager, though `CONNECTOR_SECRET_IDS` names it.
+    pub fn without_secret(mut self, name: &str) -> Self {
+        self.absent.push(name.to_owned());
+        self
+    }
+
+    /// Does something to Secrets Manager before the function starts.
+    pub fn before_start(self, act: impl FnOnce(&SecretsManager)) -> Self {
+        act(&self.secrets_manager);
         self
     }
 
@@ -108,16 +130,14 @@ impl TestAppBuilder {
     /// Starts the function without waiting for anything.
     pub async fn spawn(self) -> TestApp {
         let services = Services::with_secrets_manager(self.secrets_manager, self.options).await.unwrap();
-        let runtime_api = RuntimeApi::start(0).await.unwrap();
         services.queues.create(DEAD_LETTERS);
         services.queues.create("retry");
         services.buckets.create("my-documents", REGION);
-        for (name, secret) in &self.secrets {
+        for (name, secret) in self.secrets.iter().filter(|(name, _)| !self.absent.contains(name)) {
             services.secrets.put(name, secret);
         }
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
-            ("AWS_LAMBDA_RUNTIME_API".to_owned(), runtime_api.address()),
             ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "ingest".to_owned()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "256".to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
@@ -141,7 +161,7 @@ impl TestAppBuilder {
         let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
         output.follow(function.stdout.take().unwrap());
         output.follow(function.stderr.take().unwrap());
-        TestApp { services, runtime_api, function, output }
+        TestApp { services, function, output }
     }
 }
 
@@ -187,6 +207,18 @@ impl TestApp {
         self.runtime_api.invoke(payload.to_owned(), Duration::from_secs(30)).await.unwrap().into()
     }
 
+    /// The most memory that the function has had so far, in KiB; `None` once it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
+    /// Gives the function this share of a core, until what is returned is dropped.
+    pub fn starve(&self, share: f64) -> Starved {
+        Starved::new(self.function.id().unwrap(), share)
+    }
+
     /// What was submitted to FlexOrch so far, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.flexorch.requests()
@@ -197,14 +229,14 @@ impl TestApp {
         self.flexorch.submitted_keys()
     }
 
-    /// Waits for the function's report that it cannot start, and for its end; answers the report and the exit code.
+    /// Waits for the function's report that it cannot start, and for its end; returns the report and the exit code.
     pub async fn init_error(&mut self) -> (String, Option<i32>) {
         let error = tokio::time::timeout(Duration::from_secs(30), self.runtime_api.init_error()).await.unwrap();
         let status = self.function.wait().await.unwrap();
         (error["errorMessage"].as_str().unwrap().to_owned(), status.code())
     }
 
-    /// Ends the function and answers everything that it printed.
+    /// Ends the function and returns everything that it printed.
     pub async fn output(mut self) -> Vec<String> {
         let _ = self.function.kill().await;
         let mut ended = self.output.ended.subscribe();
@@ -212,7 +244,7 @@ impl TestApp {
         self.lines()
     }
 
-    /// Ends the function and answers its log lines; metrics are not among them.
+    /// Ends the function and returns its log lines; metrics are not among them.
     pub async fn logs(self) -> Vec<Value> {
         let lines = self.output().await;
         lines
@@ -222,7 +254,7 @@ impl TestApp {
             .collect()
     }
 
-    /// Ends the function and answers the sums of its metrics, and the values of those that are lists.
+    /// Ends the function and returns the sums of its metrics, and the values of those that are lists.
     pub async fn metrics(self) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
         for line in self.output().await {
@@ -240,7 +272,8 @@ impl TestApp {
         sums
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
+    pub fn lines(&self) -> Vec<String> {
         self.output.lines.lock().unwrap().clone()
     }
 }

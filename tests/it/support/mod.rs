@@ -2,7 +2,10 @@
 
 pub mod answer;
 pub mod app;
+pub mod cloudwatch;
 pub mod events;
+pub mod starved;
+pub mod template;
 
 pub use app::{TestApp, TestAppBuilder};
 pub use events::{s3_event, sqs_event};

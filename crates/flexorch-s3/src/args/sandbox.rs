@@ -17,10 +17,12 @@ use super::shared::duration;
 #[command(after_help = "\
 A fault is an effect and filters, separated by commas:
   status=503               respond with this status; also code= message=
-                           body= content-type= retry-after=
+                           body= content-type= retry-after= header=
   latency=2s  hang  reset  truncate  endless
   reject=*.exe,code=UNSUPPORTED_FILE
                            reject these files inside a 202 response
+  fail-job=*.pdf,reason=encrypted
+                           accept these files, and let their jobs fail
   times=N after=N random=0.2 key=GLOB connector=ID path=GLOB method=POST
   processed
 

@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn listed(key: &str) -> Listed {
-        Listed { key: ObjectKey::verbatim(key).unwrap(), size: Some(1), modified: None }
+        Listed { key: ObjectKey::verbatim(key).unwrap(), etag: None, size: Some(1), modified: None }
     }
 
     /// Lists a gap of a bucket in pages.

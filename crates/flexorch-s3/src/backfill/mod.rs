@@ -49,7 +49,7 @@ use engine::{EndReason, Engine, EngineOptions};
 use flexorch_s3_ingester::aws::s3::Buckets;
 use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::connector::Connector;
-use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin, S3Object};
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use journal::{ExistingJournal, Header, Identity, Journal, Replay};
 use listing::{Lister, Listing};
 use progress::Progress;
@@ -295,17 +295,7 @@ impl<'a> Backfill<'a> {
 
     /// Returns the open keys of the journal, which are sent first.
     fn open_chunks(&self, replay: &Replay) -> Result<Vec<PendingChunk>> {
-        let object = |key: &String| {
-            Ok(S3Object {
-                bucket: self.listing.bucket.clone(),
-                key: ObjectKey::verbatim(key.as_str())?,
-                size: None,
-                sequencer: None,
-                event_time: None,
-                change: Change::Created,
-                origin: Origin(0),
-            })
-        };
+        let object = |key: &String| Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?));
         let chunk = |(through, keys): (&Option<String>, &Vec<String>)| {
             let objects: Result<Vec<_>> = keys.iter().map(object).collect();
             Ok(PendingChunk { through: through.clone(), header: None, objects: objects?, singly: false })

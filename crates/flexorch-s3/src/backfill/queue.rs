@@ -158,17 +158,12 @@ fn in_calls(messages: &[Message]) -> Vec<std::ops::Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin};
+    use flexorch_s3_ingester::model::object::ObjectKey;
 
     fn objects(number: usize, key: &str) -> Vec<S3Object> {
         let object = |number: usize| S3Object {
-            bucket: "b".into(),
-            key: ObjectKey::verbatim(format!("{key}{number}")).unwrap(),
             size: Some(1),
-            sequencer: None,
-            event_time: None,
-            change: Change::Created,
-            origin: Origin(0),
+            ..S3Object::new("b", ObjectKey::verbatim(format!("{key}{number}")).unwrap())
         };
         (0..number).map(object).collect()
     }

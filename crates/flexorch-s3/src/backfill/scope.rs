@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Moment;
 use flexorch_s3_ingester::aws::s3::Listed;
-use flexorch_s3_ingester::model::object::{Change, Origin, S3Object};
+use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::scope::Scope as FunctionScope;
 
 /// The scope as typed. Two runs with the same scope are the same backfill.
@@ -71,6 +71,7 @@ impl Scope {
             key_prefixes: Vec::new(),
             key_suffixes: typed.suffixes.clone(),
             max_object_bytes: typed.max_bytes,
+            ..FunctionScope::default()
         };
         Self { prefix: typed.prefix.clone(), since, until, filters }
     }
@@ -83,16 +84,8 @@ impl Scope {
         if self.until.zip(listed.modified).is_some_and(|(until, modified)| modified >= until) {
             return Err("too-new");
         }
-        let object = S3Object {
-            bucket: bucket.to_owned(),
-            key: listed.key,
-            size: listed.size,
-            sequencer: None,
-            // Its age must not count as ingest lag.
-            event_time: None,
-            change: Change::Created,
-            origin: Origin(0),
-        };
+        // No event time: the object's age must not count as ingest lag.
+        let object = S3Object { etag: listed.etag, size: listed.size, ..S3Object::new(bucket, listed.key) };
         if object.is_folder_marker() {
             return Err("folder-marker");
         }
@@ -109,7 +102,12 @@ mod tests {
     use flexorch_s3_ingester::model::object::ObjectKey;
 
     fn listed(key: &str, size: u64, modified: &str) -> Listed {
-        Listed { key: ObjectKey::verbatim(key).unwrap(), size: Some(size), modified: Some(modified.parse().unwrap()) }
+        Listed {
+            key: ObjectKey::verbatim(key).unwrap(),
+            etag: None,
+            size: Some(size),
+            modified: Some(modified.parse().unwrap()),
+        }
     }
 
     #[test]

@@ -94,20 +94,12 @@ fn more_urgent(one: NextStep, other: NextStep) -> NextStep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin};
+    use flexorch_s3_ingester::model::object::ObjectKey;
     use flexorch_s3_ingester::model::outcome::{Deferral, Forwarded, Rejection};
     use std::time::Duration;
 
     fn object(key: &str) -> S3Object {
-        S3Object {
-            bucket: "b".into(),
-            key: ObjectKey::verbatim(key).unwrap(),
-            size: None,
-            sequencer: None,
-            event_time: None,
-            change: Change::Created,
-            origin: Origin(0),
-        }
+        S3Object::new("b", ObjectKey::verbatim(key).unwrap())
     }
 
     fn deferred(class: DeferClass, seconds: Option<u64>) -> Outcome {
@@ -118,7 +110,7 @@ mod tests {
             code: None,
             connector: None,
             not_before,
-            exhausted: false,
+            attempts_exhausted: false,
         })
     }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
+use super::Document;
 use super::fields::{Field, Fields};
 use super::view::{place, test_result};
 use crate::args::CreateOptions;
@@ -50,12 +51,12 @@ pub(crate) async fn run(options: CreateOptions, context: &Context) -> Result<Exi
         })?),
     };
     report(&secret, &view, created, &found, &written, context)?;
-    context.output.document(&json!({
-        "connector": view,
-        "created": created,
-        "test": found,
-        "secret": {"id": secret.id, "arn": secret.arn, "written": written, "version_id": version},
-    }))?;
+    context.output.document(&Document {
+        created: Some(created),
+        secret: Some(json!({"id": secret.id, "arn": secret.arn, "written": written, "version_id": version})),
+        test: Some(&found),
+        ..Document::of(&view)
+    })?;
     Ok(if found.success { Exit::Success } else { Exit::Problem })
 }
 

@@ -11,13 +11,13 @@ mod fields;
 mod view;
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::{ConnectorAction, DeleteOptions, OneConnector, SecretOption};
 use crate::connector_secret::SecretDocument;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::management::{ConnectorView, Management, moment};
+use crate::management::{ConnectorTest, ConnectorView, Management, moment};
 use crate::output::{DIM, SUCCESS, confirm, styled};
 use crate::text::{escaped, table, text_of};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
@@ -34,6 +34,37 @@ pub(crate) async fn run(action: ConnectorAction, context: &Context) -> Result<Ex
     }
 }
 
+/// The JSON output of a command. It is a struct because a number in a `serde_json::Value` may lose digits, and a connector's id
+/// must not.
+#[derive(Serialize)]
+struct Document<'a> {
+    connector: &'a ConnectorView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<&'a ConnectorTest>,
+}
+
+impl<'a> Document<'a> {
+    fn of(connector: &'a ConnectorView) -> Self {
+        Self { connector, created: None, secret: None, test: None }
+    }
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    connectors: &'a [ConnectorView],
+    secret_connector_id: Option<ConnectorId>,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    deleted: &'a ConnectorView,
+    named_in_secret: bool,
+}
+
 /// The selected connector: by its id, or the secret's.
 struct Chosen {
     secret: SecretDocument,
@@ -45,7 +76,7 @@ impl Chosen {
     async fn read(which: &OneConnector, context: &Context) -> Result<Self> {
         let secret = context.secret(&which.secret.secret).await?;
         let flexorch = context.flexorch(secret.api_key()?)?;
-        let named = which.connector.as_ref().and_then(|id| ConnectorId::from_json(&json!(id)));
+        let named = which.connector.as_ref().and_then(|id| ConnectorId::from_text(id));
         let Some(id) = named.or(secret.connector_id()?) else {
             bail!(
                 "secret {:?} names no connector: pass an id, or create one with `flexorch-s3 connector create --secret {}`",
@@ -73,7 +104,7 @@ async fn test(which: &OneConnector, context: &Context) -> Result<Exit> {
     let view = chosen.view().await?;
     let found = chosen.flexorch.test_connector(&chosen.id).await?;
     context.output.line(test_result(&view, &found))?;
-    context.output.document(&json!({"connector": view, "test": found}))?;
+    context.output.document(&Document { test: Some(&found), ..Document::of(&view) })?;
     Ok(if found.success { Exit::Success } else { Exit::Problem })
 }
 
@@ -97,7 +128,7 @@ async fn list(secret: &SecretOption, context: &Context) -> Result<Exit> {
         true => context.output.line("FlexOrch has no connectors for this API key.")?,
         false => context.output.line(text_of(&rows).trim_end())?,
     }
-    context.output.document(&json!({"connectors": connectors, "secret_connector_id": secret.connector_id()?}))?;
+    context.output.document(&Listed { connectors: &connectors, secret_connector_id: secret.connector_id()? })?;
     Ok(Exit::Success)
 }
 
@@ -115,7 +146,7 @@ async fn show(which: &OneConnector, context: &Context) -> Result<Exit> {
     ] {
         context.output.line(format!("{} {value}", styled(DIM, format_args!("{name:<12}"))))?;
     }
-    context.output.document(&json!({"connector": view}))?;
+    context.output.document(&Document::of(&view))?;
     Ok(Exit::Success)
 }
 
@@ -138,6 +169,6 @@ async fn delete(options: DeleteOptions, context: &Context) -> Result<Exit> {
             chosen.secret.id, chosen.secret.id
         ))?;
     }
-    output.document(&json!({"deleted": view, "named_in_secret": was_own}))?;
+    output.document(&Deleted { deleted: &view, named_in_secret: was_own })?;
     Ok(Exit::Success)
 }

@@ -11,6 +11,7 @@ use crate::aws_failure::AwsFailure;
 use crate::text::escaped;
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::model::arn::region_of;
+use flexorch_s3_ingester::model::codes::{self, attribute};
 
 /// The maximum per call (SQS API Reference, `ReceiveMessage`).
 const MOST_MESSAGES: i32 = 10;
@@ -48,8 +49,8 @@ pub(crate) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<DeadLetter>
         };
         let letter = DeadLetter {
             id: message.message_id().unwrap_or_default().to_owned(),
-            code: text("code"),
-            message: text("message").filter(|text| text != "-"),
+            code: text(attribute::CODE),
+            message: text(attribute::MESSAGE).filter(|text| text != "-"),
             keys: keys(message.body().unwrap_or_default()),
         };
         // A message that stays visible may be received twice.
@@ -138,11 +139,11 @@ fn reason(alike: &[&DeadLetter], first: &DeadLetter) -> String {
 /// Returns what to do before they are redriven, by their codes (docs/deploying.md, "Dead letters").
 fn advice(letters: &[DeadLetter]) -> String {
     let mut advice = Vec::new();
-    let has = |code: &str| letters.iter().any(|letter| letter.code.as_deref() == Some(code));
-    if has("UNSUPPORTED_FILE") || has("FILE_TOO_LARGE") {
+    let has = |about: fn(&str) -> bool| letters.iter().any(|letter| letter.code.as_deref().is_some_and(about));
+    if has(codes::refuses_the_file) {
         advice.push("FlexOrch does not accept such files: exclude them with KEY_SUFFIXES or MAX_OBJECT_BYTES, or fix and upload them again");
     }
-    if has("UNREADABLE") {
+    if has(|code| code == codes::UNREADABLE) {
         advice.push("something sends messages to the queue that are not S3 events");
     }
     if letters.iter().any(|letter| letter.code.is_none()) {
@@ -184,6 +185,22 @@ mod tests {
             "aws sqs start-message-move-task --source-arn arn:aws:sqs:eu-west-1:1:dead --destination-arn arn:aws:sqs:eu-west-1:1:retry"
         );
         assert_eq!(check(&queue, "x", Some(&[]), &Commands::default()).status, Status::Well);
+    }
+
+    #[test]
+    fn every_code_of_the_runbook_has_its_advice() {
+        let runbook = include_str!("../../../../docs/deploying.md");
+        let section = runbook.split("### Dead letters").nth(1).unwrap().split("\n### ").next().unwrap();
+        let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        // Every second part between backquotes is quoted.
+        let quoted = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let named_codes: Vec<_> =
+            quoted.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+        assert_eq!(named_codes, [codes::UNSUPPORTED_FILE, codes::FILE_TOO_LARGE, codes::UNREADABLE]);
+        let of_any_code = advice(&[letter(Some("ANOTHER"))]);
+        for code in named_codes {
+            assert_ne!(advice(&[letter(Some(code))]), of_any_code, "{code}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::connector_secret::SecretDocument;
 use crate::management::{CallError, ConnectorView, Management, RateLimits};
 use crate::output::Output;
 use crate::text::escaped;
-use flexorch_s3_ingester::model::arn;
+use flexorch_s3_ingester::model::{arn, codes};
 
 /// The time limit of the first call, which does not count towards the plan's rate.
 const FIRST: Duration = Duration::from_secs(35);
@@ -130,7 +130,7 @@ fn account(
     };
     match (error.error.status, error.error.code.as_deref()) {
         (0 | 300..=399 | 408 | 500..=599, _) => unreachable(message(&error), error.hint()),
-        (401, _) | (403, Some("INVALID_API_KEY" | "UNAUTHORIZED")) => {
+        (status, code) if status == 401 || status == 403 && code.is_some_and(codes::refuses_the_api_key) => {
             let change = commands.change_secret(&secret.id, ".api_key = env.KEY");
             let next = Fix::new(
                 "create a key at FlexOrch (Settings, API keys) and write it into the secret; uploads wait until then",

@@ -12,10 +12,10 @@ use super::notification::Subscription;
 use super::queue::Queue;
 use super::subscriptions::Subscriptions;
 use crate::aws_failure::AwsFailure;
-use flexorch_s3_ingester::ingest::route::{Route, route};
+use flexorch_s3_ingester::ingest::route::{Route, Router};
 use flexorch_s3_ingester::model::arn;
 use flexorch_s3_ingester::model::connector::Connector;
-use flexorch_s3_ingester::model::object::{Change, ObjectKey, Origin, S3Object};
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::SkipReason;
 use flexorch_s3_ingester::model::scope::Scope;
 
@@ -28,13 +28,8 @@ pub(crate) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: O
     let resource = format!("{}/{}", arn::of_bucket(bucket, region), key.as_str());
     let found = call_optional("s3:GetObject", &resource, request).await?;
     Ok(found.map(|found| S3Object {
-        bucket: bucket.to_owned(),
-        key: key.clone(),
         size: found.content_length().and_then(|size| u64::try_from(size).ok()),
-        sequencer: None,
-        event_time: None,
-        change: Change::Created,
-        origin: Origin::default(),
+        ..S3Object::new(bucket, key.clone())
     }))
 }
 
@@ -97,11 +92,8 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let (Some(connector), Some(scope)) = (context.connector, context.scope) else {
         return Check::skipped(name::OBJECT_SCOPE, "the connector or the function's settings are unknown");
     };
-    let reason = match route(object, &[Arc::new(connector.clone())], true, scope) {
-        Route::Skip(reason) => reason,
-        Route::To(_) | Route::Undecided => {
-            return Check::well(name::OBJECT_SCOPE, "in scope of the connector and the filters");
-        }
+    let Route::Skip(reason) = Router::new(&[Arc::new(connector.clone())], &[], scope).route(object) else {
+        return Check::well(name::OBJECT_SCOPE, "in scope of the connector and the filters");
     };
     let key = object.key.as_str();
     let set = |variable: &str, value: &str| {

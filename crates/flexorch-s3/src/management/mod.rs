@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub(crate) use shapes::{
@@ -17,8 +20,10 @@ pub(crate) use shapes::{
 
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, endpoint};
-use flexorch_s3_ingester::flexorch::response::{ApiError, error_in, retry_at};
+use flexorch_s3_ingester::flexorch::error_in;
+use flexorch_s3_ingester::flexorch::response::{ApiError, retry_at};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
+use flexorch_s3_ingester::redaction;
 
 /// The timeout of one attempt, up to the last byte of the response. A connector's test calls S3.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -104,6 +109,7 @@ impl Management {
     /// Creates a client for the API under `base_url`, which ends with the version, such as `/v1`.
     #[must_use]
     pub(crate) fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
+        redaction::register(api_key.expose());
         Self { http, base_url, api_key, clock }
     }
 
@@ -112,8 +118,8 @@ impl Management {
     /// # Errors
     /// [`CallError`].
     pub(crate) async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
-        let data = self.get("connectors").await?;
-        Ok(items(&data).iter().filter_map(|item| ConnectorView::from_json(item).ok()).collect())
+        let payload = self.get("connectors").await?;
+        Ok(payload.items().into_iter().filter_map(|item| ConnectorView::from_json(item).ok()).collect())
     }
 
     /// Reads a connector, or returns `None` if there is none with this id: `GET /connectors/{id}`.
@@ -123,7 +129,7 @@ impl Management {
     pub(crate) async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
         let path = format!("connectors/{}", segment(id));
         match self.get(&path).await {
-            Ok(data) => ConnectorView::from_json(&data).map(Some).map_err(|_| self.unreadable("GET", &path)),
+            Ok(payload) => ConnectorView::from_json(&payload.0).map(Some).map_err(|_| self.unreadable("GET", &path)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -144,13 +150,11 @@ impl Management {
             config["prefix"] = new.prefix.as_str().into();
         }
         let body = json!({"type": "s3", "name": new.name, "config": config});
-        let secrets =
-            [&new.credentials.access_key_id, &new.credentials.secret_access_key].map(|secret| secret.expose_secret());
-        let data = self
-            .call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused)
-            .await
-            .map_err(|error| redacted(error, &secrets))?;
-        ConnectorView::from_json(&data).map_err(|_| self.unreadable("POST", "connectors"))
+        [&new.credentials.access_key_id, &new.credentials.secret_access_key]
+            .iter()
+            .for_each(|secret| redaction::register_aws(secret.expose_secret()));
+        let payload = self.call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused).await?;
+        ConnectorView::from_json(&payload.0).map_err(|_| self.unreadable("POST", "connectors"))
     }
 
     /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A failed test is a result, not an error.
@@ -159,7 +163,7 @@ impl Management {
     /// [`CallError`].
     pub(crate) async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
         let path = format!("connectors/{}/test", segment(id));
-        let data = self.call(Method::POST, &path, None, Repeatable::Yes).await?;
+        let data = self.call(Method::POST, &path, None, Repeatable::Yes).await?.value();
         let success = data["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
         let message = data["message"].as_str().unwrap_or("no message").to_owned();
         Ok(ConnectorTest { success, message, latency_ms: data["latency_ms"].as_u64() })
@@ -180,7 +184,7 @@ impl Management {
     /// [`CallError`], also if the response names no rate.
     pub(crate) async fn rate_limits(&self) -> Result<RateLimits, CallError> {
         let path = "usage/rate-limits";
-        let data = self.get(path).await?;
+        let data = self.get(path).await?.value();
         RateLimits::from_json(&data).map_err(|_| self.unreadable("GET", path))
     }
 
@@ -189,8 +193,7 @@ impl Management {
     /// # Errors
     /// [`CallError`].
     pub(crate) async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
-        let data = self.get(&format!("connectors/{}/schedules", segment(connector))).await?;
-        Ok(read_all(&data))
+        Ok(self.get(&format!("connectors/{}/schedules", segment(connector))).await?.all())
     }
 
     /// Creates a schedule: `POST /connectors/{id}/schedules`.
@@ -205,8 +208,8 @@ impl Management {
     ) -> Result<Schedule, CallError> {
         let path = format!("connectors/{}/schedules", segment(connector));
         let body = json!({"cron_expression": cron, "prefix_filter": prefix});
-        let data = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
-        serde_json::from_value(data).map_err(|_| self.unreadable("POST", &path))
+        let payload = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
+        serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
 
     /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
@@ -229,8 +232,8 @@ impl Management {
         schedule: &str,
     ) -> Result<ScheduleRun, CallError> {
         let path = format!("connectors/{}/schedules/{}/trigger", segment(connector), segment(&schedule));
-        let data = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
-        serde_json::from_value(data).map_err(|_| self.unreadable("POST", &path))
+        let payload = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
+        serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
 
     /// Lists a schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
@@ -243,10 +246,10 @@ impl Management {
         schedule: &str,
     ) -> Result<Vec<ScheduleRun>, CallError> {
         let path = format!("connectors/{}/schedules/{}/logs", segment(connector), segment(&schedule));
-        Ok(read_all(&self.get(&path).await?))
+        Ok(self.get(&path).await?.all())
     }
 
-    async fn get(&self, path: &str) -> Result<Value, CallError> {
+    async fn get(&self, path: &str) -> Result<Payload, CallError> {
         self.call(Method::GET, path, None, Repeatable::Yes).await
     }
 
@@ -256,8 +259,8 @@ impl Management {
         path: &str,
         body: Option<Value>,
         repeatable: Repeatable,
-    ) -> Result<Value, CallError> {
-        let named = |error| redacted(CallError { call: format!("{method} /{path}"), error }, &[self.api_key.expose()]);
+    ) -> Result<Payload, CallError> {
+        let named = |error| CallError { call: format!("{method} /{path}"), error };
         let mut attempt = 1;
         loop {
             let response = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
@@ -282,14 +285,14 @@ impl Management {
         }
     }
 
-    /// Makes one attempt. Returns the response's `data`, or the whole response without one; or the error and when to retry.
+    /// Makes one attempt. Returns the response's payload, or the error and when to retry.
     async fn exchange(
         &self,
         method: &Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Value, (ApiError, Option<SystemTime>)> {
-        let lost = |words: String| (ApiError::transport(words), None);
+    ) -> Result<Payload, (ApiError, Option<SystemTime>)> {
+        let lost = |message: String| (ApiError::transport(redaction::redacted(&message)), None);
         let key =
             api_key_header(&self.api_key).map_err(|error| lost(format!("the API key cannot be sent: {error}")))?;
         let mut request = self.http.request(method.clone(), endpoint(&self.base_url, path)).header("X-API-KEY", key);
@@ -305,18 +308,15 @@ impl Management {
             }
         }
         let status = response.status();
-        let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        let mut body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        // Before anything is shortened or shown.
+        body.iter_mut().for_each(|body| redaction::known().redact_json(body));
         let carries_error = body.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !error.is_null());
         if status.is_success() && !carries_error {
-            return match body {
-                Some(mut body) => Ok(match body.get_mut("data") {
-                    Some(data) if !data.is_null() => data.take(),
-                    _ => body,
-                }),
-                None if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Value::Null),
-                // The page of a proxy or of a maintenance.
-                None => Err((ApiError { status: 503, code: None, message: "the response is not JSON".into() }, None)),
-            };
+            // Not JSON: the page of a proxy or of a maintenance.
+            return Payload::read(&bytes).ok_or_else(|| {
+                (ApiError { status: 503, code: None, message: "the response is not JSON".into() }, None)
+            });
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| retry_at(text, self.clock.now()));
@@ -329,28 +329,53 @@ impl Management {
     }
 }
 
-/// Returns a list, which is bare or an object's `items`.
-fn items(data: &Value) -> &[Value] {
-    let list = data.as_array().or_else(|| data.get("items").and_then(Value::as_array));
-    list.map(Vec::as_slice).unwrap_or_default()
+/// The JSON of a response, as text: a number in a `Value` may lose digits, and an id must not.
+#[derive(Debug)]
+struct Payload(Box<RawValue>);
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(data: &Value) -> Vec<T> {
-    items(data).iter().filter_map(|item| serde_json::from_value(item.clone()).ok()).collect()
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+impl Payload {
+    /// Returns a response's `data`, or the whole body if it has none; an empty body is `null`. Returns `None` if it is not JSON.
+    fn read(body: &[u8]) -> Option<Self> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Some(Self(RawValue::NULL.to_owned()));
+        }
+        let whole: &RawValue = serde_json::from_slice(body).ok()?;
+        let data = serde_json::from_str::<Envelope<'_>>(whole.get()).ok().and_then(|envelope| envelope.data);
+        Some(Self(data.unwrap_or(whole).to_owned()))
+    }
+
+    fn value(&self) -> Value {
+        serde_json::from_str(self.0.get()).unwrap_or_default()
+    }
+
+    /// Returns the elements of a list, bare or as an object's `items`.
+    fn items(&self) -> Vec<&RawValue> {
+        let json = self.0.get();
+        let bare = serde_json::from_str(json);
+        bare.or_else(|_| serde_json::from_str(json).map(|page: Page<'_>| page.items)).unwrap_or_default()
+    }
+
+    /// Returns the elements of a list that can be read.
+    fn all<T: DeserializeOwned>(&self) -> Vec<T> {
+        self.items().into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
+    }
 }
 
 /// Encodes an id as a path segment.
 fn segment(id: &impl fmt::Display) -> String {
     percent_encoding::utf8_percent_encode(&id.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
-/// Redacts secrets from an error, because FlexOrch's message may repeat the request.
-fn redacted(mut error: CallError, secrets: &[&str]) -> CallError {
-    for secret in secrets {
-        error.error.message = error.error.message.replace(secret, "[redacted]");
-        error.error.code = error.error.code.take().map(|code| code.replace(&secret.to_ascii_uppercase(), "[redacted]"));
-    }
-    error
 }
 
 #[cfg(test)]
@@ -363,9 +388,16 @@ mod tests {
     }
 
     #[test]
-    fn flexorchs_message_does_not_repeat_a_secret() {
-        let error = ApiError { status: 422, code: None, message: "bad key shh-secret".into() };
-        let error = redacted(CallError { call: String::new(), error }, &["shh-secret"]);
-        assert!(!error.to_string().contains("shh-secret"), "{error}");
+    fn a_payload_is_the_data_of_an_envelope_or_the_whole_body_digit_by_digit() {
+        let read = |body: &str| Payload::read(body.as_bytes()).map(|payload| payload.0.get().to_owned());
+        assert_eq!(read(r#" {"data": {"id": 123456789012345678901} }"#).unwrap(), r#"{"id": 123456789012345678901}"#);
+        assert_eq!(read(r#"{"data": null, "id": 1}"#).unwrap(), r#"{"data": null, "id": 1}"#);
+        assert_eq!(read(r#"{"id": 1}"#).unwrap(), r#"{"id": 1}"#);
+        assert_eq!(read(" \n").unwrap(), "null");
+        assert_eq!(read("<html>"), None);
+        for body in ["[1, 2]", r#"{"items": [1, 2]}"#, r#"{"data": {"items": [1, 2]}}"#] {
+            assert_eq!(Payload::read(body.as_bytes()).unwrap().all::<u8>(), [1, 2], "{body}");
+        }
+        assert!(Payload::read(b"{}").unwrap().items().is_empty());
     }
 }

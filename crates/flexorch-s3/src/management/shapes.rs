@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 
@@ -38,11 +39,14 @@ impl ConnectorView {
     ///
     /// # Errors
     /// If it has no id.
-    pub(crate) fn from_json(value: &Value) -> Result<Self, UnknownShape> {
+    pub(crate) fn from_json(json: &RawValue) -> Result<Self, UnknownShape> {
+        let value: Value = serde_json::from_str(json.get()).map_err(|_| UnknownShape)?;
+        // From the text: a number in a `Value` may lose digits.
+        let identified: Identified<'_> = serde_json::from_str(json.get()).map_err(|_| UnknownShape)?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let config = value.get("config").unwrap_or(&Value::Null);
         Ok(Self {
-            id: value.get("id").and_then(ConnectorId::from_json).ok_or(UnknownShape)?,
+            id: identified.id.and_then(ConnectorId::from_json).ok_or(UnknownShape)?,
             name: text(&value["name"]),
             kind: text(&value["type"]),
             active: value["active"].as_bool(),
@@ -54,6 +58,12 @@ impl ConnectorView {
             last_used_at: text(&value["last_used_at"]),
         })
     }
+}
+
+#[derive(Deserialize)]
+struct Identified<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
 }
 
 /// A response of an unknown shape.
@@ -209,8 +219,17 @@ mod tests {
 
     #[test]
     fn a_connector_may_have_an_id_of_either_type_and_no_configuration() {
-        let bare = ConnectorView::from_json(&json!({"id": "c-1"})).unwrap();
+        let read = |json| ConnectorView::from_json(serde_json::from_str(json).unwrap());
+        let bare = read(r#"{"id": "c-1"}"#).unwrap();
         assert_eq!((bare.id.to_string().as_str(), bare.bucket), ("c-1", None));
-        assert_eq!(ConnectorView::from_json(&json!({"name": "no id"})), Err(UnknownShape));
+        assert_eq!(read(r#"{"name": "no id"}"#), Err(UnknownShape));
+        assert_eq!(read(r#"{"id": null}"#), Err(UnknownShape));
+    }
+
+    #[test]
+    fn a_connectors_id_beyond_64_bits_is_read_and_written_digit_by_digit() {
+        let json = r#"{"name": "n", "id": 123456789012345678901234567890}"#;
+        let view = ConnectorView::from_json(serde_json::from_str(json).unwrap()).unwrap();
+        assert!(serde_json::to_string(&view).unwrap().contains(r#""id":123456789012345678901234567890,"#));
     }
 }

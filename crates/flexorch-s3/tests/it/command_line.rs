@@ -147,3 +147,12 @@ async fn status_line(base: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     BufReader::new(stream).lines().next_line().await.unwrap().unwrap()
 }
+
+#[test]
+fn the_sandboxes_help_names_every_key_of_a_fault() {
+    let help = String::from_utf8(flexorch_s3(&["sandbox", "--help"]).output().unwrap().stdout).unwrap();
+    let words: Vec<_> = help.split(|c: char| !c.is_ascii_alphabetic() && c != '-').collect();
+    for key in flexorch_sandbox::FAULT_KEYS {
+        assert!(words.contains(key), "{key} is not in:\n{help}");
+    }
+}

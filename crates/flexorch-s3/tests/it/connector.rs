@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use flexorch_sandbox::SandboxOptions;
 use flexorch_sandbox::secrets_manager::SecretsFault;
+use flexorch_sandbox::{Fault, SandboxOptions};
 use serde_json::json;
 
 use crate::support::operator::{Operator, SECRET, fresh_secret};
@@ -310,4 +310,29 @@ async fn a_given_profile_takes_precedence_over_the_environment() {
     command.env("AWS_CONFIG_FILE", &file).env_remove("AWS_REGION");
     Run::of(command).await.says(0, &["FlexOrch has no connector"]);
     assert_eq!(operator.secrets.calls().last().unwrap().region, "eu-central-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connector_id_beyond_64_bits_is_found_written_and_shown_digit_by_digit() {
+    const ID: &str = "123456789012345678901234567890";
+    let listed = format!(
+        r#"{{"data": [{{"id": {ID}, "type": "s3", "config": {{"bucket": "my-documents", "prefix": "invoices/"}}}}]}}"#
+    );
+    let shown = format!(r#"{{"data": {{"id": {ID}, "config": {{"bucket": "my-documents", "prefix": "invoices/"}}}}}}"#);
+    let tested = r#"{"data": {"success": true, "message": "ok"}}"#.to_owned();
+    let test_path = format!("/connectors/{ID}/test");
+    let faults =
+        [("/connectors", listed), (&*format!("/connectors/{ID}"), shown), (&*test_path, tested)].map(|(path, body)| {
+            serde_json::from_value::<Fault>(json!({"path": path, "status": 200, "body": body})).unwrap()
+        });
+    let operator = Operator::with(SandboxOptions { faults: faults.to_vec(), ..SandboxOptions::default() }).await;
+    operator.run(&CREATE).await.says(0, &[ID, "already exists", "connector_id written"]);
+    let written = operator.secrets.versions(SECRET).pop().unwrap();
+    assert!(written.ends_with(&format!(r#""connector_id":{ID}}}"#)), "{written}");
+    operator.run(&CREATE).await.says(0, &["is complete"]);
+    for arguments in [["connector", "list"], ["connector", "show"], ["connector", "test"]] {
+        let command = [&arguments[..], &["--secret", SECRET, "--json"]].concat();
+        let out = operator.run(&command).await.out;
+        assert!(out.contains(&format!(r#""id": {ID}"#)), "{arguments:?}: {out}");
+    }
 }

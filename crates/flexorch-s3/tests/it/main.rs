@@ -7,5 +7,6 @@ mod backfill;
 mod command_line;
 mod connector;
 mod doctor;
+mod redaction;
 mod submit;
 mod support;

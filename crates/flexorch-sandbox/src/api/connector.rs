@@ -1,23 +1,23 @@
-//! Connectors: where FlexOrch would read documents from.
+//! Connectors: the buckets that FlexOrch would read documents from.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     super::{clock::Moment, options::Plan},
-    Ids,
-    answer::ApiError,
+    ids::Ids,
+    response::ApiError,
     schedule::{MAX_SCHEDULES, NewSchedule, Schedule},
 };
 
-/// The configuration that is kept and shown. Everything else, credentials first, is dropped as soon as it was checked.
+/// The configuration that is kept and shown. The rest, such as credentials, is dropped after the check.
 const KEPT_CONFIG: [&str; 4] = ["bucket", "region", "prefix", "endpoint_url"];
 
-/// The spellings of the two credentials: the connector's page first, the SDKs' examples second.
+/// The spellings of the two credentials: first that of the connector's page, then that of the SDKs' examples.
 const CREDENTIALS: [[&str; 2]; 2] =
     [["aws_access_key_id", "access_key_id"], ["aws_secret_access_key", "secret_access_key"]];
 
-/// The body of `POST /connectors`. It holds credentials: it has no `Debug`, and lives as long as the request.
+/// The body of `POST /connectors`. It has no `Debug` because it holds credentials, and it is dropped with the request.
 #[derive(Deserialize)]
 pub(crate) struct NewConnector {
     #[serde(default)]
@@ -35,7 +35,7 @@ pub(crate) struct Connector {
     schedules: Vec<Schedule>,
     name: String,
     config: Map<String, Value>,
-    /// A deleted connector stays, inactive and unseen, so that its id is known to be gone.
+    /// A deleted connector stays, inactive and hidden, so that its id is known to be deleted.
     pub(crate) active: bool,
     created: Moment,
     last_tested: Option<Moment>,
@@ -43,7 +43,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Checks a new connector and forgets its credentials.
+    /// Checks a new connector and drops its credentials.
     pub(crate) fn create(id: u64, new: NewConnector, now: Moment) -> Result<Self, ApiError> {
         let name = new
             .name
@@ -53,7 +53,7 @@ impl Connector {
         match new.kind.as_str() {
             Some("s3") => {}
             Some(other) => {
-                let message = format!("The sandbox has s3 connectors only, not {other:?}.");
+                let message = format!("The sandbox has only s3 connectors, not {other:?}.");
                 return Err(ApiError::validation(message));
             }
             None => return Err(ApiError::validation("type must be text, such as s3.")),
@@ -84,7 +84,7 @@ impl Connector {
         })
     }
 
-    /// The connector as the API writes it.
+    /// Returns the connector in the API's form.
     pub(crate) fn show(&self) -> Value {
         json!({
             "id": self.id,
@@ -98,8 +98,8 @@ impl Connector {
         })
     }
 
-    /// What a test of it finds. The sandbox reads no bucket: one whose name contains `denied` is one that FlexOrch
-    /// may not read, so that a failed test can be rehearsed.
+    /// Returns the result of a test. The sandbox reads no bucket: the test fails if the bucket's name contains `denied`, so that a
+    /// failure can be rehearsed.
     pub(crate) fn test(&mut self, now: Moment) -> Value {
         self.last_tested = Some(now);
         let bucket = self.config["bucket"].as_str().unwrap_or_default();
@@ -110,7 +110,7 @@ impl Connector {
         json!({"success": true, "latency_ms": 42, "message": "Connection successful"})
     }
 
-    /// Adds a schedule, where the plan and the number of them allow it.
+    /// Adds a schedule if the plan and the number of schedules allow it.
     pub(crate) fn add_schedule(
         &mut self,
         new: NewSchedule,
@@ -120,7 +120,7 @@ impl Connector {
     ) -> Result<Value, ApiError> {
         let schedule = Schedule::create(ids.next_schedule(), self.id, new, plan, now)?;
         if self.schedules.len() >= MAX_SCHEDULES {
-            let message = format!("A connector has {MAX_SCHEDULES} schedules at most.");
+            let message = format!("A connector has at most {MAX_SCHEDULES} schedules.");
             return Err(ApiError::validation(message));
         }
         let shown = schedule.show();
@@ -128,12 +128,12 @@ impl Connector {
         Ok(shown)
     }
 
-    /// Its schedules, oldest first.
+    /// Returns its schedules, oldest first.
     pub(crate) fn list_schedules(&self) -> Vec<Value> {
         self.schedules.iter().map(Schedule::show).collect()
     }
 
-    /// One of its schedules.
+    /// Returns one of its schedules.
     pub(crate) fn schedule(&mut self, id: &str) -> Result<&mut Schedule, ApiError> {
         self.schedules
             .iter_mut()
@@ -141,14 +141,14 @@ impl Connector {
             .ok_or_else(|| ApiError::not_found(format_args!("Schedule {id:?}")))
     }
 
-    /// Takes one of its schedules away.
+    /// Removes one of its schedules.
     pub(crate) fn delete_schedule(&mut self, id: &str) -> Result<(), ApiError> {
         let id = self.schedule(id)?.id;
         self.schedules.retain(|schedule| schedule.id != id);
         Ok(())
     }
 
-    /// Notes that keys of it were submitted.
+    /// Records that keys were submitted to it.
     pub(crate) fn mark_used(&mut self, now: Moment) {
         self.last_used = Some(now);
     }
@@ -181,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn the_sdks_names_of_the_credentials_are_taken_too() {
+    fn the_sdks_names_of_the_credentials_are_accepted_too() {
         let config = json!({"bucket": "docs", "access_key_id": "a", "secret_access_key": "b"});
         assert!(create(json!({"type": "s3", "name": "Docs", "config": config})).is_ok());
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_field_is_named() {
         for (missing, body) in [
             ("name", json!({"type": "s3", "config": config("docs")})),
             ("type", json!({"name": "Docs", "config": config("docs")})),

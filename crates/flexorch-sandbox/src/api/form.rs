@@ -1,6 +1,8 @@
-//! `application/x-www-form-urlencoded`, as the SDKs send it.
+//! `application/x-www-form-urlencoded`, which the SDKs send.
 
-/// The fields in their order, decoded. What is not a valid escape stands for itself, as in the URL standard.
+use percent_encoding::percent_decode_str;
+
+/// Returns the fields in their order, decoded. An invalid escape stands for itself, as in the URL standard.
 pub(crate) fn decode(body: &str) -> Vec<(String, String)> {
     body.split('&')
         .filter(|field| !field.is_empty())
@@ -12,28 +14,7 @@ pub(crate) fn decode(body: &str) -> Vec<(String, String)> {
 }
 
 fn decode_part(part: &str) -> String {
-    let bytes = part.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = (byte == b'%').then(|| hex_pair(bytes.get(at + 1..at + 3)?)).flatten();
-        match (byte, escaped) {
-            (_, Some(value)) => {
-                decoded.push(value);
-                at += 2;
-            }
-            (b'+', None) => decoded.push(b' '),
-            (other, None) => decoded.push(other),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-fn hex_pair(pair: &[u8]) -> Option<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let value = digit(pair.first()?)? * 16 + digit(pair.get(1)?)?;
-    u8::try_from(value).ok()
+    percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Jobs: what a submitted document is on its way through.
+//! Jobs: the processing of submitted documents.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::super::clock::Moment;
 
-/// How long a job stands in each of `queued` and `running` where nobody asks for it.
+/// How long a job stays in each of `queued` and `running` if it is not polled.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Where a job is on its way.
+/// The status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobStatus {
@@ -33,7 +33,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// A job that is queued now, and will fail where a reason is given.
+    /// Creates a job that is queued now, and will fail if a reason is given.
     pub(crate) fn new(number: u64, connector: &str, key: &str, failure: Option<&str>, now: Moment) -> Self {
         Self {
             id: format!("j-{number}"),
@@ -46,7 +46,7 @@ impl Job {
         }
     }
 
-    /// Where it is: a step further with each second and with each time somebody asked.
+    /// Returns its status, which moves on with each second and with each poll.
     pub(crate) fn status(&self, now: Moment) -> JobStatus {
         let seconds = now.since(self.created).as_secs() / STEP.as_secs();
         match (seconds.saturating_add(self.polls), &self.failure) {
@@ -57,14 +57,14 @@ impl Job {
         }
     }
 
-    /// What `GET /jobs/{id}` answers, which moves the job on: a test need not wait for the clock.
+    /// `GET /jobs/{id}`. It moves the job on, so that a test need not wait for the clock.
     pub(crate) fn poll(&mut self, now: Moment) -> Value {
         let shown = self.show(now);
         self.polls = self.polls.saturating_add(1);
         shown
     }
 
-    /// The job as the API writes it. Both spellings of its id are in use by the official clients.
+    /// Returns the job in the API's form. The official clients use both spellings of its id.
     pub(crate) fn show(&self, now: Moment) -> Value {
         let status = self.status(now);
         let ended = matches!(status, JobStatus::Completed | JobStatus::Failed);

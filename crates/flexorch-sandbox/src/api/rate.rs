@@ -1,4 +1,4 @@
-//! The plan's rate limit: so many requests in a minute.
+//! The plan's rate limit: requests in a minute.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::super::clock::Moment;
 /// The length of a window.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
-/// Counts one tenant's requests in windows of a minute. A window starts with its first request and is followed by the
-/// next one whole, as the `reset_in_seconds` of `GET /usage/rate-limits` implies.
+/// Counts one tenant's requests in windows of a minute. A window starts with its first request, as the `reset_in_seconds` of `GET
+/// /usage/rate-limits` implies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RateWindow {
     started: Option<Moment>,
@@ -16,8 +16,11 @@ pub(crate) struct RateWindow {
 }
 
 impl RateWindow {
-    /// Takes a request into the window, or says after how many whole seconds there will be room again.
-    /// A request that is refused does not count.
+    /// Adds a request to the window. A refused request does not count.
+    ///
+    /// # Errors
+    ///
+    /// The whole seconds until the window has room again.
     pub(crate) fn admit(&mut self, limit: u32, now: Moment) -> Result<(), u64> {
         if self.used(now) >= limit && self.started.is_some_and(|start| now.since(start) < WINDOW) {
             return Err(self.reset_in_seconds(now).max(1));
@@ -33,7 +36,7 @@ impl RateWindow {
         Ok(())
     }
 
-    /// The requests that the present window has seen.
+    /// Returns the requests of the present window.
     pub(crate) fn used(&self, now: Moment) -> u32 {
         match self.started {
             Some(start) if now.since(start) < WINDOW => self.used,
@@ -41,7 +44,8 @@ impl RateWindow {
         }
     }
 
-    /// Until the present window ends, rounded up: a client that waits so long is let in. 0 where none has started.
+    /// Returns the seconds until the present window ends, rounded up, so that a client that waits as long is admitted; 0 if none has
+    /// started.
     pub(crate) fn reset_in_seconds(&self, now: Moment) -> u64 {
         let left = self.started.map_or(Duration::ZERO, |start| WINDOW.saturating_sub(now.since(start)));
         left.as_secs() + u64::from(left.subsec_nanos() > 0)
@@ -70,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_the_time_named_is_let_in() {
+    fn a_client_that_waits_the_named_time_is_admitted() {
         let mut window = RateWindow::default();
         window.admit(1, at(333)).unwrap();
         let wait = window.admit(1, at(1_000)).unwrap_err();
@@ -78,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_none_at_all_refuses_everything() {
+    fn a_limit_of_zero_refuses_everything() {
         assert_eq!(RateWindow::default().admit(0, at(0)), Err(60));
     }
 }

@@ -1,16 +1,16 @@
-//! Scheduled Sync: what each plan may have, and a schedule's record.
+//! Scheduled Sync: each plan's limits, and a schedule's runs.
 //!
-//! The sandbox reads no bucket and runs no schedule by itself: a triggered run finds no files.
+//! The sandbox reads no bucket and runs no schedule on its own. A triggered run finds no files.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     super::{clock::Moment, options::Plan},
-    answer::ApiError,
+    response::ApiError,
 };
 
-/// The schedules that one connector may have.
+/// The most schedules of one connector.
 pub(crate) const MAX_SCHEDULES: usize = 5;
 
 /// The body of `POST /connectors/{id}/schedules`.
@@ -52,7 +52,7 @@ impl Schedule {
             .filter(|cron| is_cron(cron))
             .ok_or_else(|| ApiError::validation("cron_expression must have five fields, such as 0 2 * * *."))?;
         if plan == Plan::Starter && !is_daily_at_most(cron) {
-            let message = "The starter plan syncs once a day at most.";
+            let message = "The starter plan syncs at most once a day.";
             return Err(ApiError::plan_upgrade_required(message));
         }
         if !matches!(new.prefix_filter, Value::Null | Value::String(_)) {
@@ -61,7 +61,7 @@ impl Schedule {
         Ok(Self { id, connector, cron: cron.to_owned(), prefix: new.prefix_filter, created: now, runs: Vec::new() })
     }
 
-    /// The schedule as the API writes it.
+    /// Returns the schedule in the API's form.
     pub(crate) fn show(&self) -> Value {
         json!({
             "id": self.id,
@@ -75,7 +75,7 @@ impl Schedule {
         })
     }
 
-    /// A run out of turn.
+    /// Runs the schedule now and returns the run.
     pub(crate) fn trigger(&mut self, run_id: u64, now: Moment) -> Value {
         let run = Run { id: run_id, at: now };
         let shown = run.show(self.id);
@@ -83,7 +83,7 @@ impl Schedule {
         shown
     }
 
-    /// Its runs, newest first.
+    /// Returns its runs, newest first.
     pub(crate) fn logs(&self) -> Vec<Value> {
         self.runs.iter().rev().map(|run| run.show(self.id)).collect()
     }
@@ -111,7 +111,7 @@ fn is_cron(text: &str) -> bool {
     text.split_whitespace().count() == 5 && text.split_whitespace().all(|field| field.chars().all(allowed))
 }
 
-/// One minute of one hour is named: the rest of the expression can only make it rarer.
+/// Returns whether the expression names one minute of one hour: its other fields can only make it rarer.
 fn is_daily_at_most(cron: &str) -> bool {
     cron.split_whitespace().take(2).all(|field| field.parse::<u8>().is_ok())
 }

@@ -1,14 +1,15 @@
-//! The body of `POST /data-process/async`: read strictly for the API, and leniently for the log and the faults.
+//! The body of `POST /data-process/async`: parsed strictly for the API, and leniently for the log and the faults.
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, value::RawValue};
 
-use super::{answer::ApiError, form};
+use super::{form, response::ApiError};
 
 /// The document types that FlexOrch publishes, in lower case.
 const SUPPORTED_EXTENSIONS: [&str; 13] =
     [".pdf", ".docx", ".txt", ".xlsx", ".html", ".htm", ".eml", ".msg", ".xml", ".jpg", ".jpeg", ".png", ".tiff"];
 
-/// Whether FlexOrch takes a file of this name.
+/// Returns whether FlexOrch accepts a file of this name.
 pub(crate) fn is_supported(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
     SUPPORTED_EXTENSIONS.iter().any(|extension| name.ends_with(extension))
@@ -21,42 +22,65 @@ pub(crate) struct Submission {
     pub(crate) keys: Vec<String>,
 }
 
-/// What came in: as it was, as far as it can be understood, and what the API makes of it.
+/// The body of a submission: unchanged, parsed leniently, and parsed strictly.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadBody {
-    /// The JSON body, the form's fields as an object, or the text where it is neither.
+pub(crate) struct ParsedBody {
+    /// The JSON body, the form's fields as an object, or the text if it is neither.
     pub(crate) body: Value,
-    /// `source.connector_id` with its JSON type, null where there is none.
+    /// `source.connector_id` with its JSON type, or null.
     pub(crate) connector_id: Value,
+    /// The JSON text of `source.connector_id`: a number in a `Value` may lose digits.
+    pub(crate) connector_id_text: String,
     /// Those of `source.keys` that are text.
     pub(crate) keys: Vec<String>,
-    /// The submission, or why it is refused.
+    /// The submission, or the reason why it is refused.
     pub(crate) submission: Result<Submission, ApiError>,
 }
 
-impl ReadBody {
-    /// The connector as text, whichever JSON type it came as.
+impl ParsedBody {
+    /// Returns the connector as text, whatever its JSON type.
     pub(crate) fn connector(&self) -> Option<String> {
-        connector_as_text(&self.connector_id)
+        connector_as_text(&self.connector_id_text)
     }
 }
 
-/// Reads a body of this `Content-Type`.
-pub(crate) fn read(content_type: &str, bytes: &[u8]) -> ReadBody {
+/// Parses a body of this `Content-Type`.
+pub(crate) fn parse(content_type: &str, bytes: &[u8]) -> ParsedBody {
     let (body, fields) = fields(content_type, bytes);
     let source = fields.as_ref().ok().and_then(|fields| fields.get("source")).cloned().unwrap_or(Value::Null);
     let keys = source["keys"]
         .as_array()
         .map_or_else(Vec::new, |keys| keys.iter().filter_map(Value::as_str).map(str::to_owned).collect());
-    ReadBody {
+    let connector_id_text = connector_id_text(&body, bytes).unwrap_or_default();
+    ParsedBody {
         body,
         connector_id: source["connector_id"].clone(),
         keys,
-        submission: fields.and_then(|fields| submission(&fields)),
+        submission: fields.and_then(|fields| submission(&fields, &connector_id_text)),
+        connector_id_text,
     }
 }
 
-/// The body as it came, and its fields with `source` and `pipeline_config` as JSON, from either encoding.
+/// Returns the JSON text of `source.connector_id`. A form's `source` is text that holds JSON.
+fn connector_id_text(body: &Value, bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        source: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Source<'a> {
+        #[serde(borrow)]
+        connector_id: &'a RawValue,
+    }
+    let source = match body.get("source") {
+        Some(Value::String(text)) => text.as_str(),
+        _ => serde_json::from_slice::<Outer<'_>>(bytes).ok()?.source.get(),
+    };
+    Some(serde_json::from_str::<Source<'_>>(source).ok()?.connector_id.get().to_owned())
+}
+
+/// Returns the body unchanged, and its fields with `source` and `pipeline_config` as JSON, from either encoding.
 fn fields(content_type: &str, bytes: &[u8]) -> (Value, Result<Map<String, Value>, ApiError>) {
     let text = || Value::String(String::from_utf8_lossy(bytes).into_owned());
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -68,7 +92,7 @@ fn fields(content_type: &str, bytes: &[u8]) -> (Value, Result<Map<String, Value>
         return (Value::Object(fields.clone()), with_json_fields_parsed(fields));
     }
     if media_type.eq_ignore_ascii_case("multipart/form-data") {
-        let message = "The sandbox takes no uploads: send object keys, as JSON or as a form with the field source.";
+        let message = "The sandbox accepts no uploads: send object keys, as JSON or as a form with the field source.";
         return (Value::Null, Err(ApiError::missing_input(message)));
     }
     let is_json = media_type.eq_ignore_ascii_case("application/json")
@@ -97,7 +121,7 @@ fn with_json_fields_parsed(mut fields: Map<String, Value>) -> Result<Map<String,
     Ok(fields)
 }
 
-fn submission(fields: &Map<String, Value>) -> Result<Submission, ApiError> {
+fn submission(fields: &Map<String, Value>, connector_id: &str) -> Result<Submission, ApiError> {
     let source = match fields.get("source") {
         None | Some(Value::Null) => {
             let message = "Provide source with a connector_id and keys.";
@@ -105,9 +129,7 @@ fn submission(fields: &Map<String, Value>) -> Result<Submission, ApiError> {
         }
         Some(source) => source.as_object().ok_or_else(|| ApiError::validation("source must be an object."))?,
     };
-    let connector = source
-        .get("connector_id")
-        .and_then(connector_as_text)
+    let connector = connector_as_text(connector_id)
         .ok_or_else(|| ApiError::validation("source.connector_id must be a number or text."))?;
     let keys = keys(source.get("keys"))?;
     if !matches!(fields.get("pipeline_config"), None | Some(Value::Null | Value::Object(_))) {
@@ -141,12 +163,11 @@ fn keys(value: Option<&Value>) -> Result<Vec<String>, ApiError> {
         .collect()
 }
 
-/// `42` and `"42"` are the same connector.
-fn connector_as_text(id: &Value) -> Option<String> {
-    match id {
-        Value::Number(number) if number.is_u64() => Some(number.to_string()),
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        _ => None,
+/// Returns a connector's JSON as text: `42` and `"42"` are the same.
+fn connector_as_text(json: &str) -> Option<String> {
+    match json.as_bytes().first()? {
+        b'0'..=b'9' => Some(json.to_owned()),
+        _ => serde_json::from_str::<String>(json).ok().filter(|text| !text.is_empty()),
     }
 }
 
@@ -156,12 +177,12 @@ mod tests {
 
     use super::*;
 
-    fn read_json(body: &Value) -> ReadBody {
-        read("application/json", body.to_string().as_bytes())
+    fn parse_json(body: &Value) -> ParsedBody {
+        parse("application/json", body.to_string().as_bytes())
     }
 
     fn code(body: &Value) -> String {
-        let error = read_json(body).submission.unwrap_err();
+        let error = parse_json(body).submission.unwrap_err();
         format!("{} {}", error.status, error.code)
     }
 
@@ -169,12 +190,12 @@ mod tests {
     fn json_and_the_sdks_form_say_the_same() {
         let expected = Submission { connector: "42".to_owned(), keys: vec!["jan/a b+é.pdf".to_owned()] };
         let source = json!({"connector_id": 42, "keys": ["jan/a b+é.pdf"]});
-        let json = read_json(&json!({ "source": source }));
+        let json = parse_json(&json!({ "source": source }));
         assert_eq!(json.submission, Ok(expected.clone()));
         assert_eq!(json.connector_id, json!(42));
 
         let form = b"locale=und&source=%7B%22connector_id%22%3A+%2242%22%2C+%22keys%22%3A+%5B%22jan%2Fa+b%2B%C3%A9.pdf%22%5D%7D";
-        let form = read("application/x-www-form-urlencoded; charset=utf-8", form);
+        let form = parse("application/x-www-form-urlencoded; charset=utf-8", form);
         assert_eq!(form.submission, Ok(expected));
         assert_eq!(form.connector_id, json!("42"));
         assert_eq!(form.body["locale"], "und");
@@ -205,19 +226,19 @@ mod tests {
 
     #[test]
     fn a_body_that_is_neither_json_nor_a_form_is_refused_and_kept_for_the_log() {
-        let read_text = |content_type| read(content_type, b"{oops");
-        assert_eq!(read_text("application/json").submission.unwrap_err().status, 422);
-        assert_eq!(read_text("application/json").body, json!("{oops"));
-        assert_eq!(read_text("").submission.unwrap_err().code, "MISSING_INPUT");
-        let upload = read_text("multipart/form-data; boundary=x");
+        let parse_text = |content_type| parse(content_type, b"{oops");
+        assert_eq!(parse_text("application/json").submission.unwrap_err().status, 422);
+        assert_eq!(parse_text("application/json").body, json!("{oops"));
+        assert_eq!(parse_text("").submission.unwrap_err().code, "MISSING_INPUT");
+        let upload = parse_text("multipart/form-data; boundary=x");
         assert_eq!(upload.submission.unwrap_err().status, 400);
-        let form = read("application/x-www-form-urlencoded", b"source=%7Boops");
+        let form = parse("application/x-www-form-urlencoded", b"source=%7Boops");
         assert_eq!(form.submission.unwrap_err().status, 422);
     }
 
     #[test]
-    fn keys_are_kept_for_the_log_even_where_the_request_is_refused() {
-        let refused = read_json(&json!({"source": {"keys": ["a.pdf", "a.pdf"]}}));
+    fn keys_are_kept_for_the_log_even_if_the_request_is_refused() {
+        let refused = parse_json(&json!({"source": {"keys": ["a.pdf", "a.pdf"]}}));
         assert_eq!(refused.keys, ["a.pdf", "a.pdf"]);
         assert_eq!(refused.connector(), None);
     }

@@ -1,4 +1,4 @@
-//! One tenant: its connectors, its documents and jobs, and what its plan leaves it.
+//! One tenant: its connectors, documents, jobs and credits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,35 +7,36 @@ use serde_json::{Value, json};
 
 use super::{
     super::{clock::Moment, fault::FileFaults},
-    Ids, Rules,
-    answer::ApiError,
     connector::{Connector, NewConnector},
+    ids::Ids,
     job::{Job, JobStatus},
     rate::RateWindow,
+    response::ApiError,
+    rules::Rules,
     submission::{Submission, is_supported},
 };
 
-/// What one API key sees. Other tenants' connectors, jobs and documents do not exist for it.
+/// Everything of one API key. Other tenants' connectors, jobs and documents do not exist for it.
 #[derive(Debug, Default)]
 pub(crate) struct Tenant {
     pub(crate) window: RateWindow,
     pub(crate) connectors: BTreeMap<u64, Connector>,
     jobs: Vec<Job>,
-    /// Where in `jobs` each job stands, by its id.
+    /// The place of each job in `jobs`, by its id.
     job_places: HashMap<String, usize>,
-    /// The place of the job of each document that was taken. The API recognises content; all that the sandbox sees is its key.
+    /// The place of the job of each accepted document, by connector and key. The API recognises contents; the sandbox has only keys.
     documents: HashMap<(String, String), usize>,
-    /// Documents taken, by the day, which is what a credit each was spent on.
-    taken_by_day: BTreeMap<String, u64>,
+    /// The number of documents accepted on each day, for a credit each.
+    accepted_by_day: BTreeMap<String, u64>,
 }
 
-/// `data` of the answer to a submission.
+/// The `data` of the response to a submission.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Submitted {
     accepted: usize,
     rejected: Vec<RejectedFile>,
     jobs: Vec<JobEntry>,
-    /// For one file that was there before, as the documentation shows it.
+    /// For a single known file, as in the documentation.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     duplicate: Option<ExistingDocument>,
 }
@@ -64,16 +65,14 @@ struct ExistingDocument {
 }
 
 impl Submitted {
-    /// How many keys were taken, those that were there before included.
-    pub(crate) fn taken(&self) -> usize {
+    /// Returns how many keys were accepted, known ones included.
+    pub(crate) fn accepted(&self) -> usize {
         self.accepted
     }
 }
 
 impl Tenant {
-    /// Takes keys in, or says why not.
-    ///
-    /// A request whose new documents do not fit into the credits that are left is refused as a whole.
+    /// Accepts keys. A request with more new documents than credits is refused as a whole.
     pub(crate) fn submit(
         &mut self,
         submission: &Submission,
@@ -91,7 +90,7 @@ impl Tenant {
             return Err(ApiError::validation(message));
         }
         self.use_connector(&submission.connector, rules, now)?;
-        let (refused, taken): (Vec<_>, Vec<_>) = submission
+        let (refused, accepted): (Vec<_>, Vec<_>) = submission
             .keys
             .iter()
             .map(|key| (key, rejection(key, faults)))
@@ -100,7 +99,7 @@ impl Tenant {
             let document = (submission.connector.clone(), key.clone());
             !self.documents.contains_key(&document)
         };
-        let new = taken.iter().filter(|(key, _)| is_new(key)).count() as u64;
+        let new = accepted.iter().filter(|(key, _)| is_new(key)).count() as u64;
         if let Some(limit) = rules.monthly_credits
             && new > limit.saturating_sub(self.credits_used())
         {
@@ -111,7 +110,7 @@ impl Tenant {
             .filter_map(|(key, error)| Some(RejectedFile { filename: key.clone(), error: error? }))
             .collect();
         let jobs: Vec<JobEntry> =
-            taken.into_iter().map(|(key, _)| self.take(&submission.connector, key, faults, ids, now)).collect();
+            accepted.into_iter().map(|(key, _)| self.accept(&submission.connector, key, faults, ids, now)).collect();
         let duplicate = match (submission.keys.len(), jobs.as_slice()) {
             (1, [job]) if job.is_duplicate.is_some() => Some(ExistingDocument {
                 is_duplicate: true,
@@ -123,7 +122,7 @@ impl Tenant {
         Ok(Submitted { accepted: jobs.len(), rejected, jobs, duplicate })
     }
 
-    fn take(&mut self, connector: &str, key: &str, faults: &FileFaults, ids: &mut Ids, now: Moment) -> JobEntry {
+    fn accept(&mut self, connector: &str, key: &str, faults: &FileFaults, ids: &mut Ids, now: Moment) -> JobEntry {
         let document = (connector.to_owned(), key.to_owned());
         let known = self.documents.get(&document).and_then(|&job| self.jobs.get(job));
         if let Some(job) = known {
@@ -135,12 +134,11 @@ impl Tenant {
         self.documents.insert(document, place);
         self.job_places.insert(job.id.clone(), place);
         self.jobs.push(job);
-        *self.taken_by_day.entry(now.date()).or_default() += 1;
+        *self.accepted_by_day.entry(now.date()).or_default() += 1;
         entry
     }
 
-    /// Marks a connector as used. One that is not there is taken for one that was created elsewhere where the rules
-    /// allow it, but not one that was deleted here.
+    /// Marks a connector as used. If the rules allow it, an unknown one counts as created elsewhere, but not a deleted one.
     fn use_connector(&mut self, id: &str, rules: &Rules, now: Moment) -> Result<(), ApiError> {
         let known = id.parse().ok().and_then(|id: u64| self.connectors.get_mut(&id));
         match known {
@@ -166,12 +164,12 @@ impl Tenant {
         Ok(shown)
     }
 
-    /// The connectors that were not deleted.
+    /// Returns the connectors that were not deleted.
     pub(crate) fn list_connectors(&self) -> Vec<Value> {
         self.connectors.values().filter(|connector| connector.active).map(Connector::show).collect()
     }
 
-    /// One connector that was created here and not deleted.
+    /// Returns a connector that was created here and not deleted.
     pub(crate) fn connector(&mut self, id: &str) -> Result<&mut Connector, ApiError> {
         id.parse()
             .ok()
@@ -180,7 +178,7 @@ impl Tenant {
             .ok_or_else(|| ApiError::not_found(format_args!("Connector {id:?}")))
     }
 
-    /// One job, which moves on by being asked for.
+    /// Returns a job, which moves on with every poll.
     pub(crate) fn poll_job(&mut self, id: &str, now: Moment) -> Result<Value, ApiError> {
         self.job_places
             .get(id)
@@ -189,24 +187,24 @@ impl Tenant {
             .ok_or_else(|| ApiError::not_found(format_args!("Job {id:?}")))
     }
 
-    /// A page of the jobs, newest first; the first page is 1.
+    /// Returns a page of the jobs, newest first; the first page is 1.
     pub(crate) fn list_jobs(&self, page: usize, page_size: usize, now: Moment) -> Value {
         let first = page.saturating_sub(1).saturating_mul(page_size);
         let items: Vec<Value> = self.jobs.iter().rev().skip(first).take(page_size).map(|job| job.show(now)).collect();
         json!({"items": items, "total": self.jobs.len(), "page": page, "page_size": page_size})
     }
 
-    /// A credit was spent on each document that was taken and not known before.
+    /// Returns the credits that were spent: one for each new document.
     pub(crate) fn credits_used(&self) -> u64 {
         self.jobs.len() as u64
     }
 
-    /// The documents taken on each day.
-    pub(crate) fn taken_by_day(&self) -> &BTreeMap<String, u64> {
-        &self.taken_by_day
+    /// Returns the number of documents accepted on each day.
+    pub(crate) fn accepted_by_day(&self) -> &BTreeMap<String, u64> {
+        &self.accepted_by_day
     }
 
-    /// The connector and key of each document, in the order in which they were taken.
+    /// Returns the connector and key of each document, in the order in which they were accepted.
     pub(crate) fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
         self.jobs.iter().map(|job| (job.connector.as_str(), job.key.as_str()))
     }

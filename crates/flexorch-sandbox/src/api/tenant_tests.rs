@@ -45,9 +45,9 @@ impl Bench {
 #[test]
 fn every_key_is_accounted_for_by_its_whole_name() {
     let mut bench = Bench::new(&SandboxOptions::default());
-    let answer = bench.submit(&["a/b.pdf", "c.exe", "d.PNG"]).unwrap();
+    let response = bench.submit(&["a/b.pdf", "c.exe", "d.PNG"]).unwrap();
     assert_eq!(
-        answer,
+        response,
         json!({
             "accepted": 2,
             "rejected": [{"filename": "c.exe", "error": "UNSUPPORTED_FILE"}],
@@ -62,8 +62,8 @@ fn every_key_is_accounted_for_by_its_whole_name() {
 #[test]
 fn a_request_of_which_every_file_is_rejected_is_accepted_with_no_jobs() {
     let mut bench = Bench::new(&SandboxOptions::default());
-    let answer = bench.submit(&["c.exe"]).unwrap();
-    assert_eq!((&answer["accepted"], &answer["jobs"]), (&json!(0), &json!([])));
+    let response = bench.submit(&["c.exe"]).unwrap();
+    assert_eq!((&response["accepted"], &response["jobs"]), (&json!(0), &json!([])));
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn faults_reject_files_and_make_jobs_fail() {
         keys: &keys.map(str::to_owned),
     });
     let mut bench = Bench::new(&SandboxOptions::default());
-    let answer = bench.submit_to("42", &keys, &verdict.files).unwrap();
-    assert_eq!(answer["rejected"][0]["error"], "FILE_TOO_LARGE");
+    let response = bench.submit_to("42", &keys, &verdict.files).unwrap();
+    assert_eq!(response["rejected"][0]["error"], "FILE_TOO_LARGE");
     let later = NOW + Duration::from_secs(9);
     assert_eq!(bench.tenant.poll_job("j-1", later).unwrap()["status"], "failed");
 }

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{clock::Moment, options::Plan},
-    Rules,
     rate::WINDOW,
+    rules::Rules,
     tenant::Tenant,
 };
 
-/// `GET /usage/rate-limits`: the flat shape that the SDKs read, and the nested one of the documentation, in one.
+/// `GET /usage/rate-limits`, in the flat form of the SDKs and the nested form of the documentation.
 pub(crate) fn rate_limits(tenant: &Tenant, rules: &Rules, now: Moment) -> Value {
     let limit = rules.requests_per_minute;
     let used = limit.map(|_| tenant.window.used(now));
@@ -32,7 +32,7 @@ pub(crate) fn rate_limits(tenant: &Tenant, rules: &Rules, now: Moment) -> Value 
     })
 }
 
-/// `GET /usage`: the credits. The sandbox runs for hours, so all of its time is one month.
+/// `GET /usage`: the credits. All of the sandbox's time counts as one month.
 pub(crate) fn current(tenant: &Tenant, rules: &Rules) -> Value {
     let used = tenant.credits_used();
     let remaining = rules.monthly_credits.map(|limit| limit.saturating_sub(used));
@@ -49,11 +49,11 @@ pub(crate) fn current(tenant: &Tenant, rules: &Rules) -> Value {
     })
 }
 
-/// `GET /usage/history`: each day on which documents were taken.
+/// `GET /usage/history`: each day on which documents were accepted.
 pub(crate) fn history(tenant: &Tenant) -> Value {
     tenant
-        .taken_by_day()
+        .accepted_by_day()
         .iter()
-        .map(|(date, taken)| json!({"date": date, "credits_used": taken, "jobs_count": taken}))
+        .map(|(date, accepted)| json!({"date": date, "credits_used": accepted, "jobs_count": accepted}))
         .collect()
 }

@@ -1,6 +1,6 @@
-//! S3's errors: status, code, and what the XML says besides.
+//! S3's errors: status, code, and the other elements of their XML.
 
-/// An error as S3 names it.
+/// An error of S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct S3Error {
     pub(super) status: u16,
@@ -8,7 +8,7 @@ pub(super) struct S3Error {
     pub(super) message: String,
     /// Further elements of the document.
     pub(super) details: Vec<(&'static str, String)>,
-    /// The region where the bucket is, for `x-amz-bucket-region`.
+    /// The bucket's region, for `x-amz-bucket-region`.
     pub(super) bucket_region: Option<String>,
 }
 
@@ -42,14 +42,14 @@ impl S3Error {
         Self { bucket_region: Some(region.to_owned()), ..error }
     }
 
-    /// What a role without the permission gets, and a call without a signature.
+    /// The role does not have the permission, or the call has no signature.
     pub(super) fn access_denied() -> Self {
         Self::new(403, "AccessDenied", "Access Denied")
     }
 
-    /// Another `Authorization` than a signature for S3.
+    /// `Authorization` is not a signature for S3.
     pub(super) fn wrongly_signed() -> Self {
-        let message = "The authorization header is malformed; it is no AWS4-HMAC-SHA256 signature for s3.";
+        let message = "The authorization header is malformed; it is not an AWS4-HMAC-SHA256 signature for s3.";
         Self::new(400, "AuthorizationHeaderMalformed", message)
     }
 
@@ -63,34 +63,34 @@ impl S3Error {
         Self::new(500, "InternalError", "We encountered an internal error. Please try again.")
     }
 
-    /// An operation of S3's that this endpoint does not have.
+    /// This endpoint does not have the operation.
     pub(super) fn not_implemented(what: &str) -> Self {
         Self::new(501, "NotImplemented", format!("The sandbox has no {what}."))
     }
 
-    /// A path or a query that is no UTF-8.
+    /// The path or the query is not UTF-8.
     pub(super) fn invalid_uri() -> Self {
         Self::new(400, "InvalidURI", "Couldn't parse the specified URI.")
     }
 
-    /// A parameter has a value that it may not have.
+    /// A parameter's value is not allowed.
     pub(super) fn invalid_argument(name: &str, value: &str, message: impl Into<String>) -> Self {
         Self::new(400, "InvalidArgument", message).with("ArgumentName", name).with("ArgumentValue", value)
     }
 
-    /// A document that is not what the operation takes.
+    /// The document does not match the operation's schema.
     pub(super) fn malformed_xml() -> Self {
         let message = "The XML you provided was not well-formed or did not validate against our published schema";
         Self::new(400, "MalformedXML", message)
     }
 
-    /// A document with another digest than the one that was signed.
+    /// The document has another digest than the signed one.
     pub(super) fn content_mismatch() -> Self {
         let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
         Self::new(400, "XAmzContentSHA256Mismatch", message)
     }
 
-    /// Two notifications for the same events of the same keys.
+    /// Two notifications are for the same events of the same keys.
     pub(super) fn overlapping_notifications(filtered: bool) -> Self {
         let message = match filtered {
             true => {
@@ -102,21 +102,21 @@ impl S3Error {
         Self::new(400, "InvalidArgument", message)
     }
 
-    /// A notification's destination does not let S3 in.
+    /// A notification's destination does not allow S3 to send.
     pub(super) fn destination_refused(arn: &str) -> Self {
         Self::new(400, "InvalidArgument", "Unable to validate the following destination configurations")
             .with("ArgumentName1", arn)
-            .with("ArgumentValue1", "The destination does not let S3 in or does not exist")
+            .with("ArgumentValue1", "The destination does not exist or does not allow S3 to send")
     }
 
-    /// A key of more than 1,024 bytes.
+    /// The key has more than 1,024 bytes.
     pub(super) fn key_too_long(bytes: usize, limit: usize) -> Self {
         Self::new(400, "KeyTooLongError", "Your key is too long")
             .with("Size", bytes.to_string())
             .with("MaxSizeAllowed", limit.to_string())
     }
 
-    /// The client stopped in the middle of an object.
+    /// The client stopped in the middle of an object's body.
     pub(super) fn incomplete_body() -> Self {
         Self::new(400, "IncompleteBody", "The request body terminated unexpectedly")
     }

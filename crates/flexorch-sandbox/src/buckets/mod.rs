@@ -1,182 +1,96 @@
-//! An Amazon S3 endpoint on loopback that the AWS SDKs take for the real one, in path style.
+//! An Amazon S3 endpoint on loopback that the AWS SDKs can use, in path style.
 //!
-//! One endpoint stands for all regions: each bucket is in one of them, and a call that was signed for another is
-//! redirected as S3 does. Signatures are not checked, but there must be one. Objects have a size and a time, and no
-//! contents. Notification configurations are kept and checked as S3 checks them, and nobody is notified.
+//! Each bucket is in one region, and a call that was signed for another is redirected, as by S3. Objects have a size and a time,
+//! and no contents. Notification configurations are stored and checked as by S3, but nothing is notified.
 //!
 //! | module | its job |
 //! | --- | --- |
-//! | `wire` | HTTP, faults, the answers |
-//! | `operation` | which operation a method, a path and a query mean |
+//! | `service` | HTTP, recorded calls, faults, responses |
+//! | `operation` | the operation of a method, a path and a query |
 //! | `store` | the buckets, and pages of their keys |
 //! | `notification` | what S3 refuses in a notification configuration |
-//! | `xml`, `error` | S3's documents, and its names for what is wrong |
+//! | `xml`, `error` | S3's documents and errors |
 
 mod error;
 mod notification;
 mod operation;
+mod service;
 mod store;
 #[cfg(test)]
 mod tests;
-mod wire;
 mod xml;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+use std::time::SystemTime;
+
+use self::{
+    operation::Operation,
+    store::{Object, Store},
 };
+pub use self::{service::BucketCall, store::ListingFault};
+use super::aws::{endpoint::AwsEndpoint, fault::AwsFault};
 
-use self::store::{Object, Store};
-use super::{
-    aws_fault::{AwsFault, Calls},
-    clock::Clock,
-    options::SandboxError,
-    server::Server,
-};
-
-/// One call that came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BucketCall {
-    /// The method, `GET` for example.
-    pub method: String,
-    /// The bucket's name; empty where the call is about all buckets.
-    pub bucket: String,
-    /// The object's key, decoded; `None` where the call is about the bucket.
-    pub key: Option<String>,
-    /// The query as it was sent.
-    pub query: String,
-    /// The region that the call was signed for.
-    pub region: String,
-}
-
-/// Running buckets. Dropped, they stop in the background.
-#[derive(Debug)]
-pub struct Buckets {
-    server: Server,
-    shared: Shared,
-}
-
-/// What the calls share.
-#[derive(Clone, Debug)]
-struct Shared {
-    state: Arc<Mutex<State>>,
-    clock: Clock,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    store: Store,
-    calls: Calls<BucketCall>,
-    missing_objects_denied: bool,
-    refused_destination: Option<String>,
-    notification_write_fault: Option<AwsFault>,
-    rival_after_read: Option<String>,
-    rival_after_write: Option<String>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// A running S3 endpoint. It stops in the background when it is dropped. Clients must use path style.
+pub type Buckets = AwsEndpoint<Store>;
 
 impl Buckets {
-    /// Starts the endpoint on 127.0.0.1, without buckets; 0 takes any free port.
-    ///
-    /// # Errors
-    ///
-    /// Where the port cannot be bound.
-    pub async fn start(port: u16) -> Result<Self, SandboxError> {
-        let shared = Shared { state: Arc::default(), clock: Clock::start() };
-        let for_server = shared.clone();
-        let server = Server::start(port, |stop| wire::router(for_server, stop)).await?;
-        Ok(Self { server, shared })
-    }
-
-    /// What `AWS_ENDPOINT_URL_S3` is set to. Clients must use path style.
-    pub fn endpoint_url(&self) -> String {
-        format!("http://{}", self.server.address())
-    }
-
-    /// Creates a bucket in a region. One that is there moves to that region with what is in it.
+    /// Creates a bucket in a region. An existing one moves to that region with its objects.
     pub fn create(&self, bucket: &str, region: &str) {
-        self.shared.lock().store.create(bucket, region);
+        self.shared().service().create(bucket, region);
     }
 
-    /// Puts an object into a bucket, which is created in `us-east-1` where it is not there.
+    /// Puts an object into a bucket, which is created in `us-east-1` if it does not exist.
     pub fn put(&self, bucket: &str, key: impl Into<String>, size: u64, last_modified: SystemTime) {
         self.put_many(bucket, [(key.into(), size, last_modified)]);
     }
 
-    /// Puts many objects into a bucket at once: their keys, sizes and times.
+    /// Puts many objects into a bucket: their keys, sizes and times.
     pub fn put_many(&self, bucket: &str, objects: impl IntoIterator<Item = (String, u64, SystemTime)>) {
-        // Before the lock is taken, because the iterator is the caller's and may ask for something here.
+        // Before the lock is taken, because the caller's iterator may call this endpoint.
         let objects: Vec<_> =
             objects.into_iter().map(|(key, size, modified)| (key, Object::new(size, modified))).collect();
-        self.shared.lock().store.put(bucket, objects);
+        self.shared().service().put(bucket, objects);
     }
 
-    /// The calls so far, oldest first, whatever the answer.
-    pub fn calls(&self) -> Vec<BucketCall> {
-        self.shared.lock().calls.so_far().to_vec()
-    }
-
-    /// Whether `HeadObject` answers 403 for an object that is not there, as S3 does to a role without
-    /// `s3:ListBucket`. It answers 404 from the start.
+    /// Sets whether `HeadObject` returns 403 for a missing object, as S3 does for a role without `s3:ListBucket`. It returns 404
+    /// from the start.
     pub fn set_missing_objects_denied(&self, denied: bool) {
-        self.shared.lock().missing_objects_denied = denied;
+        self.shared().service().missing_objects_denied = denied;
     }
 
-    /// The XML of a bucket's notification configuration, byte for byte as it was written; `None` where none was.
+    /// Returns the XML of a bucket's notification configuration, byte for byte as it was written; `None` if there is none.
     pub fn notification(&self, bucket: &str) -> Option<String> {
-        self.shared.lock().store.bucket(bucket).ok()?.notification.clone()
+        self.shared().service().bucket(bucket).ok()?.notification.clone()
     }
 
-    /// Writes a bucket's notification configuration past all checks. A bucket that is not there has none.
+    /// Writes a bucket's notification configuration without any check. Does nothing if the bucket does not exist.
     pub fn set_notification(&self, bucket: &str, region: &str, xml: &str) {
-        if let Ok(bucket) = self.shared.lock().store.bucket_in_mut(bucket, region) {
+        if let Ok(bucket) = self.shared().service().bucket_in_mut(bucket, region) {
             bucket.notification = Some(xml.to_owned());
         }
     }
 
-    /// A destination that does not let S3 in: a configuration that names it is refused from now on.
+    /// Sets a destination that does not allow S3 to send: configurations that name it are refused.
     pub fn refuse_destination(&self, arn: Option<&str>) {
-        self.shared.lock().refused_destination = arn.map(str::to_owned);
+        self.shared().service().refused_destination = arn.map(str::to_owned);
     }
 
-    /// What writes of notification configurations meet, and nothing else, until it is set to `None`: an error at once, whatever the
-    /// fault.
+    /// Sets the fault of writes of notification configurations, or removes it.
     pub fn fail_notification_writes(&self, fault: Option<AwsFault>) {
-        self.shared.lock().notification_write_fault = fault;
+        self.set_operation_fault(Operation::PutBucketNotification.name(), fault);
     }
 
-    /// Another client writes this notification configuration right after the next one is read.
+    /// Sets the fault of all listings, or removes it.
+    pub fn set_listing_fault(&self, fault: Option<ListingFault>) {
+        self.shared().service().listing_fault = fault;
+    }
+
+    /// Has another client write this notification configuration right after the next one is read.
     pub fn write_notification_after_next_read(&self, xml: &str) {
-        self.shared.lock().rival_after_read = Some(xml.to_owned());
+        self.shared().service().rival_after_read = Some(xml.to_owned());
     }
 
-    /// Another client writes this notification configuration right after the next one is written.
+    /// Has another client write this notification configuration right after the next one is written.
     pub fn write_notification_after_next_write(&self, xml: &str) {
-        self.shared.lock().rival_after_write = Some(xml.to_owned());
-    }
-
-    /// The next `count` calls meet this fault. It takes the place of an earlier `fail_next`.
-    pub fn fail_next(&self, count: u64, fault: AwsFault) {
-        self.shared.lock().calls.fail_next(count, fault);
-    }
-
-    /// All calls meet this fault until it is set to `None`.
-    pub fn set_fault(&self, fault: Option<AwsFault>) {
-        self.shared.lock().calls.set_fault(fault);
-    }
-
-    /// All answers take this long.
-    pub fn set_latency(&self, latency: Duration) {
-        self.shared.lock().calls.set_latency(latency);
-    }
-
-    /// Stops accepting, lets what is under way end for at most a second, and returns when nothing runs any more.
-    pub async fn shutdown(self) {
-        self.server.shutdown().await;
+        self.shared().service().rival_after_write = Some(xml.to_owned());
     }
 }

@@ -1,4 +1,4 @@
-//! What S3 refuses in a `NotificationConfiguration` (S3 API Reference, `PutBucketNotificationConfiguration`). Pure, and written
+//! The checks of a `NotificationConfiguration` (S3 API Reference, `PutBucketNotificationConfiguration`). Pure, and written
 //! independently of any client that a test runs against it.
 
 use percent_encoding::percent_decode_str;
@@ -83,7 +83,7 @@ impl Notification {
         !self.prefix.is_empty() || !self.suffix.is_empty()
     }
 
-    /// Whether the two have an event type and a possible key in common.
+    /// Returns whether the two have an event type and a possible key in common.
     fn overlaps(&self, other: &Self) -> bool {
         let covers =
             |wide: &str, narrow: &str| wide == narrow || narrow.starts_with(wide.strip_suffix('*').unwrap_or("\0"));
@@ -94,7 +94,7 @@ impl Notification {
     }
 }
 
-/// Whether an element has this name, in whatever namespace: not all clients write S3's.
+/// Returns whether an element has this name, in any namespace: not all clients write S3's.
 fn is(node: &Node<'_, '_>, name: &str) -> bool {
     node.tag_name().name() == name
 }

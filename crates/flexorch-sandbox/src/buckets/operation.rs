@@ -1,14 +1,14 @@
-//! Which operation a method, a path and a query mean. Pure.
+//! The operation of a method, a path and a query. Pure.
 
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::error::S3Error;
+use super::{super::hex, error::S3Error};
 
-/// Objects on a page where the caller does not say, and the most that it can say.
+/// The most objects of a page, and the default.
 const MOST_KEYS: usize = 1000;
 
-/// What a call is about.
+/// The bucket and the object of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
     /// Empty for a call about all buckets.
@@ -29,21 +29,21 @@ pub(super) enum Operation {
     PutObject(String),
 }
 
-/// What to list.
+/// The parameters of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) prefix: String,
     pub(super) start_after: Option<String>,
-    /// As it came.
+    /// The token, unchanged.
     pub(super) continuation_token: Option<String>,
     pub(super) max_keys: usize,
-    /// Whether keys come percent-encoded (`encoding-type=url`).
+    /// Whether keys are percent-encoded in the response (`encoding-type=url`).
     pub(super) url_encoded: bool,
 }
 
 impl Target {
-    /// Reads a path, `/BUCKET/KEY`.
-    pub(super) fn read(path: &str) -> Result<Self, S3Error> {
+    /// Parses a path, `/BUCKET/KEY`.
+    pub(super) fn parse(path: &str) -> Result<Self, S3Error> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let decoded = |text| percent_decode_str(text).decode_utf8().map_err(|_| S3Error::invalid_uri());
@@ -53,15 +53,28 @@ impl Target {
 }
 
 impl Operation {
-    /// Reads what is asked for.
-    pub(super) fn read(method: &Method, target: &Target, query: &str) -> Result<Self, S3Error> {
+    /// Returns the operation's name in S3's API.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::ListObjectsV2(_) => "ListObjectsV2",
+            Self::GetBucketLocation => "GetBucketLocation",
+            Self::GetBucketNotification => "GetBucketNotificationConfiguration",
+            Self::PutBucketNotification => "PutBucketNotificationConfiguration",
+            Self::HeadBucket => "HeadBucket",
+            Self::HeadObject(_) => "HeadObject",
+            Self::PutObject(_) => "PutObject",
+        }
+    }
+
+    /// Parses a request's operation.
+    pub(super) fn parse(method: &Method, target: &Target, query: &str) -> Result<Self, S3Error> {
         let parameters = parameters(query)?;
         let asked = |name: &str| parameters.iter().any(|(asked, _)| asked == name);
-        // A parameter that none of the operations here has means another operation, `?policy` for example.
+        // An unknown parameter stands for another operation, `?policy` for example.
         let has_only = |known: &[&str]| parameters.iter().all(|(name, _)| known.contains(&name.as_str()));
         match (method.as_str(), &target.key) {
             _ if target.bucket.is_empty() => {}
-            ("GET", None) if asked("list-type") => return Listing::read(parameters).map(Self::ListObjectsV2),
+            ("GET", None) if asked("list-type") => return Listing::parse(parameters).map(Self::ListObjectsV2),
             ("GET", None) if has_only(&["location", "x-id"]) && asked("location") => {
                 return Ok(Self::GetBucketLocation);
             }
@@ -83,7 +96,7 @@ impl Operation {
 }
 
 impl Listing {
-    fn read(parameters: Vec<(String, String)>) -> Result<Self, S3Error> {
+    fn parse(parameters: Vec<(String, String)>) -> Result<Self, S3Error> {
         let mut listing = Self { max_keys: MOST_KEYS, ..Self::default() };
         for (name, value) in parameters {
             match name.as_str() {
@@ -104,7 +117,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// The key after which the page begins: the token's, or else the caller's.
+    /// Returns the key after which the page begins: the token's, or else that of `start-after`.
     pub(super) fn after(&self) -> Result<String, S3Error> {
         match &self.continuation_token {
             Some(token) => key_of_token(token).ok_or_else(|| {
@@ -116,14 +129,23 @@ impl Listing {
     }
 }
 
-/// The token for the page after this key. Opaque to callers, so that none relies on its being a key.
+/// Returns the token for the page after this key. It is encoded so that no client relies on its being a key.
 pub(super) fn token(key: &str) -> String {
-    let digits: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("1-{digits}")
+    format!("1-{}", hex::encode(key.as_bytes()))
+}
+
+/// Returns another token for the page after this key, for a page without keys. The key may be empty.
+pub(super) fn token_of_empty_page(after: &str, number: u64) -> String {
+    format!("{}-{number}", token(after))
 }
 
 fn key_of_token(token: &str) -> Option<String> {
-    let digits = token.strip_prefix("1-").filter(|digits| !digits.is_empty())?.as_bytes();
+    let digits = token.strip_prefix("1-")?;
+    let (digits, may_be_empty) = match digits.split_once('-') {
+        Some((digits, number)) => (digits, number.parse::<u64>().is_ok()),
+        None => (digits, false),
+    };
+    let digits = Some(digits).filter(|digits| may_be_empty || !digits.is_empty())?.as_bytes();
     let bytes: Option<Vec<u8>> = digits
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
@@ -158,7 +180,7 @@ mod tests {
     use super::*;
 
     fn read(method: &str, path: &str, query: &str) -> Result<Operation, S3Error> {
-        Operation::read(&method.parse().unwrap(), &Target::read(path)?, query)
+        Operation::parse(&method.parse().unwrap(), &Target::parse(path)?, query)
     }
 
     fn list(query: &str) -> Result<Listing, S3Error> {
@@ -170,7 +192,7 @@ mod tests {
 
     #[test]
     fn keys_are_decoded_once_and_keep_their_slashes_and_plus_signs() {
-        let key = |path| Target::read(path).map(|target| target.key);
+        let key = |path| Target::parse(path).map(|target| target.key);
         assert_eq!(key("/docs/a%20b/c+d%2Be%C3%A9").unwrap().as_deref(), Some("a b/c+d+e\u{e9}"));
         assert_eq!(key("/docs//a%2520").unwrap().as_deref(), Some("/a%20"));
         assert_eq!(key("/docs/").unwrap(), None);
@@ -179,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_told_by_method_path_and_query() {
+    fn the_operation_depends_on_method_path_and_query() {
         assert_eq!(read("GET", "/docs", "location"), Ok(Operation::GetBucketLocation));
         assert_eq!(read("GET", "/docs", "notification"), Ok(Operation::GetBucketNotification));
         assert_eq!(read("PUT", "/docs/", "notification="), Ok(Operation::PutBucketNotification));
@@ -215,7 +237,9 @@ mod tests {
     fn a_token_goes_on_after_its_key_whatever_start_after_says() {
         let listing = list(&format!("start-after=a&continuation-token={}", token("é/1"))).unwrap();
         assert_eq!(listing.after().unwrap(), "é/1");
-        for wrong in ["", "1-", "1-6", "1-zz", "1-ff", "2-61"] {
+        let listing = list(&format!("continuation-token={}", token_of_empty_page("", 7))).unwrap();
+        assert_eq!(listing.after().unwrap(), "");
+        for wrong in ["", "1-", "1-6", "1-zz", "1-ff", "2-61", "1--x"] {
             let listing = list(&format!("continuation-token={wrong}")).unwrap();
             assert_eq!(listing.after().unwrap_err().code, "InvalidArgument", "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! The buckets and what is in them: keys, sizes and times, no contents. Pure.
+//! The buckets and their objects: keys, sizes and times, no contents. Pure.
 
 use std::{
     collections::BTreeMap,
@@ -6,21 +6,47 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{super::clock::Moment, error::S3Error};
+use super::{
+    super::clock::Moment,
+    error::S3Error,
+    operation::{Listing, token, token_of_empty_page},
+};
 
-/// Bytes that a key may have.
+/// The most bytes of a key.
 const LONGEST_KEY: usize = 1024;
 
-/// 9999-12-31T23:59:59Z. Later times have no form in HTTP.
+/// 9999-12-31T23:59:59Z. HTTP cannot write later times.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Where a bucket is that was never created as such.
+/// The region of a bucket that was created by its first object.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// All buckets, by name.
+/// A fault of listings: a store that is not quite S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingFault {
+    /// This many truncated pages without keys come before each page with keys, as in S3 if many versions are deleted.
+    EmptyPages(u64),
+    /// `start-after` is ignored: every listing without a continuation token begins at the first key.
+    IgnoredStartAfter,
+    /// A truncated page's continuation token leads to the same page again.
+    SameToken,
+}
+
+/// The state of S3: all buckets, by name, and what a test has set.
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub struct Store {
     buckets: BTreeMap<String, Bucket>,
+    /// Whether `HeadObject` returns 403 for a missing object.
+    pub(super) missing_objects_denied: bool,
+    /// The ARN of a destination that does not allow S3 to send.
+    pub(super) refused_destination: Option<String>,
+    pub(super) listing_fault: Option<ListingFault>,
+    /// The number of listings so far.
+    listings: u64,
+    /// The notification configuration that another client writes right after the next read.
+    pub(super) rival_after_read: Option<String>,
+    /// The notification configuration that another client writes right after the next write.
+    pub(super) rival_after_write: Option<String>,
 }
 
 /// A bucket.
@@ -29,48 +55,50 @@ pub(super) struct Bucket {
     region: String,
     /// A `String`'s order is that of its UTF-8 bytes, as S3's order of keys is.
     objects: BTreeMap<String, Object>,
-    /// The XML of its notification configuration, as it came.
+    /// The XML of its notification configuration, unchanged.
     pub(super) notification: Option<String>,
 }
 
-/// What is known of an object.
+/// An object: size and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) size: u64,
     modified: Duration,
 }
 
-/// Objects in a row.
+/// A page of objects.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) objects: Vec<(String, Object)>,
-    /// Whether there are more after them.
+    /// Whether more objects follow.
     pub(super) is_truncated: bool,
+    /// The continuation token of the next page.
+    pub(super) token: Option<String>,
 }
 
 impl Object {
-    /// An object that was written at a time between the years 1970 and 9999.
+    /// Creates an object that was written at this time, moved into the years 1970 to 9999.
     pub(super) fn new(size: u64, modified: SystemTime) -> Self {
         let since_epoch = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { size, modified: since_epoch.min(Duration::from_secs(LAST_SECOND)) }
     }
 
-    /// An object that is written now.
+    /// Creates an object that is written now.
     pub(super) fn written(size: u64, now: Moment) -> Self {
         Self { size, modified: now.since(Moment::from_epoch(Duration::ZERO)) }
     }
 
-    /// When it was written, in whole seconds as S3 has it.
+    /// Returns when it was written, in whole seconds as in S3.
     pub(super) fn modified(self) -> Moment {
         Moment::from_epoch(Duration::from_secs(self.modified.as_secs()))
     }
 
-    /// The same for a header.
+    /// Returns when it was written, for a header.
     pub(super) fn modified_http(self) -> String {
         httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.modified.as_secs()))
     }
 
-    /// The entity tag with its quotes: another one when the object is written again, and no digest, since there are no
+    /// Returns the entity tag with its quotes. It changes when the object is written again, and is not a digest: there are no
     /// contents.
     pub(super) fn etag(self) -> String {
         format!("\"{:016x}{:016x}\"", self.modified.as_nanos() & u128::from(u64::MAX), self.size)
@@ -84,25 +112,46 @@ impl Store {
         bucket.region = region.to_owned();
     }
 
-    /// The bucket, wherever it is.
+    /// Returns the bucket, whatever its region.
     pub(super) fn bucket(&self, name: &str) -> Result<&Bucket, S3Error> {
         self.buckets.get(name).ok_or_else(|| S3Error::no_such_bucket(name))
     }
 
-    /// The bucket, in the region that a call was signed for.
+    /// Returns the bucket if it is in the region that a call was signed for.
     pub(super) fn bucket_in(&self, name: &str, region: &str) -> Result<&Bucket, S3Error> {
         let bucket = self.bucket(name)?;
         if bucket.region == region { Ok(bucket) } else { Err(S3Error::permanent_redirect(name, &bucket.region)) }
     }
 
-    /// The same, to change.
+    /// Returns the bucket for a change if it is in the region that a call was signed for.
     pub(super) fn bucket_in_mut(&mut self, name: &str, region: &str) -> Result<&mut Bucket, S3Error> {
         self.bucket_in(name, region)?;
         self.buckets.get_mut(name).ok_or_else(|| S3Error::no_such_bucket(name))
     }
 
-    /// Puts objects into a bucket, in the place of those with the same keys, and creates it in the default region where
-    /// it is not there.
+    /// Returns a page of a bucket in the region that a call was signed for.
+    pub(super) fn page(&mut self, name: &str, region: &str, listing: &Listing) -> Result<Page, S3Error> {
+        let mut after = listing.after()?;
+        self.listings += 1;
+        let found = self.bucket_in(name, region)?;
+        match self.listing_fault {
+            Some(ListingFault::EmptyPages(pages)) if !self.listings.is_multiple_of(pages + 1) => {
+                let token = token_of_empty_page(&after, self.listings);
+                return Ok(Page { objects: Vec::new(), is_truncated: true, token: Some(token) });
+            }
+            Some(ListingFault::IgnoredStartAfter) if listing.continuation_token.is_none() => after.clear(),
+            Some(ListingFault::SameToken) => {
+                let mut page = found.list(&listing.prefix, &after, listing.max_keys);
+                page.token = page.is_truncated.then(|| token_of_empty_page(&after, 0));
+                return Ok(page);
+            }
+            _ => {}
+        }
+        Ok(found.list(&listing.prefix, &after, listing.max_keys))
+    }
+
+    /// Puts objects into a bucket, in place of those with the same keys. Creates the bucket in the default region if it does not
+    /// exist.
     pub(super) fn put(&mut self, name: &str, objects: impl IntoIterator<Item = (String, Object)>) {
         let bucket = self.buckets.entry(name.to_owned()).or_insert_with(|| Bucket::empty(DEFAULT_REGION));
         bucket.objects.extend(objects);
@@ -114,17 +163,17 @@ impl Bucket {
         Self { region: region.to_owned(), objects: BTreeMap::new(), notification: None }
     }
 
-    /// The region where it is.
+    /// Returns its region.
     pub(super) fn region(&self) -> &str {
         &self.region
     }
 
-    /// An object.
+    /// Returns an object.
     pub(super) fn object(&self, key: &str) -> Option<Object> {
         self.objects.get(key).copied()
     }
 
-    /// Up to `most` objects whose keys start with `prefix` and come after `after`.
+    /// Returns up to `most` objects whose keys start with `prefix` and come after `after`.
     pub(super) fn list(&self, prefix: &str, after: &str, most: usize) -> Page {
         // An empty `after` comes before every key, since no key is empty.
         let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
@@ -134,13 +183,14 @@ impl Bucket {
             .take_while(|(key, _)| key.starts_with(prefix))
             .map(|(key, object)| (key.clone(), *object));
         let objects: Vec<_> = found.by_ref().take(most).collect();
-        // A page of no length says nothing of what comes after it.
+        // An empty page was asked for: it is never truncated.
         let is_truncated = most > 0 && found.next().is_some();
-        Page { objects, is_truncated }
+        let token = objects.last().filter(|_| is_truncated).map(|(last, _)| token(last));
+        Page { objects, is_truncated, token }
     }
 }
 
-/// Refuses a key that S3 does not take.
+/// Refuses a key that is too long.
 pub(super) fn check_key(key: &str) -> Result<(), S3Error> {
     if key.len() > LONGEST_KEY { Err(S3Error::key_too_long(key.len(), LONGEST_KEY)) } else { Ok(()) }
 }
@@ -177,7 +227,7 @@ mod tests {
         assert!(keys(list("y", 10)).is_empty());
         assert!(list("in/1", 1).is_truncated);
         assert!(!list("in/1", 2).is_truncated);
-        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false });
+        assert_eq!(list("", 0), Page { objects: Vec::new(), is_truncated: false, token: None });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The buckets as the AWS SDK for Rust sees them: over real sockets.
 
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use aws_sdk_s3::{
     Client,
@@ -129,7 +129,7 @@ async fn an_object_is_put_and_asked_for() {
 }
 
 #[tokio::test]
-async fn a_missing_object_is_404_without_a_body_or_403_when_told() {
+async fn a_missing_object_is_404_without_a_body_or_403_if_set() {
     let bench = Bench::start(&[]).await;
     let head = || bench.s3.head_object().bucket("docs").key("none").send();
     let missing = head().await.unwrap_err();
@@ -165,7 +165,7 @@ fn queue(id: &str, event: Event, prefix: &str) -> QueueConfiguration {
 }
 
 #[tokio::test]
-async fn notifications_are_kept_as_they_were_written_and_refused_where_they_overlap() {
+async fn notifications_are_kept_unchanged_and_refused_if_they_overlap() {
     let bench = Bench::start(&[]).await;
     let put = |configuration: &NotificationConfiguration| {
         let call = bench.s3.put_bucket_notification_configuration().bucket("docs");
@@ -242,7 +242,7 @@ async fn what_is_not_signed_or_not_there_is_refused_in_xml() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_nobody_created_comes_with_its_first_object() {
+async fn a_bucket_is_created_by_its_first_object() {
     let bench = Bench::start(&[]).await;
     bench.buckets.put("other", "a", 1, at(TIME));
     let listed = sdk(&bench.buckets, "us-east-1", 1).list_objects_v2().bucket("other").send().await.unwrap();

@@ -2,18 +2,14 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::{
-    error::S3Error,
-    operation::{Listing, token},
-    store::Page,
-};
+use super::{error::S3Error, operation::Listing, store::Page};
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// The namespace that all answers but errors are in.
+/// The namespace of all responses except errors.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// What `encoding-type=url` encodes. A slash stays, and a space becomes a plus sign.
+/// The characters that `encoding-type=url` encodes. A slash stays, and a space becomes a plus sign.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
@@ -30,7 +26,7 @@ pub(super) fn error(error: &S3Error, request_id: &str) -> String {
     xml + "</Error>"
 }
 
-/// `GetBucketLocation`. The first of all regions has no name in it.
+/// `GetBucketLocation`. It has no name for the first region.
 pub(super) fn location(region: &str) -> String {
     let region = if region == "us-east-1" { "" } else { region };
     let mut xml = format!("{DECLARATION}<LocationConstraint xmlns=\"{NAMESPACE}\">");
@@ -38,7 +34,7 @@ pub(super) fn location(region: &str) -> String {
     xml + "</LocationConstraint>"
 }
 
-/// `GetBucketNotificationConfiguration`, of a bucket that tells nobody.
+/// `GetBucketNotificationConfiguration` of a bucket without one.
 pub(super) fn no_notifications() -> String {
     format!("{DECLARATION}<NotificationConfiguration xmlns=\"{NAMESPACE}\"></NotificationConfiguration>")
 }
@@ -61,8 +57,8 @@ pub(super) fn listing(bucket: &str, listing: &Listing, page: &Page) -> String {
     if let Some(token) = &listing.continuation_token {
         element(&mut xml, "ContinuationToken", token);
     }
-    if let Some((last, _)) = page.objects.last().filter(|_| page.is_truncated) {
-        element(&mut xml, "NextContinuationToken", &token(last));
+    if let Some(token) = &page.token {
+        element(&mut xml, "NextContinuationToken", token);
     }
     element(&mut xml, "KeyCount", &page.objects.len().to_string());
     element(&mut xml, "MaxKeys", &listing.max_keys.to_string());
@@ -92,8 +88,8 @@ fn element(xml: &mut String, name: &str, text: &str) {
     }
 }
 
-/// Escapes text. A key may hold characters that XML 1.0 cannot; S3 writes references to them all the same, and
-/// `encoding-type=url` is there for parsers that refuse those.
+/// Escapes text. S3 writes references even to characters of a key that XML 1.0 does not allow; `encoding-type=url` is there for
+/// parsers that refuse them.
 fn escape(xml: &mut String, text: &str) {
     for c in text.chars() {
         match c {
@@ -115,11 +111,12 @@ fn escape(xml: &mut String, text: &str) {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::{super::store::Object, *};
+    use super::{super::operation::token, super::store::Object, *};
 
     fn page(keys: &[&str], is_truncated: bool) -> Page {
         let object = Object::new(7, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        Page { objects: keys.iter().map(|key| ((*key).to_owned(), object)).collect(), is_truncated }
+        let token = keys.last().filter(|_| is_truncated).map(|last| token(last));
+        Page { objects: keys.iter().map(|key| ((*key).to_owned(), object)).collect(), is_truncated, token }
     }
 
     #[test]
@@ -132,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_percent_encoded_where_the_caller_asks() {
+    fn keys_are_percent_encoded_if_the_caller_asks() {
         let asked = Listing { prefix: "a b/".to_owned(), url_encoded: true, ..Listing::default() };
         let xml = listing("docs", &asked, &page(&["a b/(c)+é~.pdf"], true));
         assert!(xml.contains("<Key>a+b/%28c%29%2B%C3%A9%7E.pdf</Key>"), "{xml}");

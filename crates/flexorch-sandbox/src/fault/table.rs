@@ -1,4 +1,4 @@
-//! The faults that are in force: which of them a request meets.
+//! The faults in force, and which of them a request meets.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,30 +9,30 @@ use serde::Serialize;
 
 use wildmatch::WildMatch;
 
-use super::{Effect, Fault, Filter};
+use super::definition::{Effect, Fault, Filter};
 
-/// Names a fault that was added, so that it can be taken away again.
+/// The id of a fault in force, by which it can be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct FaultId(pub u64);
 
-/// A fault in force, and what became of it so far.
+/// A fault in force, and how often it has happened.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultStatus {
-    /// Its name.
+    /// The fault's id.
     pub id: FaultId,
     /// The fault itself.
     pub fault: Fault,
-    /// How many requests its filter fitted.
+    /// How many requests its filter matched.
     pub matched: u64,
     /// How many of them it happened to.
     pub applied: u64,
 }
 
-/// A handle on a sandbox's faults: add and take away at run time. Clones are handles on the same faults.
+/// A handle on a sandbox's faults, which can be added and removed while it runs. Clones are handles on the same faults.
 ///
-/// The faults are tried in the order in which they were added. Latencies add up, rejections of files too; the first
-/// other effect that happens is the request's fate, and later faults are not asked.
+/// The faults are tried in the order in which they were added. Latencies and rejections of files add up. The first other effect that
+/// happens decides, and later faults are not tried.
 #[derive(Clone, Debug)]
 pub struct Faults(Arc<Mutex<Table>>);
 
@@ -45,12 +45,12 @@ impl Faults {
         faults
     }
 
-    /// Puts a fault in force, behind those that are there.
+    /// Adds a fault after the others and returns its id.
     pub fn add(&self, fault: Fault) -> FaultId {
         self.table().add(fault)
     }
 
-    /// Takes one fault away; `false` where there is none of that name.
+    /// Removes a fault; returns `false` if there is none with this id.
     pub fn remove(&self, id: FaultId) -> bool {
         let mut table = self.table();
         let before = table.entries.len();
@@ -58,12 +58,12 @@ impl Faults {
         table.entries.len() < before
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear(&self) {
         self.table().entries.clear();
     }
 
-    /// The faults in force, those that are used up (`times`) among them.
+    /// Returns the faults, also those that are used up (`times`).
     pub fn list(&self) -> Vec<FaultStatus> {
         self.table().entries.iter().map(|entry| entry.status.clone()).collect()
     }
@@ -77,14 +77,14 @@ impl Faults {
     }
 }
 
-/// What faults may look at in a request.
+/// The parts of a request that faults depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    /// The connector that is submitted to, as text.
+    /// The connector of a submission, as text.
     pub(crate) connector: Option<&'a str>,
-    /// The keys that are submitted.
+    /// The keys of a submission.
     pub(crate) keys: &'a [String],
 }
 
@@ -93,9 +93,9 @@ pub(crate) struct Seen<'a> {
 pub(crate) struct Verdict {
     /// How long it waits first.
     pub(crate) delay: Duration,
-    /// What takes the place of the API's answer.
+    /// What replaces the API's response.
     pub(crate) disruption: Option<Disruption>,
-    /// What becomes of single files.
+    /// The faults of single files.
     pub(crate) files: FileFaults,
 }
 
@@ -115,12 +115,12 @@ pub(crate) struct FileFaults {
 }
 
 impl FileFaults {
-    /// The code that this file is rejected with, if it is.
+    /// Returns the code that this file is rejected with, if it is.
     pub(crate) fn rejection(&self, key: &str) -> Option<&str> {
         first_match(&self.rejections, key)
     }
 
-    /// The reason why this file's job will fail, if it will.
+    /// Returns the reason why this file's job will fail, if it will.
     pub(crate) fn job_failure(&self, key: &str) -> Option<&str> {
         first_match(&self.failures, key)
     }
@@ -141,7 +141,7 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     status: FaultStatus,
-    /// Each fault draws its own lots, so that one fault more does not change when another happens.
+    /// Each fault draws its own lots, so that another fault does not change when this one happens.
     lots: fastrand::Rng,
 }
 
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn after_and_times_count_the_requests_that_fit() {
+    fn after_and_times_count_the_requests_that_match() {
         let faults = table(&["status=503,after=1,times=2"]);
         let hits: Vec<bool> = (0..5).map(|_| disrupted(&faults, &submission(&[]))).collect();
         assert_eq!(hits, [false, true, true, false, false]);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn random_faults_come_out_the_same_for_the_same_seed() {
+    fn random_faults_are_the_same_for_the_same_seed() {
         let draw = |seed| -> Vec<bool> {
             let faults = Faults::new(seed, vec!["random=0.3,hang".parse().unwrap()]);
             (0..200).map(|_| disrupted(&faults, &submission(&[]))).collect()
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_can_be_taken_away_while_others_stay() {
+    fn a_fault_can_be_removed_while_others_stay() {
         let faults = table(&["hang"]);
         let second = faults.add("reset".parse().unwrap());
         assert!(faults.remove(FaultId(1)));

@@ -1,4 +1,4 @@
-//! The admin path, `/_sandbox`: what a test or an operator sees and changes from outside. It shows no API key.
+//! The admin path, `/_sandbox`, by which a test or an operator inspects and changes a running sandbox. It shows no API key.
 
 use axum::{
     Router,
@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        api::answer::ApiError,
+        api::response::ApiError,
         api_key::ApiKey,
-        fault::{Fault, FaultId},
+        fault::{Fault, FaultError, FaultId},
     },
-    Shared,
     respond::json as json_response,
+    shared::Shared,
 };
 
-/// The admin path's routes.
+/// Returns the admin path's routes.
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/_sandbox/requests", get(list_requests).delete(clear_requests))
@@ -47,32 +47,41 @@ async fn list_faults(State(shared): State<Shared>) -> Response {
     ok(&json!({"faults": shared.faults.list()}))
 }
 
-/// Takes one fault as JSON, a list of them, or flags as on the command line, one a line: `curl -d hang` is enough.
+/// Adds one fault as JSON, a list of them, or faults as on the command line, one a line: `curl -d hang` is enough.
 async fn add_faults(State(shared): State<Shared>, body: Bytes) -> Response {
     match parse_faults(&body) {
         Ok(faults) => {
             let ids: Vec<FaultId> = faults.into_iter().map(|fault| shared.faults.add(fault)).collect();
             json_response(StatusCode::CREATED, &json!({ "ids": ids }))
         }
-        Err(why) => ApiError::validation(why).into_response(),
+        Err(error) => ApiError::validation(error.to_string()).into_response(),
     }
 }
 
-fn parse_faults(body: &[u8]) -> Result<Vec<Fault>, String> {
-    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+/// Why a body holds no faults.
+#[derive(Debug, thiserror::Error)]
+enum BodyError {
+    #[error(transparent)]
+    Encoding(#[from] std::str::Utf8Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    #[error("There is no fault in the body, such as status=503,times=3.")]
+    Empty,
+}
+
+fn parse_faults(body: &[u8]) -> Result<Vec<Fault>, BodyError> {
+    let text = std::str::from_utf8(body)?;
     let faults: Vec<Fault> = match text.trim_start().chars().next() {
-        Some('[') => serde_json::from_str(text).map_err(|error| error.to_string())?,
-        Some('{') => vec![serde_json::from_str(text).map_err(|error| error.to_string())?],
-        _ => text
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .map(|line| line.trim().parse::<Fault>().map_err(|error| error.to_string()))
-            .collect::<Result<_, _>>()?,
+        Some('[') => serde_json::from_str(text)?,
+        Some('{') => vec![serde_json::from_str(text)?],
+        _ => {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(str::parse).collect::<Result<_, FaultError>>()?
+        }
     };
-    if faults.is_empty() {
-        return Err("There is no fault in the body, such as status=503,times=3.".to_owned());
-    }
-    Ok(faults)
+    if faults.is_empty() { Err(BodyError::Empty) } else { Ok(faults) }
 }
 
 async fn clear_faults(State(shared): State<Shared>) -> StatusCode {

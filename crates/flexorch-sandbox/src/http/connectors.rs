@@ -11,19 +11,19 @@ use serde_json::json;
 use super::{
     super::{
         api::{
-            answer::{ApiError, Reply},
             connector::{Connector, NewConnector},
+            response::{ApiError, Reply},
             schedule::NewSchedule,
         },
         api_key::ApiKey,
     },
-    Shared,
+    shared::Shared,
 };
 
-type Answer = Result<Reply, ApiError>;
+type ApiResult = Result<Reply, ApiError>;
 
 /// `POST /connectors`.
-pub(crate) async fn create(State(shared): State<Shared>, Extension(key): Extension<ApiKey>, body: Bytes) -> Answer {
+pub(crate) async fn create(State(shared): State<Shared>, Extension(key): Extension<ApiKey>, body: Bytes) -> ApiResult {
     let new: NewConnector = object(&body)?;
     let now = shared.clock.now();
     let mut flexorch = shared.flexorch();
@@ -42,7 +42,7 @@ pub(crate) async fn show(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
-) -> Answer {
+) -> ApiResult {
     with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.show())))
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn delete(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
-) -> Answer {
+) -> ApiResult {
     with(&shared, &key, &id, |connector| {
         connector.active = false;
         Ok(Reply::no_content())
@@ -63,7 +63,7 @@ pub(crate) async fn test(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
-) -> Answer {
+) -> ApiResult {
     let now = shared.clock.now();
     with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.test(now))))
 }
@@ -74,7 +74,7 @@ pub(crate) async fn create_schedule(
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Answer {
+) -> ApiResult {
     let new: NewSchedule = object(&body)?;
     let now = shared.clock.now();
     let mut flexorch = shared.flexorch();
@@ -87,7 +87,7 @@ pub(crate) async fn list_schedules(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
-) -> Answer {
+) -> ApiResult {
     with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.list_schedules())))
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn delete_schedule(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path((id, schedule)): Path<(String, String)>,
-) -> Answer {
+) -> ApiResult {
     with(&shared, &key, &id, |connector| {
         connector.delete_schedule(&schedule)?;
         Ok(Reply::no_content())
@@ -108,7 +108,7 @@ pub(crate) async fn trigger_schedule(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path((id, schedule)): Path<(String, String)>,
-) -> Answer {
+) -> ApiResult {
     let now = shared.clock.now();
     let mut flexorch = shared.flexorch();
     let (tenant, ids, _) = flexorch.tenant_and_ids(&key);
@@ -121,16 +121,16 @@ pub(crate) async fn schedule_logs(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
     Path((id, schedule)): Path<(String, String)>,
-) -> Answer {
+) -> ApiResult {
     with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.schedule(&schedule)?.logs())))
 }
 
-/// Does something with a connector of the tenant's.
-fn with(shared: &Shared, key: &ApiKey, id: &str, then: impl FnOnce(&mut Connector) -> Answer) -> Answer {
+/// Calls a function with a connector of the tenant.
+fn with(shared: &Shared, key: &ApiKey, id: &str, then: impl FnOnce(&mut Connector) -> ApiResult) -> ApiResult {
     then(shared.flexorch().tenant(key).connector(id)?)
 }
 
-/// A JSON object. The error says nothing of the body, which may hold credentials.
+/// Parses a JSON object. The error does not quote the body, which may hold credentials.
 fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|_| ApiError::validation("The body must be a JSON object."))
 }

@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        api::answer::{ApiError, Reply},
+        api::response::{ApiError, Reply},
         api_key::ApiKey,
     },
-    Shared,
     front_door::Submitting,
+    shared::Shared,
 };
 
-/// The most jobs that one page holds.
+/// The most jobs of a page.
 const MAX_PAGE_SIZE: usize = 100;
 
 /// `POST /data-process/async`.
@@ -28,7 +28,7 @@ pub(crate) async fn submit(
     let now = shared.clock.now();
     let submitted = shared.flexorch().submit(&key, &submission, &submitting.faults, now)?;
     shared.log.complete(submitting.record, |record| {
-        record.taken = submitted.taken();
+        record.taken = submitted.accepted();
     });
     Ok(Reply::accepted(submitted))
 }
@@ -43,7 +43,7 @@ pub(crate) async fn job(
     shared.flexorch().tenant(&key).poll_job(&job, now).map(Reply::ok)
 }
 
-/// The page of a list.
+/// The query of a list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     #[serde(default = "first")]
@@ -67,7 +67,7 @@ pub(crate) async fn list_jobs(
     Query(page): Query<Page>,
 ) -> Result<Reply, ApiError> {
     if page.page == 0 || !(1..=MAX_PAGE_SIZE).contains(&page.page_size) {
-        let message = format!("page starts at 1, page_size goes from 1 to {MAX_PAGE_SIZE}.");
+        let message = format!("page starts at 1; page_size is 1 to {MAX_PAGE_SIZE}.");
         return Err(ApiError::validation(message));
     }
     let now = shared.clock.now();

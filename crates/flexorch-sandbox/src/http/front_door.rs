@@ -1,5 +1,19 @@
-//! What every call of the API passes first: the log, the faults, the key and the rate limit.
+//! What every request to the API passes first: the log, the faults, the key and the rate limit.
 
+use super::{
+    super::{
+        api::{
+            response::ApiError,
+            submission::{self, ParsedBody, Submission},
+        },
+        api_key::ApiKey,
+        fault::{FileFaults, Seen, Verdict},
+        record::{RecordNumber, RecordedRequest, is_secret_header},
+        server::is_reset,
+    },
+    disrupt,
+    shared::Shared,
+};
 use axum::{
     body::{Bytes, to_bytes},
     extract::{Request, State},
@@ -7,38 +21,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    super::{
-        api::{
-            answer::ApiError,
-            submission::{self, ReadBody, Submission},
-        },
-        api_key::ApiKey,
-        fault::{FileFaults, Seen, Verdict},
-        record::{RecordNumber, RecordedRequest, is_secret_header},
-    },
-    Shared, disrupt,
-};
-
-/// More than any sensible submission: a thousand keys of S3's 1,024 bytes, escaped, are 3 MB.
+/// The largest body. It is more than any sensible submission: a thousand keys of 1,024 bytes, escaped, are 3 MB.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
-/// The only call that takes keys in.
+/// The path of submissions.
 const SUBMIT: &str = "/v1/data-process/async";
 
-/// Asking how much of the minute is left costs nothing.
-const COSTS_NO_SLOT: &str = "/v1/usage/rate-limits";
+/// The path that does not count for the rate limit: it says how much of the minute is left.
+const RATE_LIMITS: &str = "/v1/usage/rate-limits";
 
-/// What the door needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Door {
-    pub(crate) shared: Shared,
-    pub(crate) stop: CancellationToken,
-}
-
-/// What the door knows about a submission that it lets through, for the handler.
+/// A submission that passed the front door, for its handler.
 #[derive(Clone, Debug)]
 pub(crate) struct Submitting {
     pub(crate) submission: Result<Submission, ApiError>,
@@ -46,21 +39,21 @@ pub(crate) struct Submitting {
     pub(crate) record: RecordNumber,
 }
 
-/// Lets a request pass to its handler, or answers it here.
-pub(crate) async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
+/// Passes a request to its handler, or responds in place of it.
+pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     if path != "/v1" && !path.starts_with("/v1/") {
-        let message = format!("The API's paths start with /v1, and {path} does not.");
+        let message = format!("The API's paths start with /v1, but {path} does not.");
         return ApiError::new(404, "NOT_FOUND", message).into_response();
     }
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        let message = format!("The body is larger than {MAX_BODY} bytes, or broke off.");
+        let message = format!("The body is larger than {MAX_BODY} bytes, or incomplete.");
         return ApiError::new(413, "FILE_TOO_LARGE", message).into_response();
     };
     let read = (path == SUBMIT && parts.method == "POST")
-        .then(|| submission::read(header_text(&parts.headers, "content-type"), &body));
-    let verdict = door.shared.faults.decide(&Seen {
+        .then(|| submission::parse(header_text(&parts.headers, "content-type"), &body));
+    let verdict = shared.faults.decide(&Seen {
         method: parts.method.as_str(),
         path: &path,
         connector: read.as_ref().and_then(|read| read.connector()).as_deref(),
@@ -69,21 +62,20 @@ pub(crate) async fn pass(State(door): State<Door>, request: Request, next: Next)
     let submitting = read.map(|read| Submitting {
         faults: verdict.files.clone(),
         submission: read.submission.clone(),
-        record: door.shared.log.add(record(&door.shared, &parts, read), body.len()),
+        record: shared.log.add(record(&shared, &parts, read), body.len()),
     });
     let record = submitting.as_ref().map(|submitting| submitting.record);
 
-    let delay = door.shared.latency.saturating_add(verdict.delay);
+    let delay = shared.latency.saturating_add(verdict.delay);
     // A sleep of no length would still wait for the timer's next millisecond.
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     let call = Call { parts, body, submitting };
-    let response = answer(&door, call, next, &verdict).await;
-    let broken = disrupt::is_broken(&response);
-    let status = (!broken).then(|| response.status().as_u16());
+    let response = respond(&shared, call, next, &verdict).await;
+    let status = (!is_reset(&response)).then(|| response.status().as_u16());
     if let Some(record) = record {
-        door.shared.log.complete(record, |record| {
+        shared.log.complete(record, |record| {
             record.status = status;
             tracing::info!(
                 api_key = record.api_key.as_ref().map(ApiKey::masked),
@@ -107,27 +99,27 @@ struct Call {
     submitting: Option<Submitting>,
 }
 
-/// The API's answer, or the fault's in its place. A fault that stands for an outage is met before the key is looked
-/// at: an API that is down does not count requests.
-async fn answer(door: &Door, call: Call, next: Next, verdict: &Verdict) -> Response {
+/// Returns the API's response, or the fault's in place of it. A fault that stands for an outage comes before the key is checked: an
+/// API that is down does not count requests.
+async fn respond(shared: &Shared, call: Call, next: Next, verdict: &Verdict) -> Response {
     let Some(disruption) = &verdict.disruption else {
-        return admit(door, call, next).await;
+        return admit(shared, call, next).await;
     };
     if let Some(submitting) = &call.submitting {
         let by = disruption.by;
-        door.shared.log.complete(submitting.record, |record| record.fault = Some(by));
+        shared.log.complete(submitting.record, |record| record.fault = Some(by));
     }
     if disruption.processed {
-        admit(door, call, next).await;
+        admit(shared, call, next).await;
     }
-    disrupt::response(&disruption.effect, &door.stop).await
+    disrupt::response(&disruption.effect, &shared.stop).await
 }
 
-async fn admit(door: &Door, call: Call, next: Next) -> Response {
+async fn admit(shared: &Shared, call: Call, next: Next) -> Response {
     let key = ApiKey::new(header_text(&call.parts.headers, "x-api-key"));
-    let takes_a_slot = call.parts.uri.path() != COSTS_NO_SLOT;
-    let now = door.shared.clock.now();
-    let admitted = door.shared.flexorch().admit(&key, takes_a_slot, now);
+    let counts = call.parts.uri.path() != RATE_LIMITS;
+    let now = shared.clock.now();
+    let admitted = shared.flexorch().admit(&key, counts, now);
     if let Err(error) = admitted {
         return error.into_response();
     }
@@ -139,7 +131,7 @@ async fn admit(door: &Door, call: Call, next: Next) -> Response {
     next.run(request).await
 }
 
-fn record(shared: &Shared, parts: &Parts, read: ReadBody) -> RecordedRequest {
+fn record(shared: &Shared, parts: &Parts, read: ParsedBody) -> RecordedRequest {
     let headers = parts
         .headers
         .iter()
@@ -154,6 +146,7 @@ fn record(shared: &Shared, parts: &Parts, read: ReadBody) -> RecordedRequest {
         at: shared.clock.now().rfc3339(),
         api_key: (!key.is_empty()).then(|| ApiKey::new(key)),
         connector_id: read.connector_id,
+        connector_id_text: read.connector_id_text,
         keys: read.keys,
         body: read.body,
         headers,

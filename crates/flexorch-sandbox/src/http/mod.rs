@@ -1,21 +1,16 @@
-//! The API over HTTP: routes, and what they share.
+//! The API over HTTP: routes and handlers.
 //!
-//! Every call of the API passes the [`front_door`] (log, faults, key, rate limit) and ends in a handler that locks
-//! the state, asks it, and wraps the answer. The admin path does not.
+//! Every request to the API passes the [`front_door`] (log, faults, key, rate limit). Its handler locks the state, calls it and
+//! wraps the result. The admin path has no front door.
 
 mod admin;
-mod body;
 mod connectors;
 mod disrupt;
 mod documents;
 mod front_door;
 mod respond;
+mod shared;
 mod usage;
-
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
 
 use axum::{
     Router,
@@ -23,35 +18,12 @@ use axum::{
     middleware,
     routing::{delete, get, post},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    api::{FlexOrch, answer::ApiError},
-    clock::Clock,
-    fault::Faults,
-    record::Log,
-};
+pub(crate) use self::shared::Shared;
+use super::api::response::ApiError;
 
-/// What all calls share. Clones are handles on the same sandbox.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) flexorch: Arc<Mutex<FlexOrch>>,
-    pub(crate) faults: Faults,
-    pub(crate) log: Log,
-    pub(crate) clock: Clock,
-    pub(crate) latency: Duration,
-}
-
-impl Shared {
-    /// The state, for as long as it takes to compute one answer.
-    pub(crate) fn flexorch(&self) -> MutexGuard<'_, FlexOrch> {
-        self.flexorch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The whole sandbox. `stop` ends requests that hang.
-pub(crate) fn router(shared: Shared, stop: CancellationToken) -> Router {
-    let door = front_door::Door { shared: shared.clone(), stop };
+/// Returns all routes of the sandbox.
+pub(crate) fn router(shared: Shared) -> Router {
     let api = Router::new()
         .route("/v1/data-process/async", post(documents::submit))
         .route("/v1/jobs", get(documents::list_jobs))
@@ -72,7 +44,7 @@ pub(crate) fn router(shared: Shared, stop: CancellationToken) -> Router {
         .route("/v1/usage/quality-trend", get(usage::quality_trend))
         .fallback(not_here)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(door, front_door::pass))
+        .layer(middleware::from_fn_with_state(shared.clone(), front_door::pass))
         .with_state(shared.clone());
     api.merge(admin::router(shared))
 }
@@ -84,5 +56,5 @@ async fn not_here(request: Request) -> ApiError {
 
 async fn method_not_allowed(request: Request) -> ApiError {
     let path = request.uri().path();
-    ApiError::new(405, "METHOD_NOT_ALLOWED", format!("{path} takes no {}.", request.method()))
+    ApiError::new(405, "METHOD_NOT_ALLOWED", format!("{path} does not allow {}.", request.method()))
 }

@@ -1,4 +1,4 @@
-//! The API's answers as HTTP responses.
+//! The API's results as HTTP responses.
 
 use axum::{
     body::Body,
@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::super::api::answer::{ApiError, Reply};
+use super::super::api::response::{ApiError, Reply};
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
@@ -29,7 +29,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A JSON response with its length, so that head and body leave in one write.
+/// Returns a JSON response with its length, so that head and body are sent in one write.
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
@@ -37,7 +37,7 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     response
 }
 
-/// A status that was checked where it was made; a wrong one would show as a 500.
+/// Returns a status that was checked where it was created; an invalid one would show as 500.
 pub(crate) fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::{
     super::{
-        api::{answer::Reply, usage},
+        api::{response::Reply, usage},
         api_key::ApiKey,
     },
-    Shared,
+    shared::Shared,
 };
 
 /// `GET /usage/rate-limits`.
@@ -31,7 +31,7 @@ pub(crate) async fn history(State(shared): State<Shared>, Extension(key): Extens
     Reply::ok(usage::history(shared.flexorch().tenant(&key)))
 }
 
-/// `GET /usage/quality-trend`: the sandbox reads no document, and grades none.
+/// `GET /usage/quality-trend`, always empty: the sandbox reads no documents.
 pub(crate) async fn quality_trend() -> Reply {
     Reply::ok(json!([]))
 }

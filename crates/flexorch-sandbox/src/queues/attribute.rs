@@ -1,4 +1,4 @@
-//! Message attributes: what they may be, which of them a receiver asked for, and their MD5. Pure.
+//! Message attributes: their rules, which of them a receiver gets, and their MD5. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use md5::{Digest, Md5};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{error::SqsError, message};
+use super::{super::hex, check::check_text, error::SqsError};
 
-/// Attributes that one message may have.
+/// The most attributes of one message.
 const MOST: usize = 10;
 
-/// Characters that a name, or a data type, may have.
+/// The most characters of a name, and of a data type.
 const LONGEST_NAME: usize = 256;
 
-/// An attribute as a call brings it.
+/// An attribute in a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct AttributeInput {
@@ -25,7 +25,7 @@ pub(super) struct AttributeInput {
 }
 
 impl AttributeInput {
-    /// Bytes that it counts for in a batch's size, without its name.
+    /// Returns the bytes that it adds to a batch's size, without its name.
     pub(super) fn size(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         // Four characters of Base64 are three bytes.
@@ -33,10 +33,10 @@ impl AttributeInput {
     }
 }
 
-/// All attributes of a message. Sorted by name, which is the order that their MD5 takes them in.
+/// All attributes of a message, sorted by name, which is the order in their MD5.
 pub(super) type Attributes = BTreeMap<String, Attribute>;
 
-/// An attribute that is as it must be.
+/// A valid attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attribute {
     /// `String`, `Number` or `Binary`, and a label of the sender's after a dot.
@@ -51,12 +51,12 @@ enum AttributeValue {
 }
 
 impl Attribute {
-    /// Bytes that it counts for in its message's size, without its name.
+    /// Returns the bytes that it adds to its message's size, without its name.
     pub(super) fn size(&self) -> usize {
         self.data_type.len() + self.bytes().len()
     }
 
-    /// The value as text: of binary data, its Base64.
+    /// Returns the value as text: the Base64 of binary data.
     pub(super) fn text(&self) -> String {
         match &self.value {
             AttributeValue::Text(text) => text.clone(),
@@ -80,7 +80,7 @@ impl Attribute {
     }
 }
 
-/// Reads a message's attributes (SQS API Reference, `MessageAttributeValue`).
+/// Parses a message's attributes (SQS API Reference, `MessageAttributeValue`).
 pub(super) fn read(inputs: BTreeMap<String, AttributeInput>) -> Result<Attributes, SqsError> {
     if inputs.len() > MOST {
         let count = inputs.len();
@@ -110,7 +110,7 @@ fn check_name(name: &str) -> Result<(), SqsError> {
 fn read_one(name: &str, input: AttributeInput) -> Result<Attribute, SqsError> {
     let wrong = |what: &str| SqsError::invalid(format!("The message attribute '{name}' {what}."));
     let data_type = input.data_type.unwrap_or_default();
-    message::check_text(&data_type)?;
+    check_text(&data_type)?;
     let kind = data_type.split('.').next().unwrap_or_default();
     if data_type.is_empty() {
         return Err(wrong("must contain a non-empty message attribute type"));
@@ -125,7 +125,7 @@ fn read_one(name: &str, input: AttributeInput) -> Result<Attribute, SqsError> {
     let value = match kind {
         "String" | "Number" => {
             let text = input.string_value.filter(|text| !text.is_empty()).ok_or_else(is_empty)?;
-            message::check_text(&text)?;
+            check_text(&text)?;
             if kind == "Number" && !text.parse::<f64>().is_ok_and(f64::is_finite) {
                 return Err(wrong("must contain a number"));
             }
@@ -144,7 +144,7 @@ fn read_one(name: &str, input: AttributeInput) -> Result<Attribute, SqsError> {
     Ok(Attribute { data_type, value })
 }
 
-/// Those that a receiver asked for: by name, by `prefix.*`, or all (`All`, `.*`).
+/// Returns the attributes that a receiver asked for: by name, by `prefix.*`, or all (`All`, `.*`).
 pub(super) fn chosen(attributes: &Attributes, asked: &[String]) -> Attributes {
     let is_asked = |name: &str| {
         asked.iter().any(|asked| {
@@ -158,12 +158,12 @@ pub(super) fn chosen(attributes: &Attributes, asked: &[String]) -> Attributes {
     attributes.iter().filter(|(name, _)| is_asked(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// As `ReceiveMessage` shows them.
+/// Returns the attributes as `ReceiveMessage` shows them.
 pub(super) fn json(attributes: &Attributes) -> Value {
     attributes.iter().map(|(name, attribute)| (name.clone(), attribute.json())).collect::<Map<_, _>>().into()
 }
 
-/// Their MD5 (SQS Developer Guide, "Calculating the MD5 message digest for message attributes"); `None` of none.
+/// Returns the MD5 of attributes (SQS Developer Guide, "Calculating the MD5 message digest for message attributes"); `None` if there are none.
 pub(super) fn md5(attributes: &Attributes) -> Option<String> {
     if attributes.is_empty() {
         return None;
@@ -179,7 +179,7 @@ pub(super) fn md5(attributes: &Attributes) -> Option<String> {
         digest.update([transport_type]);
         add_with_length(&mut digest, attribute.bytes());
     }
-    Some(message::hex(&digest.finalize()))
+    Some(hex::encode(&digest.finalize()))
 }
 
 fn add_with_length(digest: &mut Md5, bytes: &[u8]) {
@@ -207,7 +207,7 @@ mod tests {
             ("a".to_owned(), input("String", "StringValue", "x")),
         ]));
         let bytes = b"\0\0\0\x01a\0\0\0\x06String\x01\0\0\0\x01x\0\0\0\x01b\0\0\0\x06Binary\x02\0\0\0\x03\0\x01\x02";
-        assert_eq!(md5(&attributes.unwrap()), Some(message::hex(&Md5::digest(bytes))));
+        assert_eq!(md5(&attributes.unwrap()), Some(hex::encode(&Md5::digest(bytes))));
         assert_eq!(md5(&Attributes::new()), None);
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{error::SqsError, operation::Entry};
+use super::{error::SqsError, input::Entry};
 
 /// Entries that one call may have.
 const MOST: usize = 10;
@@ -34,12 +34,16 @@ pub(super) fn check(operation: &str, entries: &[Entry]) -> Result<(), SqsError> 
     Ok(())
 }
 
-/// Does each entry's work, and says what became of each. With `spoil`, every second one fails without it.
-pub(super) fn answer(entries: Vec<Entry>, spoil: bool, mut act: impl FnMut(Entry) -> Result<Value, SqsError>) -> Value {
+/// Does each entry's work and returns the result of each. If `in_part`, every second one fails instead.
+pub(super) fn act_on_each(
+    entries: Vec<Entry>,
+    in_part: bool,
+    mut act: impl FnMut(Entry) -> Result<Value, SqsError>,
+) -> Value {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (position, mut entry) in entries.into_iter().enumerate() {
         let id = entry.id.take().unwrap_or_default();
-        let result = if spoil && position % 2 == 1 { Err(SqsError::internal()) } else { act(entry) };
+        let result = if in_part && position % 2 == 1 { Err(SqsError::internal()) } else { act(entry) };
         match result {
             Ok(mut done) => {
                 done["Id"] = id.into();
@@ -53,11 +57,11 @@ pub(super) fn answer(entries: Vec<Entry>, spoil: bool, mut act: impl FnMut(Entry
             })),
         }
     }
-    let mut answer = json!({"Successful": successful});
+    let mut response = json!({"Successful": successful});
     if !failed.is_empty() {
-        answer["Failed"] = failed.into();
+        response["Failed"] = failed.into();
     }
-    answer
+    response
 }
 
 #[cfg(test)]
@@ -84,13 +88,13 @@ mod tests {
     #[test]
     fn entries_fail_by_themselves() {
         let mut first = true;
-        let answer = answer(entries(&["a", "b", "c"]), true, |_| {
+        let response = act_on_each(entries(&["a", "b", "c"]), true, |_| {
             if std::mem::take(&mut first) { Err(SqsError::invalid_characters()) } else { Ok(json!({})) }
         });
-        assert_eq!(answer["Successful"], json!([{"Id": "c"}]));
-        assert_eq!(answer["Failed"][0]["Code"], "InvalidMessageContents");
-        assert_eq!(answer["Failed"][0]["SenderFault"], true);
-        assert_eq!(answer["Failed"][1]["Id"], "b");
-        assert_eq!(answer["Failed"][1]["SenderFault"], false);
+        assert_eq!(response["Successful"], json!([{"Id": "c"}]));
+        assert_eq!(response["Failed"][0]["Code"], "InvalidMessageContents");
+        assert_eq!(response["Failed"][0]["SenderFault"], true);
+        assert_eq!(response["Failed"][1]["Id"], "b");
+        assert_eq!(response["Failed"][1]["SenderFault"], false);
     }
 }

@@ -5,14 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 use md5::{Digest, Md5};
 
 use super::{
+    super::hex,
     attribute::{self, AttributeInput, Attributes},
+    check::{check_text, in_range},
     error::SqsError,
 };
 
-/// Bytes that a message may have with its attributes, and a batch altogether (SQS Developer Guide, "Message quotas").
+/// The most bytes of a message with its attributes, and of a whole batch (SQS Developer Guide, "Message quotas").
 pub(super) const MOST_BYTES: usize = 1024 * 1024;
 
-/// A message may be delayed by 15 minutes at most.
+/// The longest delay of a message: 15 minutes, in seconds.
 const LONGEST_DELAY: i64 = 900;
 
 /// A message that can be sent.
@@ -24,7 +26,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Reads a message. Its size is left to the caller, because a batch has one limit for all of its messages.
+    /// Parses a message. Its size is left to the caller, because a batch has one limit for all of its messages.
     pub(super) fn read(
         body: Option<String>,
         attributes: BTreeMap<String, AttributeInput>,
@@ -37,7 +39,7 @@ impl Draft {
         Ok(Self { body, attributes, delay })
     }
 
-    /// Bytes of the body and of the attributes' names, types and values.
+    /// Returns the bytes of the body and of the attributes' names, types and values.
     pub(super) fn size(&self) -> usize {
         let attributes = self.attributes.iter().map(|(name, attribute)| name.len() + attribute.size());
         self.body.len() + attributes.sum::<usize>()
@@ -53,41 +55,10 @@ impl Draft {
         Ok(())
     }
 
-    /// The body's MD5.
+    /// Returns the body's MD5.
     pub(super) fn md5_of_body(&self) -> String {
-        hex(&Md5::digest(self.body.as_bytes()))
+        hex::encode(&Md5::digest(self.body.as_bytes()))
     }
-}
-
-/// Refuses text that XML 1.0 cannot hold, as SQS does for bodies and attributes.
-pub(super) fn check_text(text: &str) -> Result<(), SqsError> {
-    let is_invalid =
-        |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    if text.contains(is_invalid) { Err(SqsError::invalid_characters()) } else { Ok(()) }
-}
-
-/// A number that a call gave, if it gave one, within its bounds.
-pub(super) fn in_range(
-    parameter: &str,
-    value: Option<i64>,
-    bounds: std::ops::RangeInclusive<i64>,
-) -> Result<Option<u64>, SqsError> {
-    value
-        .map(|value| {
-            u64::try_from(value).ok().filter(|_| bounds.contains(&value)).ok_or_else(|| {
-                let (least, most) = (bounds.start(), bounds.end());
-                SqsError::invalid(format!(
-                    "Value {value} for parameter {parameter} is invalid. Reason: Must be between {least} and {most}, \
-                     if provided."
-                ))
-            })
-        })
-        .transpose()
-}
-
-/// Bytes in lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -125,15 +96,5 @@ mod tests {
         assert_eq!(small.size(), 1 + 1 + "String".len() + "xyz".len());
         let large = Draft::read(Some("x".repeat(MOST_BYTES)), inputs(), None).unwrap();
         assert!(large.check_size().is_err());
-    }
-
-    #[test]
-    fn numbers_are_within_their_bounds() {
-        assert_eq!(in_range("DelaySeconds", Some(900), 0..=900), Ok(Some(900)));
-        assert_eq!(in_range("DelaySeconds", None, 0..=900), Ok(None));
-        for wrong in [-1, 901] {
-            let error = in_range("DelaySeconds", Some(wrong), 0..=900).unwrap_err();
-            assert!(error.message.contains("DelaySeconds") && error.message.contains(&wrong.to_string()));
-        }
     }
 }

@@ -1,91 +1,39 @@
-//! SQS's operations: from a call's JSON to its answer's. Pure.
+//! SQS's operations: from a call's JSON to its response's. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     super::clock::Moment,
-    attribute::{self, AttributeInput},
-    batch,
+    attribute, batch,
+    check::in_range,
     error::SqsError,
-    message::{Draft, MOST_BYTES, in_range},
+    input::{Entry, Input},
+    message::{Draft, MOST_BYTES},
     queue::{DEFAULT_VISIBILITY, LONGEST_VISIBILITY, Message},
     store::{self, Store},
 };
 
-/// A long poll waits for 20 seconds at most.
-const LONGEST_WAIT: i64 = 20;
-
-/// What a queue keeps a message for, 4 days, in seconds. Only shown: nothing in the sandbox lives that long.
+/// How long a queue keeps a message: 4 days, in seconds. Only shown: nothing in the sandbox lives that long.
 const RETENTION: &str = "345600";
 
-/// The fields of all operations' inputs that matter here.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(super) struct Input {
-    queue_url: Option<String>,
-    queue_name: Option<String>,
-    pub(super) entries: Vec<Entry>,
-    max_number_of_messages: Option<i64>,
-    wait_time_seconds: Option<i64>,
-    attribute_names: Vec<String>,
-    attributes: BTreeMap<String, String>,
-    message_system_attribute_names: Vec<String>,
-    message_attribute_names: Vec<String>,
-    /// What a call about one message has at its top.
-    #[serde(flatten)]
-    entry: Entry,
-}
-
-/// What a call says about one message, by itself or in a batch.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(super) struct Entry {
-    pub(super) id: Option<String>,
-    message_body: Option<String>,
-    message_attributes: BTreeMap<String, AttributeInput>,
-    delay_seconds: Option<i64>,
-    receipt_handle: Option<String>,
-    visibility_timeout: Option<i64>,
-}
-
-impl Input {
-    /// The name of the queue that the call is about, where it names one.
-    pub(super) fn queue(&self) -> Option<&str> {
-        let by_url = self.queue_url.as_deref().and_then(store::name_in_url);
-        by_url.or(self.queue_name.as_deref())
-    }
-
-    /// How long a receiver waits for a message.
-    pub(super) fn wait(&self) -> Result<Duration, SqsError> {
-        let seconds = in_range("WaitTimeSeconds", self.wait_time_seconds, 0..=LONGEST_WAIT)?;
-        Ok(Duration::from_secs(seconds.unwrap_or(0)))
-    }
-
-    fn required_queue(&self) -> Result<String, SqsError> {
-        self.queue_url.as_ref().ok_or_else(|| SqsError::missing("QueueUrl"))?;
-        self.queue().map(str::to_owned).ok_or_else(SqsError::no_such_queue)
-    }
-}
-
-/// Where a call was addressed to.
+/// The region and the address that a call was sent to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
-    /// The region that it was signed for.
+    /// The region that the call was signed for.
     pub(super) region: &'a str,
-    /// The server's address as the caller knows it.
+    /// The server's address as the client knows it.
     pub(super) host: &'a str,
 }
 
-/// Answers a call. With `spoil`, every second entry of a batch fails.
-pub(super) fn answer(
+/// Does what a call asks and returns the response. If `in_part`, every second entry of a batch fails.
+pub(super) fn respond(
     store: &mut Store,
     operation: &str,
     mut input: Input,
     place: Place<'_>,
-    spoil: bool,
+    in_part: bool,
     now: Moment,
 ) -> Result<Value, SqsError> {
     if operation == "GetQueueUrl" {
@@ -119,7 +67,7 @@ pub(super) fn answer(
     if single == "SendMessage" {
         check_batch_size(&entries)?;
     }
-    Ok(batch::answer(entries, spoil, |entry| act(store, &queue, entry, now)))
+    Ok(batch::act_on_each(entries, in_part, |entry| act(store, &queue, entry, now)))
 }
 
 fn send(store: &mut Store, queue: &str, entry: Entry, now: Moment) -> Result<Value, SqsError> {
@@ -166,7 +114,7 @@ fn visibility(seconds: Option<i64>) -> Result<Option<Duration>, SqsError> {
     Ok(in_range("VisibilityTimeout", seconds, 0..=most)?.map(Duration::from_secs))
 }
 
-/// `ReceiveMessage`, without the wait. An answer without messages has no `Messages`, as SQS's has none.
+/// `ReceiveMessage` without the wait. As with SQS, a response without messages has no `Messages`.
 pub(super) fn receive(store: &mut Store, input: &Input, now: Moment) -> Result<Value, SqsError> {
     let queue = store.queue_mut(&input.required_queue()?)?;
     input.wait()?;
@@ -207,7 +155,7 @@ fn message_json(number: u64, handle: &str, message: &Message, input: &Input) -> 
     json
 }
 
-/// Those attributes that were asked for, by name or as `All`.
+/// Returns the attributes that were asked for, by name or as `All`.
 fn shown<'a, const N: usize>(
     all: [(&str, String); N],
     asked: impl Iterator<Item = &'a String> + Clone,
@@ -238,12 +186,12 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
         return Err(SqsError::unknown_attribute(unknown));
     }
     let mut shown = shown(all, asked.iter());
-    // These two are in the answer where they were set.
+    // These two are in the response only if they were set.
     shown.retain(|name, value| !matches!(name.as_str(), "Policy" | "KmsMasterKeyId") || value != "");
     Ok(if shown.is_empty() { json!({}) } else { json!({"Attributes": shown}) })
 }
 
-/// `SetQueueAttributes`, of what can be set here. An empty policy takes the policy away.
+/// `SetQueueAttributes`, for the attributes that can be set here. An empty policy removes the policy.
 fn set_queue_attributes(store: &mut Store, name: &str, new: BTreeMap<String, String>) -> Result<Value, SqsError> {
     let queue = store.queue_mut(name)?;
     for (attribute, value) in &new {

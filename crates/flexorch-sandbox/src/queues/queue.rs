@@ -1,13 +1,13 @@
-//! One queue: which messages are visible, who has which in flight, what a receipt handle still means. Pure.
+//! One queue: which messages are visible, which are in flight, and which receipt handles are valid. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{super::clock::Moment, error::SqsError, message::Draft};
 
-/// How long a received message stays hidden where nobody says otherwise (SQS API Reference, `VisibilityTimeout`).
+/// How long a received message stays hidden by default (SQS API Reference, `VisibilityTimeout`).
 pub(super) const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 
-/// No message stays hidden for longer than 12 hours after it was received.
+/// The longest time that a message stays hidden after it was received.
 pub(super) const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A queue.
@@ -15,7 +15,7 @@ pub(super) const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60
 pub(super) struct Queue {
     name: String,
     pub(super) created: Moment,
-    /// The JSON of its policy, as it came.
+    /// The JSON of its policy, unchanged.
     pub(super) policy: Option<String>,
     pub(super) kms_key: Option<String>,
     /// By their numbers, which is the order in which they were sent.
@@ -34,7 +34,7 @@ pub(super) struct Message {
     visible_from: Moment,
 }
 
-/// How many messages a queue has, by what can be done with them.
+/// How many messages a queue has in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) visible: usize,
@@ -42,30 +42,30 @@ pub(super) struct Counts {
     pub(super) delayed: usize,
 }
 
-/// What a receipt handle means.
+/// The meaning of a receipt handle.
 enum Handle {
-    /// It is the last one that was given out for this message.
+    /// The last one that was issued for this message.
     Current(u64),
     /// The message has been received again since, or is deleted.
     Outdated,
-    /// This queue never gave it out.
+    /// Never issued by this queue.
     Foreign,
 }
 
 impl Message {
-    /// Whether somebody has received it and may still be at work on it.
+    /// Returns whether a receiver has it.
     pub(super) fn is_in_flight(&self, now: Moment) -> bool {
         self.receives > 0 && now < self.visible_from
     }
 }
 
 impl Queue {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub(super) fn new(name: String, now: Moment) -> Self {
         Self { name, created: now, policy: None, kms_key: None, messages: BTreeMap::new(), last_number: 0 }
     }
 
-    /// Takes a message under a number that is larger than all before it.
+    /// Adds a message under a number that is larger than all before it.
     pub(super) fn send(&mut self, number: u64, draft: Draft, now: Moment) {
         let visible_from = now + draft.delay;
         let message = Message { draft, sent: now, receives: 0, first_received: None, last_received: now, visible_from };
@@ -90,13 +90,13 @@ impl Queue {
             .collect()
     }
 
-    /// When the next hidden message becomes visible.
+    /// Returns when the next hidden message becomes visible.
     pub(super) fn next_visible(&self, now: Moment) -> Option<Moment> {
         self.messages.values().map(|message| message.visible_from).filter(|moment| *moment > now).min()
     }
 
-    /// Deletes a message. An outdated handle is fine and does nothing (SQS API Reference, `DeleteMessage`), and so is a
-    /// foreign one where `lenient`.
+    /// Deletes a message. An outdated handle succeeds and does nothing (SQS API Reference, `DeleteMessage`), and so does a foreign
+    /// one if `lenient`.
     pub(super) fn delete(&mut self, handle: &str, lenient: bool) -> Result<(), SqsError> {
         match self.find(handle) {
             Handle::Current(number) => {
@@ -109,7 +109,7 @@ impl Queue {
         }
     }
 
-    /// Sets when a message in flight comes back. A foreign handle is fine and does nothing where `lenient`.
+    /// Sets when a message in flight becomes visible again. A foreign handle succeeds and does nothing if `lenient`.
     pub(super) fn change_visibility(
         &mut self,
         handle: &str,
@@ -120,6 +120,8 @@ impl Queue {
         let number = match self.find(handle) {
             Handle::Current(number) => number,
             Handle::Outdated => return Err(not_available(handle)),
+            // It was received before this call, so that less than 12 hours are left.
+            Handle::Foreign if lenient && hide_for >= LONGEST_VISIBILITY => return Err(beyond_the_limit(hide_for)),
             Handle::Foreign if lenient => return Ok(()),
             Handle::Foreign => return Err(SqsError::invalid_handle(handle)),
         };
@@ -129,18 +131,13 @@ impl Queue {
         }
         let visible_from = now + hide_for;
         if visible_from.since(message.last_received) > LONGEST_VISIBILITY {
-            let seconds = hide_for.as_secs();
-            return Err(SqsError::invalid(format!(
-                "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the \
-                 message is beyond the limit [{} seconds].",
-                LONGEST_VISIBILITY.as_secs()
-            )));
+            return Err(beyond_the_limit(hide_for));
         }
         message.visible_from = visible_from;
         Ok(())
     }
 
-    /// How many messages there are.
+    /// Returns how many messages there are.
     pub(super) fn counts(&self, now: Moment) -> Counts {
         let mut counts = Counts::default();
         for message in self.messages.values() {
@@ -154,7 +151,7 @@ impl Queue {
         counts
     }
 
-    /// All messages with their numbers, the oldest first.
+    /// Returns all messages with their numbers, oldest first.
     pub(super) fn messages(&self) -> impl Iterator<Item = (u64, &Message)> {
         self.messages.iter().map(|(number, message)| (*number, message))
     }
@@ -175,6 +172,14 @@ impl Queue {
         let receive = u32::from_str_radix(receive, 16).ok().filter(|receive| *receive > 0)?;
         Some((u64::from_str_radix(number, 16).ok()?, receive))
     }
+}
+
+fn beyond_the_limit(hide_for: Duration) -> SqsError {
+    let (seconds, most) = (hide_for.as_secs(), LONGEST_VISIBILITY.as_secs());
+    SqsError::invalid(format!(
+        "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond \
+         the limit [{most} seconds]."
+    ))
 }
 
 fn not_available(handle: &str) -> SqsError {

@@ -1,75 +1,113 @@
-//! All queues: their names, URLs and ARNs, and what was done to messages' visibility. Pure.
+//! All queues: their names, URLs and ARNs, and the changes of messages' visibility. Pure.
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::sync::Notify;
+
 use super::{
-    super::clock::Moment,
-    ACCOUNT, StoredMessage, VisibilityChange,
+    super::{aws::signature::ACCOUNT, clock::Moment},
     error::SqsError,
     message::Draft,
     queue::{Message, Queue},
 };
 
-/// All queues, by name.
+/// A message in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// The message's id.
+    pub id: String,
+    /// The body.
+    pub body: String,
+    /// The values of the message attributes by their names; the Base64 of binary data.
+    pub attributes: BTreeMap<String, String>,
+    /// When it was sent.
+    pub sent_at: SystemTime,
+    /// How often it was received.
+    pub receive_count: u32,
+    /// Whether a receiver has it, so that it is hidden from others.
+    pub in_flight: bool,
+}
+
+/// A visibility timeout that was set, alone or in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisibilityChange {
+    /// The queue's name.
+    pub queue: String,
+    /// The message's receipt handle.
+    pub receipt_handle: String,
+    /// How long the message stays hidden from then on, in seconds.
+    pub seconds: u64,
+}
+
+/// The state of SQS: all queues, by name.
 #[derive(Debug)]
-pub(super) struct Store {
+pub struct Store {
     queues: BTreeMap<String, Queue>,
     messages_made: u64,
     /// The changes that succeeded, oldest first.
     pub(super) visibility_changes: Vec<VisibilityChange>,
-    /// Whether receipt handles that no queue gave out are taken.
+    /// Whether receipt handles that no queue issued are accepted.
     pub(super) lenient_handles: bool,
+    /// Wakes the receivers that wait: a message may have been sent, or become visible.
+    pub(super) changed: Arc<Notify>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { queues: BTreeMap::new(), messages_made: 0, visibility_changes: Vec::new(), lenient_handles: true }
+        Self {
+            queues: BTreeMap::new(),
+            messages_made: 0,
+            visibility_changes: Vec::new(),
+            lenient_handles: true,
+            changed: Arc::default(),
+        }
     }
 }
 
-/// The ARN of a queue in a region.
+/// Returns the ARN of a queue in a region.
 pub(super) fn arn(name: &str, region: &str) -> String {
     format!("arn:aws:sqs:{region}:{ACCOUNT}:{name}")
 }
 
-/// The URL of a queue behind an address, `127.0.0.1:9324`.
+/// Returns the URL of a queue at an address, `127.0.0.1:9324`.
 pub(super) fn url(host: &str, name: &str) -> String {
     format!("http://{host}/{ACCOUNT}/{name}")
 }
 
-/// The name in a queue's URL, whose host may be any; `None` where it is another account's.
+/// Returns the name in a queue's URL, whatever its host; `None` if it is another account's.
 pub(super) fn name_in_url(url: &str) -> Option<&str> {
     let (rest, name) = url.rsplit_once('/')?;
     rest.strip_suffix(ACCOUNT)?.ends_with('/').then_some(name)
 }
 
-/// A message's id, in the form of a UUID.
+/// Returns a message's id, in the form of a UUID.
 pub(super) fn message_id(number: u64) -> String {
     format!("00000000-0000-4000-8000-{number:012x}")
 }
 
 impl Store {
-    /// Creates a queue, unless it is there.
+    /// Creates a queue, unless it exists.
     pub(super) fn create(&mut self, name: &str, now: Moment) {
         if !self.queues.contains_key(name) {
             self.queues.insert(name.to_owned(), Queue::new(name.to_owned(), now));
         }
     }
 
-    /// The queue of this name.
+    /// Returns the queue of this name.
     pub(super) fn queue(&self, name: &str) -> Result<&Queue, SqsError> {
         self.queues.get(name).ok_or_else(SqsError::no_such_queue)
     }
 
-    /// The queue of this name, to change.
+    /// Returns the queue of this name for a change.
     pub(super) fn queue_mut(&mut self, name: &str) -> Result<&mut Queue, SqsError> {
         self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)
     }
 
-    /// Sends a message, and says its id.
+    /// Sends a message and returns its id.
     pub(super) fn send(&mut self, name: &str, draft: Draft, now: Moment) -> Result<String, SqsError> {
         let queue = self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)?;
         self.messages_made += 1;
@@ -83,7 +121,7 @@ impl Store {
         self.queue_mut(name)?.delete(handle, lenient)
     }
 
-    /// Sets when a message comes back, and notes that.
+    /// Sets when a message becomes visible again, and records that.
     pub(super) fn change_visibility(
         &mut self,
         name: &str,
@@ -99,7 +137,7 @@ impl Store {
         Ok(())
     }
 
-    /// A queue's messages, visible or not, the oldest first; none where there is no such queue.
+    /// Returns a queue's messages, visible or not, oldest first; none if there is no such queue.
     pub(super) fn messages(&self, name: &str, now: Moment) -> Vec<StoredMessage> {
         let messages = self.queues.get(name).into_iter().flat_map(Queue::messages);
         messages.map(|(number, message)| stored(number, message, now)).collect()
@@ -134,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_noted_when_they_succeed() {
+    fn changes_are_recorded_when_they_succeed() {
         let mut store = Store::default();
         store.create("retry", NOW);
         store.change_visibility("retry", "made-up", Duration::from_secs(60), NOW).unwrap();
@@ -146,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_there_keeps_its_messages_when_it_is_created_again() {
+    fn an_existing_queue_keeps_its_messages_when_it_is_created_again() {
         let mut store = Store::default();
         store.create("retry", NOW);
         store.send("retry", Draft::read(Some("a".to_owned()), BTreeMap::new(), None).unwrap(), NOW).unwrap();

@@ -1,6 +1,6 @@
 //! The queues as the AWS SDK for Rust, and a plain HTTP client, see them: over real sockets.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::{
     Client,
@@ -15,6 +15,7 @@ use aws_sdk_sqs::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::aws_fault::AwsFault;
 use crate::tests::client;
 
 struct Bench {
@@ -48,9 +49,9 @@ impl Bench {
             .into_iter()
             .map(|(id, body)| SendMessageBatchRequestEntry::builder().id(id).message_body(body).build().unwrap());
         let call = self.sqs.send_message_batch().queue_url(&self.url);
-        let answer = call.set_entries(Some(entries.collect())).send().await.unwrap();
-        let failed = answer.failed().iter().map(|entry| format!("{} {}", entry.id(), entry.code()));
-        (answer.successful().iter().map(|entry| entry.id().to_owned()).collect(), failed.collect())
+        let response = call.set_entries(Some(entries.collect())).send().await.unwrap();
+        let failed = response.failed().iter().map(|entry| format!("{} {}", entry.id(), entry.code()));
+        (response.successful().iter().map(|entry| entry.id().to_owned()).collect(), failed.collect())
     }
 
     async fn raw(&self, operation: &str, body: Value) -> (u16, Value) {
@@ -58,8 +59,8 @@ impl Bench {
         let call = client().post(self.queues.endpoint_url());
         let call = call.header("x-amz-target", format!("AmazonSQS.{operation}"));
         let call = call.header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"));
-        let answer = call.body(body.to_string()).send().await.unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+        let response = call.body(body.to_string()).send().await.unwrap();
+        (response.status().as_u16(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
     }
 }
 
@@ -201,7 +202,9 @@ async fn values_that_sqs_refuses_are_refused() {
     assert_eq!(code(empty.send().await.unwrap_err()), "InvalidParameterValue");
     let change = bench.sqs.change_message_visibility().queue_url(&bench.url).receipt_handle("made-up");
     assert_eq!(code(change.clone().visibility_timeout(43_201).send().await.unwrap_err()), "InvalidParameterValue");
-    change.clone().visibility_timeout(43_200).send().await.unwrap();
+    // Counted from the receive, which was before.
+    assert_eq!(code(change.clone().visibility_timeout(43_200).send().await.unwrap_err()), "InvalidParameterValue");
+    change.clone().visibility_timeout(43_199).send().await.unwrap();
     bench.queues.set_lenient_handles(false);
     assert_eq!(code(change.visibility_timeout(1).send().await.unwrap_err()), "ReceiptHandleIsInvalid");
     assert_eq!(bench.queues.visibility_changes().len(), 1);
@@ -259,7 +262,7 @@ async fn a_call_that_is_not_signed_or_not_known_is_refused() {
 }
 
 #[tokio::test]
-async fn a_policy_is_kept_as_it_was_set_until_it_is_taken_away() {
+async fn a_policy_is_kept_unchanged_until_it_is_removed() {
     let bench = Bench::start().await;
     let set = |name: QueueAttributeName, value: &str| {
         bench.sqs.set_queue_attributes().queue_url(&bench.url).attributes(name, value).send()

@@ -1,38 +1,21 @@
-//! The secrets: versions, stages, and the ways to name one. Pure.
+//! The secrets: versions, stages, and how a secret is named. Pure.
 
 use std::{collections::BTreeMap, fmt};
 
+use aws_smithy_types::base64;
 use serde_json::{Map, Value, json};
 
-use super::super::{aws_signature::ACCOUNT, clock::Moment};
+use super::{
+    super::{aws::signature::ACCOUNT, clock::Moment},
+    error::SecretsError,
+};
 
-/// What Secrets Manager appends to a secret's name in its ARN. The real one is random; this is the documentation's.
+/// The suffix of a secret's name in its ARN. The real one is random; this is the documentation's.
 const SUFFIX: &str = "-AbCdEf";
 
-/// An error as Secrets Manager names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SecretsError {
-    pub(super) status: u16,
-    pub(super) kind: &'static str,
-    pub(super) message: String,
-}
-
-impl SecretsError {
-    /// A client's error, which has the status 400 whatever its kind.
-    pub(super) fn client(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status: 400, kind, message: message.into() }
-    }
-
-    /// There is no such secret.
-    pub(super) fn not_found() -> Self {
-        let message = "Secrets Manager can't find the specified secret.";
-        Self::client("ResourceNotFoundException", message)
-    }
-}
-
-/// All secrets, by name.
+/// The state of Secrets Manager: all secrets, by name.
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub struct Store {
     secrets: BTreeMap<String, Secret>,
     versions_made: u64,
 }
@@ -47,6 +30,8 @@ struct Secret {
 struct Version {
     id: String,
     secret_string: String,
+    /// Base64, as in the API; then there is no string.
+    secret_binary: Option<String>,
     created: Moment,
 }
 
@@ -56,13 +41,13 @@ impl fmt::Debug for Version {
     }
 }
 
-/// The ARN of a secret in a region.
+/// Returns the ARN of a secret in a region.
 pub(super) fn arn(name: &str, region: &str) -> String {
     format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}{SUFFIX}")
 }
 
 impl Store {
-    /// The name of the secret that an id means in a region: a name, an ARN, or an ARN without its suffix.
+    /// Returns the name of the secret that an id refers to in a region: a name, an ARN, or an ARN without its suffix.
     pub(super) fn resolve(&self, id: &str, region: &str) -> Option<&str> {
         let found = |name: &str| self.secrets.get_key_value(name).map(|(name, _)| name.as_str());
         if !id.starts_with("arn:") {
@@ -73,20 +58,35 @@ impl Store {
         rest.strip_suffix(SUFFIX).and_then(found).or_else(|| found(rest))
     }
 
-    /// Creates a secret, or gives it a new current version.
+    /// Creates a secret, or adds a new current version.
     pub(super) fn set(&mut self, name: String, secret_string: String, now: Moment) {
         let id = self.new_version_id();
-        let version = Version { id, secret_string, created: now };
-        let secret = self.secrets.entry(name).or_insert_with(|| Secret { created: now, versions: Vec::new() });
+        self.add(name, Version { id, secret_string, secret_binary: None, created: now });
+    }
+
+    /// Creates a secret of bytes, or adds a new current version.
+    pub(super) fn set_binary(&mut self, name: String, bytes: &[u8], now: Moment) {
+        let (id, secret_binary) = (self.new_version_id(), Some(base64::encode(bytes)));
+        self.add(name, Version { id, secret_string: String::new(), secret_binary, created: now });
+    }
+
+    fn add(&mut self, name: String, version: Version) {
+        let created = version.created;
+        let secret = self.secrets.entry(name).or_insert_with(|| Secret { created, versions: Vec::new() });
         secret.versions.push(version);
     }
 
-    /// A secret that has no version.
+    /// Deletes a secret with all its versions.
+    pub(super) fn delete(&mut self, name: &str) {
+        self.secrets.remove(name);
+    }
+
+    /// Creates a secret without a version.
     pub(super) fn create_empty(&mut self, name: String, now: Moment) {
         self.secrets.entry(name).or_insert_with(|| Secret { created: now, versions: Vec::new() });
     }
 
-    /// What a secret's versions hold, oldest first.
+    /// Returns the values of a secret's versions, oldest first.
     pub(super) fn versions(&self, name: &str) -> Vec<String> {
         let versions = self.secrets.get(name).map(|secret| secret.versions.as_slice()).unwrap_or_default();
         versions.iter().map(|version| version.secret_string.clone()).collect()
@@ -118,11 +118,15 @@ impl Store {
             };
             SecretsError::client("ResourceNotFoundException", message)
         })?;
+        let (field, value) = match &version.secret_binary {
+            Some(binary) => ("SecretBinary", binary),
+            None => ("SecretString", &version.secret_string),
+        };
         Ok(json!({
             "ARN": arn(name, region),
             "Name": name,
             "VersionId": version.id,
-            "SecretString": version.secret_string,
+            field: value,
             "VersionStages": secret.stages(at),
             "CreatedDate": version.created.epoch_seconds(),
         }))
@@ -148,7 +152,7 @@ impl Store {
         }))
     }
 
-    /// `CreateSecret`. `token` is the client's idempotency token, which becomes the version's id.
+    /// `CreateSecret`. The `token` is the client's idempotency token and becomes the version's id.
     pub(super) fn create(
         &mut self,
         name: &str,
@@ -169,7 +173,7 @@ impl Store {
         }
     }
 
-    /// `PutSecretValue`. The same token with the same contents is the same call again.
+    /// `PutSecretValue`. The same token with the same contents repeats a call.
     pub(super) fn put_value(
         &mut self,
         name: &str,
@@ -189,7 +193,7 @@ impl Store {
                 return Err(SecretsError::client("ResourceExistsException", message));
             }
             None => {
-                secret.versions.push(Version { id: id.clone(), secret_string, created: now });
+                secret.versions.push(Version { id: id.clone(), secret_string, secret_binary: None, created: now });
                 secret.versions.len() - 1
             }
         };
@@ -205,7 +209,7 @@ impl Store {
         self.secrets.get(name).ok_or_else(SecretsError::not_found)
     }
 
-    /// In the form of a UUID, which the SDKs expect to be 32 characters at least.
+    /// Returns an id in the form of a UUID: the SDKs expect at least 32 characters.
     fn new_version_id(&mut self) -> String {
         self.versions_made += 1;
         format!("00000000-0000-4000-8000-{:012x}", self.versions_made)

@@ -2,10 +2,10 @@
 
 use super::*;
 
-async fn post_text(bench: &Bench, path: &str, text: &'static str) -> Answer {
+async fn post_text(bench: &Bench, path: &str, text: &'static str) -> Received {
     let url = format!("{}{path}", bench.sandbox.admin_url());
     let response = client().post(url).body(text).send().await.unwrap();
-    Answer {
+    Received {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),

@@ -1,14 +1,14 @@
-//! What the API answers.
+//! The API over HTTP.
 
 use super::{super::Plan, *};
 
 #[tokio::test]
-async fn a_submission_is_answered_in_the_documented_envelope_and_recorded() {
+async fn a_submission_gets_the_documented_envelope_and_is_recorded() {
     let bench = Bench::start(SandboxOptions::default()).await;
-    let answer = bench.submit(&["a/1.pdf", "b.exe"]).await;
-    assert_eq!(answer.status, 202);
+    let response = bench.submit(&["a/1.pdf", "b.exe"]).await;
+    assert_eq!(response.status, 202);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({
             "status": "accepted",
             "data": {
@@ -72,8 +72,8 @@ async fn a_key_is_a_tenant_that_sees_its_own_things_alone() {
 async fn a_missing_wrong_or_revoked_key_is_a_401() {
     let bench = Bench::start(SandboxOptions::default()).await;
     for key in ["", "fx_old", "dfx_"] {
-        let answer = bench.call(Method::GET, "/connectors", key, None).await;
-        assert_eq!(answer.code(), "401 INVALID_API_KEY");
+        let response = bench.call(Method::GET, "/connectors", key, None).await;
+        assert_eq!(response.code(), "401 INVALID_API_KEY");
     }
     assert_eq!(bench.get("/connectors").await.status, 200);
     bench.sandbox.revoke_key(KEY);
@@ -112,8 +112,8 @@ async fn connectors_are_created_tested_listed_and_deleted_and_never_show_credent
     assert_eq!(tested.json()["data"]["success"], true);
     let listed = bench.get("/connectors").await;
     assert_eq!(listed.json()["data"]["items"][0]["config"]["bucket"], "docs");
-    for answer in [&created, &tested, &listed] {
-        assert!(!answer.text.contains("AKIAEXAMPLE") && !answer.text.contains("very-secret"));
+    for response in [&created, &tested, &listed] {
+        assert!(!response.text.contains("AKIAEXAMPLE") && !response.text.contains("very-secret"));
     }
     let delete = || bench.call(Method::DELETE, "/connectors/42", KEY, None);
     assert_eq!(delete().await.status, 204);
@@ -193,11 +193,11 @@ async fn one_connection_carries_many_calls() {
     for _ in 0..3 {
         let call = format!("GET /v1/usage/rate-limits HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n\r\n");
         stream.write_all(call.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 4096];
+        let mut response = vec![0; 4096];
         // One read holds head and body: they left in one write.
-        let read = stream.read(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with('}'), "{answer}");
+        let read = stream.read(&mut response).await.unwrap();
+        let response = String::from_utf8_lossy(&response[..read]).into_owned();
+        assert!(response.starts_with("HTTP/1.1 200") && response.ends_with('}'), "{response}");
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_status_comes_so_often_and_then_the_api_answers_again() {
+async fn a_status_is_returned_so_often_and_then_the_api_responds_again() {
     let bench = Bench::with_faults(&["status=503,times=2,retry-after=7"]).await;
     for _ in 0..2 {
         let down = bench.submit(&["a.pdf"]).await;
@@ -91,12 +91,12 @@ async fn a_hanging_request_is_recorded_and_ends_with_the_sandbox() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_ends_when_its_client_goes_away() {
+async fn a_hanging_request_ends_when_its_client_disconnects() {
     let bench = Bench::with_faults(&["hang"]).await;
     let gives_up = tokio::time::timeout(Duration::from_millis(50), bench.submit(&["a.pdf"]));
     assert!(gives_up.await.is_err());
     let ends = async {
-        while bench.sandbox.server.connections() > 0 {
+        while bench.sandbox.connections() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -105,7 +105,7 @@ async fn a_hanging_request_ends_when_its_client_goes_away() {
 }
 
 #[tokio::test]
-async fn latency_delays_an_answer_that_is_otherwise_the_apis() {
+async fn latency_delays_the_apis_response() {
     let bench = Bench::with_faults(&["latency=150ms,times=1"]).await;
     let started = Instant::now();
     assert_eq!(bench.submit(&["a.pdf"]).await.status, 202);
@@ -113,14 +113,14 @@ async fn latency_delays_an_answer_that_is_otherwise_the_apis() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_an_error_of_the_body() {
+async fn a_truncated_response_is_an_error_of_the_body() {
     let bench = Bench::with_faults(&["truncate"]).await;
     let error = bench.try_submit(&["a.pdf"]).await.err().unwrap();
     assert!(error.is_body() || error.is_decode(), "{error:?}");
 }
 
 #[tokio::test]
-async fn an_endless_answer_goes_on_until_the_client_has_enough() {
+async fn an_endless_response_goes_on_until_the_client_disconnects() {
     let bench = Bench::with_faults(&["endless"]).await;
     let url = format!("{}/data-process/async", bench.sandbox.base_url());
     let mut response = client().post(url).send().await.unwrap();
@@ -148,7 +148,7 @@ async fn one_bad_key_refuses_the_request_that_holds_it_or_is_rejected_alone() {
 #[tokio::test]
 async fn faults_come_and_go_while_it_runs() {
     let bench = Bench::start(SandboxOptions::default()).await;
-    let id = bench.sandbox.faults().add(Fault::status(500).on_path("/jobs*"));
+    let id = bench.sandbox.faults().add("status=500,path=/jobs*".parse().unwrap());
     assert_eq!(bench.get("/jobs").await.code(), "500 INTERNAL_ERROR");
     assert_eq!(bench.submit(&["a.pdf"]).await.status, 202);
     bench.sandbox.faults().remove(id);

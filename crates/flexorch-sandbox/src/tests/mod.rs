@@ -31,13 +31,13 @@ pub(crate) fn client() -> &'static Client {
     })
 }
 
-struct Answer {
+struct Received {
     status: u16,
     headers: reqwest::header::HeaderMap,
     text: String,
 }
 
-impl Answer {
+impl Received {
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
@@ -64,7 +64,7 @@ impl Bench {
         Self::start(SandboxOptions { faults: faults.collect::<Vec<Fault>>(), ..SandboxOptions::default() }).await
     }
 
-    async fn call(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
+    async fn call(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> Received {
         self.try_call(method, path, key, body).await.unwrap()
     }
 
@@ -74,7 +74,7 @@ impl Bench {
         path: &str,
         key: &str,
         body: Option<Value>,
-    ) -> Result<Answer, reqwest::Error> {
+    ) -> Result<Received, reqwest::Error> {
         let root = self.sandbox.base_url();
         let root = match path.strip_prefix("/_sandbox") {
             Some(_) => root.strip_suffix("/v1").unwrap(),
@@ -88,31 +88,31 @@ impl Bench {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         let response = request.send().await?;
-        Ok(Answer {
+        Ok(Received {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             text: response.text().await?,
         })
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Received {
         self.call(Method::GET, path, KEY, None).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    async fn post(&self, path: &str, body: Value) -> Received {
         self.call(Method::POST, path, KEY, Some(body)).await
     }
 
-    async fn submit(&self, keys: &[&str]) -> Answer {
+    async fn submit(&self, keys: &[&str]) -> Received {
         self.post("/data-process/async", submission(keys)).await
     }
 
-    async fn try_submit(&self, keys: &[&str]) -> Result<Answer, reqwest::Error> {
+    async fn try_submit(&self, keys: &[&str]) -> Result<Received, reqwest::Error> {
         let body = Some(submission(keys));
         self.try_call(Method::POST, "/data-process/async", KEY, body).await
     }
 
-    async fn create_connector(&self, bucket: &str) -> Answer {
+    async fn create_connector(&self, bucket: &str) -> Received {
         let config = json!({
             "bucket": bucket,
             "region": "eu-west-1",

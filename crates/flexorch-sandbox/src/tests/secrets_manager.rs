@@ -1,11 +1,11 @@
 //! The Secrets Manager endpoint, as an AWS client sees it.
 
 use super::{
-    super::secrets_manager::{SecretsFault, SecretsManager, SecretsManagerOptions},
+    super::secrets_manager::{SecretsFault, SecretsManager},
     *,
 };
 
-async fn call(manager: &SecretsManager, operation: &str, region: &str, body: Value) -> Answer {
+async fn call(manager: &SecretsManager, operation: &str, region: &str, body: Value) -> Received {
     let scope = format!("AKIDEXAMPLE/20260131/{region}/secretsmanager/aws4_request");
     let response = client()
         .post(manager.endpoint_url())
@@ -16,14 +16,14 @@ async fn call(manager: &SecretsManager, operation: &str, region: &str, body: Val
         .send()
         .await
         .unwrap();
-    Answer {
+    Received {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),
     }
 }
 
-async fn get(manager: &SecretsManager, id: &str) -> Answer {
+async fn get(manager: &SecretsManager, id: &str) -> Received {
     call(manager, "GetSecretValue", "eu-west-1", json!({"SecretId": id})).await
 }
 
@@ -99,8 +99,8 @@ async fn faults_meet_the_next_calls_or_all_of_them() {
         (SecretsFault::Internal, 500, "InternalServiceError"),
     ] {
         manager.set_fault(Some(fault));
-        let answer = get(&manager, "docs").await;
-        assert_eq!((answer.status, &answer.json()["__type"]), (status, &json!(kind)));
+        let response = get(&manager, "docs").await;
+        assert_eq!((response.status, &response.json()["__type"]), (status, &json!(kind)));
     }
     manager.set_fault(None);
     assert_eq!(get(&manager, "docs").await.status, 200);
@@ -113,13 +113,35 @@ async fn faults_meet_the_next_calls_or_all_of_them() {
 }
 
 #[tokio::test]
-async fn a_sandbox_starts_one_beside_it_with_secrets() {
-    let bench = Bench::start(SandboxOptions {
-        secrets_manager: Some(SecretsManagerOptions { port: 0, secrets: vec![("docs".to_owned(), "{}".to_owned())] }),
-        ..SandboxOptions::default()
-    })
-    .await;
-    let manager = bench.sandbox.secrets_manager().unwrap();
-    assert_eq!(get(manager, "docs").await.json()["SecretString"], "{}");
-    bench.sandbox.shutdown().await;
+async fn responses_are_damaged_on_their_way() {
+    let manager = SecretsManager::start(0).await.unwrap();
+    manager.put("docs", "one");
+    let whole = get(&manager, "docs").await.text;
+    manager.set_fault(Some(SecretsFault::Truncated));
+    let half = get(&manager, "docs").await;
+    assert_eq!((half.status, half.text.as_str()), (200, &whole[..whole.len() / 2]));
+    manager.set_fault(Some(SecretsFault::WithoutValue));
+    assert_eq!(get(&manager, "docs").await.json(), json!({}));
+    manager.set_fault(Some(SecretsFault::Page));
+    assert!(get(&manager, "docs").await.text.starts_with("<html>"));
+    manager.set_fault(Some(SecretsFault::BrokenOff));
+    let broken = client().post(manager.endpoint_url());
+    let broken = broken.header("x-amz-target", "secretsmanager.GetSecretValue").body(r#"{"SecretId": "docs"}"#);
+    let scope = "AKIDEXAMPLE/20260131/eu-west-1/secretsmanager/aws4_request";
+    let broken = broken.header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"));
+    assert!(broken.send().await.unwrap().bytes().await.is_err());
+}
+
+#[tokio::test]
+async fn a_fault_of_one_secret_leaves_the_others_alone() {
+    let manager = SecretsManager::start(0).await.unwrap();
+    manager.put("docs", "one");
+    manager.put_binary("other", &[0, 1]);
+    manager.set_secret_fault("docs", Some(SecretsFault::AccessDenied));
+    assert_eq!(get(&manager, &manager.arn("docs", "eu-west-1")).await.status, 400);
+    assert_eq!(get(&manager, "other").await.json()["SecretBinary"], "AAE=");
+    manager.set_secret_fault("docs", None);
+    assert_eq!(get(&manager, "docs").await.status, 200);
+    manager.delete("docs");
+    assert_eq!(get(&manager, "docs").await.json()["__type"], "ResourceNotFoundException");
 }

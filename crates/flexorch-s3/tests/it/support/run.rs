@@ -113,9 +113,7 @@ impl Running {
 
     /// The most memory that it has had so far, in KiB; `None` once it has ended.
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().trim_end_matches(" kB").parse().ok()
+        peak_memory(self.child.id()?)
     }
 
     /// Waits until it has said this on standard error.
@@ -140,4 +138,11 @@ impl Running {
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
+}
+
+/// The most memory that a process has had so far, in KiB; `None` once it has ended.
+fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }

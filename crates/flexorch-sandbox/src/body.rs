@@ -1,4 +1,4 @@
-//! Bodies that do not end as they should.
+//! Bodies that never end or end too early.
 
 use std::{
     future::Future,
@@ -15,12 +15,12 @@ use axum::{
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::{Sleep, sleep};
 
-/// How much of an endless body comes at once, and after which pause: some 6 MB a second, enough to overrun any bound
-/// that a reader has, and not the machine.
+/// The size of an endless body's chunks, and the pause between them: about 6 MB a second exceed any limit of a reader, but not the
+/// machine's.
 const CHUNK: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a truncated answer promises and keeps.
+/// The `Content-Length` of a truncated response, and its body.
 const PROMISED: u64 = 4096;
 const BEGINNING: &str = r#"{"status":"accepted","data":{"accepted":"#;
 
@@ -29,14 +29,14 @@ const BEGINNING: &str = r#"{"status":"accepted","data":{"accepted":"#;
 #[error("truncated on purpose")]
 pub(crate) struct Truncated;
 
-/// JSON whose list of jobs goes on for ever.
+/// JSON whose list of jobs never ends.
 pub(crate) struct EndlessBody {
     begun: bool,
     pause: Pin<Box<Sleep>>,
 }
 
 impl EndlessBody {
-    /// A 200 with such a body.
+    /// Returns a 200 with such a body.
     pub(crate) fn response() -> Response {
         let body = Self { begun: false, pause: Box::pin(sleep(Duration::ZERO)) };
         json_stream(StatusCode::OK, Body::new(body))
@@ -64,17 +64,17 @@ impl HttpBody for EndlessBody {
     }
 }
 
-/// The beginning of an answer, then the end of the connection.
+/// The beginning of a response, then the end of the connection.
 pub(crate) struct TruncatedBody {
     begun: bool,
     pause: Pin<Box<Sleep>>,
 }
 
 impl TruncatedBody {
-    /// A 202 whose `Content-Length` is larger than what follows.
-    pub(crate) fn response() -> Response {
+    /// Returns a response whose `Content-Length` is larger than the body.
+    pub(crate) fn response(status: StatusCode) -> Response {
         let body = Self { begun: false, pause: Box::pin(sleep(PAUSE)) };
-        let mut response = json_stream(StatusCode::ACCEPTED, Body::new(body));
+        let mut response = json_stream(status, Body::new(body));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(PROMISED));
         response
     }

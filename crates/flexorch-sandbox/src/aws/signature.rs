@@ -1,7 +1,10 @@
-//! Who signed a call, and for which region. Signatures are not checked, but there must be one.
+//! The region that a call was signed for. Signatures are not checked, but there must be one.
 
-/// The account that every ARN and queue URL names: the one of AWS's documentation.
+/// The account in every ARN and queue URL: the one of AWS's documentation.
 pub(crate) const ACCOUNT: &str = "123456789012";
+
+/// The caller in the message of an error.
+pub(crate) const CALLER: &str = "arn:aws:sts::123456789012:assumed-role/sandbox";
 
 /// Why a call counts as not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +15,7 @@ pub(crate) enum SignatureError {
     Malformed,
 }
 
-/// The region in the credential scope: `Credential=KEY/20260131/eu-west-1/sqs/aws4_request`.
+/// Returns the region in the credential scope: `Credential=KEY/20260131/eu-west-1/sqs/aws4_request`.
 pub(crate) fn signed_region<'a>(authorization: Option<&'a str>, service: &str) -> Result<&'a str, SignatureError> {
     let signature = authorization.ok_or(SignatureError::Missing)?;
     signature
@@ -40,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_signature_is_told_from_one_with_another_kind_of_signature() {
+    fn no_signature_is_another_error_than_a_signature_of_another_kind() {
         assert_eq!(signed_region(None, "sqs"), Err(SignatureError::Missing));
         for header in ["Bearer x", "AWS4-HMAC-SHA256 Credential=x", "AWS4-HMAC-SHA256 Signature=0"] {
             assert_eq!(signed_region(Some(header), "sqs"), Err(SignatureError::Malformed), "{header}");

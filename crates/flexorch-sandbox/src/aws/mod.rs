@@ -1,0 +1,13 @@
+//! What the AWS endpoints share.
+//!
+//! | module | its job |
+//! | --- | --- |
+//! | `endpoint` | start, recorded calls, latency, faults, shutdown |
+//! | `fault` | what can happen to a call, and which calls it happens to |
+//! | `json` | AWS's JSON protocols over HTTP |
+//! | `signature` | the region that a call was signed for |
+
+pub(crate) mod endpoint;
+pub(crate) mod fault;
+pub(crate) mod json;
+pub(crate) mod signature;

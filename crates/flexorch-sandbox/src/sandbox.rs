@@ -1,0 +1,105 @@
+//! The embedded FlexOrch: start, control, shutdown.
+
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    api::{FlexOrch, Rules},
+    api_key::ApiKey,
+    clock::Clock,
+    fault::Faults,
+    http::{self, Shared},
+    options::SandboxOptions,
+    record::{Log, RecordedRequest},
+    server::{SandboxError, Server},
+};
+
+/// A running FlexOrch. It stops in the background when it is dropped; [`Sandbox::shutdown`] waits for the end.
+#[derive(Debug)]
+pub struct Sandbox {
+    server: Server,
+    shared: Shared,
+}
+
+impl Sandbox {
+    /// Starts FlexOrch on 127.0.0.1, in the background of the current Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the port cannot be bound.
+    pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let shared = Shared {
+            flexorch: Arc::new(Mutex::new(FlexOrch::new(Rules::from(&options)))),
+            faults: Faults::new(options.seed, options.faults),
+            log: Log::default(),
+            clock: Clock::start(),
+            latency: options.latency,
+            stop: CancellationToken::new(),
+        };
+        let server = Server::start(options.port, shared.stop.clone(), http::router(shared.clone())).await?;
+        Ok(Self { server, shared })
+    }
+
+    /// Returns the base URL for clients, `http://127.0.0.1:8642/v1`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.server.address())
+    }
+
+    /// Returns the URL of the admin path, `http://127.0.0.1:8642/_sandbox`.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}/_sandbox", self.server.address())
+    }
+
+    /// Returns the submissions so far, oldest first, whatever the response: the last 50,000, or 64 MB of bodies.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.log.list()
+    }
+
+    /// Removes the submissions so far. The tenants' documents stay known.
+    pub fn clear_requests(&self) {
+        self.shared.log.clear();
+    }
+
+    /// Returns the keys of all submissions so far in their order, as often as they were sent, accepted or not.
+    pub fn submitted_keys(&self) -> Vec<String> {
+        let requests = self.shared.log.list();
+        requests.into_iter().flat_map(|request| request.keys).collect()
+    }
+
+    /// Returns the accepted keys, sorted: once for each document, over all tenants and connectors.
+    pub fn taken_keys(&self) -> Vec<String> {
+        self.shared.flexorch().accepted_keys()
+    }
+
+    /// Returns the faults, to add and remove.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Revokes an API key: its requests fail with 401 from now on.
+    pub fn revoke_key(&self, key: &str) {
+        self.shared.flexorch().revoke(ApiKey::new(key));
+    }
+
+    /// Restores a revoked API key; returns `false` if it was not revoked.
+    pub fn restore_key(&self, key: &str) -> bool {
+        self.shared.flexorch().restore(&ApiKey::new(key))
+    }
+
+    /// Changes the rate limit of all tenants, in requests a minute; `None` is unlimited.
+    pub fn set_requests_per_minute(&self, limit: Option<u32>) {
+        self.shared.flexorch().rules.requests_per_minute = limit;
+    }
+
+    /// Stops accepting, waits at most a second for requests in flight, and returns when nothing runs any more.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+
+    /// Returns how many connections are open.
+    #[cfg(test)]
+    pub(crate) fn connections(&self) -> usize {
+        self.server.connections()
+    }
+}

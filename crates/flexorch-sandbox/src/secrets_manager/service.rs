@@ -1,0 +1,150 @@
+//! Secrets Manager as a service: its JSON protocol, recorded calls, and operations.
+
+use axum::Router;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::SecretsError;
+use super::store::Store;
+use crate::aws::endpoint::{Service, Shared};
+use crate::aws::fault::Failure;
+use crate::aws::json::{self, JsonError, JsonService, ProtocolError, Request};
+use crate::aws::signature::SignatureError;
+
+/// A recorded call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretsCall {
+    /// The operation, `GetSecretValue` for example.
+    pub operation: String,
+    /// The secret's name or ARN, as in the call.
+    pub secret_id: String,
+    /// The region that the call was signed for.
+    pub region: String,
+    /// The name of the secret, if it exists.
+    pub name: Option<String>,
+}
+
+/// The fields of all operations' inputs that matter here. It has no `Debug`: one of them is the secret.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Input {
+    secret_id: Option<String>,
+    name: Option<String>,
+    secret_string: Option<String>,
+    client_request_token: Option<String>,
+    version_id: Option<String>,
+    version_stage: Option<String>,
+}
+
+impl Input {
+    /// Returns the secret's name or ARN, whichever field it is in.
+    fn id(&self) -> &str {
+        self.secret_id.as_ref().or(self.name.as_ref()).map_or("", String::as_str)
+    }
+}
+
+impl Service for Store {
+    type Call = SecretsCall;
+
+    const EMPTY_DOCUMENT: &'static str = "{}";
+
+    fn router(shared: Shared<Self>) -> Router {
+        json::router(shared)
+    }
+}
+
+impl JsonService for Store {
+    const SIGNING_NAME: &'static str = "secretsmanager";
+    const TARGET_PREFIX: &'static str = "secretsmanager.";
+    const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
+
+    type Input = Input;
+    type Error = SecretsError;
+
+    fn call(&self, request: &Request<Input>) -> SecretsCall {
+        let id = request.input.id();
+        SecretsCall {
+            operation: request.operation.clone(),
+            secret_id: id.to_owned(),
+            region: request.region.clone(),
+            name: self.resolve(id, &request.region).map(str::to_owned),
+        }
+    }
+
+    fn resource(call: &SecretsCall) -> &str {
+        call.name.as_deref().unwrap_or_default()
+    }
+
+    fn failure(failure: Failure, request: &Request<Input>) -> SecretsError {
+        match failure {
+            Failure::NotFound => SecretsError::not_found(),
+            Failure::AccessDenied => SecretsError::access_denied(request.input.id(), &request.operation),
+            Failure::Throttling => SecretsError::throttled(),
+            Failure::Internal => SecretsError::internal(),
+        }
+    }
+
+    async fn respond(shared: &Shared<Self>, request: Request<Input>, _: bool) -> Result<Value, SecretsError> {
+        let now = shared.clock.now();
+        let mut store = shared.service();
+        let Request { operation, region, input, .. } = request;
+        let token = input.client_request_token.as_deref();
+        if operation == "CreateSecret" {
+            let name = required(input.name, "Name")?;
+            return store.create(&name, &region, input.secret_string, token, now);
+        }
+        if !["GetSecretValue", "DescribeSecret", "PutSecretValue"].contains(&operation.as_str()) {
+            let message = format!("The sandbox has no {operation}.");
+            return Err(SecretsError::client("UnknownOperationException", message));
+        }
+        let id = required(input.secret_id, "SecretId")?;
+        let name = store.resolve(&id, &region).ok_or_else(SecretsError::not_found)?.to_owned();
+        match operation.as_str() {
+            "GetSecretValue" => {
+                store.get_value(&name, &region, input.version_id.as_deref(), input.version_stage.as_deref())
+            }
+            "DescribeSecret" => store.describe(&name, &region),
+            _ => {
+                let secret_string = required(input.secret_string, "SecretString")?;
+                store.put_value(&name, &region, secret_string, token, now)
+            }
+        }
+    }
+}
+
+fn required(value: Option<String>, field: &str) -> Result<String, SecretsError> {
+    value.filter(|text| !text.is_empty()).ok_or_else(|| SecretsError::missing(field))
+}
+
+impl From<ProtocolError> for SecretsError {
+    fn from(error: ProtocolError) -> Self {
+        let (kind, message) = match error {
+            ProtocolError::Signature(SignatureError::Missing) => {
+                ("MissingAuthenticationTokenException", "Missing Authentication Token")
+            }
+            ProtocolError::Signature(SignatureError::Malformed) => (
+                "IncompleteSignatureException",
+                "Authorization is not an AWS4-HMAC-SHA256 signature for secretsmanager.",
+            ),
+            ProtocolError::NoOperation => {
+                ("UnknownOperationException", "X-Amz-Target names no operation of Secrets Manager.")
+            }
+            ProtocolError::Body => ("SerializationException", "The body is not valid."),
+        };
+        Self::client(kind, message)
+    }
+}
+
+impl JsonError for SecretsError {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn body(&self) -> Value {
+        json!({"__type": self.kind, "Message": self.message})
+    }
+
+    fn header(&self) -> (&'static str, String) {
+        ("x-amzn-errortype", self.kind.to_owned())
+    }
+}

@@ -1,0 +1,286 @@
+//! The one reader of the AWS SDK's errors: what a failed call was, in the service's own words, and what an operator does about it.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::clock::Clock;
+use crate::error::with_causes;
+
+/// What a call needs and is about, for its errors.
+#[derive(Debug, Clone, Copy)]
+pub struct Action<'a> {
+    /// The service as people call it, such as `SQS`.
+    pub service: &'static str,
+    /// The action as IAM names it, such as `sqs:SendMessage` (Service Authorization Reference).
+    pub permission: &'static str,
+    /// What it is asked of, such as `queue "retry"`.
+    pub resource: &'a str,
+}
+
+/// Why a call to AWS has no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// The time was over before the call began: nothing was sent.
+    #[error("no time was left to call {0}")]
+    NoTime(&'static str),
+    /// The time was over before the response came. The call may have had its effect.
+    #[error("no response from {0} in time")]
+    TimedOut(&'static str),
+    /// The service refused the call, or an entry of a batch.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// There was no connection, or no response that the SDK can read.
+    #[error("{}", with_causes(&**source))]
+    Failed {
+        /// The SDK's error.
+        source: Arc<dyn Error + Send + Sync>,
+        /// The response's HTTP status, if there was one.
+        status: Option<u16>,
+    },
+    /// The service reported success and did not say what happened to this entry of the batch.
+    #[error("{0} did not report a result for this entry of the batch")]
+    Unreported(&'static str),
+    /// A value that the call cannot be made with.
+    #[error("{0}")]
+    Invalid(Arc<dyn Error + Send + Sync>),
+}
+
+/// What a service said when it refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{code}: {message}{}", hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+pub struct Refusal {
+    /// The service's error code.
+    pub code: String,
+    /// Its message.
+    pub message: String,
+    /// The HTTP status; `None` for an entry of a batch.
+    pub status: Option<u16>,
+    /// What an operator does about it, such as the permission to grant.
+    pub hint: Option<String>,
+}
+
+/// The classes of failure that have different remedies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// The role lacks a permission.
+    Permission,
+    /// AWS does not accept the credentials at all.
+    Credentials,
+    /// There is no such resource in this region and account.
+    NotFound,
+    /// The resource is in another region.
+    OtherRegion,
+    /// Too many calls.
+    Throttled,
+    /// No response, a 5xx, or no time for the call: it may succeed later.
+    Unavailable,
+    /// Anything else: the service's words say it.
+    Other,
+}
+
+impl CallError {
+    /// Reads an error of the SDK.
+    #[must_use]
+    pub fn new<E>(error: SdkError<E, HttpResponse>, action: Action<'_>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        match &error {
+            SdkError::ServiceError(service) => {
+                let code = service.err().code().unwrap_or("error").to_owned();
+                let message = service.err().message().unwrap_or("no message").to_owned();
+                Self::Refused(Refusal { code, message, status, hint: None }.with_permission(action))
+            }
+            SdkError::TimeoutError(_) => Self::TimedOut(action.service),
+            _ => Self::Failed { source: Arc::new(error), status },
+        }
+    }
+
+    /// A refusal of one entry of a batch.
+    #[must_use]
+    pub fn of_entry(code: &str, message: Option<&str>, action: Action<'_>) -> Self {
+        let (code, message) = (code.to_owned(), message.unwrap_or("no message").to_owned());
+        Self::Refused(Refusal { code, message, status: None, hint: None }.with_permission(action))
+    }
+
+    /// Adds what an operator does about a refusal, if `hint` knows it for the code.
+    #[must_use]
+    pub fn with_hint(self, hint: impl FnOnce(&Refusal) -> Option<String>) -> Self {
+        match self {
+            Self::Refused(refusal) => {
+                let hint = hint(&refusal).or_else(|| refusal.hint.clone());
+                Self::Refused(Refusal { hint, ..refusal })
+            }
+            other => other,
+        }
+    }
+
+    /// The class of the failure.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Refused(refusal) => refusal.kind(),
+            Self::Failed { status: Some(301), .. } => FailureKind::OtherRegion,
+            Self::Failed { status: Some(403), .. } => FailureKind::Permission,
+            Self::Failed { status: Some(404), .. } => FailureKind::NotFound,
+            Self::NoTime(_) | Self::TimedOut(_) | Self::Failed { .. } => FailureKind::Unavailable,
+            Self::Unreported(_) | Self::Invalid(_) => FailureKind::Other,
+        }
+    }
+
+    /// Whether the same call may succeed later, without an operator.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind(), FailureKind::Throttled | FailureKind::Unavailable)
+    }
+
+    /// The response's HTTP status, if there was a response.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(refusal) => refusal.status,
+            Self::Failed { status, .. } => *status,
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    fn with_permission(mut self, action: Action<'_>) -> Self {
+        if self.kind() == FailureKind::Permission {
+            self.hint = Some(format!("the role needs {} on {}", action.permission, action.resource));
+        }
+        self
+    }
+
+    /// The class of the refusal: by the code, and by the status if the code says nothing.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        let code = self.code.as_str();
+        match code {
+            "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "IncompleteSignature"
+            | "InvalidSignatureException" => FailureKind::Credentials,
+            "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+                FailureKind::OtherRegion
+            }
+            "SlowDown" | "RequestLimitExceeded" | "TooManyRequestsException" => FailureKind::Throttled,
+            _ if code.contains("Throttl") => FailureKind::Throttled,
+            _ if code.contains("AccessDenied") || code.contains("Unauthorized") || code == "Forbidden" => {
+                FailureKind::Permission
+            }
+            _ if code.contains("NotFound") || code.contains("NonExistent") || code.contains("DoesNotExist") => {
+                FailureKind::NotFound
+            }
+            _ if code.starts_with("NoSuch") => FailureKind::NotFound,
+            "InternalError" | "InternalFailure" | "ServiceUnavailable" => FailureKind::Unavailable,
+            _ => match self.status {
+                Some(301) => FailureKind::OtherRegion,
+                Some(403) => FailureKind::Permission,
+                Some(404) => FailureKind::NotFound,
+                Some(429) => FailureKind::Throttled,
+                Some(408 | 500..) => FailureKind::Unavailable,
+                _ => FailureKind::Other,
+            },
+        }
+    }
+}
+
+/// Makes a call, until `end` at the latest. `start` builds the call: once the time is over it is not run, so that nothing is built,
+/// signed or sent for a result that would come too late.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn call_until<T, E, F>(
+    clock: &Clock,
+    end: SystemTime,
+    action: Action<'_>,
+    start: impl FnOnce() -> F,
+) -> Result<T, CallError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    let left = clock.until(end);
+    if left.is_zero() {
+        return Err(CallError::NoTime(action.service));
+    }
+    match tokio::time::timeout(left, start()).await {
+        Err(_) => Err(CallError::TimedOut(action.service)),
+        Ok(Err(error)) => Err(CallError::new(error, action)),
+        Ok(Ok(output)) => Ok(output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_sdk_sqs::operation::send_message::SendMessageError;
+
+    use super::*;
+
+    const ACTION: Action<'_> = Action { service: "SQS", permission: "sqs:SendMessage", resource: "queue \"retry\"" };
+
+    fn kind(code: &str, status: Option<u16>) -> FailureKind {
+        Refusal { code: code.into(), message: String::new(), status, hint: None }.kind()
+    }
+
+    #[test]
+    fn a_refusal_is_classified_by_its_code_and_by_its_status_if_the_code_says_nothing() {
+        for (code, status, expected) in [
+            ("AccessDenied", Some(403), FailureKind::Permission),
+            ("AccessDeniedException", Some(400), FailureKind::Permission),
+            ("KmsAccessDenied", None, FailureKind::Permission),
+            ("error", Some(403), FailureKind::Permission),
+            ("ExpiredToken", Some(403), FailureKind::Credentials),
+            ("RequestThrottled", Some(400), FailureKind::Throttled),
+            ("ThrottlingException", Some(400), FailureKind::Throttled),
+            ("SlowDown", Some(503), FailureKind::Throttled),
+            ("AWS.SimpleQueueService.NonExistentQueue", Some(400), FailureKind::NotFound),
+            ("NoSuchBucket", Some(404), FailureKind::NotFound),
+            ("PermanentRedirect", Some(301), FailureKind::OtherRegion),
+            ("InternalError", None, FailureKind::Unavailable),
+            ("error", Some(500), FailureKind::Unavailable),
+            ("error", Some(408), FailureKind::Unavailable),
+            ("InvalidParameterValue", Some(400), FailureKind::Other),
+        ] {
+            assert_eq!(kind(code, status), expected, "{code} {status:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_is_named_and_another_refusal_guesses_none() {
+        let denied = CallError::of_entry("AccessDenied", Some("no"), ACTION);
+        assert_eq!(denied.to_string(), "AccessDenied: no (the role needs sqs:SendMessage on queue \"retry\")");
+        let invalid = CallError::of_entry("InvalidParameterValue", None, ACTION);
+        assert_eq!(invalid.to_string(), "InvalidParameterValue: no message");
+        assert!(!denied.is_transient() && !invalid.is_transient());
+    }
+
+    #[tokio::test]
+    async fn a_call_is_not_built_once_the_time_is_over_and_ends_with_it() {
+        let clock = Clock::system();
+        let hang = std::future::pending::<Result<(), SdkError<SendMessageError, HttpResponse>>>;
+        let over = call_until(&clock, clock.now(), ACTION, || {
+            panic!("it was built");
+            #[expect(unreachable_code, reason = "the type of what is never built")]
+            hang()
+        });
+        assert!(matches!(over.await, Err(CallError::NoTime("SQS"))));
+        let end = clock.now() + Duration::from_millis(20);
+        assert!(matches!(call_until(&clock, end, ACTION, hang).await, Err(CallError::TimedOut("SQS"))));
+        assert!(clock.now() >= end);
+    }
+}

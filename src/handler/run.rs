@@ -1,0 +1,54 @@
+//! One invocation while it runs.
+
+use std::collections::BTreeSet;
+
+use super::report::Report;
+use super::times::Times;
+use crate::clock::Clock;
+use crate::model::object::{Origin, S3Object};
+use crate::model::outcome::Outcome;
+use crate::telemetry::metrics::Metrics;
+
+/// One invocation while it runs: its limits of time, what it measures, and what happened to its objects so far.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// By when its parts must have ended.
+    pub(super) times: Times,
+    /// What it measures.
+    pub(super) metrics: Metrics,
+    /// What happened to everything that it names.
+    pub(super) report: Report,
+    /// The parts of the event that keep coming back: see [`OFTEN_RECEIVED`](crate::ingest::session::OFTEN_RECEIVED).
+    pub(super) redelivered: BTreeSet<Origin>,
+    /// Outcomes that were recorded after the end.
+    late: usize,
+    clock: Clock,
+}
+
+/// Lines that are written after the end all the same: they take a millisecond of a whole core together.
+const MOST_LATE_LINES: usize = 100;
+
+impl Run {
+    /// An invocation in which nothing has happened yet.
+    pub(super) fn new(times: Times, clock: Clock) -> Self {
+        Self {
+            times,
+            metrics: Metrics::default(),
+            report: Report::default(),
+            redelivered: BTreeSet::new(),
+            late: 0,
+            clock,
+        }
+    }
+
+    /// Records the outcome of an object, or of a record that cannot be read (`None`), and writes its line if there is time.
+    pub(super) fn record(&mut self, object: Option<S3Object>, origin: Origin, outcome: Outcome) {
+        let now = self.clock.now();
+        if let (Outcome::Deferred(_), Some(seen)) = (&outcome, object.as_ref().and_then(|object| object.event_time)) {
+            self.metrics.record_deferred_age(now.duration_since(seen.into()).unwrap_or_default());
+        }
+        let is_late = now >= self.times.answer_end;
+        self.late += usize::from(is_late);
+        self.report.add(object, origin, outcome, self.late <= MOST_LATE_LINES);
+    }
+}
