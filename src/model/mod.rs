@@ -2,6 +2,7 @@
 //!
 //! | file | what it defines |
 //! | --- | --- |
+//! | [`arn`] | Amazon Resource Names |
 //! | [`codes`] | the codes that FlexOrch or a dead letter states, and the names of a dead letter's attributes |
 //! | [`message`] | a queue's message, as far as it is sent again |
 //! | [`object`] | an object that an event names |
@@ -11,6 +12,7 @@
 //! | [`credentials`] | FlexOrch's API key and the connector's id |
 //! | [`scope`] | the operator's filters |
 
+pub mod arn;
 pub mod claim;
 pub mod codes;
 pub mod connector;

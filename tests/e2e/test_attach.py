@@ -183,7 +183,7 @@ def test_what_overlaps_is_refused_and_a_queue_that_shuts_s3_out_leaves_everythin
     shut["Statement"][0].update(Effect="Deny", Principal="*")
     url = site.sqs.create_queue(QueueName="shut", Attributes={"Policy": json.dumps(shut)})["QueueUrl"]
     status, words = cli(site, "attach", "--prefix", "invoices/", "--queue", ANY_QUEUE + "shut", wait=0)
-    assert status == 1 and "S3 refuses a destination" in words and "taken back" in words, words
+    assert status == 1 and "S3 refuses a destination" in words and "removed again" in words, words
     assert (notifications(site), queue_policy(site, url)) == (before, shut)
 
 

@@ -171,7 +171,7 @@ def test_a_deployed_stack_is_well_and_every_link_was_looked_at(chain):
     by = "by the rule " if chain.name == "doctor-eventbridge" else f"by {chain.bucket}, "
     assert by in seen.checks["notification"]["found"], seen.checks["notification"]
     assert ("failed notifications" in seen.checks) == (chain.name == "doctor-direct")
-    assert len(seen.checks) >= 22 and seen.text.rstrip().endswith("All is well."), seen.text
+    assert len(seen.checks) >= 22 and seen.text.rstrip().endswith("All checks passed."), seen.text
     assert seen.text.count("✓") == len(seen.checks)
 
 
@@ -283,7 +283,7 @@ def test_a_filter_that_is_too_narrow_is_a_warning_and_one_beside_the_prefix_a_fa
         filtered("invoices/2026/")
         seen = doctor(stack)
         assert seen.status == 0 and seen.of("warning") == {"notification"}, seen.text
-        assert "only of keys under invoices/2026/" in seen.checks["notification"]["found"]
+        assert "only keys under invoices/2026/" in seen.checks["notification"]["found"]
         filtered("drafts/")
         assert "invoices/" in fails(stack, "notification")["found"]
         filtered("invoices/", ["s3:ObjectCreated:Put", "s3:ObjectCreated:Post"])
@@ -419,7 +419,7 @@ def test_dead_letters_are_counted_with_their_reasons_and_left_where_they_are(cha
         chain.sqs.send_message(QueueUrl=chain.outputs["RetryQueueUrl"], MessageBody='{"neither": "event", "nor": "record"}')
         wait_until(lambda: chain.dead() == 3 and chain.waiting() == 0, 60, lambda: f"{chain.dead()} dead letters")
         check = fails(chain, "dead letters")
-        for words in ["3 were given up", "2 × UNSUPPORTED_FILE", ".exe", "1 × UNREADABLE"]:
+        for words in ["3 dead letters", "2 × UNSUPPORTED_FILE", ".exe", "1 × UNREADABLE"]:
             assert words in check["found"], check
         for words in ["KEY_SUFFIXES", "not S3 events"]:
             assert words in check["action"], check

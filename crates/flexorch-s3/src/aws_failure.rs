@@ -1,45 +1,46 @@
-//! A call to AWS that failed, as an operator reads it: which action, on which resource, and what to do now.
+//! The one reader of AWS SDK errors: a failed call as an operator needs it, with the action, the resource, and what to do.
 
-use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use flexorch_s3_ingester::error::with_causes;
+use flexorch_s3_ingester::model::arn::ArnError;
 
-/// A call to AWS that failed.
-#[derive(Debug, Clone)]
-pub(super) struct AwsFailure {
+/// A failed call to AWS. The SDK's error is read completely, so it is not kept as a source.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{action} on {resource} failed: {cause} ({})", self.hint())]
+pub(crate) struct AwsFailure {
     /// The action as IAM names it, such as `s3:GetBucketNotification` (Service Authorization Reference).
-    pub action: &'static str,
-    /// What it was asked of: an ARN or a name.
-    pub resource: String,
-    /// Its class.
-    pub kind: FailureKind,
-    /// AWS's code and words, or the connection's.
-    pub words: String,
+    pub(crate) action: &'static str,
+    /// The ARN or name of the resource.
+    pub(crate) resource: String,
+    /// What to do about it depends on this.
+    pub(crate) kind: FailureKind,
+    /// AWS's error code and message, or why the connection failed.
+    pub(crate) cause: String,
 }
 
-/// The classes of failure that an operator mends in different ways.
+/// The kinds of failure that an operator fixes in different ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailureKind {
+pub(crate) enum FailureKind {
     /// The caller lacks the permission.
     Denied,
-    /// AWS does not accept the credentials at all.
+    /// AWS does not accept the credentials.
     BadCredentials,
-    /// There is no such thing, in this region at least.
+    /// The resource does not exist, at least in this region and account.
     NotFound,
     /// The bucket is in another region.
     OtherRegion,
-    /// AWS did not answer, or not now.
+    /// AWS did not respond, or cannot serve the request now.
     Unavailable,
-    /// Anything else: AWS's words say it.
+    /// AWS refused the request for another reason, which the cause states.
     Refused,
 }
 
 impl AwsFailure {
     /// Reads an error of the SDK.
-    pub(super) fn new<E>(error: &SdkError<E>, action: &'static str, resource: impl Into<String>) -> Self
+    pub(crate) fn new<E>(error: &SdkError<E>, action: &'static str, resource: impl Into<String>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -48,76 +49,83 @@ impl AwsFailure {
             Some(service) => (service.code().unwrap_or_default(), service.message().unwrap_or_default()),
             None => ("", ""),
         };
-        let kind = match (status, code) {
-            (
-                _,
-                "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "SignatureDoesNotMatch",
-            ) => FailureKind::BadCredentials,
-            (_, "ExpiredToken" | "ExpiredTokenException" | "IncompleteSignature" | "InvalidSignatureException") => {
-                FailureKind::BadCredentials
-            }
-            (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
-                FailureKind::OtherRegion
-            }
-            (301, _) => FailureKind::OtherRegion,
-            (404, _) => FailureKind::NotFound,
-            (_, code) if code.contains("NotFound") || code.contains("NonExistent") || code.starts_with("NoSuch") => {
-                FailureKind::NotFound
-            }
-            (403, _) => FailureKind::Denied,
-            (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => FailureKind::Denied,
-            (0 | 408 | 429 | 500..=599, _) => FailureKind::Unavailable,
-            (_, code) if code.contains("Throttl") => FailureKind::Unavailable,
-            _ => FailureKind::Refused,
-        };
-        let words = match (code, message) {
-            // No answer, or one that the SDK cannot read.
+        let cause = match (code, message) {
+            // No response, or one that the SDK cannot parse.
             ("", "") if matches!(status, 0 | 200..300) => with_causes(error),
             ("", "") => format!("HTTP status {status}"),
             (code, "") => code.to_owned(),
             (code, message) => format!("{code}: {message}"),
         };
-        Self { action, resource: resource.into(), kind, words }
+        Self { action, resource: resource.into(), kind: FailureKind::of(status, code), cause }
     }
 
-    /// There was no answer for so long.
-    pub(super) fn silence(after: Duration, action: &'static str, resource: impl Into<String>) -> Self {
-        let words = format!("no answer within {} s", after.as_secs());
-        Self { action, resource: resource.into(), kind: FailureKind::Unavailable, words }
+    /// Creates the failure of a call that was not answered within this time.
+    pub(crate) fn timed_out(after: Duration, action: &'static str, resource: impl Into<String>) -> Self {
+        let cause = format!("no response within {} s", after.as_secs());
+        Self { action, resource: resource.into(), kind: FailureKind::Unavailable, cause }
     }
 
-    /// What to do about it.
-    pub(super) fn hint(&self) -> String {
+    /// Creates the failure of a call that was not made because AWS named its resource by something else than an ARN.
+    pub(crate) fn not_an_arn(error: &ArnError, action: &'static str) -> Self {
+        Self { action, resource: error.text.clone(), kind: FailureKind::Refused, cause: error.to_string() }
+    }
+
+    /// Returns what to do about it.
+    pub(crate) fn hint(&self) -> String {
         let Self { action, resource, .. } = self;
         let service = action.split(':').next().unwrap_or(action);
         match self.kind {
             FailureKind::Denied => format!("your AWS identity needs {action} on {resource}"),
             FailureKind::BadCredentials => {
-                "AWS does not accept the credentials: `aws sts get-caller-identity` shows whose they are; sign in again, or choose \
-                 others with --profile"
+                "AWS does not accept the credentials: check with `aws sts get-caller-identity`, then sign in again or select a \
+                 profile with --profile"
                     .to_owned()
             }
-            FailureKind::NotFound => format!("is {resource} its name, and is this its region and account? --region, --profile"),
-            FailureKind::OtherRegion => format!("{resource} is in another region: name it with --region"),
-            FailureKind::Unavailable => format!("{service} cannot be reached now: check --region, --endpoint-url and the network"),
-            FailureKind::Refused => "see AWS's words".to_owned(),
+            FailureKind::NotFound => format!("check the name {resource}, the region (--region) and the account (--profile)"),
+            FailureKind::OtherRegion => format!("{resource} is in another region: select it with --region"),
+            FailureKind::Unavailable => {
+                format!("{service} cannot be reached: check --region, --endpoint-url and the network")
+            }
+            FailureKind::Refused => "see AWS's message".to_owned(),
         }
     }
 }
 
-/// What was asked for; `None` where there is no such thing.
-pub(super) fn if_there<T>(answer: Result<T, AwsFailure>) -> Result<Option<T>, AwsFailure> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
+impl FailureKind {
+    /// Classifies a response by its status, 0 for none, and AWS's error code.
+    fn of(status: u16, code: &str) -> Self {
+        match (status, code) {
+            (
+                _,
+                "InvalidClientTokenId"
+                | "UnrecognizedClientException"
+                | "InvalidAccessKeyId"
+                | "SignatureDoesNotMatch"
+                | "ExpiredToken"
+                | "ExpiredTokenException"
+                | "IncompleteSignature"
+                | "InvalidSignatureException",
+            ) => Self::BadCredentials,
+            (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
+            | (301, _) => Self::OtherRegion,
+            (404, _) => Self::NotFound,
+            (_, code) if code.contains("NotFound") || code.contains("NonExistent") || code.starts_with("NoSuch") => {
+                Self::NotFound
+            }
+            (403, _) => Self::Denied,
+            (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => Self::Denied,
+            (0 | 408 | 429 | 500..=599, _) => Self::Unavailable,
+            (_, code) if code.contains("Throttl") => Self::Unavailable,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// Returns `None` for a resource that does not exist.
+pub(crate) fn optional<T>(response: Result<T, AwsFailure>) -> Result<Option<T>, AwsFailure> {
+    match response {
+        Ok(response) => Ok(Some(response)),
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
         Err(failure) => Err(failure),
     }
 }
-
-impl fmt::Display for AwsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {} failed: {} ({})", self.action, self.resource, self.words, self.hint())
-    }
-}
-
-impl std::error::Error for AwsFailure {}

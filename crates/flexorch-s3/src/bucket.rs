@@ -1,4 +1,4 @@
-//! A bucket as S3 shows it: where it is, and the text of its notification configuration.
+//! A bucket's region and the text of its notification configuration, from S3.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,37 +9,37 @@ use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationI
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-use super::arn;
-use super::aws_failure::AwsFailure;
+use crate::aws_failure::AwsFailure;
+use flexorch_s3_ingester::model::arn;
 
-/// What S3 said when it was asked for a bucket.
+/// Where a bucket is, as far as S3 says.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// The bucket's region. S3 names it whatever else it answers, even to those who may not list the bucket (S3 API Reference,
-    /// "HeadBucket"); `None` where it does not.
-    pub region: Option<String>,
-    /// Why it did not show the bucket.
-    pub failure: Option<AwsFailure>,
+pub(crate) struct Location {
+    /// The bucket's region. S3 returns it even to callers that may not list the bucket (S3 API Reference, "HeadBucket"); `None` if
+    /// it did not.
+    pub(crate) region: Option<String>,
+    /// Why the request failed.
+    pub(crate) failure: Option<AwsFailure>,
 }
 
-/// Asks where a bucket is.
-pub(super) async fn find(client: &Client, bucket: &str) -> Found {
+/// Asks S3 where a bucket is.
+pub(crate) async fn locate(client: &Client, bucket: &str) -> Location {
     match client.head_bucket().bucket(bucket).send().await {
-        Ok(answer) => Found { region: answer.bucket_region().map(str::to_owned), failure: None },
+        Ok(answer) => Location { region: answer.bucket_region().map(str::to_owned), failure: None },
         Err(error) => {
             let named = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
             let failure = AwsFailure::new(&error, "s3:ListBucket", arn_seen_by(client, bucket));
-            Found { region: named.map(str::to_owned), failure: Some(failure) }
+            Location { region: named.map(str::to_owned), failure: Some(failure) }
         }
     }
 }
 
-/// Reads a bucket's notification configuration, as the XML that S3 answers: the SDK's types would leave out what they do not know.
+/// Reads a bucket's notification configuration as S3's XML: the SDK's types would drop elements that they do not know.
 ///
 /// # Errors
-/// What S3 said, and the permission that it takes.
-pub(super) async fn notifications_of(client: &Client, bucket: &str) -> Result<String, AwsFailure> {
-    let answer = Answer::default();
+/// If the request fails, with the permission that it needs.
+pub(crate) async fn notifications_of(client: &Client, bucket: &str) -> Result<String, AwsFailure> {
+    let answer = ResponseText::default();
     let request = client.get_bucket_notification_configuration().bucket(bucket);
     let sent = request.customize().interceptor(answer.clone()).send().await;
     sent.map_err(|error| AwsFailure::new(&error, "s3:GetBucketNotification", arn_seen_by(client, bucket)))?;
@@ -50,19 +50,19 @@ fn arn_seen_by(client: &Client, bucket: &str) -> String {
     arn::of_bucket(bucket, client.config().region().map(AsRef::as_ref))
 }
 
-/// The text of an answer beside what the SDK makes of it.
+/// Keeps the text of a response in addition to what the SDK makes of it.
 #[derive(Debug, Clone, Default)]
-struct Answer(Arc<Mutex<String>>);
+struct ResponseText(Arc<Mutex<String>>);
 
-impl Answer {
+impl ResponseText {
     fn take(&self) -> String {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Intercept for Answer {
+impl Intercept for ResponseText {
     fn name(&self) -> &'static str {
-        "Answer"
+        "ResponseText"
     }
 
     fn read_after_deserialization(

@@ -1,8 +1,7 @@
-//! A connector's secret, read and written whole: fields that nobody here knows stay as they are.
+//! Reads and writes a connector's secret. Unknown fields stay unchanged.
 
 use std::fmt;
 
-use anyhow::{Result, anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use indexmap::IndexMap;
@@ -10,55 +9,96 @@ use secrecy::SecretString;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::aws_failure::{AwsFailure, FailureKind};
-use flexorch_s3_ingester::aws::secrets::region_of;
+use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::region::in_region;
+use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::connector::{Connector, ConnectorError};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
 
-/// Why a secret could not be read. No variant holds a value of the secret.
+/// Why a secret could not be read. No variant contains a value of the secret.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    /// There is none of this name, in this region at least.
+pub(crate) enum ReadError {
+    /// There is no secret of this name in this region.
     #[error(
-        "there is no secret {id:?} in {region}: name another region with --region, give the whole ARN, or make it \
+        "there is no secret {id:?} in {region}: select another region with --region, pass the whole ARN, or create the secret \
          (`aws secretsmanager create-secret --name …`; a deployed stack has one, output ConnectorSecretArns)"
     )]
     Absent {
-        /// The secret, as it was asked for.
+        /// The secret, as requested.
         id: String,
-        /// Where it was looked for.
+        /// The region that was asked.
         region: String,
     },
-    /// It holds bytes.
-    #[error("secret {0:?} holds bytes, not text: write it as a SecretString")]
+    /// It is binary.
+    #[error("secret {0:?} is binary: write it as a SecretString")]
     Binary(String),
-    /// Its text is something else than a JSON object.
+    /// Its text is not a JSON object.
     #[error("secret {id:?} is not a JSON object (line {line}, column {column}); nothing was changed")]
     NotAnObject {
-        /// The secret, as it was asked for.
+        /// The secret, as requested.
         id: String,
-        /// Where the text stops being one.
+        /// The line of the error.
         line: usize,
-        /// The same.
+        /// The column of the error.
         column: usize,
     },
-    /// Secrets Manager did not give it.
+    /// The request failed.
     #[error(transparent)]
     Aws(#[from] AwsFailure),
 }
 
-/// Secrets Manager, for those who write as well.
+/// Why a secret could not be written. No variant contains a value of the secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// A value cannot be serialized. serde_json's message may repeat a part of it.
+    #[error("the secret cannot be serialized as JSON")]
+    NotJson,
+    /// The request failed.
+    #[error(transparent)]
+    Aws(#[from] AwsFailure),
+}
+
+/// Why a field of a secret cannot be used. No variant contains a value of the secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FieldError {
+    /// A field has another type than it should.
+    #[error("secret {id:?}: the field `{field}` must be {expected}")]
+    Wrong {
+        /// The secret, as requested.
+        id: String,
+        /// The field's name.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// There is no API key.
+    #[error("secret {id:?} contains no `api_key`: run `flexorch-s3 connector create --secret {id}`, which asks for it")]
+    NoApiKey {
+        /// The secret, as requested.
+        id: String,
+    },
+    /// It does not describe a connector.
+    #[error("secret {id:?}: {error} (complete it with `flexorch-s3 connector create --secret {id}`)")]
+    Incomplete {
+        /// The secret, as requested.
+        id: String,
+        /// What is missing or wrong.
+        error: ConnectorError,
+    },
+}
+
+/// A client of Secrets Manager that reads and writes secrets.
 #[derive(Debug, Clone)]
-pub(super) struct SecretStore {
+pub(crate) struct SecretStore {
     sdk: SdkConfig,
 }
 
-/// A secret's fields, each value as it was written.
-pub(super) struct SecretDocument {
-    /// The secret, as it was asked for.
-    pub id: String,
+/// A secret's fields, each value as written.
+pub(crate) struct SecretDocument {
+    /// The secret, as requested.
+    pub(crate) id: String,
     /// Its whole ARN.
-    pub arn: String,
+    pub(crate) arn: String,
     fields: IndexMap<String, Box<RawValue>>,
 }
 
@@ -70,22 +110,22 @@ impl fmt::Debug for SecretDocument {
 }
 
 impl SecretStore {
-    /// Secrets Manager as the SDK's configuration reaches it.
-    pub(super) fn new(sdk: SdkConfig) -> Self {
+    /// Creates a client.
+    pub(crate) fn new(sdk: SdkConfig) -> Self {
         Self { sdk }
     }
 
-    /// Reads a secret. One that has no value yet has no fields.
+    /// Reads a secret. A secret without a value has no fields.
     ///
     /// # Errors
-    /// The action and the secret that were asked for, and what to do.
-    pub(super) async fn read(&self, id: &str) -> Result<SecretDocument, ReadError> {
+    /// [`ReadError`].
+    pub(crate) async fn read(&self, id: &str) -> Result<SecretDocument, ReadError> {
         let answer = match self.client(id).get_secret_value().secret_id(id).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 let failure = AwsFailure::new(&error, "secretsmanager:GetSecretValue", id);
-                // Made without a value: there is no version to have.
-                if failure.kind == FailureKind::NotFound && failure.words.contains("staging label") {
+                // A secret that was created without a value has no version.
+                if failure.kind == FailureKind::NotFound && failure.cause.contains("staging label") {
                     return Ok(SecretDocument { id: id.to_owned(), arn: self.arn(id).await?, fields: IndexMap::new() });
                 }
                 if failure.kind == FailureKind::NotFound {
@@ -104,13 +144,12 @@ impl SecretStore {
         Ok(SecretDocument { id: id.to_owned(), arn, fields })
     }
 
-    /// Writes a secret as a new version, and answers the version's id.
+    /// Writes a secret as a new version, and returns the version's id.
     ///
     /// # Errors
-    /// The action and the secret that were asked for, and what to do.
-    pub(super) async fn write(&self, secret: &SecretDocument) -> Result<String> {
-        let text =
-            serde_json::to_string(&secret.fields).map_err(|_| anyhow!("the secret cannot be written as JSON"))?;
+    /// If the request fails.
+    pub(crate) async fn write(&self, secret: &SecretDocument) -> Result<String, WriteError> {
+        let text = serde_json::to_string(&secret.fields).map_err(|_| WriteError::NotJson)?;
         let request = self.client(&secret.id).put_secret_value().secret_id(&secret.id).secret_string(text);
         let answer = request
             .send()
@@ -125,13 +164,9 @@ impl SecretStore {
         Ok(answer.arn().unwrap_or(id).to_owned())
     }
 
-    /// The client for the secret's own region.
+    /// Returns a client for the secret's region.
     fn client(&self, id: &str) -> Client {
-        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.sdk);
-        if let Some(region) = region_of(id) {
-            config.set_region(Some(aws_config::Region::new(region.to_owned())));
-        }
-        Client::from_conf(config.build())
+        Client::new(&in_region(&self.sdk, region_of(id)))
     }
 }
 
@@ -140,7 +175,7 @@ impl SecretDocument {
         if text.trim().is_empty() {
             return Ok(IndexMap::new());
         }
-        // serde_json's own words may repeat a part of the text.
+        // serde_json's message may repeat a part of the text.
         serde_json::from_str(text).map_err(|error| ReadError::NotAnObject {
             id: id.to_owned(),
             line: error.line(),
@@ -148,80 +183,77 @@ impl SecretDocument {
         })
     }
 
-    /// Whether nothing was written into it yet.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Returns whether it has no fields.
+    pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// A field's text; `None` where it is missing, null or empty.
+    /// Returns a field's text, or `None` if it is missing, null or empty.
     ///
     /// # Errors
-    /// Where it is something else.
-    pub(super) fn text(&self, field: &str) -> Result<Option<String>> {
+    /// If it is not text.
+    pub(crate) fn text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
         match self.value(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
-            Some(_) => bail!("secret {:?}: the field `{field}` must be a string", self.id),
+            Some(_) => Err(self.wrong(field, "a string")),
         }
     }
 
-    /// The connector's id, where the secret names one.
+    /// Returns the connector's id, if the secret names one.
     ///
     /// # Errors
-    /// Where the field is neither a number nor text.
-    pub(super) fn connector_id(&self) -> Result<Option<ConnectorId>> {
+    /// If the field is neither a number nor text.
+    pub(crate) fn connector_id(&self) -> Result<Option<ConnectorId>, FieldError> {
         match self.fields.get("connector_id") {
             None => Ok(None),
             Some(unset) if matches!(unset.get(), "null" | "\"\"") => Ok(None),
-            Some(id) => ConnectorId::from_json(id)
-                .map(Some)
-                .ok_or_else(|| anyhow!("secret {:?}: the field `connector_id` must be a number or a string", self.id)),
+            Some(id) => {
+                ConnectorId::from_json(id).map(Some).ok_or_else(|| self.wrong("connector_id", "a number or a string"))
+            }
         }
     }
 
-    /// The key for FlexOrch.
+    /// Returns FlexOrch's API key.
     ///
     /// # Errors
-    /// Where there is none that can be sent.
-    pub(super) fn api_key(&self) -> Result<ApiKey> {
+    /// If there is none that can be sent in a header.
+    pub(crate) fn api_key(&self) -> Result<ApiKey, FieldError> {
         let Some(key) = self.text("api_key")? else {
-            bail!(
-                "secret {:?} holds no `api_key`: `flexorch-s3 connector create --secret {}` asks for it and writes it there",
-                self.id,
-                self.id
-            );
+            return Err(FieldError::NoApiKey { id: self.id.clone() });
         };
-        ApiKey::new(SecretString::from(key))
-            .ok_or_else(|| anyhow!("secret {:?}: the field `api_key` must be visible ASCII characters", self.id))
+        ApiKey::new(SecretString::from(key)).ok_or_else(|| self.wrong("api_key", "visible ASCII characters"))
     }
 
-    /// The connector that the secret describes, as the function reads it.
+    /// Returns the connector that the secret describes, as the function reads it.
     ///
     /// # Errors
-    /// What is missing, and which command mends it.
-    pub(super) fn connector(&self) -> Result<Connector> {
-        self.as_connector().map_err(|error| {
-            anyhow!("secret {:?}: {error} (`flexorch-s3 connector create --secret {}` completes it)", self.id, self.id)
-        })
+    /// If a field is missing or wrong, with the command that completes the secret.
+    pub(crate) fn connector(&self) -> Result<Connector, FieldError> {
+        self.as_connector().map_err(|error| FieldError::Incomplete { id: self.id.clone(), error })
     }
 
-    /// The same, with the bare error.
+    /// Returns the connector that the secret describes, as the function reads it.
     ///
     /// # Errors
-    /// What is missing or wrong.
-    pub(super) fn as_connector(&self) -> Result<Connector, ConnectorError> {
+    /// If a field is missing or wrong.
+    pub(crate) fn as_connector(&self) -> Result<Connector, ConnectorError> {
         let text = serde_json::to_string(&self.fields).map_err(|_| ConnectorError::NotAnObject)?;
         Connector::from_secret(&self.id, &text)
     }
 
-    /// Sets a field. The others stay as they are, byte for byte.
+    /// Sets a field. The others stay unchanged, byte for byte.
     ///
     /// # Errors
-    /// Never for what JSON can hold.
-    pub(super) fn set(&mut self, field: &str, value: &impl serde::Serialize) -> Result<()> {
-        let raw = serde_json::value::to_raw_value(value).map_err(|_| anyhow!("`{field}` cannot be written as JSON"))?;
+    /// If it cannot be serialized.
+    pub(crate) fn set(&mut self, field: &str, value: &impl serde::Serialize) -> Result<(), WriteError> {
+        let raw = serde_json::value::to_raw_value(value).map_err(|_| WriteError::NotJson)?;
         self.fields.insert(field.to_owned(), raw);
         Ok(())
+    }
+
+    fn wrong(&self, field: &'static str, expected: &'static str) -> FieldError {
+        FieldError::Wrong { id: self.id.clone(), field, expected }
     }
 
     fn value(&self, field: &str) -> Option<Value> {

@@ -1,5 +1,6 @@
-//! What the options that every command takes come to: clients, and where the output goes.
+//! AWS and FlexOrch clients and the output, from the global options.
 
+use anstream::ColorChoice;
 use anyhow::{Result, anyhow};
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -9,10 +10,11 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use reqwest::{Client, Url};
 use tokio::sync::OnceCell;
 
-use super::args::GlobalOptions;
-use super::connector_secret::{SecretDocument, SecretStore};
-use super::output::Output;
+use crate::args::{Color, GlobalOptions};
+use crate::connector_secret::{SecretDocument, SecretStore};
 use crate::management::Management;
+use crate::output::Output;
+use crate::region::in_region;
 use flexorch_s3_ingester::aws::http::{self, SdkHttpClient};
 use flexorch_s3_ingester::aws::sdk;
 use flexorch_s3_ingester::clock::Clock;
@@ -21,32 +23,48 @@ use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::credentials::ApiKey;
 
-/// What every command works with.
+/// Clients and output, shared by all commands.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(crate) struct Context {
     global: GlobalOptions,
     aws: OnceCell<SdkConfig>,
-    /// The one HTTP client, for AWS and FlexOrch.
-    pub http: Client,
-    /// The system's clock.
-    pub clock: Clock,
-    /// Where results go.
-    pub output: Output,
+    /// The HTTP client of all requests to AWS and FlexOrch.
+    pub(crate) http: Client,
+    /// The system clock.
+    pub(crate) clock: Clock,
+    /// Prints results.
+    pub(crate) output: Output,
 }
 
 impl Context {
-    /// Takes the options; nothing is asked of anybody yet.
-    pub(super) fn new(global: GlobalOptions) -> Result<Self> {
+    /// Creates a context. Sends no request yet.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be created.
+    pub(crate) fn new(global: GlobalOptions) -> Result<Self> {
         let roots = variable("SSL_CERT_FILE");
         let http = http::client(roots.as_deref().map(std::path::Path::new))?;
-        let output = Output::new(global.json, global.colour);
+        let color = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let output = Output::new(global.json, color);
         Ok(Self { global, aws: OnceCell::new(), http, clock: Clock::system(), output })
     }
 
-    /// The AWS SDK's configuration: profile, region and address as the AWS CLI would choose them. Credentials are had once, so
-    /// that their lack is one clear error, before anything is changed.
-    pub(super) async fn aws(&self) -> Result<&SdkConfig> {
+    /// Returns the AWS SDK's configuration, with profile, region and endpoint as the AWS CLI would choose them. Resolves credentials
+    /// up front, so that missing ones fail early.
+    pub(crate) async fn aws(&self) -> Result<&SdkConfig> {
         self.aws.get_or_try_init(|| self.load_aws()).await
+    }
+
+    /// Returns the same configuration for another region.
+    ///
+    /// # Errors
+    /// As [`Context::aws`].
+    pub(crate) async fn aws_in(&self, region: &str) -> Result<SdkConfig> {
+        Ok(in_region(self.aws().await?, Some(region)))
     }
 
     async fn load_aws(&self) -> Result<SdkConfig> {
@@ -60,11 +78,11 @@ impl Context {
         }
         if let Some(url) = &self.global.endpoint_url {
             Url::parse(url)
-                .map_err(|_| anyhow!("--endpoint-url is {url:?}, but must be a URL such as http://127.0.0.1:4566"))?;
+                .map_err(|_| anyhow!("--endpoint-url {url:?} is not a URL such as http://127.0.0.1:4566"))?;
             loader = loader.endpoint_url(url);
         }
         if let Some(profile) = &self.global.profile {
-            // As in the AWS CLI, a profile that is asked for goes before credentials in the environment.
+            // As in the AWS CLI, --profile takes precedence over credentials in the environment.
             let config = ProviderConfig::default().with_http_client(client).with_sleep_impl(TokioSleep::new());
             let config = config.with_region(self.global.region.clone().map(Region::new));
             let credentials =
@@ -74,49 +92,49 @@ impl Context {
         let sdk = loader.load().await;
         if sdk.region().is_none() {
             return Err(anyhow!(
-                "no AWS region is configured: add --region, set AWS_REGION, or give the profile a region"
+                "no AWS region is configured: add --region, set AWS_REGION, or set the profile's region"
             ));
         }
         let provider = sdk.credentials_provider().ok_or_else(no_credentials)?;
         if let Err(error) = provider.provide_credentials().await {
             let why = with_causes(&error);
-            tracing::debug!(why, "no credentials");
+            tracing::debug!(why, "no AWS credentials");
             return Err(match &self.global.profile {
-                Some(profile) => anyhow!("the profile {profile:?} gives no AWS credentials: {why}"),
+                Some(profile) => anyhow!("profile {profile:?} provides no AWS credentials: {why}"),
                 None => no_credentials(),
             });
         }
         Ok(sdk)
     }
 
-    /// Whether more words are asked for.
-    pub(super) fn is_verbose(&self) -> bool {
+    /// Returns whether `-v` was given.
+    pub(crate) fn is_verbose(&self) -> bool {
         self.global.verbose > 0
     }
 
-    /// The region that AWS is asked in.
-    pub(super) async fn region(&self) -> Result<String> {
+    /// Returns the configured AWS region.
+    pub(crate) async fn region(&self) -> Result<String> {
         Ok(self.aws().await?.region().map(ToString::to_string).unwrap_or_default())
     }
 
-    /// FlexOrch's address, checked as the function checks it.
-    pub(super) fn flexorch_url(&self) -> Result<Url> {
+    /// Returns FlexOrch's base URL, validated as the function validates it.
+    pub(crate) fn flexorch_url(&self) -> Result<Url> {
         let text = match self.global.flexorch_url.trim() {
             "" => flexorch_s3_ingester::config::DEFAULT_BASE_URL,
             text => text,
         };
         checked_base_url(text).map_err(|allowed| {
-            anyhow!("FlexOrch's address (--flexorch-url, FLEXORCH_BASE_URL) cannot be used: it must be {allowed}")
+            anyhow!("invalid FlexOrch base URL (--flexorch-url, FLEXORCH_BASE_URL): it must be {allowed}")
         })
     }
 
-    /// FlexOrch's API with a key.
-    pub(super) fn flexorch(&self, api_key: ApiKey) -> Result<Management> {
+    /// Returns a client for FlexOrch's API.
+    pub(crate) fn flexorch(&self, api_key: ApiKey) -> Result<Management> {
         Ok(Management::new(self.http.clone(), self.flexorch_url()?, api_key, self.clock))
     }
 
-    /// The options that choose account, region and addresses, as far as they were given: the next command needs them too.
-    pub(super) fn given_options(&self) -> [(&'static str, Option<&str>); 3] {
+    /// Returns the options that select account, region and endpoint, as given: a suggested command needs them too.
+    pub(crate) fn given_options(&self) -> [(&'static str, Option<&str>); 3] {
         let GlobalOptions { profile, region, endpoint_url, .. } = &self.global;
         [
             ("--profile", profile.as_deref()),
@@ -125,26 +143,26 @@ impl Context {
         ]
     }
 
-    /// Where secrets are.
-    pub(super) async fn secrets(&self) -> Result<SecretStore> {
+    /// Returns a client for secrets.
+    pub(crate) async fn secrets(&self) -> Result<SecretStore> {
         Ok(SecretStore::new(self.aws().await?.clone()))
     }
 
-    /// A secret as it is, which need not be whole.
-    pub(super) async fn secret(&self, id: &str) -> Result<SecretDocument> {
+    /// Reads a secret, which may be incomplete.
+    pub(crate) async fn secret(&self, id: &str) -> Result<SecretDocument> {
         self.flexorch_url()?;
         Ok(self.secrets().await?.read(id).await?)
     }
 
-    /// The connector that a secret describes.
-    pub(super) async fn connector(&self, secret_id: &str) -> Result<Connector> {
-        self.secret(secret_id).await?.connector()
+    /// Reads the connector that a secret describes.
+    pub(crate) async fn connector(&self, secret_id: &str) -> Result<Connector> {
+        Ok(self.secret(secret_id).await?.connector()?)
     }
 }
 
 fn no_credentials() -> anyhow::Error {
     anyhow!(
-        "no AWS credentials were found: sign in (`aws sso login`, `aws configure`), choose a profile with --profile, or set \
+        "no AWS credentials found: sign in (`aws sso login`, `aws configure`), select a profile with --profile, or set \
          AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )
 }

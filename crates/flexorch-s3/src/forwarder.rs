@@ -1,4 +1,4 @@
-//! Object keys → FlexOrch, as the function sends them: the same attempts, waits, halving and fresh secrets.
+//! Sends object keys to FlexOrch as the function does: the same retries, waits, halving and secret renewal.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
-use super::context::Context;
+use crate::context::Context;
 use flexorch_s3_ingester::aws::secrets::SecretCache;
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::flexorch::client::{FlexOrchClient, SubmitOptions};
@@ -17,25 +17,25 @@ use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::outcome::Ledger;
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
 
-/// One attempt, as the function's `REQUEST_TIMEOUT_MS` is where nobody sets it.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// As the function's `MAX_ATTEMPTS` is where nobody sets it.
+/// The timeout of one attempt: the default of the function's `REQUEST_TIMEOUT_MS`.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The default of the function's `MAX_ATTEMPTS`.
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
-/// A secret is read again after this, so that a key that was changed is used before the old one is refused.
+/// A secret is read again after this time, so that a rotated API key is used before the old one is refused.
 const SECRET_TTL: Duration = Duration::from_secs(300);
 
-/// How requests are made.
+/// Limits of the requests.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    pub keys_per_request: NonZeroUsize,
-    pub concurrency: NonZeroUsize,
-    /// `None`: no pacing.
-    pub requests_per_minute: Option<NonZeroU32>,
+pub(crate) struct Pace {
+    pub(crate) keys_per_request: NonZeroUsize,
+    pub(crate) concurrency: NonZeroUsize,
+    /// `None`: no rate limit.
+    pub(crate) requests_per_minute: Option<NonZeroU32>,
 }
 
 /// Sends the keys of one connector.
 #[derive(Debug)]
-pub(super) struct Forwarder {
+pub(crate) struct Forwarder {
     submitter: Submitter,
     secrets: Arc<SecretCache>,
     connector: Arc<Connector>,
@@ -43,8 +43,11 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    /// Makes the clients; nothing is asked of anybody yet.
-    pub(super) async fn new(context: &Context, connector: Connector, pace: Pace) -> Result<Self> {
+    /// Creates the clients. Sends no request yet.
+    ///
+    /// # Errors
+    /// If there are no AWS credentials or the base URL is invalid.
+    pub(crate) async fn new(context: &Context, connector: Connector, pace: Pace) -> Result<Self> {
         let ids = [connector.secret_id.to_string()];
         let secrets = Arc::new(SecretCache::new(context.aws().await?.clone(), &ids, SECRET_TTL, context.clock));
         let url = context.flexorch_url()?;
@@ -60,8 +63,8 @@ impl Forwarder {
         Ok(Self { submitter, secrets, connector: Arc::new(connector), clock: context.clock })
     }
 
-    /// Sends those of the objects that stand at these positions, each one's outcome going into the ledger as it is known.
-    pub(super) async fn send(
+    /// Sends the objects at these positions until `end` at the latest, and records each outcome in the ledger.
+    pub(crate) async fn send(
         &self,
         objects: &[S3Object],
         positions: Vec<usize>,
@@ -73,21 +76,21 @@ impl Forwarder {
         self.submitter.submit(vec![work], Submission { objects, ledger, metrics, end }).await;
     }
 
-    /// The connector with the key that its secret holds now. While the secret cannot be read, or describes another connector, it
-    /// is the one that was read first.
+    /// Returns the connector with the API key that its secret contains now. If the secret cannot be read, or describes another
+    /// connector, returns the one that was read first.
     async fn current(&self, end: SystemTime) -> Arc<Connector> {
         let limit = end.min(self.clock.now() + REQUEST_TIMEOUT);
         let read = self.secrets.connectors(limit).await.known.pop();
         read.filter(|read| read.id == self.connector.id).unwrap_or_else(|| Arc::clone(&self.connector))
     }
 
-    /// Lets what is under way end, and sends nothing more.
-    pub(super) fn stop(&self) {
+    /// Stops after the requests in flight.
+    pub(crate) fn stop(&self) {
         self.submitter.stop();
     }
 
-    /// Changes the pace.
-    pub(super) fn set_pace(&self, requests_per_minute: Option<NonZeroU32>) {
+    /// Changes the rate limit.
+    pub(crate) fn set_pace(&self, requests_per_minute: Option<NonZeroU32>) {
         self.submitter.set_pace(&self.connector.api_key, requests_per_minute);
     }
 }

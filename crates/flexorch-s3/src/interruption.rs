@@ -3,22 +3,22 @@
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C and SIGTERM, listened to from the moment it is made.
+/// Listens to Ctrl-C and SIGTERM from its creation on.
 #[derive(Debug)]
-pub(super) struct Interruption {
+pub(crate) struct Interruption {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interruption {
-    /// Listens from now on; the signals no longer end the program by themselves.
-    pub(super) fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be listened to");
+    /// Starts to listen. From now on the signals no longer end the process.
+    pub(crate) fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen to signals");
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// Waits for the next of them.
-    pub(super) async fn next(&mut self) {
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -1,4 +1,4 @@
-//! The handler, run on events from files as Lambda would run it, and what became of every object.
+//! `flexorch-s3 invoke` and `demo`: run the handler on events as Lambda would, and show what happened to every object.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,22 +7,22 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::args::{DemoOptions, InvokeOptions};
-use super::context::Context as Options;
-use super::local::{DEAD_LETTER_QUEUE, Local};
-use super::outcome::{add_outcome, words};
-use super::samples::SAMPLES;
-use super::table::{shown, table, text_of};
-use super::{EXIT_NOT_WELL, EXIT_OK};
+use crate::args::{DemoOptions, InvokeOptions};
+use crate::context::Context as Options;
+use crate::exit::Exit;
+use crate::local::{DEAD_LETTER_QUEUE, Local};
+use crate::outcome::{add_outcome, columns};
+use crate::samples::SAMPLES;
+use crate::text::{escaped, table, text_of};
 use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::handler::{Handled, Ingester, InvocationContext, Reported};
 use flexorch_sandbox::SandboxOptions;
 
-/// What the samples are about.
+/// The bucket of the samples.
 const SAMPLE_BUCKET: &str = "my-documents";
-/// See [`SAMPLE_BUCKET`].
+/// The prefix of the samples.
 const SAMPLE_PREFIX: &str = "invoices/";
-/// The time that each sample has: the template's.
+/// The timeout for each sample: the template's.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One event to run.
@@ -31,8 +31,8 @@ struct Event {
     payload: String,
 }
 
-/// Runs every event, prints what became of it, and answers the exit status.
-pub(super) async fn run(options: InvokeOptions, context: &Options) -> Result<u8> {
+/// Runs every event and prints what happened.
+pub(crate) async fn run(options: InvokeOptions, context: &Options) -> Result<Exit> {
     let events = read_events(&options.events)?;
     let run = Run { timeout: options.timeout, expects_errors: options.no_fail, is_json: context.output.is_json() };
     if options.sandbox {
@@ -48,39 +48,39 @@ pub(super) async fn run(options: InvokeOptions, context: &Options) -> Result<u8>
 }
 
 /// Runs the samples in the sandbox.
-pub(super) async fn demo(options: DemoOptions, context: &Options) -> Result<u8> {
+pub(crate) async fn demo(options: DemoOptions, context: &Options) -> Result<Exit> {
     let sample = |(name, payload): &(&str, &str)| Event { name: (*name).to_owned(), payload: (*payload).to_owned() };
     let events: Vec<_> = SAMPLES.iter().map(sample).collect();
     let sandbox = SandboxOptions { faults: options.faults, ..SandboxOptions::default() };
     let local = Local::start(sandbox, SAMPLE_BUCKET, SAMPLE_PREFIX).await?;
-    // One of the samples is there to show what becomes of an event that nobody knows.
+    // One sample shows what happens to an unknown event.
     let run = Run { timeout: SAMPLE_TIMEOUT, expects_errors: true, is_json: context.output.is_json() };
     run.in_sandbox(&events, local).await
 }
 
-/// How events are run.
+/// Runs events.
 struct Run {
     timeout: Duration,
-    /// An event that is answered with an error is no reason to complain.
+    /// An error from the handler does not change the exit status.
     expects_errors: bool,
     is_json: bool,
 }
 
 impl Run {
-    async fn in_sandbox(&self, events: &[Event], local: Local) -> Result<u8> {
+    async fn in_sandbox(&self, events: &[Event], local: Local) -> Result<Exit> {
         let code = self.events(events, local.ingester().await?).await?;
         if !self.is_json {
             let taken = local.services.flexorch.taken_keys().len();
             let dead_letters = local.services.queues.messages(DEAD_LETTER_QUEUE).len();
             print(&format!(
-                "FlexOrch (sandbox) has {taken} documents; the dead-letter queue has {dead_letters} messages.\n"
+                "FlexOrch (sandbox) accepted {taken} documents; the dead-letter queue has {dead_letters} messages.\n"
             ))?;
         }
         local.shutdown().await;
         Ok(code)
     }
 
-    async fn events(&self, events: &[Event], ingester: Ingester) -> Result<u8> {
+    async fn events(&self, events: &[Event], ingester: Ingester) -> Result<Exit> {
         let ingester = ingester.without_metrics();
         let mut results = Vec::new();
         let mut well = true;
@@ -100,7 +100,7 @@ impl Run {
         if self.is_json {
             print(&format!("{:#}\n", Value::Array(results)))?;
         }
-        Ok(if well || self.expects_errors { EXIT_OK } else { EXIT_NOT_WELL })
+        Ok(if well || self.expects_errors { Exit::Success } else { Exit::Problem })
     }
 }
 
@@ -119,7 +119,7 @@ fn read_events(paths: &[PathBuf]) -> Result<Vec<Event>> {
         } else if path.is_dir() {
             let files = json_files(path)?;
             if files.is_empty() {
-                bail!("the folder {} holds no .json file; name the events' files", path.display());
+                bail!("the directory {} contains no .json file: name the event files", path.display());
             }
             for file in files {
                 events.push(read_event(&file)?);
@@ -137,10 +137,11 @@ fn read_event(path: &Path) -> Result<Event> {
 }
 
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read the directory {}", folder.display()))?;
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
+        let path = entry.with_context(|| format!("cannot read the directory {}", folder.display()))?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
             files.push(path);
         }
@@ -151,12 +152,17 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn as_text(name: &str, handled: &Handled) -> String {
     let counts = handled.report.counts();
-    let mut text = format!("{}\n", shown(name));
+    let mut text = format!("{}\n", escaped(name));
     if !handled.report.objects.is_empty() {
         let mut rows = table(["  OUTCOME", "OBJECT", "REASON OR JOB", "CONNECTOR"]);
         for reported in &handled.report.objects {
-            let (outcome, detail, connector) = words(&reported.outcome);
-            rows.add_row([format!("  {outcome}"), shown(&object_name(reported)), shown(&detail), shown(&connector)]);
+            let (outcome, detail, connector) = columns(&reported.outcome);
+            rows.add_row([
+                format!("  {outcome}"),
+                escaped(&object_name(reported)),
+                escaped(&detail),
+                escaped(&connector),
+            ]);
         }
         text.push_str(&text_of(&rows));
     }
@@ -165,8 +171,8 @@ fn as_text(name: &str, handled: &Handled) -> String {
         counts.received, counts.forwarded, counts.skipped, counts.rejected, counts.deferred
     ));
     match &handled.answer {
-        Ok(answer) => text.push_str(&format!("  answer: {answer}\n\n")),
-        Err(error) => text.push_str(&format!("  error: {}\n\n", shown(&error.to_string()))),
+        Ok(answer) => text.push_str(&format!("  response: {answer}\n\n")),
+        Err(error) => text.push_str(&format!("  error: {}\n\n", escaped(&error.to_string()))),
     }
     text
 }
@@ -174,7 +180,7 @@ fn as_text(name: &str, handled: &Handled) -> String {
 fn object_name(reported: &Reported) -> String {
     match &reported.object {
         Some(object) => format!("{}/{}", object.bucket, object.key),
-        None => "(a record that cannot be read)".to_owned(),
+        None => "(unreadable record)".to_owned(),
     }
 }
 

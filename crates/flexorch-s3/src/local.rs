@@ -1,4 +1,4 @@
-//! Embedded FlexOrch and AWS, and a function that is wired to them: nothing outside this machine is needed.
+//! Embedded FlexOrch and AWS services, and a function that uses them.
 
 use std::time::SystemTime;
 
@@ -18,43 +18,43 @@ use flexorch_sandbox::services::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use flexorch_sandbox::{SandboxOptions, Services};
 
 /// The secret of the embedded connector.
-pub const SECRET_ID: &str = "flexorch/sandbox-connector";
+pub(crate) const SECRET_ID: &str = "flexorch/sandbox-connector";
 
-/// The queue that rejected objects go to.
-pub const DEAD_LETTER_QUEUE: &str = "flexorch-dead-letters";
+/// The dead-letter queue for rejected objects.
+pub(crate) const DEAD_LETTER_QUEUE: &str = "flexorch-dead-letters";
 
-/// FlexOrch and the AWS services that the function needs, with one connector.
+/// Embedded FlexOrch and AWS services, with one connector.
 #[derive(Debug)]
-pub struct Local {
+pub(crate) struct Local {
     /// The services.
-    pub services: Services,
+    pub(crate) services: Services,
 }
 
 impl Local {
     /// Starts everything on free ports, with one connector for `bucket` and `prefix`.
     ///
     /// # Errors
-    /// Where no port can be had.
-    pub async fn start(options: SandboxOptions, bucket: &str, prefix: &str) -> Result<Self> {
-        let services = Services::start(options).await.context("the embedded services cannot start")?;
+    /// If no port is free.
+    pub(crate) async fn start(options: SandboxOptions, bucket: &str, prefix: &str) -> Result<Self> {
+        let services = Services::start(options).await.context("cannot start the embedded services")?;
         let secret = serde_json::json!({
             "api_key": "dfx_sandbox", "connector_id": 42, "bucket": bucket, "prefix": prefix, "region": REGION,
         });
         services.secrets.put(SECRET_ID, secret.to_string());
         services.queues.create(DEAD_LETTER_QUEUE);
         services.buckets.create(bucket, REGION);
-        // Something that no event names, for an order to reconcile to find.
+        // Objects that no event names, for a reconcile to find.
         for name in ["backlog/scan 001.pdf", "backlog/scan 002.pdf"] {
             services.buckets.put(bucket, format!("{prefix}{name}"), 24_576, SystemTime::now());
         }
         Ok(Self { services })
     }
 
-    /// A function that is wired to these services, with its default settings.
+    /// Creates a function that uses these services, with its default settings.
     ///
     /// # Errors
-    /// Where the settings or the HTTP client cannot be made.
-    pub async fn ingester(&self) -> Result<Ingester> {
+    /// If the HTTP client cannot be created.
+    pub(crate) async fn ingester(&self) -> Result<Ingester> {
         let config = Config::from_lookup(|name| {
             Ok(match name {
                 "CONNECTOR_SECRET_IDS" => Some(SECRET_ID.to_owned()),
@@ -87,13 +87,13 @@ impl Local {
             .build()
     }
 
-    /// Stops everything.
-    pub async fn shutdown(self) {
+    /// Stops all services.
+    pub(crate) async fn shutdown(self) {
         self.services.shutdown().await;
     }
 }
 
-/// Where the SDK finds each service.
+/// The endpoint of each service, for the SDK.
 #[derive(Debug)]
 struct Endpoints {
     secrets_manager: String,

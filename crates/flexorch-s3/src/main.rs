@@ -1,26 +1,31 @@
 //! `flexorch-s3`, the operator's command line: set up, verify and backfill S3 ingestion into FlexOrch.
 //!
-//! | file | its part |
+//! A command is parsed by `args`, gets its clients from `context`, and returns an `exit` status. Arrows go from a command to the
+//! modules below it, and make no circle.
+//!
+//! | file | what it holds |
 //! | --- | --- |
-//! | `args` | the commands and their options, as they are typed |
-//! | `context` | what the options of every command come to: clients, and where the output goes |
-//! | `connector`, `schedule` | FlexOrch's side: connectors and Scheduled Sync |
-//! | `attach` | a bucket's notifications: one more, one less |
-//! | `doctor` | the whole chain, from the bucket to FlexOrch: what is not well, and what to do |
-//! | `backfill`, `submit` | what is in a bucket already, and keys, to FlexOrch; `forwarder` is what they share |
-//! | `invoke`, `samples` | the handler, run on events from files or on the samples |
-//! | `local` | embedded FlexOrch and AWS, and a function that is wired to them |
-//! | `serve` | the sandbox as a command |
-//! | `management` | FlexOrch's API beside submissions: connectors, Scheduled Sync, usage |
-//! | `connector_secret` | a connector's secret, read and written whole |
-//! | `arn`, `aws_failure` | AWS's names for things; what AWS refused, as an operator reads it |
-//! | `bucket` | where a bucket is, and what S3 shows of it |
-//! | `notification` | what a bucket's notification configuration may hold |
-//! | `outcome` | what became of an object, in words and as JSON |
-//! | `output`, `table`, `interruption` | words, JSON and questions; tables; Ctrl-C |
+//! | `args` | the commands and their options, as typed |
+//! | `connector`, `schedule` | FlexOrch's connectors and Scheduled Sync |
+//! | `attach` | adds a notification to a bucket, or removes one |
+//! | `doctor` | checks everything between the bucket and FlexOrch, and suggests fixes |
+//! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share |
+//! | `invoke`, `samples` | run the handler on events from files, or on the samples |
+//! | `serve` | runs the sandbox until it is interrupted |
+//! | `local` | embedded FlexOrch and AWS services, and a function that uses them |
+//! | `context` | AWS and FlexOrch clients, from the global options |
+//! | `management` | FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage |
+//! | `connector_secret` | reads and writes a connector's secret |
+//! | `bucket` | a bucket's region and notification configuration |
+//! | `notification` | what a bucket's notification configuration may contain |
+//! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
+//! | `region` | selects the region of an AWS client |
+//! | `outcome` | what happened to an object, as text and as JSON |
+//! | `output`, `text`, `interruption`, `exit` | output and prompts; formatting; Ctrl-C; exit statuses |
+
+#![warn(unreachable_pub)]
 
 mod args;
-mod arn;
 mod attach;
 mod aws_failure;
 mod backfill;
@@ -29,6 +34,7 @@ mod connector;
 mod connector_secret;
 mod context;
 mod doctor;
+mod exit;
 mod forwarder;
 mod interruption;
 mod invoke;
@@ -37,36 +43,29 @@ mod management;
 mod notification;
 mod outcome;
 mod output;
+mod region;
 mod samples;
 mod schedule;
 mod serve;
 mod submit;
-mod table;
+mod text;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use args::{Arguments, Command};
 use context::Context;
-
-/// Everything went as it should.
-const EXIT_OK: u8 = 0;
-/// The command itself failed; standard error says why. (2 is clap's: the arguments cannot be used.)
-const EXIT_FAILURE: u8 = 1;
-/// The command ran, and found something that is not well: an event that was answered with an error, a test that failed.
-const EXIT_NOT_WELL: u8 = 3;
-/// Ctrl-C or SIGTERM ended it (128 and the signal's number, as shells say it).
-const EXIT_INTERRUPTED: u8 = 130;
+use exit::Exit;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::from_process();
     let level = match arguments.global.verbose {
-        // What went wrong is in the command's own output.
+        // The command's own output says what failed.
         0 => LevelFilter::OFF,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
@@ -74,16 +73,13 @@ fn main() -> ExitCode {
     log(level);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return report(&error.into()).into(),
     };
-    match runtime.block_on(dispatch(arguments)) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => failed(&error),
-    }
+    runtime.block_on(dispatch(arguments)).unwrap_or_else(|error| report(&error)).into()
 }
 
-/// Logs to standard error as text, from this level on. Other libraries log from WARN on only: further down some of them print what
-/// they send.
+/// Logs to standard error as text, from `level` on. Other libraries log from WARN on only: below that, some of them print what they
+/// send.
 fn log(level: LevelFilter) {
     let ours = ["flexorch_s3", "flexorch_s3_ingester", "flexorch_sandbox"];
     let targets =
@@ -92,7 +88,7 @@ fn log(level: LevelFilter) {
     tracing_subscriber::registry().with(targets).with(lines).init();
 }
 
-async fn dispatch(arguments: Arguments) -> Result<u8> {
+async fn dispatch(arguments: Arguments) -> Result<Exit> {
     let context = Context::new(arguments.global)?;
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
@@ -107,21 +103,20 @@ async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {
             clap_complete::generate(options.shell, &mut Arguments::command(), "flexorch-s3", &mut std::io::stdout());
-            Ok(EXIT_OK)
+            Ok(Exit::Success)
         }
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
+/// Prints why the command failed, and returns the exit status.
+fn report(error: &anyhow::Error) -> Exit {
     let is_closed_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     };
-    // Whoever reads the output, such as `head`, has enough.
+    // The reader of the output, such as `head`, has all it wants.
     if error.chain().any(is_closed_pipe) {
-        return ExitCode::from(EXIT_OK);
+        return Exit::Success;
     }
-    // Control characters from outside are shown, not obeyed.
-    let words = table::shown(&format!("{error:#}"));
-    output::complain(&words);
-    ExitCode::from(EXIT_FAILURE)
+    output::print_error(&text::escaped(&format!("{error:#}")));
+    Exit::Failure
 }

@@ -1,15 +1,15 @@
-//! What became of an object, for people and for programs.
+//! What happened to an object, as text and as JSON.
 
 use serde_json::{Value, json};
 
 use flexorch_s3_ingester::model::outcome::Outcome;
 
-/// What became of an object, in the words of the table: outcome and detail.
-pub(super) fn words(outcome: &Outcome) -> (&'static str, String, String) {
+/// Returns the outcome, its detail and the connector, as a table shows them.
+pub(crate) fn columns(outcome: &Outcome) -> (&'static str, String, String) {
     let connector = |connector: Option<&str>| connector.unwrap_or("-").to_owned();
     match outcome {
         Outcome::Forwarded(forwarded) => {
-            let job = forwarded.job_id.as_deref().unwrap_or("not named");
+            let job = forwarded.job_id.as_deref().unwrap_or("id unknown");
             let known = if forwarded.duplicate { " (known content)" } else { "" };
             ("forwarded", format!("job {job}{known}"), connector(Some(&forwarded.connector)))
         }
@@ -26,8 +26,8 @@ pub(super) fn words(outcome: &Outcome) -> (&'static str, String, String) {
     }
 }
 
-/// Adds the fields that say what became of an object.
-pub(super) fn add_outcome(object: &mut Value, outcome: &Outcome) {
+/// Adds the outcome's fields to an object's JSON.
+pub(crate) fn add_outcome(object: &mut Value, outcome: &Outcome) {
     match outcome {
         Outcome::Forwarded(forwarded) => {
             object["outcome"] = "forwarded".into();

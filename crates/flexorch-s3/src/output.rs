@@ -1,50 +1,45 @@
-//! What the command line says, and asks: words for people or one JSON document for programs, never both.
+//! Output and prompts: text for people or one JSON document for programs, never both.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, IsTerminal, Write};
 
+use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::args::Colour;
 use flexorch_s3_ingester::redaction::redacted;
 
-/// For what is well.
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// For what is not.
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// For what to look at.
-pub(super) const ODD: Style = AnsiColor::Yellow.on_default();
-/// For what matters less.
-pub(super) const FAINT: Style = Style::new().dimmed();
+/// The style of a success.
+pub(crate) const SUCCESS: Style = AnsiColor::Green.on_default();
+/// The style of a failure.
+pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().bold();
+/// The style of a warning.
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
+/// The style of secondary text.
+pub(crate) const DIM: Style = Style::new().dimmed();
 
-/// Where the results of a command go.
+/// Prints the results of a command, as text or as JSON.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Output {
+pub(crate) struct Output {
     json: bool,
 }
 
 impl Output {
-    /// Decides what is printed, and whether in colours (`NO_COLOR` and `CLICOLOR_FORCE` are obeyed: no-color.org).
-    pub(super) fn new(json: bool, colour: Colour) -> Self {
-        match colour {
-            Colour::Auto => anstream::ColorChoice::Auto,
-            Colour::Always => anstream::ColorChoice::Always,
-            Colour::Never => anstream::ColorChoice::Never,
-        }
-        .write_global();
+    /// Selects text or JSON, and when to use colors: [`ColorChoice::Auto`] obeys `NO_COLOR` and `CLICOLOR_FORCE` (no-color.org).
+    pub(crate) fn new(json: bool, color: ColorChoice) -> Self {
+        color.write_global();
         Self { json }
     }
 
-    /// Whether programs read the output.
-    pub(super) fn is_json(self) -> bool {
+    /// Returns whether the output is JSON.
+    pub(crate) fn is_json(self) -> bool {
         self.json
     }
 
-    /// A line for people, on standard output.
-    pub(super) fn line(self, line: impl Display) -> Result<()> {
+    /// Prints a line of text on standard output.
+    pub(crate) fn line(self, line: impl Display) -> Result<()> {
         if self.json {
             return Ok(());
         }
@@ -53,66 +48,66 @@ impl Output {
         writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
 
-    /// A line for people on standard error: what happens meanwhile.
-    pub(super) fn progress(self, line: impl Display) {
+    /// Prints a line of progress on standard error.
+    pub(crate) fn progress(self, line: impl Display) {
         if !self.json {
-            // Whoever closed standard error does not want to know.
+            // Nobody reads a closed standard error.
             let _ = writeln!(anstream::stderr().lock(), "{}", redacted(&line.to_string()));
         }
     }
 
-    /// The one document for programs, on standard output.
-    pub(super) fn document(self, document: &impl Serialize) -> Result<()> {
+    /// Prints the JSON document on standard output.
+    pub(crate) fn document(self, document: &impl Serialize) -> Result<()> {
         if !self.json {
             return Ok(());
         }
-        let text = serde_json::to_string_pretty(document).context("the result cannot be written as JSON")?;
+        let text = serde_json::to_string_pretty(document).context("cannot serialize the result as JSON")?;
         let text = redacted(&text);
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
 }
 
-/// Text in a style; the style is taken away again where no colours are wanted.
-pub(super) fn styled(style: Style, text: impl Display) -> String {
+/// Returns text in a style. Printing removes the style if colors are off.
+pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Why the command failed, on standard error.
-pub(super) fn complain(words: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{} {}", styled(BAD, "flexorch-s3:"), redacted(words));
+/// Prints why the command failed, on standard error.
+pub(crate) fn print_error(message: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{} {}", styled(FAILURE, "flexorch-s3:"), redacted(message));
 }
 
-/// Asks a question whose safe answer is no. `flag` is the option that says yes for those who cannot be asked.
-pub(super) fn confirm(question: &str, flag: &str) -> Result<bool> {
-    if !can_ask() {
-        bail!("{question} Nobody can be asked here: add {flag} if you mean it");
+/// Asks a yes-or-no question whose default is no. `flag` is the option that skips the question.
+pub(crate) fn confirm(question: &str, flag: &str) -> Result<bool> {
+    if !is_interactive() {
+        bail!("{question} Cannot ask without a terminal: to confirm, add {flag}");
     }
     let answer = read_answer(&format!("{question} [y/N] ")).context("cannot read the answer")?;
     Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Asks for a value that may be seen.
-pub(super) fn ask(what: &str) -> Result<String> {
+/// Prompts for a value, which is echoed.
+pub(crate) fn ask(what: &str) -> Result<String> {
     read_answer(&format!("{what}: ")).with_context(|| format!("cannot read {what}"))
 }
 
-/// Asks for a value that nobody may see; it is not echoed.
-pub(super) fn ask_unseen(what: &str) -> Result<String> {
+/// Prompts for a secret, which is not echoed.
+pub(crate) fn ask_hidden(what: &str) -> Result<String> {
     let answer =
         rpassword::prompt_password(format!("{what} (not shown): ")).with_context(|| format!("cannot read {what}"))?;
     Ok(answer.trim().to_owned())
 }
 
-/// The terminal that the command was started from, whatever its input and output were redirected to.
+/// The controlling terminal, wherever input and output are redirected to.
 const TERMINAL: &str = "/dev/tty";
 
-/// Whether a person sits there.
-pub(super) fn can_ask() -> bool {
+/// Returns whether there is a terminal to prompt on.
+pub(crate) fn is_interactive() -> bool {
     std::io::stderr().is_terminal() && File::open(TERMINAL).is_ok()
 }
 
-/// Asks and reads at the terminal: standard input may bring something else, such as fields.
+/// Prompts and reads on the terminal, because standard input may contain something else, such as fields.
 fn read_answer(question: &str) -> std::io::Result<String> {
     let mut terminal = File::options().read(true).write(true).open(TERMINAL)?;
     terminal.write_all(question.as_bytes())?;

@@ -1,9 +1,9 @@
-//! The sample events of the repository's `events/` folder, inside the program, so that the demo needs no files.
+//! The sample events of the repository's `events/` directory, compiled into the program.
 
 macro_rules! samples {
     ($($name:literal),* $(,)?) => {
-        /// Each sample's name, as its file is called in the repository, and its contents.
-        pub(super) const SAMPLES: &[(&str, &str)] =
+        /// The path of each sample in the repository, and its contents.
+        pub(crate) const SAMPLES: &[(&str, &str)] =
             &[$((concat!("events/", $name, ".json"), include_str!(concat!("../../../events/", $name, ".json")))),*];
     };
 }

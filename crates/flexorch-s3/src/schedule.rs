@@ -1,29 +1,29 @@
-//! `flexorch-s3 schedule …`: FlexOrch's own Scheduled Sync, for those who want polling as a second net.
+//! `flexorch-s3 schedule …`: FlexOrch's Scheduled Sync, for polling as a safety net.
 
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::EXIT_OK;
-use super::args::{ScheduleAction, ScheduleId};
-use super::context::Context;
-use super::output::{GOOD, confirm, styled};
-use super::table::{shown, table, text_of};
+use crate::args::{ScheduleAction, ScheduleId};
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::management::{CallError, Management, Schedule, moment};
+use crate::output::{SUCCESS, confirm, styled};
+use crate::text::{escaped, table, text_of};
 use flexorch_s3_ingester::model::connector::Connector;
 
 /// Runs one of the commands.
-pub(super) async fn run(action: ScheduleAction, context: &Context) -> Result<u8> {
+pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exit> {
     match action {
         ScheduleAction::Create(options) => {
             let (connector, flexorch) = open(&options.secret.secret, context).await?;
             let made = flexorch.create_schedule(&connector.id, &options.cron, options.prefix.as_deref()).await;
             let made = made.map_err(with_plans)?;
             context.output.line(format!(
-                "{} schedule {} is made: FlexOrch lists {} at {} (UTC)",
-                styled(GOOD, "✓"),
+                "{} schedule {} created: FlexOrch lists {} at {} (UTC)",
+                styled(SUCCESS, "✓"),
                 id_of(&made),
                 scope(&made, &connector),
-                shown(made.cron_expression.as_deref().unwrap_or(&options.cron)),
+                escaped(made.cron_expression.as_deref().unwrap_or(&options.cron)),
             ))?;
             context.output.document(&json!({"schedule": made}))?;
         }
@@ -36,8 +36,12 @@ pub(super) async fn run(action: ScheduleAction, context: &Context) -> Result<u8>
             let (connector, flexorch) = open(&which.secret.secret, context).await?;
             let run =
                 flexorch.trigger_schedule(&connector.id, &which.schedule).await.map_err(|e| explain(e, &which))?;
-            let status = shown(run.status.as_deref().unwrap_or("started"));
-            context.output.line(format!("{} schedule {} runs: {status}", styled(GOOD, "✓"), shown(&which.schedule)))?;
+            let status = escaped(run.status.as_deref().unwrap_or("started"));
+            context.output.line(format!(
+                "{} schedule {} started: {status}",
+                styled(SUCCESS, "✓"),
+                escaped(&which.schedule)
+            ))?;
             context.output.document(&json!({"run": run}))?;
         }
         ScheduleAction::Logs(which) => print_runs(&which, context).await?,
@@ -48,18 +52,18 @@ pub(super) async fn run(action: ScheduleAction, context: &Context) -> Result<u8>
             let Some(schedule) = schedules.iter().find(|schedule| id_of(schedule) == which.schedule) else {
                 bail!("{}", unknown(which));
             };
-            let cron = shown(schedule.cron_expression.as_deref().unwrap_or("no cron expression"));
+            let cron = escaped(schedule.cron_expression.as_deref().unwrap_or("no cron expression"));
             let question =
                 format!("Delete schedule {} ({cron}), which lists {}?", which.schedule, scope(schedule, &connector));
             if !options.yes && !confirm(&question, "--yes")? {
-                bail!("nothing was deleted");
+                bail!("cancelled; nothing was deleted");
             }
             flexorch.delete_schedule(&connector.id, &which.schedule).await.map_err(|error| explain(error, which))?;
-            context.output.line(format!("{} schedule {} is deleted", styled(GOOD, "✓"), shown(&which.schedule)))?;
+            context.output.line(format!("{} schedule {} deleted", styled(SUCCESS, "✓"), escaped(&which.schedule)))?;
             context.output.document(&json!({"deleted": schedule}))?;
         }
     }
-    Ok(EXIT_OK)
+    Ok(Exit::Success)
 }
 
 async fn open(secret_id: &str, context: &Context) -> Result<(Connector, Management)> {
@@ -68,14 +72,14 @@ async fn open(secret_id: &str, context: &Context) -> Result<(Connector, Manageme
     Ok((connector, flexorch))
 }
 
-/// A refusal for the plan's sake, with what each plan has (FlexOrch documentation, "Scheduled Sync").
+/// Adds to a refusal that the plan causes what each plan allows (FlexOrch documentation, "Scheduled Sync").
 fn with_plans(error: CallError) -> anyhow::Error {
     let is_plan = error.is_plan();
     let error = anyhow::Error::from(error);
     match is_plan {
         true => error.context(
-            "the plan does not allow this schedule: Trial has no Scheduled Sync, Starter one run a day (one minute of one hour, such as \
-             '0 2 * * *'), Pro and Enterprise any",
+            "the plan does not allow this schedule: none on Trial, one run a day on Starter (such as '0 2 * * *'), any on Pro and \
+             Enterprise",
         ),
         false => error,
     }
@@ -90,8 +94,8 @@ fn explain(error: CallError, which: &ScheduleId) -> anyhow::Error {
 
 fn unknown(which: &ScheduleId) -> String {
     format!(
-        "the connector has no schedule {}: `flexorch-s3 schedule list --secret {}` shows those it has",
-        shown(&which.schedule),
+        "the connector has no schedule {}: `flexorch-s3 schedule list --secret {}` lists its schedules",
+        escaped(&which.schedule),
         which.secret.secret
     )
 }
@@ -102,19 +106,19 @@ fn id_of(schedule: &Schedule) -> String {
 
 fn scope(schedule: &Schedule, connector: &Connector) -> String {
     let prefix = schedule.prefix_filter.as_deref().unwrap_or(&connector.prefix);
-    format!("s3://{}/{}", shown(connector.bucket.as_deref().unwrap_or("…")), shown(prefix))
+    format!("s3://{}/{}", escaped(connector.bucket.as_deref().unwrap_or("…")), escaped(prefix))
 }
 
 fn print_list(schedules: &[Schedule], connector: &Connector, context: &Context) -> Result<()> {
     if schedules.is_empty() {
-        context.output.line(format!("Connector {} has no schedule.", connector.id))?;
+        context.output.line(format!("Connector {} has no schedules.", connector.id))?;
     } else {
         let mut rows = table(["ID", "CRON (UTC)", "LISTS", "ACTIVE", "LAST RUN", "NEXT RUN"]);
         for schedule in schedules {
             let date = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), moment);
             rows.add_row([
                 id_of(schedule),
-                shown(schedule.cron_expression.as_deref().unwrap_or("-")),
+                escaped(schedule.cron_expression.as_deref().unwrap_or("-")),
                 scope(schedule, connector),
                 schedule.is_active.map_or("-", |active| if active { "yes" } else { "no" }).to_owned(),
                 date(&schedule.last_run_at),
@@ -130,19 +134,19 @@ async fn print_runs(which: &ScheduleId, context: &Context) -> Result<()> {
     let (connector, flexorch) = open(&which.secret.secret, context).await?;
     let runs = flexorch.schedule_runs(&connector.id, &which.schedule).await.map_err(|error| explain(error, which))?;
     if runs.is_empty() {
-        context.output.line(format!("Schedule {} has not run yet.", shown(&which.schedule)))?;
+        context.output.line(format!("Schedule {} has not run yet.", escaped(&which.schedule)))?;
     } else {
         let mut rows = table(["STARTED", "STATUS", "FOUND", "NEW", "SKIPPED", "FAILED", "ERROR"]);
         for run in &runs {
             let number = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
             rows.add_row([
                 run.started_at.as_deref().map_or_else(|| "-".to_owned(), moment),
-                shown(run.status.as_deref().unwrap_or("-")),
+                escaped(run.status.as_deref().unwrap_or("-")),
                 number(run.files_found),
                 number(run.files_new),
                 number(run.files_skipped),
                 number(run.files_failed),
-                shown(run.error_message.as_deref().unwrap_or_default()),
+                escaped(run.error_message.as_deref().unwrap_or_default()),
             ]);
         }
         context.output.line(text_of(&rows).trim_end())?;

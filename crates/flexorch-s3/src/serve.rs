@@ -1,14 +1,14 @@
-//! `flexorch-s3 sandbox`: runs the embedded services until it is interrupted.
+//! `flexorch-s3 sandbox`: runs the sandbox until it is interrupted.
 
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, json};
 
-use super::EXIT_OK;
-use super::args::SandboxCommand;
-use super::context::Context as Options;
-use super::interruption::Interruption;
+use crate::args::SandboxCommand;
+use crate::context::Context as Options;
+use crate::exit::Exit;
+use crate::interruption::Interruption;
 use flexorch_sandbox::buckets::Buckets;
 use flexorch_sandbox::queues::Queues;
 use flexorch_sandbox::secrets_manager::SecretsManager;
@@ -16,13 +16,13 @@ use flexorch_sandbox::services::REGION;
 use flexorch_sandbox::{Sandbox, SandboxOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
-pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8> {
-    // Before anything is printed: a script that has read the base URL may end the program immediately.
+pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Exit> {
+    // Before the base URL is printed: its reader may stop the program immediately.
     let mut interruption = Interruption::listen()?;
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)
-            .with_context(|| format!("cannot read the secret's file {}", file.display()))?;
+            .with_context(|| format!("cannot read the secret from {}", file.display()))?;
         secrets.push((name, json));
     }
     let output = options.output;
@@ -37,7 +37,7 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
         faults: command.faults,
         seed: command.seed,
     };
-    let sandbox = Sandbox::start(options).await.context("the sandbox cannot start")?;
+    let sandbox = Sandbox::start(options).await.context("cannot start the sandbox")?;
     let secrets_manager = match command.secrets_manager {
         Some(port) => Some(start_secrets_manager(port, secrets).await?),
         None => None,
@@ -47,7 +47,7 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
         None => None,
     };
     let sqs = match command.sqs {
-        Some(port) => Some(Queues::start(port).await.context("the sandbox's SQS cannot start")?),
+        Some(port) => Some(Queues::start(port).await.context("cannot start the sandbox's SQS")?),
         None => None,
     };
     let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
@@ -56,7 +56,7 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
         ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
         ("AWS_ENDPOINT_URL_SQS", sqs.as_ref().map(Queues::endpoint_url)),
     ];
-    // The base URL first and alone on its line: scripts read it from there.
+    // Scripts read the base URL from the first line.
     output.line(sandbox.base_url())?;
     output.line(format_args!("admin: {} (requests, faults, state)", sandbox.admin_url()))?;
     for (variable, url) in &endpoints {
@@ -67,7 +67,7 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
     for queue in &queues {
         output.line(format_args!("queue: {queue}"))?;
     }
-    output.line("Any key that starts with dfx_ is a tenant. Ctrl-C stops it.")?;
+    output.line("Any API key that starts with dfx_ is accepted, each as a tenant of its own. Press Ctrl-C to stop.")?;
     let environment: Map<_, _> =
         endpoints.into_iter().filter_map(|(variable, url)| Some((variable.to_owned(), url?.into()))).collect();
     output.document(&json!({
@@ -87,11 +87,11 @@ pub(super) async fn run(command: SandboxCommand, options: &Options) -> Result<u8
     if let Some(sqs) = sqs {
         sqs.shutdown().await;
     }
-    Ok(EXIT_OK)
+    Ok(Exit::Success)
 }
 
 async fn start_secrets_manager(port: u16, secrets: Vec<(String, String)>) -> Result<SecretsManager> {
-    let secrets_manager = SecretsManager::start(port).await.context("the sandbox's Secrets Manager cannot start")?;
+    let secrets_manager = SecretsManager::start(port).await.context("cannot start the sandbox's Secrets Manager")?;
     for (name, json) in secrets {
         secrets_manager.put(name, json);
     }
@@ -99,7 +99,7 @@ async fn start_secrets_manager(port: u16, secrets: Vec<(String, String)>) -> Res
 }
 
 async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets> {
-    let s3 = Buckets::start(port).await.context("the sandbox's S3 cannot start")?;
+    let s3 = Buckets::start(port).await.context("cannot start the sandbox's S3")?;
     let now = SystemTime::now();
     for bucket in buckets {
         s3.create(bucket, REGION);

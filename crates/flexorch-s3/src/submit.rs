@@ -1,4 +1,4 @@
-//! `flexorch-s3 submit`: object keys from the command line or a file, sent as the function sends them.
+//! `flexorch-s3 submit`: sends object keys from the command line or a file, as the function does.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -10,26 +10,26 @@ use anyhow::{Context as _, Error, Result, anyhow};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::args::SubmitOptions;
-use super::context::Context;
-use super::forwarder::{Forwarder, Pace};
-use super::interruption::Interruption;
-use super::outcome::{add_outcome, words};
-use super::table::shown;
-use super::{EXIT_INTERRUPTED, EXIT_NOT_WELL, EXIT_OK};
+use crate::args::SubmitOptions;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::forwarder::{Forwarder, Pace};
+use crate::interruption::Interruption;
+use crate::outcome::{add_outcome, columns};
+use crate::text::escaped;
 use flexorch_s3_ingester::ingest::route::superseded;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
 
-/// The keys of a few requests are tried for so long at most.
+/// The longest time to try the keys of a few requests.
 const LONGEST_SEND: Duration = Duration::from_secs(300);
 
-/// So many keys are read ahead.
+/// How many keys are read ahead.
 const READ_AHEAD: usize = 256;
 
 /// Runs the command.
-pub(super) async fn run(options: SubmitOptions, context: &Context) -> Result<u8> {
+pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exit> {
     let mut interruption = Interruption::listen()?;
     let mut keys = Keys::open(&options)?;
     let connector = context.connector(&options.secret.secret).await?;
@@ -42,7 +42,7 @@ pub(super) async fn run(options: SubmitOptions, context: &Context) -> Result<u8>
     let forwarder = Forwarder::new(context, connector, pace).await?;
     let at_once = options.keys_per_request.get() * options.concurrency.get();
     let mut report = Report::begin(context);
-    let mut barred: Option<Deferral> = None;
+    let mut blocked: Option<Deferral> = None;
     let mut interrupted = false;
     while !interrupted {
         let objects = tokio::select! {
@@ -56,14 +56,14 @@ pub(super) async fn run(options: SubmitOptions, context: &Context) -> Result<u8>
             Ok(objects) => objects,
             Err(error) => {
                 report.end()?;
-                return Err(error.context("what is told above of the keys before it stands"));
+                return Err(error.context("keys could not be read to the end; those before are reported above"));
             }
         };
         if objects.is_empty() {
             break;
         }
-        let outcomes = match &barred {
-            // Another request would meet the same; the keys are told all the same, so that they can be sent later.
+        let outcomes = match &blocked {
+            // Another request would be refused too; the keys are reported, so that they can be sent later.
             Some(deferral) => vec![Outcome::Deferred(deferral.clone()); objects.len()],
             None => {
                 let wanted = if options.any_prefix { "" } else { prefix.as_str() };
@@ -76,26 +76,26 @@ pub(super) async fn run(options: SubmitOptions, context: &Context) -> Result<u8>
                         forwarder.stop();
                         tokio::select! {
                             outcomes = &mut send => outcomes,
-                            () = interruption.next() => return Ok(EXIT_INTERRUPTED),
+                            () = interruption.next() => return Ok(Exit::Interrupted),
                         }
                     }
                 }
             }
         };
-        barred = barred.or_else(|| outcomes.iter().find_map(bars));
+        blocked = blocked.or_else(|| outcomes.iter().find_map(block_of));
         report.add(&objects, &outcomes)?;
     }
     report.end()?;
     if interrupted {
         if keys.has_more() {
-            context.output.progress("interrupted; the keys after the last one named here were not looked at");
+            context.output.progress("interrupted; keys after the last one reported were not sent");
         }
-        return Ok(EXIT_INTERRUPTED);
+        return Ok(Exit::Interrupted);
     }
     Ok(report.code())
 }
 
-/// Sends what is to be sent, and answers what became of every object.
+/// Sends the objects whose keys start with `prefix`, each key once, and returns the outcome of every object.
 async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context: &Context) -> Vec<Outcome> {
     let (ledger, metrics) = (Mutex::new(Ledger::new(objects.len())), Metrics::default());
     let repeated = superseded(objects, |_| true);
@@ -118,8 +118,8 @@ async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context
     ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close()
 }
 
-/// The reason for which no other key can be forwarded now.
-fn bars(outcome: &Outcome) -> Option<Deferral> {
+/// Returns why no other key can be forwarded now, if so.
+fn block_of(outcome: &Outcome) -> Option<Deferral> {
     match outcome {
         Outcome::Deferred(deferral)
             if deferral.class.needs_operator() && deferral.class != DeferClass::RequestRefused =>
@@ -130,13 +130,13 @@ fn bars(outcome: &Outcome) -> Option<Deferral> {
     }
 }
 
-/// Where the keys come from.
+/// A source of keys.
 enum Keys {
     Typed(std::vec::IntoIter<String>),
-    /// Read by a thread of its own: a terminal or a pipe may keep it waiting, and Ctrl-C has to be heard meanwhile.
+    /// Read by a separate thread: a terminal or pipe may block it, and Ctrl-C must still work.
     Read {
         keys: mpsc::Receiver<Result<String>>,
-        /// What came after the last key that could be read.
+        /// The error after the last key that could be read.
         failed: Option<Error>,
     },
 }
@@ -148,7 +148,7 @@ impl Keys {
             true => (Box::new(BufReader::new(std::io::stdin())), "standard input".to_owned()),
             false => {
                 let name = path.display().to_string();
-                let file = File::open(path).with_context(|| format!("--keys-from: {name} cannot be read"))?;
+                let file = File::open(path).with_context(|| format!("--keys-from: cannot read {name}"))?;
                 (Box::new(BufReader::new(file)), name)
             }
         };
@@ -164,7 +164,7 @@ impl Keys {
         Ok(Self::Read { keys: receiver, failed: None })
     }
 
-    /// The next keys, as objects; none at the end. Where a key cannot be read, those before it are answered first.
+    /// Returns the next keys, as objects; none at the end. If a key cannot be read, returns those before it first.
     async fn next(&mut self, most: usize, bucket: &str) -> Result<Vec<S3Object>> {
         let mut objects = Vec::new();
         while objects.len() < most {
@@ -188,7 +188,7 @@ impl Keys {
         Ok(objects)
     }
 
-    /// Whether there are keys that nobody looked at.
+    /// Returns whether there are more keys.
     fn has_more(&mut self) -> bool {
         match self {
             Self::Typed(keys) => keys.len() > 0,
@@ -197,11 +197,11 @@ impl Keys {
     }
 }
 
-/// The next line that is not empty.
+/// Reads the next line that is not empty.
 fn next_key(reader: &mut impl BufRead, name: &str) -> Result<Option<String>> {
     loop {
         let mut line = Vec::new();
-        if reader.read_until(b'\n', &mut line).with_context(|| format!("{name} cannot be read"))? == 0 {
+        if reader.read_until(b'\n', &mut line).with_context(|| format!("cannot read {name}"))? == 0 {
             return Ok(None);
         }
         if line.pop_if(|byte| *byte == b'\n').is_some() {
@@ -210,14 +210,14 @@ fn next_key(reader: &mut impl BufRead, name: &str) -> Result<Option<String>> {
         if !line.is_empty() {
             let key = String::from_utf8(line).map_err(|error| {
                 let seen = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                anyhow!("{name} holds {seen:?}, which is not UTF-8 as every object key is")
+                anyhow!("{name} contains {seen:?}, which is not UTF-8 as object keys are")
             })?;
             return Ok(Some(key));
         }
     }
 }
 
-/// What became of the keys, told as it is known, so that any number of them takes no memory.
+/// Reports outcomes as they arrive, so that memory does not grow with the number of keys.
 struct Report<'a> {
     context: &'a Context,
     counts: Counts,
@@ -236,8 +236,12 @@ impl<'a> Report<'a> {
                 let before = if self.counts.received == 0 { "{\"objects\": [\n  " } else { ",\n  " };
                 write(&format!("{before}{document}"))?;
             } else if !matches!(outcome, Outcome::Forwarded(_)) {
-                let (name, detail, _) = words(outcome);
-                self.context.output.line(format!("{name:<9}  {}  {}", shown(object.key.as_str()), shown(&detail)))?;
+                let (name, detail, _) = columns(outcome);
+                self.context.output.line(format!(
+                    "{name:<9}  {}  {}",
+                    escaped(object.key.as_str()),
+                    escaped(&detail)
+                ))?;
             }
             self.counts.add(outcome);
         }
@@ -262,11 +266,11 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// A key that stands for another that was forwarded is well; one out of the prefix is not.
-    fn code(&self) -> u8 {
+    /// Returns the exit status. A repeated key is not a problem; one outside the prefix is.
+    fn code(&self) -> Exit {
         let out_of_prefix = self.counts.skipped_by_reason.contains_key(&SkipReason::OutOfPrefix);
         let well = self.counts.rejected == 0 && self.counts.deferred == 0 && !out_of_prefix;
-        if well { EXIT_OK } else { EXIT_NOT_WELL }
+        if well { Exit::Success } else { Exit::Problem }
     }
 }
 

@@ -1,21 +1,21 @@
-//! What every command takes.
+//! Options that every command accepts.
 
 use clap::{Args, ValueEnum};
 
-/// What every command takes.
+/// Options that every command accepts.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Everywhere")]
-pub(in super::super) struct GlobalOptions {
-    /// The profile of the AWS configuration files to use
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalOptions {
+    /// AWS profile to use
     #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The AWS region to ask; a secret's ARN names its own
+    pub(crate) profile: Option<String>,
+    /// AWS region to use; the region in a secret's ARN wins
     #[arg(long, global = true, value_name = "REGION")]
-    pub region: Option<String>,
-    /// Another address for all AWS services, such as an emulator's
+    pub(crate) region: Option<String>,
+    /// Endpoint for all AWS services, such as an emulator's
     #[arg(long, global = true, value_name = "URL")]
-    pub endpoint_url: Option<String>,
-    /// FlexOrch's address, version included
+    pub(crate) endpoint_url: Option<String>,
+    /// Base URL of FlexOrch's API, including the version
     #[arg(
         long = "flexorch-url",
         global = true,
@@ -24,25 +24,25 @@ pub(in super::super) struct GlobalOptions {
         hide_env_values = true,
         default_value = flexorch_s3_ingester::config::DEFAULT_BASE_URL
     )]
-    pub flexorch_url: String,
-    /// Print one JSON document instead of words and tables
+    pub(crate) flexorch_url: String,
+    /// Print one JSON document instead of text and tables
     #[arg(long, global = true)]
-    pub json: bool,
-    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    pub(crate) json: bool,
+    /// When to use colors
     #[arg(long = "color", global = true, value_name = "WHEN", default_value = "auto")]
-    pub colour: Colour,
-    /// More words on standard error; twice for more
+    pub(crate) color: Color,
+    /// Log to standard error; -vv logs more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
-/// When to use colours.
+/// When to use colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in super::super) enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }

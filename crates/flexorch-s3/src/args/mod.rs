@@ -1,139 +1,172 @@
-//! The commands and their options, as they are typed.
+//! The commands and their options, as typed. Nothing here depends on the rest of the program.
 
 mod attach;
 mod backfill;
 mod connector;
 mod doctor;
 mod global;
+mod help;
 mod invoke;
 mod sandbox;
 mod schedule;
+mod shared;
 mod submit;
 
-use std::time::Duration;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-use jiff::SignedDuration;
+pub(crate) use attach::{AttachOptions, BucketOptions, ChangeOptions, DetachOptions};
+pub(crate) use backfill::{BackfillOptions, Via};
+pub(crate) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
+pub(crate) use doctor::DoctorOptions;
+pub(crate) use global::{Color, GlobalOptions};
+pub(crate) use invoke::{DemoOptions, InvokeOptions};
+pub(crate) use sandbox::SandboxCommand;
+pub(crate) use schedule::{ScheduleAction, ScheduleId};
+pub(crate) use shared::{Moment, SecretOption};
+pub(crate) use submit::SubmitOptions;
 
-pub(super) use attach::{AttachOptions, BucketOptions, DetachOptions, HowOptions};
-pub(super) use backfill::{BackfillOptions, Via};
-pub(super) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
-pub(super) use doctor::DoctorOptions;
-pub(super) use global::{Colour, GlobalOptions};
-pub(super) use invoke::{DemoOptions, InvokeOptions};
-pub(super) use sandbox::SandboxCommand;
-pub(super) use schedule::{ScheduleAction, ScheduleId};
-pub(super) use submit::SubmitOptions;
-
-/// Sets up, proves and backfills the way of S3 objects to FlexOrch.
+/// Set up, verify and backfill S3 ingestion into FlexOrch
 #[derive(Debug, Parser)]
 #[command(name = "flexorch-s3", version, propagate_version = true)]
 #[command(after_help = "\
-Exit status: 0 all is well; 1 the command failed and standard error says why; 2 wrong arguments; 3 the command ran and found
-something that is not well; 130 interrupted.
+AWS credentials and the region are resolved as the AWS CLI resolves them. Secrets are never passed as arguments and never printed.
 
-AWS credentials and region are found as the AWS CLI finds them. No command takes a secret as an argument, and none prints one.")]
-pub(super) struct Arguments {
+Exit status: 0 success; 1 the command failed, see standard error; 2 invalid arguments; 3 the command ran and found a problem; \
+130 interrupted.
+
+Examples:
+  flexorch-s3 demo
+  flexorch-s3 connector create --secret flexorch/invoices
+  flexorch-s3 attach --secret flexorch/invoices --function flexorch-ingest
+  flexorch-s3 doctor --secret flexorch/invoices
+  flexorch-s3 backfill --secret flexorch/invoices --dry-run")]
+pub(crate) struct Arguments {
     #[command(flatten)]
-    pub global: GlobalOptions,
+    pub(crate) global: GlobalOptions,
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Parses the process's arguments. Ends the process with exit status 2 and a message if they are invalid.
+    pub(crate) fn from_process() -> Self {
+        let matches = help::arrange(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// FlexOrch's connector for a bucket: make, test, list, show, delete
-    #[command(subcommand)]
+pub(crate) enum Command {
+    /// Create, test, list, show or delete FlexOrch connectors
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  flexorch-s3 connector create --secret flexorch/invoices
+  flexorch-s3 connector test --secret flexorch/invoices"
+    )]
     Connector(ConnectorAction),
-    /// Have a bucket that exists tell a function, a queue or EventBridge of uploads
     Attach(AttachOptions),
-    /// Take away what attach added
     Detach(DetachOptions),
-    /// Check the whole chain, from the bucket to FlexOrch, and say what to do: why is my document not there?
     Doctor(DoctorOptions),
-    /// Send what is in the bucket already, at the plan's pace
     Backfill(BackfillOptions),
-    /// Send object keys to FlexOrch now
     Submit(SubmitOptions),
-    /// FlexOrch's own Scheduled Sync of a connector, as a second net
-    #[command(subcommand)]
+    /// Manage FlexOrch's Scheduled Sync of a connector (optional)
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  flexorch-s3 schedule create --secret flexorch/invoices --cron '0 2 * * *'
+  flexorch-s3 schedule list --secret flexorch/invoices"
+    )]
     Schedule(ScheduleAction),
-    /// Run a sample of every source through the handler and the sandbox: nothing outside this machine is needed
     Demo(DemoOptions),
-    /// Run the function's handler on events from files, and show what became of every object
     Invoke(InvokeOptions),
-    /// Run FlexOrch's API on this machine, to develop and rehearse against
     Sandbox(SandboxCommand),
-    /// Print a completion script for a shell
     Completions(CompletionsOptions),
 }
 
-/// `flexorch-s3 completions`.
+/// Print a shell completion script
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  flexorch-s3 completions bash > ~/.local/share/bash-completion/completions/flexorch-s3
+  flexorch-s3 completions bash \\
+    > ~/.local/share/bash-completion/completions/flexorch-s3
   flexorch-s3 completions zsh > ~/.zfunc/_flexorch-s3
   flexorch-s3 completions fish > ~/.config/fish/completions/flexorch-s3.fish")]
-pub(super) struct CompletionsOptions {
-    /// The shell
-    pub shell: clap_complete::Shell,
-}
-
-/// The secret that describes a connector.
-#[derive(Debug, Clone, Args)]
-pub(super) struct SecretOption {
-    /// The connector's secret: its name or ARN in Secrets Manager
-    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub secret: String,
-}
-
-/// A text that [`duration`] cannot parse.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it must be a time such as 250ms, 90s, 15m or 1h")]
-struct NotADuration;
-
-/// Parses a time, such as `90s`, `1h 30m` or `PT1H`.
-fn duration(text: &str) -> Result<Duration, NotADuration> {
-    let parsed = text.trim().parse::<SignedDuration>().map_err(|_| NotADuration)?;
-    parsed.try_into().map_err(|_| NotADuration)
+pub(crate) struct CompletionsOptions {
+    /// Shell to generate the script for
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
-    #[test]
-    fn a_time_has_a_unit_in_whatever_usual_form() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("1h 30m", 5400), ("PT1H", 3600), ("0ms", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        assert!(
-            Arguments::try_parse_from(["flexorch-s3", "backfill", "--secret", "s", "--give-up-after", "1h"]).is_ok()
-        );
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for text in ["", "15", "-1m", "1 fortnight", "99999999999999999999s"] {
-            assert_eq!(duration(text), Err(NotADuration), "{text}");
-        }
+    fn arranged() -> clap::Command {
+        let mut command = help::arrange(Arguments::command()).term_width(80);
+        command.build();
+        command
+    }
+
+    /// Adds every command except for clap's `help`, with its path.
+    fn commands(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        let path = format!("{path}{} ", command.get_name());
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        below.for_each(|below| commands(below, &path, found));
+        found.push((path, command.clone()));
     }
 
     #[test]
     fn the_options_do_not_contradict_each_other() {
-        Arguments::command().debug_assert();
+        help::arrange(Arguments::command()).debug_assert();
     }
 
     #[test]
-    fn every_command_has_examples() {
-        fn check(command: &clap::Command, path: &str) {
-            let path = format!("{path} {}", command.get_name());
-            if command.has_subcommands() {
-                command.get_subcommands().for_each(|below| check(below, &path));
-            } else {
-                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains("Example"), "{path} --help shows no example");
+    fn a_global_option_is_accepted_before_and_after_the_command() {
+        for line in ["--json doctor --secret s", "doctor --json --secret s", "connector show --secret s --json"] {
+            let typed = ["flexorch-s3"].into_iter().chain(line.split(' '));
+            let matches = help::arrange(Arguments::command()).try_get_matches_from(typed).unwrap();
+            assert!(Arguments::from_arg_matches(&matches).unwrap().global.json, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_help_fits_80_columns_and_ends_with_examples_that_parse() {
+        let mut found = Vec::new();
+        commands(&arranged(), "", &mut found);
+        assert!(found.len() > 15, "{}", found.len());
+        for (path, mut command) in found {
+            let help = command.render_long_help().to_string();
+            let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{path}: no examples"));
+            let mut examples = examples.trim_end().replace("\\\n", " ");
+            assert!(!examples.contains("\n\n"), "{path}: something follows the examples");
+            let fits = |line: &str| line.chars().count() <= 80 || line.starts_with("Usage:");
+            assert!(help.lines().all(fits), "{path}:\n{help}");
+            let unwrapped = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, unwrapped) = unwrapped.split_once("Examples:").unwrap();
+            assert!(unwrapped.lines().all(fits), "{path}: an example is wrapped\n{unwrapped}");
+            examples.push('\n');
+            for example in examples.lines().filter(|line| line.trim_start().starts_with("flexorch-s3 ")) {
+                let alone = example.split([';', '|', '>']).next().unwrap();
+                let words = shlex::split(alone).unwrap();
+                let parsed = help::arrange(Arguments::command()).try_get_matches_from(&words);
+                assert!(parsed.is_ok(), "{path}: {example}\n{}", parsed.unwrap_err());
+                assert!(words.join(" ").starts_with(path.trim_end()), "{path}: {example}");
             }
         }
-        check(&Arguments::command(), "");
+    }
+
+    #[test]
+    fn only_the_top_level_help_describes_the_global_options() {
+        let mut found = Vec::new();
+        commands(&arranged(), "", &mut found);
+        for (path, mut command) in found.into_iter().filter(|(path, _)| path != "flexorch-s3 ") {
+            let help = command.render_long_help().to_string();
+            assert!(!help.contains("Endpoint for all AWS services"), "{path}:\n{help}");
+            let is_local = ["demo", "sandbox", "completions"].iter().any(|name| path.contains(name));
+            assert_eq!(help.contains("--profile"), !is_local, "{path}:\n{help}");
+        }
+        assert!(arranged().render_help().to_string().contains("Endpoint for all AWS services"));
     }
 }

@@ -1,78 +1,85 @@
-//! `flexorch-s3 schedule …`, as it is typed.
+//! `flexorch-s3 schedule …`, as typed.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::SecretOption;
+use super::shared::SecretOption;
 
 /// `flexorch-s3 schedule …`.
 #[derive(Debug, Subcommand)]
-pub(in super::super) enum ScheduleAction {
-    /// Have FlexOrch list the connector's bucket on a schedule
+pub(crate) enum ScheduleAction {
     Create(CreateOptions),
     /// List the connector's schedules
-    #[command(after_help = "Example:\n  flexorch-s3 schedule list --secret flexorch/invoices")]
+    #[command(after_help = "\
+Examples:
+  flexorch-s3 schedule list --secret flexorch/invoices")]
     List(SecretOption),
     /// Run a schedule now
-    #[command(after_help = "Example:\n  flexorch-s3 schedule trigger --secret flexorch/invoices 7")]
+    #[command(after_help = "\
+Examples:
+  flexorch-s3 schedule trigger --secret flexorch/invoices 7")]
     Trigger(ScheduleId),
-    /// Show a schedule's runs
-    #[command(after_help = "Example:\n  flexorch-s3 schedule logs --secret flexorch/invoices 7 --json")]
+    /// Show the runs of a schedule
+    #[command(after_help = "\
+Examples:
+  flexorch-s3 schedule logs --secret flexorch/invoices 7 --json")]
     Logs(ScheduleId),
-    /// Delete a schedule, after asking
     Delete(DeleteOptions),
 }
 
-/// `flexorch-s3 schedule create`.
+/// Have FlexOrch list the connector's bucket on a schedule
+///
+/// The plan limits schedules: none on Trial, one run a day on Starter, any on Pro and Enterprise; at most five schedules per connector.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The plan decides how often: Trial has no Scheduled Sync, Starter one run a day, Pro any; five schedules a connector.
-
 Examples:
   flexorch-s3 schedule create --secret flexorch/invoices --cron '0 2 * * *'
-  flexorch-s3 schedule create --secret flexorch/invoices --cron '0 2 * * 1' --prefix invoices/archive/")]
-pub(in super::super) struct CreateOptions {
+  flexorch-s3 schedule create --secret flexorch/invoices --cron '0 2 * * 1' \\
+    --prefix invoices/archive/")]
+pub(crate) struct CreateOptions {
     #[command(flatten)]
-    pub secret: SecretOption,
-    /// When: minute, hour, day of the month, month, day of the week; in UTC
+    pub(crate) secret: SecretOption,
+    /// When to run, in UTC: minute, hour, day of month, month, day of week
     #[arg(long, value_name = "CRON", value_parser = cron)]
-    pub cron: String,
-    /// List this prefix; without it, the connector's
+    pub(crate) cron: String,
+    /// Prefix to list [default: the connector's]
     #[arg(long)]
-    pub prefix: Option<String>,
+    pub(crate) prefix: Option<String>,
 }
 
 /// One schedule of the secret's connector.
 #[derive(Debug, Clone, Args)]
-pub(in super::super) struct ScheduleId {
+pub(crate) struct ScheduleId {
     #[command(flatten)]
-    pub secret: SecretOption,
-    /// The schedule's id, as `schedule list` shows it
-    #[arg(value_name = "SCHEDULE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub schedule: String,
+    pub(crate) secret: SecretOption,
+    /// Schedule id, as shown by 'schedule list'
+    #[arg(value_name = "SCHEDULE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) schedule: String,
 }
 
-/// `flexorch-s3 schedule delete`.
+/// Delete a schedule; asks first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   flexorch-s3 schedule delete --secret flexorch/invoices 7
   flexorch-s3 schedule delete --secret flexorch/invoices 7 --yes")]
-pub(in super::super) struct DeleteOptions {
+pub(crate) struct DeleteOptions {
     #[command(flatten)]
-    pub which: ScheduleId,
+    pub(crate) which: ScheduleId,
     /// Do not ask
     #[arg(long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
-/// Five fields; what they may hold is FlexOrch's to say.
-fn cron(text: &str) -> Result<String, String> {
-    match text.split_whitespace().count() {
-        5 => Ok(text.split_whitespace().collect::<Vec<_>>().join(" ")),
-        fields => {
-            Err(format!("it has {fields} fields, and must have five, such as '0 2 * * *' for two o'clock every night"))
-        }
-    }
+/// A text that [`cron`] cannot parse.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected five fields, such as '0 2 * * *' for 02:00 every night; found {0}")]
+struct NotCron(usize);
+
+/// Normalizes the spaces of a cron expression of five fields. FlexOrch checks what they contain.
+fn cron(text: &str) -> Result<String, NotCron> {
+    let fields: Vec<_> = text.split_whitespace().collect();
+    if fields.len() == 5 { Ok(fields.join(" ")) } else { Err(NotCron(fields.len())) }
 }
 
 #[cfg(test)]
@@ -82,6 +89,7 @@ mod tests {
     #[test]
     fn a_cron_expression_has_five_fields() {
         assert_eq!(cron(" 0  2 * * * ").unwrap(), "0 2 * * *");
-        assert!(cron("daily").unwrap_err().contains("five"));
+        assert_eq!(cron("daily"), Err(NotCron(1)));
+        assert!(NotCron(1).to_string().contains("five"));
     }
 }

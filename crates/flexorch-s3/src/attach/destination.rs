@@ -1,44 +1,41 @@
-//! The function or queue that is told, and whether it lets S3 in.
+//! The function or queue to notify, and its policy.
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use aws_config::{Region, SdkConfig};
+use anyhow::{Context as _, Result, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::super::arn::Arn;
-use super::super::aws_failure::{AwsFailure, if_there};
-use super::super::context::Context;
-use super::super::notification::{self, Policy, Service, Visitor, own_statement_id};
-use super::super::table::shown;
 use super::bucket::Bucket;
+use crate::aws_failure::{AwsFailure, optional};
+use crate::context::Context;
+use crate::notification::{self, Grantee, Policy, Service, own_statement_id};
+use crate::text::escaped;
+use flexorch_s3_ingester::model::arn::{ArnError, FunctionArn, QueueArn};
 
-/// A function or a queue. Whether it is there is for `access` to say.
-pub(super) struct Destination {
-    /// What it is.
-    pub service: Service,
+/// A function or queue, which may not exist: see [`Destination::access`].
+pub(crate) struct Destination {
+    /// Its kind.
+    pub(crate) service: Service,
     /// Its ARN, with a function's alias or version.
-    pub arn: String,
+    pub(crate) arn: String,
     region: String,
     account: String,
-    /// A queue's name; `function:NAME`, with an alias or a version where it has one.
-    resource: String,
     lambda: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
 }
 
-/// What lets others in.
-pub(super) struct Access {
+/// Who may use a destination.
+pub(crate) struct Access {
     /// The policy.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     queue_url: String,
     kms_key: Option<String>,
 }
 
 impl Destination {
-    /// The one that was named, if one was.
+    /// Returns the destination that was named, if any.
     ///
     /// # Errors
     /// As [`Destination::named`].
-    pub(super) async fn either(
+    pub(crate) async fn either(
         function: Option<&str>,
         queue: Option<&str>,
         bucket: &Bucket,
@@ -52,10 +49,10 @@ impl Destination {
         Self::named(service, name, bucket, context).await.map(Some)
     }
 
-    /// A destination by its ARN, a function's name or a queue's URL, where it can be told by this bucket.
+    /// Finds a destination by its ARN, a function's name or a queue's URL.
     ///
     /// # Errors
-    /// Where the name means nothing, or S3 could not tell it.
+    /// If there is none of this name, or S3 cannot notify it for this bucket.
     async fn named(service: Service, name: &str, bucket: &Bucket, context: &Context) -> Result<Self> {
         let arn = match service {
             _ if name.starts_with("arn:") => name.to_owned(),
@@ -66,46 +63,45 @@ impl Destination {
         let region = &destination.region;
         if *region != bucket.region {
             bail!(
-                "the {} is in {region}, but bucket {:?} is in {}: S3 tells only of what is in its own region. Deploy there, or let \
-                 EventBridge carry the events over (--eventbridge)",
+                "the {} is in {region}, but bucket {:?} is in {}: S3 notifies only destinations in the bucket's region. Deploy there, or \
+                 forward the events with EventBridge (--eventbridge)",
                 service.name(),
                 bucket.name,
                 bucket.region
             );
         }
         if service == Service::Queue && arn.ends_with(".fifo") {
-            bail!("{arn} is a FIFO queue, which S3 cannot tell: take a standard queue, or EventBridge (--eventbridge)");
+            bail!(
+                "{arn} is a FIFO queue, which S3 cannot notify: use a standard queue, or EventBridge (--eventbridge)"
+            );
         }
         Ok(destination)
     }
 
-    /// A destination by its ARN.
+    /// Creates a destination from its ARN.
     ///
     /// # Errors
-    /// Where it is no ARN of this service.
-    pub(super) async fn from_arn(service: Service, arn: &str, context: &Context) -> Result<Self> {
-        let (prefix, form) = match service {
-            Service::Queue => ("sqs", "arn:aws:sqs:REGION:ACCOUNT:NAME"),
-            _ => ("lambda", "arn:aws:lambda:REGION:ACCOUNT:function:NAME"),
-        };
-        let parts = Arn::parse(arn)
-            .filter(|parts| parts.service == prefix && !parts.region.is_empty() && !parts.account.is_empty())
-            .filter(|parts| service == Service::Queue || parts.resource.starts_with("function:"))
-            .ok_or_else(|| anyhow!("{:?} is no {}'s ARN, which has the form {form}", shown(arn), service.name()))?;
-        let sdk = in_region(context.aws().await?, parts.region);
+    /// If it is not the ARN of this kind of destination.
+    pub(crate) async fn from_arn(service: Service, arn: &str, context: &Context) -> Result<Self> {
+        let (region, account) = match service {
+            Service::Queue => QueueArn::parse(arn).map(|queue| (queue.region, queue.account)),
+            _ => FunctionArn::parse(arn).map(|function| (function.region, function.account)),
+        }
+        .map_err(|error| ArnError { text: escaped(&error.text), ..error })?;
+        let sdk = context.aws_in(region).await?;
         let (lambda, sqs) = (aws_sdk_lambda::Client::new(&sdk), aws_sdk_sqs::Client::new(&sdk));
-        let [region, account, resource] = [parts.region, parts.account, parts.resource].map(str::to_owned);
-        Ok(Self { service, arn: arn.to_owned(), region, account, resource, lambda, sqs })
+        let [region, account] = [region, account].map(str::to_owned);
+        Ok(Self { service, arn: arn.to_owned(), region, account, lambda, sqs })
     }
 
-    /// As notifications name it.
-    pub(super) fn told(&self) -> notification::Destination {
+    /// Returns it as a notification names it.
+    pub(crate) fn as_notified(&self) -> notification::Destination {
         notification::Destination { service: self.service, arn: self.arn.clone() }
     }
 
-    /// S3, as it comes here from the bucket. Its account is taken to be the destination's own.
-    pub(super) fn visitor(&self, bucket: &Bucket) -> Visitor {
-        Visitor {
+    /// Returns S3 on behalf of the bucket, whose account is taken to be the destination's.
+    pub(crate) fn grantee(&self, bucket: &Bucket) -> Grantee {
+        Grantee {
             service: "s3.amazonaws.com",
             source: bucket.arn(),
             account: Some(self.account.clone()),
@@ -114,11 +110,11 @@ impl Destination {
         }
     }
 
-    /// Who is let in; `None` where there is no such function or queue.
+    /// Reads the policy. Returns `None` if there is no such function or queue.
     ///
     /// # Errors
-    /// What AWS said, and the permission that it takes.
-    pub(super) async fn access(&self) -> Result<Option<Access>> {
+    /// If a request fails, with the permission that it needs.
+    pub(crate) async fn access(&self) -> Result<Option<Access>> {
         match self.service {
             Service::Queue => self.queue_access().await,
             _ => self.function_access().await,
@@ -126,17 +122,18 @@ impl Destination {
     }
 
     async fn function_access(&self) -> Result<Option<Access>> {
-        let (function, qualifier) = self.function();
-        let answer = self.lambda.get_policy().function_name(&function).set_qualifier(qualifier.clone()).send().await;
+        let FunctionArn { unqualified: function, qualifier, .. } = FunctionArn::parse(&self.arn)?;
+        let qualifier = qualifier.map(str::to_owned);
+        let answer = self.lambda.get_policy().function_name(function).set_qualifier(qualifier.clone()).send().await;
         let answer = answer.map_err(|error| AwsFailure::new(&error, "lambda:GetPolicy", &self.arn));
-        let text = match if_there(answer)? {
+        let text = match optional(answer)? {
             Some(answer) => answer.policy().unwrap_or_default().to_owned(),
-            // A function without a policy and no function at all are told apart by nothing else.
+            // Lambda's response is the same for a function without a policy and for no function.
             None => {
-                let request = self.lambda.get_function_configuration().function_name(&function);
+                let request = self.lambda.get_function_configuration().function_name(function);
                 let answer = request.set_qualifier(qualifier).send().await;
                 let action = "lambda:GetFunctionConfiguration";
-                if if_there(answer.map_err(|error| AwsFailure::new(&error, action, &self.arn)))?.is_none() {
+                if optional(answer.map_err(|error| AwsFailure::new(&error, action, &self.arn)))?.is_none() {
                     return Ok(None);
                 }
                 String::new()
@@ -146,10 +143,10 @@ impl Destination {
     }
 
     async fn queue_access(&self) -> Result<Option<Access>> {
-        let (name, account) = (&self.resource, &self.account);
+        let QueueArn { name, account, .. } = QueueArn::parse(&self.arn)?;
         let found = self.sqs.get_queue_url().queue_name(name).queue_owner_aws_account_id(account).send().await;
         let found = found.map_err(|error| AwsFailure::new(&error, "sqs:GetQueueUrl", &self.arn));
-        let Some(found) = if_there(found)? else { return Ok(None) };
+        let Some(found) = optional(found)? else { return Ok(None) };
         let url = found.queue_url().unwrap_or_default().to_owned();
         let names = [QueueAttributeName::Policy, QueueAttributeName::KmsMasterKeyId];
         let request = self.sqs.get_queue_attributes().queue_url(&url).set_attribute_names(Some(names.to_vec()));
@@ -166,43 +163,44 @@ impl Destination {
     }
 
     fn parse(&self, policy: &str) -> Result<Policy> {
-        Policy::parse(policy).map_err(|why| anyhow!("{}: {}", self.arn, shown(&why)))
+        Policy::parse(policy).with_context(|| format!("the policy of {} cannot be used", self.arn))
     }
 
-    /// Lets the visitor in, under a statement id of its own.
+    /// Adds a statement that allows the grantee.
     ///
     /// # Errors
-    /// What AWS said, and the permission that it takes.
-    pub(super) async fn grant(&self, visitor: &Visitor) -> Result<()> {
-        let id = own_statement_id(visitor);
-        // Read afresh: what others added since must not be lost.
-        let access = self.access().await?.with_context(|| format!("{} is gone", self.arn))?;
+    /// If a request fails, with the permission that it needs.
+    pub(crate) async fn grant(&self, grantee: &Grantee) -> Result<()> {
+        let id = own_statement_id(grantee);
+        // Read again, so that statements that others added meanwhile are kept.
+        let access = self.access().await?.with_context(|| format!("{} no longer exists", self.arn))?;
         if self.service == Service::Queue {
-            return self.set_policy(&access.queue_url, &access.policy.with(&id, visitor)?).await;
+            return self.set_policy(&access.queue_url, &access.policy.with(&id, grantee)?).await;
         }
         if access.policy.has(&id) {
             self.revoke(&id).await?;
         }
-        let (function, qualifier) = self.function();
+        let FunctionArn { unqualified: function, qualifier, .. } = FunctionArn::parse(&self.arn)?;
+        let qualifier = qualifier.map(str::to_owned);
         let request = self
             .lambda
             .add_permission()
             .function_name(function)
             .set_qualifier(qualifier)
             .statement_id(id)
-            .action(visitor.action)
-            .principal(visitor.service)
-            .source_arn(&visitor.source)
-            .set_source_account(visitor.account.clone());
+            .action(grantee.action)
+            .principal(grantee.service)
+            .source_arn(&grantee.source)
+            .set_source_account(grantee.account.clone());
         request.send().await.map_err(|error| AwsFailure::new(&error, "lambda:AddPermission", &self.arn))?;
         Ok(())
     }
 
-    /// Takes a statement away; fine where it is gone.
+    /// Removes a statement, if it exists.
     ///
     /// # Errors
-    /// What AWS said, and the permission that it takes.
-    pub(super) async fn revoke(&self, id: &str) -> Result<()> {
+    /// If a request fails, with the permission that it needs.
+    pub(crate) async fn revoke(&self, id: &str) -> Result<()> {
         if self.service == Service::Queue {
             return match self.access().await? {
                 Some(access) if access.policy.has(id) => {
@@ -211,10 +209,11 @@ impl Destination {
                 _ => Ok(()),
             };
         }
-        let (function, qualifier) = self.function();
+        let FunctionArn { unqualified: function, qualifier, .. } = FunctionArn::parse(&self.arn)?;
+        let qualifier = qualifier.map(str::to_owned);
         let request = self.lambda.remove_permission().function_name(function).set_qualifier(qualifier).statement_id(id);
         let answer = request.send().await;
-        if_there(answer.map_err(|error| AwsFailure::new(&error, "lambda:RemovePermission", &self.arn)))?;
+        optional(answer.map_err(|error| AwsFailure::new(&error, "lambda:RemovePermission", &self.arn)))?;
         Ok(())
     }
 
@@ -224,55 +223,39 @@ impl Destination {
         request.send().await.map_err(|error| AwsFailure::new(&error, "sqs:SetQueueAttributes", &self.arn))?;
         Ok(())
     }
-
-    /// The function's ARN without its alias or version, and that.
-    fn function(&self) -> (String, Option<String>) {
-        let mut resource = self.resource.splitn(3, ':').skip(2);
-        match resource.next() {
-            Some(qualifier) => (
-                self.arn.strip_suffix(&format!(":{qualifier}")).unwrap_or(&self.arn).to_owned(),
-                Some(qualifier.to_owned()),
-            ),
-            None => (self.arn.clone(), None),
-        }
-    }
 }
 
 impl Access {
-    /// What is to be seen to where the queue is encrypted with a KMS key (S3 User Guide, "Granting permissions to publish event
-    /// notification messages to a destination").
-    pub(super) fn key_note(&self) -> Option<String> {
+    /// Returns a warning if the queue is encrypted with a KMS key, whose policy must allow S3 (S3 User Guide, "Granting permissions to
+    /// publish event notification messages to a destination").
+    pub(crate) fn kms_note(&self) -> Option<String> {
         let key = self.kms_key.as_deref()?;
         Some(match key.ends_with("alias/aws/sqs") {
             true => format!(
-                "the queue is encrypted with {key}, AWS's own key for SQS, which lets no S3 in: take SSE-SQS or a key of yours"
+                "the queue is encrypted with {key}, the AWS managed key for SQS, which S3 cannot use: use SSE-SQS or your own key"
             ),
             false => format!(
                 "the queue is encrypted with the KMS key {}: its key policy must allow s3.amazonaws.com kms:GenerateDataKey and kms:Decrypt",
-                shown(key)
+                escaped(key)
             ),
         })
     }
 }
 
 async fn arn_of_function(name: &str, bucket: &Bucket, context: &Context) -> Result<String> {
-    let lambda = aws_sdk_lambda::Client::new(&in_region(context.aws().await?, &bucket.region));
+    let lambda = aws_sdk_lambda::Client::new(&context.aws_in(&bucket.region).await?);
     let answer = lambda.get_function_configuration().function_name(name).send().await;
     let answer = answer.map_err(|error| AwsFailure::new(&error, "lambda:GetFunctionConfiguration", name))?;
-    answer.function_arn().map(str::to_owned).with_context(|| format!("Lambda gives no ARN for {name:?}"))
+    answer.function_arn().map(str::to_owned).with_context(|| format!("Lambda returned no ARN for {name:?}"))
 }
 
 async fn arn_of_queue(url: &str, bucket: &Bucket, context: &Context) -> Result<String> {
     if !url.starts_with("http") {
-        bail!("--queue is {url:?}, but must be the queue's ARN or URL");
+        bail!("--queue {url:?} is not a queue's ARN or URL");
     }
-    let sqs = aws_sdk_sqs::Client::new(&in_region(context.aws().await?, &bucket.region));
+    let sqs = aws_sdk_sqs::Client::new(&context.aws_in(&bucket.region).await?);
     let answer = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;
     let answer = answer.map_err(|error| AwsFailure::new(&error, "sqs:GetQueueAttributes", url))?;
     let arn = answer.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn));
-    arn.cloned().with_context(|| format!("SQS gives no ARN for {url}"))
-}
-
-fn in_region(sdk: &SdkConfig, region: &str) -> SdkConfig {
-    sdk.to_builder().region(Region::new(region.to_owned())).build()
+    arn.cloned().with_context(|| format!("SQS returned no ARN for {url}"))
 }

@@ -1,11 +1,11 @@
-//! `flexorch-s3 attach` and `detach`: one notification more or less on a bucket that has others.
+//! `flexorch-s3 attach` and `detach`: add a notification to a bucket that has others, or remove it.
 //!
-//! | module | its job |
+//! | module | what it holds |
 //! | --- | --- |
 //! | this one | the two commands: read, decide, show, write |
-//! | `bucket` | the configuration at S3: read, replaced, compared |
-//! | `destination` | the function or queue, and whether it lets S3 in |
-//! | `report` | the difference, for people and for programs |
+//! | `bucket` | reads and replaces the configuration at S3 |
+//! | `destination` | the function or queue, and its policy |
+//! | `report` | prints the difference |
 
 mod bucket;
 mod destination;
@@ -18,68 +18,67 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use self::bucket::{Bucket, ReplaceError};
 use self::destination::Destination;
 use self::report::{PermissionChange, Report};
-use super::EXIT_OK;
-use super::args::{AttachOptions, BucketOptions, DetachOptions};
-use super::context::Context;
-use super::notification::{
-    self, Change, Configuration, Filter, Notification, Visitor, Which, own_statement_id, switch_event_bridge,
+use crate::args::{AttachOptions, BucketOptions, DetachOptions};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::notification::{
+    self, Change, Configuration, Filter, Grantee, Notification, Selector, own_statement_id, switch_event_bridge,
 };
-use super::output::confirm;
-use super::table::shown;
+use crate::output::confirm;
+use crate::text::escaped;
 
 /// Runs `attach`.
-pub(super) async fn run(options: AttachOptions, context: &Context) -> Result<u8> {
+pub(crate) async fn run(options: AttachOptions, context: &Context) -> Result<Exit> {
     let place = Place::of(&options.bucket, context).await?;
-    let filter = Filter::checked(
+    let filter = Filter::new(
         options.prefix.as_deref().or(place.prefix.as_deref()).unwrap_or_default(),
         options.suffix.as_deref().unwrap_or_default(),
-    )
-    .map_err(anyhow::Error::msg)?;
+    )?;
     let bucket = Bucket::open(&place.bucket, context).await?;
     let (function, queue) = (options.to.function.as_deref(), options.to.queue.as_deref());
     let destination = Destination::either(function, queue, &bucket, context).await?;
     let before = bucket.read().await.map_err(unchanged)?;
-    let mut report = Report::new(&bucket, &options.how);
+    let mut report = Report::new(&bucket, &options.change);
     let change = match &destination {
         None => switch_event_bridge(&before, true),
         Some(destination) => {
-            report.notes.extend(place.narrowed_by(&filter));
-            let own = Notification::own(destination.told(), filter);
+            report.notes.extend(place.uncovered_note(&filter));
+            let own = Notification::own(destination.as_notified(), filter);
             notification::attach(&before, &own).map_err(|others| overlap(&bucket, &own, &others))?
         }
     };
     let grant = match &destination {
         None => None,
         Some(destination) => {
-            let visitor = destination.visitor(&bucket);
+            let grantee = destination.grantee(&bucket);
             let Some(access) = destination.access().await? else {
                 bail!("there is no {} {}; nothing was changed", destination.service.name(), destination.arn);
             };
-            report.notes.extend(access.key_note());
-            (!access.policy.lets_in(&visitor)).then_some((destination, visitor))
+            report.notes.extend(access.kms_note());
+            (!access.policy.allows(&grantee)).then_some((destination, grantee))
         }
     };
-    if let Some((destination, visitor)) = &grant {
-        report.permissions.push(PermissionChange::given(destination, visitor));
+    if let Some((destination, grantee)) = &grant {
+        report.permissions.push(PermissionChange::added(destination, grantee));
     }
     report.show(&change, context.output)?;
-    if !options.how.dry_run {
-        write(&bucket, &before, &change, grant.as_ref(), options.how.wait()).await?;
+    if !options.change.dry_run {
+        write(&bucket, &before, &change, grant.as_ref(), options.change.wait()).await?;
     }
     report.conclude(&change, "attached", context.output)?;
-    Ok(EXIT_OK)
+    Ok(Exit::Success)
 }
 
-/// Gives the permission, then writes the configuration; takes the permission back where that was in vain.
+/// Adds the permission, then writes the configuration. Removes the permission again if that fails.
 async fn write(
     bucket: &Bucket,
     before: &Configuration,
     change: &Change,
-    grant: Option<&(&Destination, Visitor)>,
+    grant: Option<&(&Destination, Grantee)>,
     wait: Duration,
 ) -> Result<()> {
-    if let Some((destination, visitor)) = grant {
-        destination.grant(visitor).await.context("the bucket's notifications were not touched")?;
+    if let Some((destination, grantee)) = grant {
+        destination.grant(grantee).await.context("the bucket's notifications are unchanged")?;
     }
     if change.is_empty() {
         return Ok(());
@@ -88,72 +87,73 @@ async fn write(
     match bucket.replace(before, &change.configuration(), true, patience, wait).await {
         Ok(()) => Ok(()),
         Err(ReplaceError::Unclear(error)) => Err(match grant {
-            Some(_) => anyhow!("{error:#}; the permission that was given stays"),
+            Some(_) => anyhow!("{error:#}; the added permission stays"),
             None => error,
         }),
         Err(ReplaceError::NotWritten(error)) => Err(match grant {
             None => unchanged(error),
-            Some((destination, visitor)) => match destination.revoke(&own_statement_id(visitor)).await {
-                Ok(()) => anyhow!("{error:#}; the permission was taken back, nothing was changed"),
-                Err(left) => anyhow!("{error:#}; the permission that was given could not be taken back: {left:#}"),
+            Some((destination, grantee)) => match destination.revoke(&own_statement_id(grantee)).await {
+                Ok(()) => anyhow!("{error:#}; the permission was removed again, nothing was changed"),
+                Err(left) => anyhow!("{error:#}; the added permission could not be removed: {left:#}"),
             },
         }),
     }
 }
 
 /// Runs `detach`.
-pub(super) async fn run_detach(options: DetachOptions, context: &Context) -> Result<u8> {
+pub(crate) async fn run_detach(options: DetachOptions, context: &Context) -> Result<Exit> {
     let place = Place::of(&options.bucket, context).await?;
     let bucket = Bucket::open(&place.bucket, context).await?;
     let (function, queue) = (options.from.function.as_deref(), options.from.queue.as_deref());
     let named = Destination::either(function, queue, &bucket, context).await?;
     let before = bucket.read().await.map_err(unchanged)?;
-    let mut report = Report::new(&bucket, &options.how);
+    let mut report = Report::new(&bucket, &options.change);
     let (change, statements) = if options.from.eventbridge {
         (switch_event_bridge(&before, false), Vec::new())
     } else {
-        let which = Which {
-            destination: named.as_ref().map(Destination::told),
+        let selector = Selector {
+            destination: named.as_ref().map(Destination::as_notified),
             prefix: options.prefix.clone(),
             suffix: options.suffix.clone(),
         };
-        let others = before.notifications().filter(|there| !there.is_own() && which.names(there));
+        let others = before.notifications().filter(|there| !there.is_own() && selector.matches(there));
         let others: Vec<_> = others.map(|other| other.id.as_str()).collect();
-        if which.destination.is_some() && !others.is_empty() {
-            report.notes.push(format!("not made by attach, so it stays: {}", others.join(", ")));
+        if selector.destination.is_some() && !others.is_empty() {
+            report.notes.push(format!("not added by attach, so it stays: {}", others.join(", ")));
         }
-        let change = notification::detach(&before, &which);
-        let statements = statements_in_vain(&change, named, &bucket, context).await?;
+        let change = notification::detach(&before, &selector);
+        let statements = obsolete_statements(&change, named, &bucket, context).await?;
         (change, statements)
     };
-    report.permissions = statements.iter().map(|(of, id)| PermissionChange::taken(of, id)).collect();
+    report.permissions = statements.iter().map(|(of, id)| PermissionChange::removed(of, id)).collect();
     report.show(&change, context.output)?;
-    if !options.how.dry_run {
+    if !options.change.dry_run {
         let question = format!(
-            "Switch EventBridge off for bucket {:?}? Every rule on its events goes silent, whoever made it.",
+            "Disable EventBridge for bucket {:?}? No rule will receive its events any more, whoever created it.",
             bucket.name
         );
         if options.from.eventbridge && !change.is_empty() && !options.yes && !confirm(&question, "--yes")? {
-            bail!("nothing was changed");
+            bail!("cancelled; nothing was changed");
         }
-        remove(&bucket, &before, &change, &statements, options.how.wait()).await?;
+        remove(&bucket, &before, &change, &statements, options.change.wait()).await?;
     }
     report.conclude(&change, "detached", context.output)?;
-    Ok(EXIT_OK)
+    Ok(Exit::Success)
 }
 
-/// Attach's statements in the policies of what is told no more, by any notification of the bucket. Of a destination that was named,
-/// one may be left from a run that was cut short.
-async fn statements_in_vain(
+/// Returns attach's statements in the policies of destinations that no notification of the bucket has any more. A named destination
+/// may still have one from an interrupted run.
+async fn obsolete_statements(
     change: &Change,
     named: Option<Destination>,
     bucket: &Bucket,
     context: &Context,
 ) -> Result<Vec<(Destination, String)>> {
     let mut destinations: Vec<_> = named.into_iter().collect();
-    for gone in change.removed.iter().filter_map(|entry| entry.notification.as_ref()) {
-        if destinations.iter().all(|known| known.arn != gone.destination.arn) {
-            destinations.push(Destination::from_arn(gone.destination.service, &gone.destination.arn, context).await?);
+    for removed in change.removed.iter().filter_map(|entry| entry.notification.as_ref()) {
+        if destinations.iter().all(|known| known.arn != removed.destination.arn) {
+            destinations
+                .push(Destination::from_arn(removed.destination.service, &removed.destination.arn, context).await?);
         }
     }
     let mut statements = Vec::new();
@@ -162,7 +162,7 @@ async fn statements_in_vain(
         if kept.any(|stays| stays.destination.arn == destination.arn) {
             continue;
         }
-        let id = own_statement_id(&destination.visitor(bucket));
+        let id = own_statement_id(&destination.grantee(bucket));
         if destination.access().await?.is_some_and(|access| access.policy.has(&id)) {
             statements.push((destination, id));
         }
@@ -170,7 +170,7 @@ async fn statements_in_vain(
     Ok(statements)
 }
 
-/// Writes the configuration, then takes the statements away.
+/// Writes the configuration, then removes the statements.
 async fn remove(
     bucket: &Bucket,
     before: &Configuration,
@@ -179,7 +179,7 @@ async fn remove(
     wait: Duration,
 ) -> Result<()> {
     if !change.is_empty() {
-        // What is left was tried when it was written; some of it may be broken, which is no reason to keep ours.
+        // The remaining destinations were validated when they were written. A broken one must not prevent the removal.
         match bucket.replace(before, &change.configuration(), false, Duration::ZERO, wait).await {
             Ok(()) => {}
             Err(ReplaceError::Unclear(error)) => return Err(error),
@@ -189,7 +189,9 @@ async fn remove(
     for (destination, id) in statements {
         destination.revoke(id).await.with_context(|| {
             let arn = &destination.arn;
-            format!("no notification is left, but statement {id} in the policy of {arn} is: run the command again")
+            format!(
+                "the notifications were removed, but not statement {id} in the policy of {arn}: run the command again"
+            )
         })?;
     }
     Ok(())
@@ -199,7 +201,7 @@ fn unchanged(error: anyhow::Error) -> anyhow::Error {
     anyhow!("{error:#}; nothing was changed")
 }
 
-/// The bucket that is meant, and what its connector reads of it.
+/// The bucket, and the prefix that its connector reads.
 struct Place {
     bucket: String,
     prefix: Option<String>,
@@ -213,9 +215,7 @@ impl Place {
         let secret = context.secret(id).await?;
         let bucket = match (&options.bucket, secret.text("bucket")?) {
             (Some(asked), Some(named)) if *asked != named => {
-                bail!(
-                    "--bucket is {asked:?}, but the connector of the secret {id:?} reads {named:?}: leave out one of the two"
-                )
+                bail!("--bucket is {asked:?}, but the connector of secret {id:?} reads {named:?}: omit one of the two")
             }
             (Some(bucket), _) => bucket.clone(),
             (None, Some(bucket)) => bucket,
@@ -224,8 +224,8 @@ impl Place {
         Ok(Self { bucket, prefix: secret.text("prefix")? })
     }
 
-    /// A warning where the connector reads more than is told of.
-    fn narrowed_by(&self, filter: &Filter) -> Option<String> {
+    /// Returns a warning if the filter does not match all keys that the connector reads.
+    fn uncovered_note(&self, filter: &Filter) -> Option<String> {
         let prefix = self.prefix.as_deref()?;
         let lost = match (prefix.starts_with(&filter.prefix), filter.suffix.as_str()) {
             (true, "") => return None,
@@ -233,32 +233,32 @@ impl Place {
             (false, _) => format!("do not start with {:?}", filter.prefix),
         };
         Some(format!(
-            "the connector reads s3://{}/{}, but nobody hears of those keys there that {lost}",
+            "the connector reads s3://{}/{}, but the filter does not match keys there that {lost}",
             self.bucket, prefix
         ))
     }
 }
 
 fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification]) -> anyhow::Error {
-    let named: Vec<_> = others.iter().map(|other| shown(&other.to_string())).collect();
+    let named: Vec<_> = others.iter().map(|other| escaped(&other.to_string())).collect();
     let way_out = match others.iter().find(|other| other.is_own()) {
         None if others.iter().all(|other| other.destination == own.destination) => {
-            "That one tells the same destination, of a part only: widen it or take it away by hand".to_owned()
+            "It has the same destination but matches fewer keys or events: widen or remove it manually".to_owned()
         }
         Some(ours) => format!(
-            "Attach made it: `flexorch-s3 detach --bucket {} --{} {}` takes it away",
+            "It was added by attach: remove it with `flexorch-s3 detach --bucket {} --{} {}`",
             bucket.name,
             ours.destination.service.name(),
             ours.destination.arn
         ),
         None => format!(
-            "Give --prefix or --suffix so that no key passes both; or tell both through EventBridge, where nothing overlaps \
-             (`flexorch-s3 attach --bucket {} --eventbridge`, and a rule); or let the other's place be taken by an SNS topic that tells both",
+            "Set --prefix or --suffix so that no key matches both; or use EventBridge for both, where overlaps are allowed \
+             (`flexorch-s3 attach --bucket {} --eventbridge`, and a rule); or replace the other with an SNS topic that notifies both",
             bucket.name
         ),
     };
     anyhow!(
-        "S3 allows no two notifications for the same event of the same key, and this one ({}, {}) would overlap with: {}. {way_out}. Nothing was \
+        "S3 does not allow two notifications for the same event and key, and this one ({}, {}) overlaps with: {}. {way_out}. Nothing was \
          changed",
         own.filter,
         own.events.join(","),

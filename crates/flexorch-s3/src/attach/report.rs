@@ -1,87 +1,87 @@
-//! The difference, for people and for programs.
+//! Prints the difference, as text and as JSON.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::super::args::HowOptions;
-use super::super::notification::{Change, Entry, Visitor, own_statement_id};
-use super::super::output::{BAD, FAINT, GOOD, ODD, Output, styled};
-use super::super::table::shown;
 use super::bucket::Bucket;
 use super::destination::Destination;
+use crate::args::ChangeOptions;
+use crate::notification::{Change, Entry, Grantee, own_statement_id};
+use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, styled};
+use crate::text::escaped;
 
-/// What a command found, and does.
-pub(super) struct Report<'a> {
+/// What a command changes.
+pub(crate) struct Report<'a> {
     bucket: &'a Bucket,
     dry_run: bool,
-    /// Statements that come or go.
-    pub permissions: Vec<PermissionChange>,
-    /// What is to be seen to.
-    pub notes: Vec<String>,
+    /// Added and removed policy statements.
+    pub(crate) permissions: Vec<PermissionChange>,
+    /// Warnings.
+    pub(crate) notes: Vec<String>,
 }
 
-/// A statement in a destination's policy that comes or goes.
-pub(super) struct PermissionChange {
+/// An added or removed statement in a destination's policy.
+pub(crate) struct PermissionChange {
     resource: String,
     statement: String,
-    given: bool,
-    words: String,
+    added: bool,
+    text: String,
 }
 
 impl PermissionChange {
-    /// S3 is let in.
-    pub(super) fn given(destination: &Destination, visitor: &Visitor) -> Self {
-        let words = format!("{} may {} for {}", visitor.service, visitor.action, visitor.source);
-        Self { resource: destination.arn.clone(), statement: own_statement_id(visitor), given: true, words }
+    /// Creates the addition of a statement that allows S3.
+    pub(crate) fn added(destination: &Destination, grantee: &Grantee) -> Self {
+        let text = format!("{} may {} for {}", grantee.service, grantee.action, grantee.source);
+        Self { resource: destination.arn.clone(), statement: own_statement_id(grantee), added: true, text }
     }
 
-    /// S3 is not let in any more.
-    pub(super) fn taken(destination: &Destination, statement: &str) -> Self {
-        let words = "s3.amazonaws.com is let in no more".to_owned();
-        Self { resource: destination.arn.clone(), statement: statement.to_owned(), given: false, words }
+    /// Creates the removal of attach's statement.
+    pub(crate) fn removed(destination: &Destination, statement: &str) -> Self {
+        let text = "s3.amazonaws.com is no longer allowed".to_owned();
+        Self { resource: destination.arn.clone(), statement: statement.to_owned(), added: false, text }
     }
 }
 
 impl<'a> Report<'a> {
-    /// Nothing is found yet.
-    pub(super) fn new(bucket: &'a Bucket, how: &HowOptions) -> Self {
-        Self { bucket, dry_run: how.dry_run, permissions: Vec::new(), notes: Vec::new() }
+    /// Creates a report without changes.
+    pub(crate) fn new(bucket: &'a Bucket, options: &ChangeOptions) -> Self {
+        Self { bucket, dry_run: options.dry_run, permissions: Vec::new(), notes: Vec::new() }
     }
 
-    /// The difference, line by line.
-    pub(super) fn show(&self, change: &Change, output: Output) -> Result<()> {
+    /// Prints the difference, line by line.
+    pub(crate) fn show(&self, change: &Change, output: Output) -> Result<()> {
         output.line(format!("bucket {} ({})", self.bucket.name, self.bucket.region))?;
         for entry in &change.kept {
-            output.line(styled(FAINT, format_args!("  {}", shown(&entry.to_string()))))?;
+            output.line(styled(DIM, format_args!("  {}", escaped(&entry.to_string()))))?;
         }
         for entry in &change.removed {
-            output.line(styled(BAD, format_args!("- {}", shown(&entry.to_string()))))?;
+            output.line(styled(FAILURE, format_args!("- {}", escaped(&entry.to_string()))))?;
         }
         for entry in &change.added {
-            output.line(styled(GOOD, format_args!("+ {}", shown(&entry.to_string()))))?;
+            output.line(styled(SUCCESS, format_args!("+ {}", escaped(&entry.to_string()))))?;
         }
-        for PermissionChange { resource, statement, given, words } in &self.permissions {
-            let (style, sign) = if *given { (GOOD, '+') } else { (BAD, '-') };
-            let line = format!("{sign} policy of {resource}: {words}  (statement {statement})");
-            output.line(styled(style, shown(&line)))?;
+        for PermissionChange { resource, statement, added, text } in &self.permissions {
+            let (style, sign) = if *added { (SUCCESS, '+') } else { (FAILURE, '-') };
+            let line = format!("{sign} policy of {resource}: {text}  (statement {statement})");
+            output.line(styled(style, escaped(&line)))?;
         }
         for note in &self.notes {
-            output.line(styled(ODD, format_args!("! {}", shown(note))))?;
+            output.line(styled(WARNING, format_args!("! {}", escaped(note))))?;
         }
         Ok(())
     }
 
-    /// What became of it: `done` in a word.
-    pub(super) fn conclude(&self, change: &Change, done: &str, output: Output) -> Result<()> {
+    /// Prints the result. `done` is the word for a change that was made.
+    pub(crate) fn conclude(&self, change: &Change, done: &str, output: Output) -> Result<()> {
         let changed = !change.is_empty() || !self.permissions.is_empty();
         output.line(match (changed, self.dry_run, done) {
-            (true, true, _) => "a dry run: nothing was changed".to_owned(),
+            (true, true, _) => "dry run: nothing was changed".to_owned(),
             (true, false, _) if change.is_empty() => {
-                format!("{} the policy alone had to be changed", styled(GOOD, "✓"))
+                format!("{} only the policy was changed", styled(SUCCESS, "✓"))
             }
-            (true, false, _) => format!("{} {done}; read back, and everything else is as it was", styled(GOOD, "✓")),
-            (false, _, "attached") => format!("{} attached already: nothing to change", styled(GOOD, "✓")),
-            (false, ..) => format!("{} not attached: nothing to change", styled(GOOD, "✓")),
+            (true, false, _) => format!("{} {done} and verified; everything else is unchanged", styled(SUCCESS, "✓")),
+            (false, _, "attached") => format!("{} already attached: nothing to change", styled(SUCCESS, "✓")),
+            (false, ..) => format!("{} not attached: nothing to change", styled(SUCCESS, "✓")),
         })?;
         output.document(&json!({
             "bucket": self.bucket.name,
@@ -94,7 +94,7 @@ impl<'a> Report<'a> {
             "permissions": self.permissions.iter().map(|permission| json!({
                 "resource": permission.resource,
                 "statement_id": permission.statement,
-                "change": if permission.given { "added" } else { "removed" },
+                "change": if permission.added { "added" } else { "removed" },
             })).collect::<Vec<_>>(),
             "notes": self.notes,
         }))

@@ -1,4 +1,4 @@
-//! A listing, page by page → chunks: parts of it that are sent, journaled and resumed as one. Pure.
+//! Divides a listing, page by page, into chunks, which are sent, journaled and resumed as a unit. Pure.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -8,38 +8,38 @@ use super::scope::Scope;
 use flexorch_s3_ingester::aws::s3::Listed;
 use flexorch_s3_ingester::model::object::S3Object;
 
-/// A chunk ends after so many listed objects even where hardly one of them is in scope, so that going through them is not lost.
+/// A chunk ends after this many listed objects even if few are in scope, so that progress through the listing is journaled.
 const MOST_LISTED: u64 = 10_000;
 
-/// A part of the listing, and what of it is to be sent.
+/// A part of the listing, and its objects to send.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Chunk {
-    /// It begins after this key; `None`: at the beginning.
-    pub after: Option<String>,
-    /// It ends with this key; `None`: at the end.
-    pub through: Option<String>,
-    /// How many objects the part holds.
-    pub listed: u64,
-    /// Those of them that are out of scope, by reason.
-    pub skipped: BTreeMap<String, u64>,
-    /// Those that are to be sent.
-    pub objects: Vec<S3Object>,
+pub(crate) struct Chunk {
+    /// It starts after this key; `None`: at the beginning of the listing.
+    pub(crate) after: Option<String>,
+    /// It ends with this key; `None`: at the end of the listing.
+    pub(crate) through: Option<String>,
+    /// How many objects it contains.
+    pub(crate) listed: u64,
+    /// How many of them are out of scope, by reason.
+    pub(crate) skipped: BTreeMap<String, u64>,
+    /// The objects to send.
+    pub(crate) objects: Vec<S3Object>,
 }
 
-/// The listing does not come in the order of its keys.
+/// The listing is not in the order of its keys.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "S3 lists {second:?} after {first:?}, which is not the order of keys that a backfill goes by (directory buckets have none): send \
-     the keys with `flexorch-s3 submit --keys-from` instead"
+    "S3 lists {second:?} after {first:?}, but a backfill requires keys in order (directory buckets have none): send the keys with \
+     `flexorch-s3 submit --keys-from` instead"
 )]
-pub(super) struct OutOfOrder {
+pub(crate) struct OutOfOrder {
     first: String,
     second: String,
 }
 
-/// Cuts what is listed of one gap into chunks.
+/// Divides the listing of one gap into chunks.
 #[derive(Debug)]
-pub(super) struct Chunker {
+pub(crate) struct Chunker {
     through: Option<String>,
     most_objects: usize,
     /// The last key that was listed.
@@ -49,27 +49,27 @@ pub(super) struct Chunker {
 }
 
 impl Chunker {
-    /// Begins with a gap; chunks hold up to `most_objects` to be sent.
-    pub(super) fn new(gap: Gap, most_objects: usize) -> Self {
+    /// Starts with a gap. Chunks contain up to `most_objects` objects to send.
+    pub(crate) fn new(gap: Gap, most_objects: usize) -> Self {
         let chunk = Chunk { after: gap.after.clone(), ..Chunk::default() };
         Self { through: gap.through, most_objects, last: gap.after, chunk, is_done: false }
     }
 
-    /// The key after which the next page begins; `None` at the beginning.
-    pub(super) fn next_page_after(&self) -> Option<&str> {
+    /// Returns the key after which the next page starts, or `None` at the beginning.
+    pub(crate) fn next_page_after(&self) -> Option<&str> {
         self.last.as_deref()
     }
 
-    /// Whether the gap has been listed to its end.
-    pub(super) fn is_done(&self) -> bool {
+    /// Returns whether the gap is listed to its end.
+    pub(crate) fn is_done(&self) -> bool {
         self.is_done
     }
 
-    /// Takes the next page, and answers the chunks that it completes.
+    /// Adds the next page, and returns the chunks that it completes.
     ///
     /// # Errors
-    /// Where the keys are out of order.
-    pub(super) fn take(
+    /// If the keys are out of order.
+    pub(crate) fn take(
         &mut self,
         page: Vec<Listed>,
         more: bool,
@@ -112,9 +112,9 @@ impl Chunker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ranges::Done;
-    use super::super::scope::TypedScope;
     use super::*;
+    use crate::backfill::ranges::Done;
+    use crate::backfill::scope::TypedScope;
     use flexorch_s3_ingester::model::object::ObjectKey;
     use proptest::prelude::*;
 

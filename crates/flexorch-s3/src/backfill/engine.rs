@@ -1,7 +1,6 @@
-//! The work itself: lists ahead, sends, journals what is settled, waits out what passes, and ends for one of a few reasons.
+//! The loop of a backfill: lists ahead, sends, journals results, waits out transient failures, and stops for one of a few reasons.
 //!
-//! In memory are the requests under way, the rest of a page of the listing and a few chunks that wait; a bucket of any size takes
-//! no more.
+//! Memory holds the requests in flight, the rest of a page of the listing and a few waiting chunks, whatever the bucket's size.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
@@ -12,38 +11,39 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
-use super::super::forwarder::REQUEST_TIMEOUT;
-use super::super::interruption::Interruption;
 use super::chunk::Chunk;
 use super::journal::{Journal, Line, Replay, Settled};
 use super::listing::{ListError, Lister};
 use super::progress::Progress;
-use super::settle::{Judged, Next};
-use super::sink::{Parcel, Sink};
+use super::settle::{NextStep, SendResult};
+use super::sink::{PendingChunk, Sink};
+use crate::forwarder::REQUEST_TIMEOUT;
+use crate::interruption::Interruption;
+use crate::text::friendly;
 use flexorch_s3_ingester::clock::Clock;
 
-/// A chunk is worked at for so long at most before it is looked at again.
+/// The longest time to send a chunk before its results are evaluated.
 const LONGEST_SEND: Duration = Duration::from_secs(600);
-/// So many chunks may wait for another try before no new one is begun.
+/// With this many chunks waiting for a retry, no new one is started.
 const MOST_WAITING: usize = 16;
-/// So many requests may be refused as a whole, and none taken, before it is not the keys.
+/// After this many requests refused as a whole and none accepted, the request itself must be wrong.
 const MOST_REFUSED: u64 = 160;
-/// The first wait after a failure for which nobody named a time,
+/// The first wait after a failure without a retry time,
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// doubling with each up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Why the work ended.
+/// Why a run ended.
 #[derive(Debug)]
-pub(super) enum End {
-    /// Every object in scope is settled.
+pub(crate) enum EndReason {
+    /// All objects in scope are settled.
     Finished,
-    /// All but these, which FlexOrch refuses while it takes nothing else: whose fault that is cannot be told.
+    /// All but these, which FlexOrch refuses while it accepts nothing else: they or the connector may be the cause.
     Refused {
         keys: u64,
         why: String,
     },
-    /// Nothing more can be sent for now.
+    /// Nothing more can be sent now.
     Stopped {
         why: String,
     },
@@ -52,58 +52,58 @@ pub(super) enum End {
     Broken(Error),
 }
 
-/// How the work is done.
+/// Limits of a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
-    pub concurrency: usize,
-    pub give_up_after: Duration,
+pub(crate) struct EngineOptions {
+    pub(crate) concurrency: usize,
+    pub(crate) give_up_after: Duration,
 }
 
-/// The work.
-pub(super) struct Engine<'a> {
-    manner: Manner,
+/// A run.
+pub(crate) struct Engine<'a> {
+    options: EngineOptions,
     clock: Clock,
     sink: &'a Sink,
     lister: Option<Lister<'a>>,
     journal: Journal,
     replay: Replay,
     progress: Progress,
-    ready: VecDeque<Parcel>,
-    /// Those that are tried again, and when.
-    waiting: Vec<(SystemTime, Parcel)>,
-    /// Those whose request was refused as a whole, and how often requests had been taken by then.
-    refused: Vec<(u64, Parcel, String)>,
-    /// How often a request was taken.
+    ready: VecDeque<PendingChunk>,
+    /// Chunks to retry, and when.
+    waiting: Vec<(SystemTime, PendingChunk)>,
+    /// Chunks whose request was refused as a whole, with the value of `taken` at that time and the reason.
+    refused: Vec<(u64, PendingChunk, String)>,
+    /// How many requests were accepted.
     taken: u64,
-    /// Requests that were refused as a whole since one was taken.
+    /// Requests that were refused as a whole since one was accepted.
     refused_requests: u64,
-    /// Failures since something was settled.
+    /// Failures since an object was settled.
     failures: u32,
     settled_last: SystemTime,
     /// Nothing is sent before this.
     send_from: SystemTime,
     /// Nothing is listed before this.
     list_from: SystemTime,
-    end: Option<End>,
+    end: Option<EndReason>,
 }
 
-/// The listing's next page, with the lister on its way.
+/// A page of the listing that is being fetched, together with its lister.
 type Page<'a> = BoxFuture<'a, (Lister<'a>, Result<Vec<Chunk>, ListError>)>;
 
 impl<'a> Engine<'a> {
-    /// Begins with what the journal leaves open and the first chunks of the listing.
-    pub(super) fn new(
-        manner: Manner,
+    /// Creates a run that starts with the open keys of the journal.
+    pub(crate) fn new(
+        options: EngineOptions,
         clock: Clock,
         sink: &'a Sink,
         lister: Lister<'a>,
         (journal, replay): (Journal, Replay),
-        open: Vec<Parcel>,
+        open: Vec<PendingChunk>,
         progress: Progress,
     ) -> Self {
         let now = clock.now();
         Self {
-            manner,
+            options,
             clock,
             sink,
             lister: Some(lister),
@@ -123,20 +123,24 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Works until the end. What is known then is in the journal, whose sums are answered.
-    pub(super) async fn run(mut self, first: Vec<Chunk>, interruption: &mut Interruption) -> (End, Journal, Replay) {
-        let mut under_way = FuturesUnordered::new();
+    /// Runs until the end. All results are in the journal by then, whose totals are returned.
+    pub(crate) async fn run(
+        mut self,
+        first: Vec<Chunk>,
+        interruption: &mut Interruption,
+    ) -> (EndReason, Journal, Replay) {
+        let mut in_flight = FuturesUnordered::new();
         let mut page: Option<Page<'a>> = None;
         let mut tick = tokio::time::interval(self.progress.interval());
         self.listed(first);
         loop {
             let now = self.clock.now();
             while self.end.is_none()
-                && under_way.len() < self.manner.concurrency
-                && let Some(parcel) = self.next_parcel(now)
+                && in_flight.len() < self.options.concurrency
+                && let Some(chunk) = self.next_chunk(now)
             {
-                let limit = now + self.manner.give_up_after.min(LONGEST_SEND) + REQUEST_TIMEOUT;
-                under_way.push(self.sink.send(parcel, limit));
+                let limit = now + self.options.give_up_after.min(LONGEST_SEND) + REQUEST_TIMEOUT;
+                in_flight.push(self.sink.send(chunk, limit));
             }
             if page.is_none() && self.wants_page(now) {
                 page = self.lister.take().map(next_page);
@@ -144,7 +148,7 @@ impl<'a> Engine<'a> {
             if self.end.is_some() {
                 page = None;
             }
-            if under_way.is_empty() && page.is_none() {
+            if in_flight.is_empty() && page.is_none() {
                 self.finish_if_idle();
                 if let Some(end) = self.end.take() {
                     return self.close(end);
@@ -157,38 +161,38 @@ impl<'a> Engine<'a> {
                     if let Some(end) = self.end.take() {
                         return self.close(end);
                     }
-                    self.stop(End::Interrupted);
-                    self.progress.note("stopping: the requests under way are waited for (again: at once)");
+                    self.stop(EndReason::Interrupted);
+                    self.progress.note("stopping after the requests in flight (Ctrl-C again: immediately)");
                 }
-                Some((parcel, judged)) = under_way.next(), if !under_way.is_empty() => self.settle(parcel, judged),
+                Some((chunk, result)) = in_flight.next(), if !in_flight.is_empty() => self.settle(chunk, result),
                 (lister, listed) = async { match page.as_mut() { Some(page) => page.await, None => std::future::pending().await } } => {
                     page = None;
                     self.lister = Some(lister);
                     match listed {
                         Ok(chunks) => self.listed(chunks),
-                        Err(error) if error.is_passing() => {
+                        Err(error) if error.is_transient() => {
                             self.list_from = self.after_failure(None, &error.to_string());
                         }
-                        Err(error) => self.stop(End::Stopped { why: error.to_string() }),
+                        Err(error) => self.stop(EndReason::Stopped { why: error.to_string() }),
                     }
                 }
                 () = self.clock.sleep_until(due) => {}
-                _ = tick.tick() => self.progress.show(&self.replay, under_way.len()),
+                _ = tick.tick() => self.progress.show(&self.replay, in_flight.len()),
             }
         }
     }
 
-    fn next_parcel(&mut self, now: SystemTime) -> Option<Parcel> {
+    fn next_chunk(&mut self, now: SystemTime) -> Option<PendingChunk> {
         if now < self.send_from {
             return None;
         }
         if let Some(position) = self.waiting.iter().position(|(due, _)| *due <= now) {
             return Some(self.waiting.swap_remove(position).1);
         }
-        // Another request was taken since: so it is not the connector, and each key can be asked for alone.
+        // Another request was accepted since: the connector is not the cause, so each key is sent alone.
         if let Some(position) = self.refused.iter().position(|(taken, ..)| *taken < self.taken) {
-            let (_, parcel, _) = self.refused.swap_remove(position);
-            return Some(Parcel { singly: true, ..parcel });
+            let (_, chunk, _) = self.refused.swap_remove(position);
+            return Some(PendingChunk { singly: true, ..chunk });
         }
         if self.waiting.len() >= MOST_WAITING { None } else { self.ready.pop_front() }
     }
@@ -196,11 +200,11 @@ impl<'a> Engine<'a> {
     fn wants_page(&self, now: SystemTime) -> bool {
         self.end.is_none()
             && now >= self.list_from
-            && self.ready.len() < self.manner.concurrency * 2
+            && self.ready.len() < self.options.concurrency * 2
             && self.lister.as_ref().is_some_and(|lister| !lister.is_done())
     }
 
-    /// When there is something to do, if nothing happens before.
+    /// Returns when to continue if nothing happens before.
     fn next_due(&self, now: SystemTime) -> SystemTime {
         let dues = self.waiting.iter().map(|(due, _)| *due).chain([self.send_from, self.list_from]);
         dues.filter(|due| *due > now).min().unwrap_or(now + LONGEST_WAIT)
@@ -217,42 +221,42 @@ impl<'a> Engine<'a> {
         }
         self.end = Some(match self.refused.first() {
             None => match self.write(Line::Finished { at: self.timestamp() }) {
-                Ok(()) => End::Finished,
-                Err(error) => End::Broken(error),
+                Ok(()) => EndReason::Finished,
+                Err(error) => EndReason::Broken(error),
             },
             Some((_, _, why)) => {
-                let keys = self.refused.iter().map(|(_, parcel, _)| parcel.objects.len() as u64).sum();
-                End::Refused { keys, why: why.clone() }
+                let keys = self.refused.iter().map(|(_, chunk, _)| chunk.objects.len() as u64).sum();
+                EndReason::Refused { keys, why: why.clone() }
             }
         });
     }
 
-    /// Takes the listing's next chunks; one without an object in scope is settled already.
+    /// Adds chunks of the listing. A chunk without objects in scope is settled immediately.
     fn listed(&mut self, chunks: Vec<Chunk>) {
         for chunk in chunks {
-            let mut parcel = Parcel::from(chunk);
-            if parcel.objects.is_empty() {
+            let mut chunk = PendingChunk::from(chunk);
+            if chunk.objects.is_empty() {
                 let nothing = Settled::default();
-                if let Err(error) = self.write(line(&mut parcel, nothing)) {
-                    self.stop(End::Broken(error));
+                if let Err(error) = self.write(line(&mut chunk, nothing)) {
+                    self.stop(EndReason::Broken(error));
                 }
             } else {
-                self.ready.push_back(parcel);
+                self.ready.push_back(chunk);
             }
         }
     }
 
-    fn settle(&mut self, mut parcel: Parcel, judged: Judged) {
-        let Judged { settled, open, next } = judged;
+    fn settle(&mut self, mut chunk: PendingChunk, result: SendResult) {
+        let SendResult { settled, open, next } = result;
         let (requests, forwarded) = (settled.requests, settled.forwarded);
         if forwarded > 0 || !settled.rejected.is_empty() {
             self.settled_last = self.clock.now();
             self.failures = 0;
-            if let Err(error) = self.write(line(&mut parcel, settled)) {
-                self.stop(End::Broken(error));
+            if let Err(error) = self.write(line(&mut chunk, settled)) {
+                self.stop(EndReason::Broken(error));
             }
         } else {
-            // Nothing is known that was not known before, but that it took requests.
+            // No new results except for the number of requests.
             self.replay.tally.requests += settled.requests;
             self.replay.tally.rate_limited += settled.rate_limited;
         }
@@ -260,60 +264,60 @@ impl<'a> Engine<'a> {
             self.taken += 1;
             self.refused_requests = 0;
         }
-        parcel.objects = open;
+        chunk.objects = open;
         if self.end.is_some() {
             return;
         }
         match next {
-            Next::Nothing => {}
-            Next::Again { not_before, concerns_all, why } => {
+            NextStep::Done => {}
+            NextStep::Retry { not_before, affects_all, why } => {
                 let due = self.after_failure(not_before, &why);
-                if concerns_all {
+                if affects_all {
                     self.send_from = self.send_from.max(due);
                 }
-                self.waiting.push((due, parcel));
+                self.waiting.push((due, chunk));
             }
-            Next::Refused { why } => {
+            NextStep::Refused { why } => {
                 self.refused_requests += requests;
                 if self.refused_requests >= MOST_REFUSED {
                     let why = format!(
-                        "FlexOrch refused the last {} requests as a whole and took none between: {why}. It is not single objects: check \
-                         `connector_id` in the secret, or narrow the backfill (--prefix, --suffix) to what FlexOrch takes",
+                        "FlexOrch refused the last {} requests as a whole: {why}. The cause is not a single object: check `connector_id` in the \
+                         secret, or limit the backfill to files that FlexOrch supports (--prefix, --suffix)",
                         self.refused_requests
                     );
-                    self.stop(End::Stopped { why });
+                    self.stop(EndReason::Stopped { why });
                 }
-                self.refused.push((self.taken, parcel, why));
+                self.refused.push((self.taken, chunk, why));
             }
-            Next::Stop { why } => self.stop(End::Stopped { why }),
+            NextStep::Stop { why } => self.stop(EndReason::Stopped { why }),
         }
     }
 
-    /// When to try again after a failure that may pass; where that is too late, the work ends.
+    /// Returns when to retry after a transient failure, or stops the run if that is too late.
     fn after_failure(&mut self, not_before: Option<SystemTime>, why: &str) -> SystemTime {
         let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(10)).min(LONGEST_WAIT);
         self.failures += 1;
         let due = not_before.unwrap_or(self.clock.now() + wait);
-        let patience = self.manner.give_up_after;
+        let patience = self.options.give_up_after;
         if due > self.settled_last + patience {
             let waits = match not_before {
                 Some(time) => format!(
-                    "FlexOrch asks to come back in {}, and --give-up-after is {}",
-                    super::plan::in_words(self.clock.until(time)),
-                    super::plan::in_words(patience)
+                    "FlexOrch asks to retry in {}, and --give-up-after is {}",
+                    friendly(self.clock.until(time)),
+                    friendly(patience)
                 ),
-                None => format!("nothing was settled for {} (--give-up-after)", super::plan::in_words(patience)),
+                None => format!("no object was settled for {} (--give-up-after)", friendly(patience)),
             };
-            self.stop(End::Stopped { why: format!("{waits}; last seen: {why}") });
+            self.stop(EndReason::Stopped { why: format!("{waits}; last failure: {why}") });
         }
         due
     }
 
-    fn stop(&mut self, end: End) {
+    fn stop(&mut self, end: EndReason) {
         self.sink.stop();
         match end {
-            // Whatever else ends the work, that has to be told.
-            End::Broken(_) => self.end = Some(end),
+            // A journal that cannot be written takes precedence over other reasons.
+            EndReason::Broken(_) => self.end = Some(end),
             end => _ = self.end.get_or_insert(end),
         }
     }
@@ -324,10 +328,12 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn close(mut self, end: End) -> (End, Journal, Replay) {
+    fn close(mut self, end: EndReason) -> (EndReason, Journal, Replay) {
         self.progress.finish();
         let end = match (self.journal.sync(), end) {
-            (Err(error), End::Finished | End::Interrupted | End::Refused { .. }) => End::Broken(error),
+            (Err(error), EndReason::Finished | EndReason::Interrupted | EndReason::Refused { .. }) => {
+                EndReason::Broken(error)
+            }
             (_, end) => end,
         };
         (end, self.journal, self.replay)
@@ -345,11 +351,13 @@ fn next_page(mut lister: Lister<'_>) -> Page<'_> {
     })
 }
 
-/// The journal's line about a parcel.
-fn line(parcel: &mut Parcel, settled: Settled) -> Line {
-    let through = parcel.through.clone();
-    match parcel.news.take() {
-        Some(news) => Line::Chunk { after: news.after, through, listed: news.listed, skipped: news.skipped, settled },
+/// Returns the journal's line for a chunk.
+fn line(chunk: &mut PendingChunk, settled: Settled) -> Line {
+    let through = chunk.through.clone();
+    match chunk.header.take() {
+        Some(header) => {
+            Line::Chunk { after: header.after, through, listed: header.listed, skipped: header.skipped, settled }
+        }
         None => Line::Again { through, settled },
     }
 }

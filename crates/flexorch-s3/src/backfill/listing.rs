@@ -1,69 +1,69 @@
-//! The bucket's listing as a source of chunks, a page at a time.
+//! Lists a bucket page by page, as chunks.
 
 use std::collections::VecDeque;
 
-use super::super::arn;
-use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::chunk::{Chunk, Chunker, OutOfOrder};
 use super::ranges::Gap;
 use super::scope::Scope;
+use crate::aws_failure::{AwsFailure, FailureKind};
 use flexorch_s3_ingester::aws::s3::Buckets;
+use flexorch_s3_ingester::model::arn;
 
-/// Where objects are listed, and which of them are in scope.
+/// What to list, and which objects are in scope.
 #[derive(Debug)]
-pub(super) struct Listing {
-    pub buckets: Buckets,
-    pub bucket: String,
-    /// The bucket's.
-    pub region: String,
-    pub scope: Scope,
-    pub keys_per_chunk: usize,
+pub(crate) struct Listing {
+    pub(crate) buckets: Buckets,
+    pub(crate) bucket: String,
+    /// The bucket's region.
+    pub(crate) region: String,
+    pub(crate) scope: Scope,
+    pub(crate) keys_per_chunk: usize,
 }
 
-/// Goes through what is to be listed.
+/// Lists gaps.
 #[derive(Debug)]
-pub(super) struct Lister<'a> {
+pub(crate) struct Lister<'a> {
     listing: &'a Listing,
     gaps: VecDeque<Gap>,
     chunker: Option<Chunker>,
 }
 
-/// Why a page cannot be had.
+/// Why a page cannot be listed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ListError {
-    /// S3 refuses, or cannot be reached.
-    #[error("{0}{hint}", hint = if .0.kind == FailureKind::OtherRegion { "; best write it into the connector's secret, as `region`" } else { "" })]
+pub(crate) enum ListError {
+    /// The request failed.
+    #[error("{0}{hint}", hint = if .0.kind == FailureKind::OtherRegion { "; preferably, write it into the connector's secret as `region`" } else { "" })]
     Aws(AwsFailure),
-    /// The listing cannot be gone by.
+    /// A backfill cannot use the listing.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),
 }
 
 impl ListError {
-    /// Whether another try makes sense.
-    pub(super) fn is_passing(&self) -> bool {
+    /// Returns whether a retry makes sense.
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Aws(failure) if failure.kind == FailureKind::Unavailable)
     }
 }
 
 impl<'a> Lister<'a> {
-    /// Lists these parts.
-    pub(super) fn new(listing: &'a Listing, gaps: Vec<Gap>) -> Self {
+    /// Creates a lister of these gaps.
+    pub(crate) fn new(listing: &'a Listing, gaps: Vec<Gap>) -> Self {
         let mut lister = Self { listing, gaps: gaps.into(), chunker: None };
         lister.next_gap();
         lister
     }
 
-    /// Whether everything has been listed.
-    pub(super) fn is_done(&self) -> bool {
+    /// Returns whether everything is listed.
+    pub(crate) fn is_done(&self) -> bool {
         self.chunker.is_none()
     }
 
-    /// Lists a page, and answers the chunks that it completes. After an error it can be called again for the same page.
+    /// Lists a page, and returns the chunks that it completes. After an error, call it again for the same page.
     ///
     /// # Errors
     /// [`ListError`].
-    pub(super) async fn page(&mut self) -> Result<Vec<Chunk>, ListError> {
+    pub(crate) async fn page(&mut self) -> Result<Vec<Chunk>, ListError> {
         let Some(chunker) = &mut self.chunker else { return Ok(Vec::new()) };
         let Listing { buckets, bucket, region, scope, .. } = self.listing;
         let page = buckets.page(bucket, Some(region), &scope.prefix, chunker.next_page_after()).await;

@@ -1,20 +1,20 @@
-//! `flexorch-s3 backfill`: what was in the bucket before the notifications, listed and sent at the plan's pace.
+//! `flexorch-s3 backfill`: lists the objects that are in the bucket already and submits them at the plan's rate.
 //!
 //! ```text
 //!   listing ──▶ chunk ──▶ engine ──▶ sink ──▶ FlexOrch, or the queue
 //!     ▲                     │  ▲       │
-//!     └─ ranges (gaps) ◀── journal ◀── settle (what became of each key)
+//!     └─ ranges (gaps) ◀── journal ◀── settle (what happened to each key)
 //! ```
 //!
-//! | file | its part |
+//! | file | what it holds |
 //! | --- | --- |
-//! | `scope` | which objects, as it is typed and as it is meant |
-//! | `listing`, `chunk`, `ranges` | the bucket's listing in parts, and which of them are done |
-//! | `engine` | lists ahead, sends, journals, waits, ends |
-//! | `sink`, `queue`, `settle` | where objects go, and what became of them |
-//! | `journal` | the file that makes a run go on where the last one ended |
-//! | `plan` | pace and estimates |
-//! | `survey`, `progress`, `report` | what people and programs see |
+//! | `scope` | which objects, as typed and as resolved |
+//! | `listing`, `chunk`, `ranges` | divides the bucket's listing into chunks, and records which ones are done |
+//! | `engine` | lists ahead, sends, journals, waits and stops |
+//! | `sink`, `queue`, `settle` | send objects, and evaluate what happened to them |
+//! | `journal` | the file from which a run resumes |
+//! | `plan` | rate and estimates |
+//! | `survey`, `progress`, `report` | count objects, show progress, print the summary |
 
 mod chunk;
 mod engine;
@@ -37,64 +37,63 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use jiff::Timestamp;
 
-use super::args::{BackfillOptions, Via};
-use super::context::Context;
-use super::forwarder::{Forwarder, Pace};
-use super::interruption::Interruption;
-use super::{EXIT_INTERRUPTED, EXIT_NOT_WELL, EXIT_OK};
+use crate::args::{BackfillOptions, Moment, Via};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::forwarder::{Forwarder, Pace};
+use crate::interruption::Interruption;
 use crate::management::Management;
+use crate::text::escaped;
 use chunk::Chunk;
-use engine::{End, Engine, Manner};
+use engine::{EndReason, Engine, EngineOptions};
 use flexorch_s3_ingester::aws::s3::Buckets;
 use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
-use journal::{Found, Header, Identity, Journal, Replay};
+use journal::{ExistingJournal, Header, Identity, Journal, Replay};
 use listing::{Lister, Listing};
 use progress::Progress;
 use queue::QueueSender;
-use report::Ending;
+use report::RunSummary;
 use scope::{Scope, TypedScope, fingerprint};
-use sink::{Parcel, Sink};
+use sink::{PendingChunk, Sink};
 use survey::Survey;
 
-pub(super) use scope::Moment;
-
-/// So often is FlexOrch asked whether the plan has changed.
+/// How often FlexOrch is asked whether the plan has changed.
 const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
 
 /// Runs the command.
-pub(super) async fn run(options: BackfillOptions, context: &Context) -> Result<u8> {
+pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
     let mut interruption = Interruption::listen()?;
     let backfill = tokio::select! {
         prepared = Backfill::prepare(&options, context) => prepared?,
-        () = interruption.next() => return Ok(EXIT_INTERRUPTED),
+        () = interruption.next() => return Ok(Exit::Interrupted),
     };
     if let Some(code) = backfill.report_if_finished()? {
         return Ok(code);
     }
     let ready = tokio::select! {
         ready = backfill.make_ready() => ready?,
-        () = interruption.next() => return Ok(EXIT_INTERRUPTED),
+        () = interruption.next() => return Ok(Exit::Interrupted),
     };
     match ready {
         Some(ready) => backfill.work(ready, &mut interruption).await,
-        None => Ok(EXIT_OK),
+        None => Ok(Exit::Success),
     }
 }
 
-/// A backfill as it is asked for; nothing is changed yet.
+/// A prepared backfill. Nothing is changed yet.
 struct Backfill<'a> {
     options: &'a BackfillOptions,
     context: &'a Context,
     connector: Connector,
     header: Header,
     path: PathBuf,
-    found: std::cell::RefCell<Option<Found>>,
+    found: std::cell::RefCell<Option<ExistingJournal>>,
     listing: Listing,
 }
 
-/// Everything that is needed has answered.
+/// Everything that a run needs; all services have responded.
 struct Ready<'a> {
     sink: Sink,
     pace: Option<NonZeroU32>,
@@ -106,12 +105,12 @@ struct Ready<'a> {
 impl<'a> Backfill<'a> {
     async fn prepare(options: &'a BackfillOptions, context: &'a Context) -> Result<Self> {
         if options.via == Via::Api && options.queue.is_some() {
-            bail!("--queue goes with --via queue: add that, or leave --queue out to send to FlexOrch directly");
+            bail!("--queue requires --via queue: add it, or omit --queue to send to FlexOrch directly");
         }
         let connector = context.connector(&options.secret.secret).await?;
         let Some(bucket) = connector.bucket.clone() else {
             bail!(
-                "secret {:?} names no bucket: write `bucket` into it (`flexorch-s3 connector create --secret {}` asks for it)",
+                "secret {:?} names no bucket: write `bucket` into it (`flexorch-s3 connector create --secret {}` prompts for it)",
                 connector.secret_id,
                 connector.secret_id
             );
@@ -140,13 +139,13 @@ impl<'a> Backfill<'a> {
             let differences = found.header.identity.differences(&header.identity);
             if !differences.is_empty() {
                 bail!(
-                    "the journal {} is another backfill's: {}. Name another file with --journal; nothing was changed",
+                    "the journal {} belongs to another backfill: {}. Select another file with --journal; nothing was changed",
                     path.display(),
                     differences.join(", ")
                 );
             }
             if !options.restart {
-                // A duration back from now means the same time in every run.
+                // Keep the times as resolved by the first run.
                 header = found.header.clone();
             }
         }
@@ -163,26 +162,24 @@ impl<'a> Backfill<'a> {
         Ok(Self { options, context, connector, header, path, found: found.into(), listing })
     }
 
-    /// What a journal says that is finished already.
-    fn report_if_finished(&self) -> Result<Option<u8>> {
+    /// Prints the summary of a backfill whose journal is finished, and returns the exit status.
+    fn report_if_finished(&self) -> Result<Option<Exit>> {
         let found = self.found.borrow();
         let Some(found) = found.as_ref().filter(|found| found.replay.is_finished && !self.options.restart) else {
             return Ok(None);
         };
         self.summary("finished", None, None, &found.replay)?;
-        self.context
-            .output
-            .progress("The journal says that it is finished, so nothing is done: --restart starts over.");
+        self.context.output.progress("The journal is finished; nothing to do. To start over, use --restart.");
         Ok(Some(code_of(&found.replay)))
     }
 
-    /// Asks everybody whom it takes. `None`: that was all there is to do.
+    /// Calls every service that a run needs. Returns `None` after a dry run.
     async fn make_ready(&self) -> Result<Option<Ready<'_>>> {
         let flexorch = self.context.flexorch(self.connector.api_key.clone())?;
         let pace = self.pace(&flexorch).await?;
         let whole = || Lister::new(&self.listing, vec![ranges::Gap { after: None, through: None }]);
         if self.options.dry_run {
-            let survey = Survey::take(whole(), |_| {}).await?;
+            let survey = Survey::run(whole()).await?;
             report::dry_run(self.context.output, &self.header, &survey, pace, self.context.is_verbose())?;
             return Ok(None);
         }
@@ -201,17 +198,17 @@ impl<'a> Backfill<'a> {
             Some(found) => found.replay.done.gaps(),
             None => vec![ranges::Gap { after: None, through: None }],
         };
-        // Before the journal is made: what keeps the bucket from being listed leaves nothing behind.
+        // Before the journal is created, so that a bucket that cannot be listed leaves no journal behind.
         let mut lister = Lister::new(&self.listing, gaps);
         let first = lister.page().await?;
         let total = match self.options.count {
-            true => Some(Survey::take(whole(), |_| {}).await?.in_scope),
+            true => Some(Survey::run(whole()).await?.in_scope),
             false => None,
         };
         Ok(Some(Ready { sink, pace, lister, first, total }))
     }
 
-    /// This backfill's requests a minute; `None`: as many as there are.
+    /// Returns the requests per minute of this backfill, or `None` for no limit.
     async fn pace(&self, flexorch: &Management) -> Result<Option<NonZeroU32>> {
         if self.options.via == Via::Queue {
             return Ok(None);
@@ -223,65 +220,64 @@ impl<'a> Backfill<'a> {
             Ok(limits) => limits.per_minute,
             Err(error) if matches!(error.error.status, 404 | 405 | 501) => {
                 self.context.output.progress(format!(
-                    "FlexOrch does not say what the plan allows; {} requests a minute are assumed (--requests-per-minute says otherwise)",
+                    "FlexOrch does not report the plan's rate; assuming {} requests per minute (to change it: --requests-per-minute)",
                     plan::SMALL_PLAN
                 ));
                 Some(plan::SMALL_PLAN)
             }
             Err(error) => {
-                return Err(
-                    anyhow!(error).context("nothing was sent (with --requests-per-minute the plan is not asked for)")
-                );
+                return Err(anyhow!(error).context("nothing was sent (to skip this request: --requests-per-minute)"));
             }
         };
         Ok(plan::pace(plan, self.options.share))
     }
 
-    async fn work(&self, ready: Ready<'_>, interruption: &mut Interruption) -> Result<u8> {
+    async fn work(&self, ready: Ready<'_>, interruption: &mut Interruption) -> Result<Exit> {
         let Ready { sink, pace, lister, first, total } = ready;
         let output = self.context.output;
         let (journal, replay) = self.journal()?;
-        let open = self.open_parcels(&replay)?;
-        output.progress(self.opening_words(pace, &replay));
-        let manner = Manner { concurrency: self.options.concurrency.get(), give_up_after: self.options.give_up_after };
+        let open = self.open_chunks(&replay)?;
+        output.progress(self.opening_line(pace, &replay));
+        let options =
+            EngineOptions { concurrency: self.options.concurrency.get(), give_up_after: self.options.give_up_after };
         let progress = Progress::begin(output, total, &replay);
         let began = std::time::Instant::now();
-        let engine = Engine::new(manner, self.context.clock, &sink, lister, (journal, replay), open, progress);
+        let engine = Engine::new(options, self.context.clock, &sink, lister, (journal, replay), open, progress);
         let (end, journal, replay) = tokio::select! {
             ended = engine.run(first, interruption) => ended,
             never = self.follow_plan(&sink, pace) => match never {},
         };
         let took = Some(began.elapsed());
-        let go_on = format!("run the same command again to go on (journal {})", journal.path().display());
+        let resume = format!("to continue, run the same command again (journal {})", journal.path().display());
         match end {
-            End::Finished => {
+            EndReason::Finished => {
                 self.summary("finished", None, took, &replay)?;
                 Ok(code_of(&replay))
             }
-            End::Refused { keys, why } => {
+            EndReason::Refused { keys, why } => {
                 let reason = format!(
-                    "{keys} objects were refused and FlexOrch took nothing after them, so whether it is they or the connector cannot be \
-                     told: {why}; {go_on}"
+                    "FlexOrch refused {keys} objects and accepted none after them, so either they or the connector may be the cause: {why}; \
+                     {resume}"
                 );
                 self.summary("incomplete", Some(&reason), took, &replay)?;
                 output.progress(reason);
                 journal.discard_if_new();
-                Ok(EXIT_NOT_WELL)
+                Ok(Exit::Problem)
             }
-            End::Interrupted => {
+            EndReason::Interrupted => {
                 self.summary("interrupted", None, took, &replay)?;
-                output.progress(format!("interrupted; {go_on}"));
+                output.progress(format!("interrupted; {resume}"));
                 journal.discard_if_new();
-                Ok(EXIT_INTERRUPTED)
+                Ok(Exit::Interrupted)
             }
-            End::Stopped { why } => {
+            EndReason::Stopped { why } => {
                 self.summary("stopped", Some(&why), took, &replay)?;
                 journal.discard_if_new();
-                Err(anyhow!("{why}; {go_on}"))
+                Err(anyhow!("{why}; {resume}"))
             }
-            End::Broken(error) => {
+            EndReason::Broken(error) => {
                 self.summary("stopped", Some(&with_causes(&*error)), took, &replay)?;
-                Err(error.context("stopped: what was settled since is sent again by the next run"))
+                Err(error.context("stopped; the next run sends objects again whose results are not in the journal"))
             }
         }
     }
@@ -297,17 +293,17 @@ impl<'a> Backfill<'a> {
         }
     }
 
-    /// What the journal leaves open goes first.
-    fn open_parcels(&self, replay: &Replay) -> Result<Vec<Parcel>> {
+    /// Returns the open keys of the journal, which are sent first.
+    fn open_chunks(&self, replay: &Replay) -> Result<Vec<PendingChunk>> {
         let object = |key: &String| Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?));
-        let parcel = |(through, keys): (&Option<String>, &Vec<String>)| {
+        let chunk = |(through, keys): (&Option<String>, &Vec<String>)| {
             let objects: Result<Vec<_>> = keys.iter().map(object).collect();
-            Ok(Parcel { through: through.clone(), news: None, objects: objects?, singly: false })
+            Ok(PendingChunk { through: through.clone(), header: None, objects: objects?, singly: false })
         };
-        replay.open.iter().map(parcel).collect()
+        replay.open.iter().map(chunk).collect()
     }
 
-    /// Asks now and then whether the plan has changed, and keeps its pace. It never ends.
+    /// Asks from time to time whether the plan has changed, and adapts the rate. Never returns.
     async fn follow_plan(&self, sink: &Sink, mut pace: Option<NonZeroU32>) -> std::convert::Infallible {
         let flexorch = self.context.flexorch(self.connector.api_key.clone());
         loop {
@@ -326,19 +322,15 @@ impl<'a> Backfill<'a> {
         }
     }
 
-    fn opening_words(&self, pace: Option<NonZeroU32>, replay: &Replay) -> String {
+    fn opening_line(&self, pace: Option<NonZeroU32>, replay: &Replay) -> String {
         let at = match (&self.options.queue, pace) {
             (Some(queue), _) => format!(" into {queue}"),
-            (None, Some(pace)) => format!(" at {pace} requests a minute"),
-            (None, None) => ", as fast as FlexOrch answers".to_owned(),
+            (None, Some(pace)) => format!(" at {pace} requests per minute"),
+            (None, None) => ", as fast as FlexOrch responds".to_owned(),
         };
-        let on = if replay.lines > 0 { "goes on" } else { "begins" };
+        let on = if replay.lines > 0 { "resumes" } else { "starts" };
         let prefix = &self.header.identity.scope.prefix;
-        super::table::shown(&format!(
-            "s3://{}/{prefix}: {on}{at}; journal {}",
-            self.listing.bucket,
-            self.path.display()
-        ))
+        escaped(&format!("s3://{}/{prefix}: {on}{at}; journal {}", self.listing.bucket, self.path.display()))
     }
 
     fn summary(
@@ -349,7 +341,7 @@ impl<'a> Backfill<'a> {
         replay: &Replay,
     ) -> Result<()> {
         let journal = self.path.display().to_string();
-        let ending = Ending { header: &self.header, journal: &journal, state, reason, took };
+        let ending = RunSummary { header: &self.header, journal: &journal, state, reason, took };
         report::summary(self.context.output, &ending, replay)
     }
 }
@@ -359,6 +351,6 @@ fn default_path(identity: &Identity) -> PathBuf {
     PathBuf::from(format!("flexorch-backfill-{}-{}.jsonl", identity.bucket, fingerprint(&text)))
 }
 
-fn code_of(replay: &Replay) -> u8 {
-    if replay.tally.rejected > 0 { EXIT_NOT_WELL } else { EXIT_OK }
+fn code_of(replay: &Replay) -> Exit {
+    if replay.tally.rejected > 0 { Exit::Problem } else { Exit::Success }
 }

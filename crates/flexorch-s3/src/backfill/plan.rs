@@ -1,39 +1,26 @@
-//! How fast a backfill goes, and how long it takes. Pure.
+//! The rate of a backfill, and estimates. Pure.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// What FlexOrch's smaller plans allow in a minute; taken where the plan's rate cannot be asked for.
-pub(super) const SMALL_PLAN: u64 = 60;
+/// The requests per minute of FlexOrch's smaller plans, assumed if FlexOrch does not report the plan's rate.
+pub(crate) const SMALL_PLAN: u64 = 60;
 
-/// The requests a minute that are a backfill's: a share of the plan's, rounded down so that the rest is left to the function, and
-/// at least one. `None`: no limit.
-pub(super) fn pace(plan: Option<u64>, share_percent: u8) -> Option<NonZeroU32> {
+/// Returns the requests per minute of a backfill: its share of the plan's, rounded down to leave the rest to the function, but at
+/// least one. `None` means no limit.
+pub(crate) fn pace(plan: Option<u64>, share_percent: u8) -> Option<NonZeroU32> {
     let mine = plan?.saturating_mul(u64::from(share_percent)) / 100;
     NonZeroU32::new(u32::try_from(mine).unwrap_or(u32::MAX)).or(Some(NonZeroU32::MIN))
 }
 
-/// How long so many requests take at a pace; `None` where nothing holds them back.
-pub(super) fn time_for(requests: u64, pace: Option<NonZeroU32>) -> Option<Duration> {
+/// Returns how long requests take at a rate, or `None` without a limit.
+pub(crate) fn time_for(requests: u64, pace: Option<NonZeroU32>) -> Option<Duration> {
     Some(Duration::from_secs_f64(requests as f64 * 60.0 / f64::from(pace?.get())))
 }
 
-/// How long the rest takes if it goes on as it went; `None` while nothing is known.
-pub(super) fn time_left(done: u64, rest: u64, took: Duration) -> Option<Duration> {
+/// Extrapolates how long the rest takes, or returns `None` while nothing is done.
+pub(crate) fn time_left(done: u64, rest: u64, took: Duration) -> Option<Duration> {
     (done > 0).then(|| Duration::try_from_secs_f64(took.as_secs_f64() * rest as f64 / done as f64).ok()).flatten()
-}
-
-/// A time as people say it, in its two largest units.
-pub(super) fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) if seconds == 0 => format!("{} ms", time.as_millis()),
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
 }
 
 #[cfg(test)]
@@ -56,14 +43,6 @@ mod tests {
         assert_eq!(time_for(90, None), None);
         assert_eq!(time_left(25, 75, Duration::from_secs(10)), Some(Duration::from_secs(30)));
         assert_eq!(time_left(0, 75, Duration::from_secs(10)), None);
-    }
-
-    #[test]
-    fn times_are_said_in_their_two_largest_units() {
-        for (seconds, words) in [(5, "5 s"), (65, "1 min 5 s"), (7_260, "2 h 1 min"), (180_000, "2 d 2 h")] {
-            assert_eq!(in_words(Duration::from_secs(seconds)), words);
-        }
-        assert_eq!(in_words(Duration::from_millis(12)), "12 ms");
     }
 
     proptest! {

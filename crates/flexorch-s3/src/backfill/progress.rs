@@ -1,25 +1,26 @@
-//! How far a backfill is, meanwhile: a line that is kept up to date on a terminal, a line now and then elsewhere.
+//! Shows progress: a line that is updated in place on a terminal, a line from time to time elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::super::output::Output;
 use super::journal::Replay;
-use super::plan::{in_words, time_left};
+use super::plan::time_left;
+use crate::output::Output;
+use crate::text::friendly;
 
-/// Between the pictures on a terminal,
+/// The interval of updates on a terminal.
 const ON_TERMINAL: Duration = Duration::from_millis(250);
-/// and between lines elsewhere.
+/// The interval of lines elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(30);
 
-/// Shows how far a backfill is.
+/// Shows the progress of a backfill.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     output: Output,
     bar: Option<ProgressBar>,
-    /// How many objects are in scope, where they were counted.
+    /// How many objects are in scope, if they were counted.
     total: Option<u64>,
     begun: Instant,
     settled_before: u64,
@@ -27,8 +28,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins; what the journal knows already does not count towards the rate.
-    pub(super) fn begin(output: Output, total: Option<u64>, replay: &Replay) -> Self {
+    /// Starts to measure. Results of earlier runs do not count towards the rate.
+    pub(crate) fn begin(output: Output, total: Option<u64>, replay: &Replay) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && !output.is_json();
         let bar = is_terminal.then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
@@ -42,14 +43,14 @@ impl Progress {
         Self { output, bar, total, begun: Instant::now(), settled_before, requests_before }
     }
 
-    /// How often to show it.
-    pub(super) fn interval(&self) -> Duration {
+    /// Returns how often to show progress.
+    pub(crate) fn interval(&self) -> Duration {
         if self.bar.is_some() { ON_TERMINAL } else { ELSEWHERE }
     }
 
-    /// Shows it.
-    pub(super) fn show(&self, replay: &Replay, under_way: usize) {
-        let words = self.words(replay, under_way);
+    /// Shows the current progress.
+    pub(crate) fn show(&self, replay: &Replay, in_flight: usize) {
+        let words = self.words(replay, in_flight);
         match &self.bar {
             Some(bar) => {
                 bar.set_message(words);
@@ -60,32 +61,32 @@ impl Progress {
         }
     }
 
-    /// Says something in between.
-    pub(super) fn note(&self, words: &str) {
+    /// Prints a line above the progress.
+    pub(crate) fn note(&self, words: &str) {
         match &self.bar {
             Some(bar) => bar.println(words),
             None => self.output.progress(words),
         }
     }
 
-    /// Takes the line away again.
-    pub(super) fn finish(&self) {
+    /// Clears the progress line.
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    fn words(&self, replay: &Replay, under_way: usize) -> String {
+    fn words(&self, replay: &Replay, in_flight: usize) -> String {
         let (tally, took) = (&replay.tally, self.begun.elapsed());
         let settled = tally.settled() - self.settled_before;
         let per_minute = (tally.requests - self.requests_before) as f64 * 60.0 / took.as_secs_f64().max(0.001);
         let mut words = format!(
-            "{} listed, {} in scope, {} forwarded, {} rejected; {} requests, {per_minute:.0}/min, {under_way} under way",
+            "{} listed, {} in scope, {} forwarded, {} rejected; {} requests, {per_minute:.0}/min, {in_flight} in flight",
             tally.listed, tally.in_scope, tally.forwarded, tally.rejected, tally.requests
         );
         let rest = self.total.map(|total| total.saturating_sub(tally.settled()));
         if let Some(left) = rest.and_then(|rest| time_left(settled, rest, took)) {
-            words.push_str(&format!("; about {} left", in_words(left.max(Duration::from_secs(1)))));
+            words.push_str(&format!("; about {} left", friendly(left.max(Duration::from_secs(1)))));
         }
         words
     }

@@ -1,72 +1,66 @@
-//! Objects → the retry queue, as S3 notifications that the function reads.
+//! Sends objects to the function's queue, as S3 notifications.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
-use aws_config::{Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::journal::Settled;
-use super::settle::{Judged, Next};
+use super::settle::{NextStep, SendResult};
+use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::region::in_region;
 use flexorch_s3_ingester::aws::sqs::region_of_url;
 use flexorch_s3_ingester::event::s3::notification_of;
 use flexorch_s3_ingester::model::object::S3Object;
 
-/// Records in a message. A message comes back whole where one of its objects is deferred, so it must not hold too many; a batch of
-/// ten messages, which is what the function receives at once, fills one request of 100 keys. The longest keys make 40 KB of it, far
-/// below the limit of 256 KB (SQS Developer Guide, "Amazon SQS message quotas").
+/// Records per message. A message returns as a whole if one of its objects is deferred, so it must not contain too many; ten messages
+/// fill one request of 100 keys. With the longest keys it is 40 KB long, far below the limit of 256 KB (SQS Developer Guide, "Amazon SQS message quotas").
 const RECORDS_PER_MESSAGE: usize = 10;
-/// Messages in a call (SQS API Reference, `SendMessageBatch`),
+/// Messages per call (SQS API Reference, `SendMessageBatch`).
 const MESSAGES_PER_CALL: usize = 10;
-/// and bytes, which hold for the call as well.
+/// Bytes per call, below the limit of 256 KB.
 const BYTES_PER_CALL: usize = 250_000;
 
-/// A queue.
+/// Sends messages to a queue.
 #[derive(Debug)]
-pub(super) struct QueueSender {
+pub(crate) struct QueueSender {
     client: Client,
     url: Url,
 }
 
-/// A message that is to be sent: its text, and the positions of its objects.
+/// A message to send: its body, and the positions of its objects.
 struct Message {
     body: String,
     objects: std::ops::Range<usize>,
 }
 
 impl QueueSender {
-    /// A sender to the queue at `url`.
+    /// Creates a sender for the queue at `url`.
     ///
     /// # Errors
-    /// Where it is no standard queue.
-    pub(super) fn new(sdk: &SdkConfig, url: &str) -> Result<Self> {
-        // The journal holds the URL, so nothing else may be in it.
+    /// If it is not the URL of a standard queue.
+    pub(crate) fn new(sdk: &SdkConfig, url: &str) -> Result<Self> {
+        // The URL is written into the journal, so it must not contain credentials.
         let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
         let Some(url) = Url::parse(url).ok().filter(is_plain) else {
             bail!(
-                "--queue must be a queue's URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/retry, and nothing besides"
+                "--queue must be the plain URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/retry"
             );
         };
         if url.path().ends_with(".fifo") {
-            bail!(
-                "--queue {url} is a FIFO queue: the function's queue is a standard one (its order would hold the objects up)"
-            );
+            bail!("--queue {url} is a FIFO queue: the function's queue is a standard queue");
         }
-        let mut config = aws_sdk_sqs::config::Builder::from(sdk);
-        if let Some(region) = region_of_url(&url) {
-            config.set_region(Some(Region::new(region)));
-        }
-        Ok(Self { client: Client::from_conf(config.build()), url })
+        Ok(Self { client: Client::new(&in_region(sdk, region_of_url(&url).as_deref())), url })
     }
 
-    /// Sends objects, and judges what became of them.
-    pub(super) async fn send(&self, objects: Vec<S3Object>) -> Judged {
+    /// Sends objects, and evaluates what happened to them.
+    pub(crate) async fn send(&self, objects: Vec<S3Object>) -> SendResult {
         let messages = messages(&objects);
-        let (mut sent, mut next, mut requests) = (BTreeSet::new(), Next::Nothing, 0);
+        let (mut sent, mut next, mut requests) = (BTreeSet::new(), NextStep::Done, 0);
         for call in in_calls(&messages) {
             requests += 1;
             match self.send_call(&messages[call.clone()]).await {
@@ -92,43 +86,43 @@ impl QueueSender {
             }
         }
         settled.open = open.iter().map(|object| object.key.as_str().to_owned()).collect();
-        Judged { settled, open, next }
+        SendResult { settled, open, next }
     }
 
-    /// Sends the messages of one call; answers which of them are in the queue, and what kept the others out.
-    async fn send_call(&self, messages: &[Message]) -> Result<(Vec<usize>, Option<Next>), Next> {
+    /// Sends the messages of one call. Returns which of them are in the queue, and why the others are not.
+    async fn send_call(&self, messages: &[Message]) -> Result<(Vec<usize>, Option<NextStep>), NextStep> {
         let mut call = self.client.send_message_batch().queue_url(self.url.as_str());
         for (position, message) in messages.iter().enumerate() {
             let entry =
                 SendMessageBatchRequestEntry::builder().id(position.to_string()).message_body(&message.body).build();
-            call = call.entries(entry.map_err(|error| Next::Stop { why: error.to_string() })?);
+            call = call.entries(entry.map_err(|error| NextStep::Stop { why: error.to_string() })?);
         }
-        let answer = match call.send().await {
-            Ok(answer) => answer,
+        let response = match call.send().await {
+            Ok(response) => response,
             Err(error) => {
                 let failure = AwsFailure::new(&error, "sqs:SendMessage", self.url.as_str());
                 return Err(match failure.kind {
-                    FailureKind::Unavailable => again(failure.to_string()),
-                    _ => Next::Stop { why: failure.to_string() },
+                    FailureKind::Unavailable => retry(failure.to_string()),
+                    _ => NextStep::Stop { why: failure.to_string() },
                 });
             }
         };
-        let trouble = answer.failed().first().map(|failed| {
+        let trouble = response.failed().first().map(|failed| {
             let why = format!("SQS, {}: {}", failed.code(), failed.message().unwrap_or("no message"));
-            if failed.sender_fault() { Next::Stop { why } } else { again(why) }
+            if failed.sender_fault() { NextStep::Stop { why } } else { retry(why) }
         });
-        // An entry that the answer does not name is not in the queue as far as anybody knows.
-        let sent: Vec<_> = answer.successful().iter().filter_map(|entry| entry.id().parse().ok()).collect();
+        // An entry that the response does not name is taken to be missing.
+        let sent: Vec<_> = response.successful().iter().filter_map(|entry| entry.id().parse().ok()).collect();
         let trouble = match trouble {
-            None if sent.len() < messages.len() => Some(again("SQS did not say what became of a message".to_owned())),
+            None if sent.len() < messages.len() => Some(retry("SQS did not report the result of a message".to_owned())),
             trouble => trouble,
         };
         Ok((sent, trouble))
     }
 }
 
-fn again(why: String) -> Next {
-    Next::Again { not_before: None, concerns_all: true, why }
+fn retry(why: String) -> NextStep {
+    NextStep::Retry { not_before: None, affects_all: true, why }
 }
 
 fn messages(objects: &[S3Object]) -> Vec<Message> {

@@ -1,29 +1,29 @@
-//! Which parts of a listing are done, and which are still to be listed. Pure.
+//! Records which parts of a listing are done, and which are not. Pure.
 //!
-//! A part is everything after one key up to and with another, in S3's order of keys: the order of their UTF-8 bytes, which is that
-//! of Rust's strings (S3 API Reference, `ListObjectsV2`). Parts that touch become one, so a journal of any length comes to a few.
+//! A part is everything after one key through another, in S3's order of keys: the order of their UTF-8 bytes, as of Rust's strings
+//! (S3 API Reference, `ListObjectsV2`). Adjacent parts are merged, so that a journal of any length results in a few.
 
 use std::collections::BTreeMap;
 
 /// A part of a listing that is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gap {
-    /// It begins after this key; `None`: at the beginning.
-    pub after: Option<String>,
+pub(crate) struct Gap {
+    /// It starts after this key; `None`: at the beginning.
+    pub(crate) after: Option<String>,
     /// It ends with this key; `None`: at the end.
-    pub through: Option<String>,
+    pub(crate) through: Option<String>,
 }
 
 /// The parts of a listing that are done.
 #[derive(Debug, Default)]
-pub(super) struct Done {
-    /// From after which key to which; `None` is the beginning as the first and the end as the second.
+pub(crate) struct Done {
+    /// After which key a part starts, and with which it ends; `None` is the beginning and the end.
     parts: BTreeMap<Option<String>, Option<String>>,
 }
 
 impl Done {
     /// Adds a part.
-    pub(super) fn add(&mut self, after: Option<String>, through: Option<String>) {
+    pub(crate) fn add(&mut self, after: Option<String>, through: Option<String>) {
         let before = self.parts.range(..after.clone()).next_back();
         let begin = match before {
             Some((begin, end)) if *end == after && after.is_some() => begin.clone(),
@@ -34,8 +34,8 @@ impl Done {
         self.parts.insert(begin, end);
     }
 
-    /// What is not done, in order.
-    pub(super) fn gaps(&self) -> Vec<Gap> {
+    /// Returns the parts that are not done, in order.
+    pub(crate) fn gaps(&self) -> Vec<Gap> {
         let (mut gaps, mut reached) = (Vec::new(), None);
         for (after, through) in &self.parts {
             if *after > reached {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_out_of_order_leaves_the_gap_between() {
+    fn parts_done_out_of_order_leave_the_gap_between_them() {
         let mut done = Done::default();
         done.add(key(2), key(3));
         done.add(None, key(1));
@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_done_in_whatever_order_the_gaps_are_exactly_the_rest(
+        fn the_gaps_are_exactly_what_is_not_done(
             cuts in proptest::collection::btree_set(1usize..200, 0..30),
             order in proptest::collection::vec(any::<(u16, bool)>(), 31),
         ) {
@@ -105,7 +105,7 @@ mod tests {
                 let in_gap = gaps.iter().filter(|gap| within(&gap.after, &gap.through)).count();
                 prop_assert_eq!(in_gap, usize::from(!is_done), "{}", number);
             }
-            // Parts that touch are one: between any two there is a gap.
+            // Adjacent parts are merged: between any two there is a gap.
             prop_assert!(done.parts.len() <= gaps.len() + 1);
         }
     }

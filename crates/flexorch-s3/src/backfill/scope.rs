@@ -1,65 +1,33 @@
-//! What a backfill is about: which of the bucket's objects, as it is typed and as it is meant. Pure.
+//! The scope of a backfill: which of the bucket's objects, as typed and as resolved. Pure.
 
 use anyhow::{Result, bail};
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::Timestamp;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+use crate::args::Moment;
 use flexorch_s3_ingester::aws::s3::Listed;
-use flexorch_s3_ingester::event::reconcile::Since;
 use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::scope::Scope as FunctionScope;
 
-/// A time as it is typed: a time, a date (its beginning, in UTC), or a duration back from now.
-#[derive(Debug, Clone, PartialEq)]
-pub(in super::super) struct Moment {
-    typed: String,
-    since: Since,
-}
-
-impl std::str::FromStr for Moment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let typed = text.trim();
-        let date = || {
-            let midnight = civil::Date::strptime("%Y-%m-%d", typed).ok()?.to_zoned(TimeZone::UTC).ok()?;
-            Some(Since::At(midnight.timestamp()))
-        };
-        match date().or_else(|| Since::parse(typed)) {
-            Some(since) => Ok(Self { typed: typed.to_owned(), since }),
-            None => Err("a time such as 2026-01-31T10:00:00Z, a date such as 2026-01-31 (UTC), or a duration back from now such as \
-                         P30D or PT12H"
-                .to_owned()),
-        }
-    }
-}
-
-impl Moment {
-    /// The time that it means now.
-    pub(super) fn resolve(&self, now: Timestamp) -> Timestamp {
-        self.since.resolve(now)
-    }
-}
-
-/// The scope as it is typed; two runs with the same are the same backfill.
+/// The scope as typed. Two runs with the same scope are the same backfill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TypedScope {
-    /// Keys start with it; the connector's own where none is typed.
-    pub prefix: String,
-    pub since: Option<String>,
-    pub until: Option<String>,
-    /// In lower case, in order.
-    pub suffixes: Vec<String>,
-    pub max_bytes: Option<u64>,
+pub(crate) struct TypedScope {
+    /// The prefix of the keys: the connector's if none is typed.
+    pub(crate) prefix: String,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
+    /// In lower case, sorted.
+    pub(crate) suffixes: Vec<String>,
+    pub(crate) max_bytes: Option<u64>,
 }
 
 impl TypedScope {
-    /// Checks what is typed against what the connector reads.
+    /// Creates a scope within the connector's prefix.
     ///
     /// # Errors
-    /// Where the connector does not read the prefix.
-    pub(super) fn new(
+    /// If the connector does not read the prefix.
+    pub(crate) fn new(
         connector_prefix: &str,
         prefix: Option<&str>,
         since: Option<&Moment>,
@@ -70,36 +38,35 @@ impl TypedScope {
         let prefix = prefix.unwrap_or(connector_prefix);
         if !prefix.starts_with(connector_prefix) {
             bail!(
-                "--prefix is {prefix:?}, but the connector reads only what begins with {connector_prefix:?}: begin with that, or leave \
-                 --prefix out"
+                "--prefix {prefix:?} is outside the connector's prefix {connector_prefix:?}: start with that, or omit --prefix"
             );
         }
         let mut suffixes: Vec<_> =
             suffixes.iter().map(|suffix| suffix.trim().to_lowercase()).filter(|suffix| !suffix.is_empty()).collect();
         suffixes.sort();
         suffixes.dedup();
-        let typed = |moment: Option<&Moment>| moment.map(|moment| moment.typed.clone());
+        let typed = |moment: Option<&Moment>| moment.map(|moment| moment.typed().to_owned());
         Ok(Self { prefix: prefix.to_owned(), since: typed(since), until: typed(until), suffixes, max_bytes })
     }
 }
 
-/// Sixteen hexadecimal digits that stay the same for the same text.
-pub(super) fn fingerprint(text: &str) -> String {
+/// Returns sixteen hexadecimal digits that identify a text.
+pub(crate) fn fingerprint(text: &str) -> String {
     Md5::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The scope as it is meant.
+/// The resolved scope.
 #[derive(Debug, Clone)]
-pub(super) struct Scope {
-    pub prefix: String,
+pub(crate) struct Scope {
+    pub(crate) prefix: String,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     filters: FunctionScope,
 }
 
 impl Scope {
-    /// The scope between two times.
-    pub(super) fn new(typed: &TypedScope, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+    /// Resolves a scope.
+    pub(crate) fn new(typed: &TypedScope, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
         let filters = FunctionScope {
             key_prefixes: Vec::new(),
             key_suffixes: typed.suffixes.clone(),
@@ -109,15 +76,15 @@ impl Scope {
         Self { prefix: typed.prefix.clone(), since, until, filters }
     }
 
-    /// The object to send, or why it is out of scope. An object of which nobody tells the time is in.
-    pub(super) fn admit(&self, listed: Listed, bucket: &str) -> Result<S3Object, &'static str> {
+    /// Returns the object to send, or why it is out of scope. An object without a modification time is in scope.
+    pub(crate) fn admit(&self, listed: Listed, bucket: &str) -> Result<S3Object, &'static str> {
         if self.since.zip(listed.modified).is_some_and(|(since, modified)| modified < since) {
             return Err("too-old");
         }
         if self.until.zip(listed.modified).is_some_and(|(until, modified)| modified >= until) {
             return Err("too-new");
         }
-        // No event time: it may have been there for long, which says nothing of how fast events are.
+        // No event time: the object's age must not count as ingest lag.
         let object = S3Object { etag: listed.etag, size: listed.size, ..S3Object::new(bucket, listed.key) };
         if object.is_folder_marker() {
             return Err("folder-marker");
@@ -140,22 +107,6 @@ mod tests {
             etag: None,
             size: Some(size),
             modified: Some(modified.parse().unwrap()),
-        }
-    }
-
-    #[test]
-    fn a_moment_is_a_time_a_date_or_a_duration_back_from_now() {
-        let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
-        for (typed, meant) in [
-            ("2026-01-31", "2026-01-31T00:00:00Z"),
-            ("2026-01-31T10:00:00+02:00", "2026-01-31T08:00:00Z"),
-            ("P30D", "2026-01-31T00:00:00Z"),
-            ("PT12H", "2026-03-01T12:00:00Z"),
-        ] {
-            assert_eq!(typed.parse::<Moment>().unwrap().resolve(now), meant.parse().unwrap(), "{typed}");
-        }
-        for wrong in ["yesterday", "2026-13-01", "2026-01-31T10:00:00", "", "-P1D"] {
-            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a chunk's outcomes come to: what goes into the journal, what is sent again, and when. Pure.
+//! Evaluates the outcomes of a chunk: what goes into the journal, what is sent again, and when. Pure.
 
 use std::time::SystemTime;
 
@@ -6,52 +6,52 @@ use super::journal::{RejectedKey, Settled};
 use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::outcome::{DeferClass, Outcome};
 
-/// What is next for the keys that are not settled.
+/// What to do with the keys that are not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum NextStep {
     /// There are none.
-    Nothing,
-    /// Another try makes sense by itself.
-    Again {
-        /// Not before this, where a time was named.
+    Done,
+    /// Send them again.
+    Retry {
+        /// Not before this time, if one was named.
         not_before: Option<SystemTime>,
-        /// Other keys would meet the same.
-        concerns_all: bool,
-        /// What was seen.
+        /// The failure affects other keys too.
+        affects_all: bool,
+        /// The failure.
         why: String,
     },
-    /// The request was refused as a whole, and whether it is for its keys is not known until another one is taken.
+    /// The request was refused as a whole. Whether its keys are the cause is unknown until another request is accepted.
     Refused {
-        /// FlexOrch's words.
+        /// FlexOrch's message.
         why: String,
     },
-    /// Nothing more can be sent until somebody acts.
+    /// Nothing more can be sent until someone acts.
     Stop {
-        /// What was seen, and what to do.
+        /// The failure, and what to do.
         why: String,
     },
 }
 
-/// What became of some objects.
+/// What happened to some objects.
 #[derive(Debug)]
-pub(super) struct Judged {
-    pub settled: Settled,
-    /// Those that are not settled.
-    pub open: Vec<S3Object>,
-    pub next: Next,
+pub(crate) struct SendResult {
+    pub(crate) settled: Settled,
+    /// The objects that are not settled.
+    pub(crate) open: Vec<S3Object>,
+    pub(crate) next: NextStep,
 }
 
-/// Judges the outcomes of a chunk's objects, in their order.
-pub(super) fn judge(objects: Vec<S3Object>, outcomes: Vec<Outcome>) -> Judged {
+/// Evaluates the outcomes of a chunk's objects, which are in the same order.
+pub(crate) fn evaluate(objects: Vec<S3Object>, outcomes: Vec<Outcome>) -> SendResult {
     let (mut settled, mut open) = (Settled::default(), Vec::new());
-    let mut next = Next::Nothing;
+    let mut next = NextStep::Done;
     for (object, outcome) in objects.into_iter().zip(outcomes) {
         match outcome {
             Outcome::Forwarded(forwarded) => {
                 settled.forwarded += 1;
                 settled.duplicates += u64::from(forwarded.duplicate);
             }
-            // Nothing here skips: what is out of scope was not sent.
+            // Objects out of scope are not sent, so none is skipped.
             Outcome::Skipped(_) => {}
             Outcome::Rejected(rejection) => settled.rejected.push(RejectedKey {
                 key: object.key.as_str().to_owned(),
@@ -59,34 +59,34 @@ pub(super) fn judge(objects: Vec<S3Object>, outcomes: Vec<Outcome>) -> Judged {
                 message: rejection.message,
             }),
             Outcome::Deferred(deferral) => {
-                next = weightier(next, after(&deferral));
+                next = more_urgent(next, after(&deferral));
                 settled.open.push(object.key.as_str().to_owned());
                 open.push(object);
             }
         }
     }
-    Judged { settled, open, next }
+    SendResult { settled, open, next }
 }
 
-fn after(deferral: &flexorch_s3_ingester::model::outcome::Deferral) -> Next {
+fn after(deferral: &flexorch_s3_ingester::model::outcome::Deferral) -> NextStep {
     let why = deferral.detail.to_string();
     match deferral.class {
-        DeferClass::RequestRefused => Next::Refused { why },
-        class if class.needs_operator() => Next::Stop { why: format!("{why} ({})", class.remedy()) },
-        class => Next::Again {
+        DeferClass::RequestRefused => NextStep::Refused { why },
+        class if class.needs_operator() => NextStep::Stop { why: format!("{why} ({})", class.remedy()) },
+        class => NextStep::Retry {
             not_before: deferral.not_before,
-            concerns_all: class != DeferClass::Unaccounted,
+            affects_all: class != DeferClass::Unaccounted,
             why: format!("{}: {why}", class.as_str()),
         },
     }
 }
 
-fn weightier(one: Next, other: Next) -> Next {
-    let weight = |next: &Next| match next {
-        Next::Nothing => (0, None),
-        Next::Refused { .. } => (1, None),
-        Next::Again { not_before, concerns_all, .. } => (2 + u8::from(*concerns_all), *not_before),
-        Next::Stop { .. } => (4, None),
+fn more_urgent(one: NextStep, other: NextStep) -> NextStep {
+    let weight = |next: &NextStep| match next {
+        NextStep::Done => (0, None),
+        NextStep::Refused { .. } => (1, None),
+        NextStep::Retry { not_before, affects_all, .. } => (2 + u8::from(*affects_all), *not_before),
+        NextStep::Stop { .. } => (4, None),
     };
     if weight(&other) > weight(&one) { other } else { one }
 }
@@ -114,9 +114,9 @@ mod tests {
         })
     }
 
-    fn next_of(outcomes: Vec<Outcome>) -> Next {
+    fn next_of(outcomes: Vec<Outcome>) -> NextStep {
         let objects = (0..outcomes.len()).map(|number| object(&number.to_string())).collect();
-        judge(objects, outcomes).next
+        evaluate(objects, outcomes).next
     }
 
     #[test]
@@ -126,32 +126,32 @@ mod tests {
             Outcome::Rejected(Rejection { connector: None, code: "X".into(), message: "no".into() }),
             deferred(DeferClass::Unavailable, None),
         ];
-        let judged = judge(vec![object("a"), object("b"), object("c")], outcomes);
-        assert_eq!((judged.settled.forwarded, judged.settled.duplicates), (1, 1));
-        assert_eq!(judged.settled.rejected, [RejectedKey { key: "b".into(), code: "X".into(), message: "no".into() }]);
-        assert_eq!((judged.settled.open, judged.open.len()), (vec!["c".to_owned()], 1));
+        let result = evaluate(vec![object("a"), object("b"), object("c")], outcomes);
+        assert_eq!((result.settled.forwarded, result.settled.duplicates), (1, 1));
+        assert_eq!(result.settled.rejected, [RejectedKey { key: "b".into(), code: "X".into(), message: "no".into() }]);
+        assert_eq!((result.settled.open, result.open.len()), (vec!["c".to_owned()], 1));
     }
 
     #[test]
-    fn what_somebody_has_to_act_on_stops_and_outweighs_the_rest() {
+    fn a_failure_that_needs_an_operator_stops_and_outweighs_the_rest() {
         for class in [DeferClass::QuotaExceeded, DeferClass::BadCredentials, DeferClass::ConnectorNotFound] {
             let next = next_of(vec![deferred(class, None), deferred(DeferClass::RateLimited, Some(5))]);
-            let Next::Stop { why } = next else { panic!("{next:?}") };
+            let NextStep::Stop { why } = next else { panic!("{next:?}") };
             assert!(why.contains(class.remedy()), "{why}");
         }
     }
 
     #[test]
-    fn of_several_times_the_latest_is_waited_for() {
+    fn the_latest_of_several_times_counts() {
         let next =
             next_of(vec![deferred(DeferClass::RateLimited, Some(9)), deferred(DeferClass::RateLimited, Some(5))]);
-        let Next::Again { not_before: Some(time), concerns_all: true, .. } = next else { panic!("{next:?}") };
+        let NextStep::Retry { not_before: Some(time), affects_all: true, .. } = next else { panic!("{next:?}") };
         assert_eq!(time, SystemTime::UNIX_EPOCH + Duration::from_secs(9));
     }
 
     #[test]
-    fn a_refusal_is_not_simply_tried_again() {
-        assert_eq!(next_of(vec![deferred(DeferClass::RequestRefused, None)]), Next::Refused { why: "seen".into() });
-        assert_eq!(next_of(vec![]), Next::Nothing);
+    fn a_refusal_is_not_simply_retried() {
+        assert_eq!(next_of(vec![deferred(DeferClass::RequestRefused, None)]), NextStep::Refused { why: "seen".into() });
+        assert_eq!(next_of(vec![]), NextStep::Done);
     }
 }

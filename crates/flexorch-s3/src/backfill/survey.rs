@@ -1,4 +1,4 @@
-//! The listing alone, counted: for `--dry-run`, and for `--count` before the first request.
+//! Counts the listing: for `--dry-run`, and for `--count` before the first request.
 
 use std::collections::BTreeMap;
 
@@ -7,35 +7,34 @@ use serde::Serialize;
 use super::chunk::Chunk;
 use super::listing::{ListError, Lister};
 
-/// Keys that a dry run shows where it is asked for more words.
+/// How many keys a verbose dry run shows.
 const SHOWN: usize = 20;
 
-/// What a listing comes to.
+/// The totals of a listing.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Survey {
-    pub listed: u64,
-    pub in_scope: u64,
-    pub skipped: BTreeMap<String, u64>,
-    /// Of the objects in scope.
-    pub bytes: u64,
-    /// Requests that it takes where all goes well.
-    pub requests: u64,
+pub(crate) struct Survey {
+    pub(crate) listed: u64,
+    pub(crate) in_scope: u64,
+    pub(crate) skipped: BTreeMap<String, u64>,
+    /// The size of the objects in scope.
+    pub(crate) bytes: u64,
+    /// Requests that it takes if none fails.
+    pub(crate) requests: u64,
     /// The first keys in scope.
-    pub first_keys: Vec<String>,
+    pub(crate) first_keys: Vec<String>,
 }
 
 impl Survey {
-    /// Goes through the listing.
+    /// Lists everything, and returns the totals.
     ///
     /// # Errors
-    /// Where S3 does not give it.
-    pub(super) async fn take(mut lister: Lister<'_>, mut seen: impl FnMut(&Self)) -> Result<Self, ListError> {
+    /// If the bucket cannot be listed.
+    pub(crate) async fn run(mut lister: Lister<'_>) -> Result<Self, ListError> {
         let mut survey = Self::default();
         while !lister.is_done() {
             for chunk in lister.page().await? {
                 survey.add(chunk);
             }
-            seen(&survey);
         }
         Ok(survey)
     }

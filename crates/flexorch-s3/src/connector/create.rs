@@ -1,22 +1,23 @@
-//! `flexorch-s3 connector create`: the connector that a secret describes, found or made, tested, and written into the secret.
+//! `flexorch-s3 connector create`: finds or creates the connector that a secret describes, tests it, and writes its id into the secret.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
-use super::super::args::CreateOptions;
-use super::super::bucket;
-use super::super::connector_secret::SecretDocument;
-use super::super::context::Context;
-use super::super::output::{FAINT, GOOD, styled};
-use super::super::table::shown;
-use super::super::{EXIT_NOT_WELL, EXIT_OK};
+use super::Document;
 use super::fields::{Field, Fields};
-use super::{Document, place, test_line};
+use super::view::{place, test_result};
+use crate::args::CreateOptions;
+use crate::bucket;
+use crate::connector_secret::SecretDocument;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::management::{ConnectorTest, ConnectorView, Management, NewConnector};
+use crate::output::{DIM, SUCCESS, styled};
+use crate::text::escaped;
 use flexorch_s3_ingester::aws::s3::client;
 
-/// Runs the command. The secret is written last, so whatever fails before leaves it as it was.
-pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8> {
+/// Runs the command. Writes the secret last, so that an earlier failure leaves it unchanged.
+pub(crate) async fn run(options: CreateOptions, context: &Context) -> Result<Exit> {
     let mut secret = context.secret(&options.secret.secret).await?;
     let mut fields = Fields::gather(&secret, &options)?;
     fields.complete(&[Field::ApiKey, Field::Bucket, Field::Prefix], &secret)?;
@@ -44,7 +45,7 @@ pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8>
         true => None,
         false => Some(context.secrets().await?.write(&secret).await.with_context(|| {
             format!(
-                "connector {} is there, but its id is not in the secret {:?} yet; run the command again, which finds the connector",
+                "connector {} exists, but its id could not be written into the secret {:?}: run the command again, which finds the connector",
                 view.id, secret.id
             )
         })?),
@@ -56,15 +57,15 @@ pub(super) async fn run(options: CreateOptions, context: &Context) -> Result<u8>
         test: Some(&found),
         ..Document::of(&view)
     })?;
-    Ok(if found.success { EXIT_OK } else { EXIT_NOT_WELL })
+    Ok(if found.success { Exit::Success } else { Exit::Problem })
 }
 
-/// Where a bucket is, as far as S3 says so.
+/// Asks S3 for a bucket's region, and returns `None` if S3 does not return it.
 async fn bucket_region(context: &Context, bucket: &str) -> Result<Option<String>> {
-    Ok(bucket::find(&client(context.aws().await?, None), bucket).await.region)
+    Ok(bucket::locate(&client(context.aws().await?, None), bucket).await.region)
 }
 
-/// The connector that is there already: the secret's own, or one that reads the same.
+/// Finds an existing connector: the secret's, or one with the same bucket and prefix.
 async fn find(
     secret: &SecretDocument,
     fields: &Fields,
@@ -79,12 +80,12 @@ async fn find(
             && view.prefix.as_deref().unwrap_or_default() == fields.text(Field::Prefix);
         if !reads_the_same {
             bail!(
-                "connector {id}, which the secret {:?} names, reads {}, but the secret's bucket and prefix are s3://{}/{}: correct them, \
-                 or take `connector_id` out of the secret to have another made; nothing was changed",
+                "secret {:?} names connector {id}, which reads {}, but the secret's bucket and prefix are s3://{}/{}: correct them, or \
+                 remove `connector_id` from the secret to create another connector; nothing was changed",
                 secret.id,
                 place(&view),
-                shown(fields.text(Field::Bucket)),
-                shown(fields.text(Field::Prefix)),
+                escaped(fields.text(Field::Bucket)),
+                escaped(fields.text(Field::Prefix)),
             );
         }
         return Ok(Some(view));
@@ -102,10 +103,10 @@ async fn find(
         many => {
             let ids: Vec<_> = same.iter().map(|view| view.id.to_string()).collect();
             bail!(
-                "{many} connectors read s3://{}/{}: {}. Choose one by its --name, or write its id into the secret {:?} as `connector_id`; \
+                "{many} connectors read s3://{}/{}: {}. Select one with --name, or write its id into the secret {:?} as `connector_id`; \
                  nothing was changed",
-                shown(fields.text(Field::Bucket)),
-                shown(fields.text(Field::Prefix)),
+                escaped(fields.text(Field::Bucket)),
+                escaped(fields.text(Field::Prefix)),
                 ids.join(", "),
                 secret.id
             )
@@ -123,27 +124,28 @@ async fn create(fields: &Fields, options: &CreateOptions, flexorch: &Management)
         credentials: fields.credentials()?,
     };
     flexorch.create_connector(&new).await.map_err(|error| match error.error.status {
-        0 | 500..=599 => anyhow::Error::from(error)
-            .context("whether the connector was made is not known; run the command again, which finds it if it was"),
+        0 | 500..=599 => anyhow::Error::from(error).context(
+            "it is not known whether the connector was created: run the command again, which finds it if it was",
+        ),
         _ => error.into(),
     })
 }
 
-/// Tests the connector. A new one that cannot read its bucket is taken away again: its credentials cannot be changed.
+/// Tests the connector. Deletes a new one that cannot read its bucket, because its credentials cannot be changed.
 async fn test(view: &ConnectorView, created: bool, flexorch: &Management) -> Result<ConnectorTest> {
     let found = flexorch.test_connector(&view.id).await.with_context(|| {
-        format!("connector {} is there, but cannot be tested; run the command again, which finds it", view.id)
+        format!("connector {} exists, but could not be tested: run the command again, which finds it", view.id)
     })?;
     if created && !found.success {
         let left = match flexorch.delete_connector(&view.id).await {
-            Ok(()) => "the new connector was taken away again and the secret is as it was".to_owned(),
-            Err(error) => format!("the new connector {} could not be taken away again: {error}", view.id),
+            Ok(()) => "the new connector was deleted and the secret is unchanged".to_owned(),
+            Err(error) => format!("the new connector {} could not be deleted: {error}", view.id),
         };
         bail!(
-            "FlexOrch cannot read {} with these credentials: {}. The IAM user behind them needs s3:GetObject and s3:ListBucket there (a new \
-             access key works after some seconds), and the region must be the bucket's; {left}",
+            "FlexOrch cannot read {} with these credentials: {}. Their IAM user needs s3:GetObject and s3:ListBucket there (a new access key \
+             works after some seconds), and the region must be the bucket's; {left}",
             place(view),
-            shown(&found.message)
+            escaped(&found.message)
         );
     }
     Ok(found)
@@ -158,13 +160,13 @@ fn report(
     context: &Context,
 ) -> Result<()> {
     let output = context.output;
-    let (done, name) = (styled(GOOD, "✓"), shown(view.name.as_deref().unwrap_or("no name")));
-    let made = if created { "is made" } else { "was there already" };
-    output.line(format!("{done} connector {} ({name}) {made}, for {}", view.id, place(view)))?;
-    output.line(test_line(view, found))?;
+    let (done, name) = (styled(SUCCESS, "✓"), escaped(view.name.as_deref().unwrap_or("no name")));
+    let made = if created { "created" } else { "already exists" };
+    output.line(format!("{done} connector {} ({name}) {made}; reads {}", view.id, place(view)))?;
+    output.line(test_result(view, found))?;
     output.line(match written {
-        [] => format!("{done} secret {:?} has everything already", secret.id),
-        written => format!("{done} secret {:?}: {} written, nothing else changed", secret.id, written.join(", ")),
+        [] => format!("{done} secret {:?} is complete; nothing changed", secret.id),
+        written => format!("{done} secret {:?}: {} written, other fields unchanged", secret.id, written.join(", ")),
     })?;
-    output.line(styled(FAINT, format_args!("  next: flexorch-s3 doctor --secret {}", secret.id)))
+    output.line(styled(DIM, format_args!("  next: flexorch-s3 doctor --secret {}", secret.id)))
 }

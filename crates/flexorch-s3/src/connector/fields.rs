@@ -1,4 +1,4 @@
-//! Where the fields of a connector come from that its secret lacks: options, a JSON object from a descriptor or file, a person.
+//! Gathers the fields of a connector that its secret lacks: from options, a JSON object in a file or descriptor, or prompts.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -7,15 +7,15 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::super::args::CreateOptions;
-use super::super::connector_secret::SecretDocument;
-use super::super::output::{ask, ask_unseen, can_ask};
+use crate::args::CreateOptions;
+use crate::connector_secret::SecretDocument;
 use crate::management::AwsCredentials;
+use crate::output::{ask, ask_hidden, is_interactive};
 use flexorch_s3_ingester::model::credentials::ApiKey;
 
 /// A field of a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Field {
+pub(crate) enum Field {
     ApiKey,
     Bucket,
     Region,
@@ -24,13 +24,13 @@ pub(super) enum Field {
     SecretAccessKey,
 }
 
-/// In the order in which a person is asked.
+/// The order of the prompts.
 const ALL: [Field; 6] =
     [Field::ApiKey, Field::Bucket, Field::Region, Field::Prefix, Field::AccessKeyId, Field::SecretAccessKey];
 
 impl Field {
-    /// The name that it has in a secret.
-    pub(super) fn name(self) -> &'static str {
+    /// Returns its name in a secret.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
             Self::Bucket => "bucket",
@@ -47,7 +47,7 @@ impl Field {
             Self::Bucket => "Bucket",
             Self::Region => "The bucket's region",
             Self::Prefix => "Prefix, empty for the whole bucket",
-            Self::AccessKeyId => "AWS access key id that FlexOrch reads the bucket with",
+            Self::AccessKeyId => "AWS access key id for FlexOrch to read the bucket",
             Self::SecretAccessKey => "AWS secret access key",
         }
     }
@@ -56,25 +56,25 @@ impl Field {
         matches!(self, Self::ApiKey | Self::AccessKeyId | Self::SecretAccessKey)
     }
 
-    /// Nothing needs the two AWS credentials once the connector is made, so they are not kept.
+    /// Returns whether it is written into the secret. The AWS credentials are not needed once the connector exists.
     fn is_kept(self) -> bool {
         !matches!(self, Self::AccessKeyId | Self::SecretAccessKey)
     }
 }
 
 /// The fields of a connector, from everywhere. They cannot be printed.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     known: BTreeMap<Field, SecretString>,
-    /// What the secret lacked.
-    pub added: Vec<Field>,
+    /// The fields that the secret lacked.
+    pub(crate) added: Vec<Field>,
 }
 
 impl Fields {
-    /// Gathers what the secret, the options and `--fields-from` have.
+    /// Gathers the fields of the secret, the options and `--fields-from`.
     ///
     /// # Errors
-    /// Where two of them say different things, or one cannot be read.
-    pub(super) fn gather(secret: &SecretDocument, options: &CreateOptions) -> Result<Self> {
+    /// If two of them differ, or one cannot be read.
+    pub(crate) fn gather(secret: &SecretDocument, options: &CreateOptions) -> Result<Self> {
         let mut fields = Self { known: BTreeMap::new(), added: Vec::new() };
         for field in ALL {
             if let Some(text) = secret.text(field.name())? {
@@ -101,7 +101,7 @@ impl Fields {
         match self.known.get(&field) {
             Some(known) if known.expose_secret() == text.expose_secret() => {}
             Some(_) => bail!(
-                "`{}` is given twice, differently: the secret {:?} (or another option) has it already; change it there first",
+                "`{}` has two different values: the secret {:?} (or another option) has it already; change it there first",
                 field.name(),
                 secret.id
             ),
@@ -113,78 +113,78 @@ impl Fields {
         Ok(())
     }
 
-    /// Whether a field is known.
-    pub(super) fn has(&self, field: Field) -> bool {
+    /// Returns whether a field is known.
+    pub(crate) fn has(&self, field: Field) -> bool {
         self.known.contains_key(&field)
     }
 
-    /// Takes what somebody else found out.
+    /// Adds a field.
     ///
     /// # Errors
-    /// Never where it was not known.
-    pub(super) fn found(&mut self, field: Field, text: String, secret: &SecretDocument) -> Result<()> {
+    /// If it is known with another value.
+    pub(crate) fn found(&mut self, field: Field, text: String, secret: &SecretDocument) -> Result<()> {
         self.add(field, text.into(), secret)
     }
 
-    /// Asks a person for those of these fields that are still missing.
+    /// Prompts for the fields that are still missing.
     ///
     /// # Errors
-    /// Where nobody can be asked: which are missing, and how to give them.
-    pub(super) fn complete(&mut self, needed: &[Field], secret: &SecretDocument) -> Result<()> {
-        // An empty prefix is the whole bucket, so it can be missing for good.
+    /// If there is no terminal: which are missing, and how to provide them.
+    pub(crate) fn complete(&mut self, needed: &[Field], secret: &SecretDocument) -> Result<()> {
+        // An empty prefix means the whole bucket, so it may be missing.
         let missing: Vec<Field> = needed.iter().copied().filter(|field| !self.known.contains_key(field)).collect();
-        let indispensable: Vec<_> = missing.iter().filter(|field| **field != Field::Prefix).collect();
-        if indispensable.is_empty() {
+        let required: Vec<_> = missing.iter().filter(|field| **field != Field::Prefix).collect();
+        if required.is_empty() {
             return Ok(());
         }
-        if !can_ask() {
-            let names: Vec<_> = indispensable.iter().map(|field| format!("`{}`", field.name())).collect();
+        if !is_interactive() {
+            let names: Vec<_> = required.iter().map(|field| format!("`{}`", field.name())).collect();
             bail!(
-                "secret {:?} lacks {}: write them into it, or give them as JSON with --fields-from - (or a file, or fd:3); on a terminal \
-                 they are asked for",
+                "secret {:?} lacks {}: write them into it, pass them as JSON with --fields-from - (or a file, or fd:3), or run the command \
+                 on a terminal, which prompts for them",
                 secret.id,
                 names.join(", ")
             );
         }
         for field in missing {
-            let answer = if field.is_secret() { ask_unseen(field.question())? } else { ask(field.question())? };
+            let answer = if field.is_secret() { ask_hidden(field.question())? } else { ask(field.question())? };
             if answer.is_empty() && field != Field::Prefix {
-                bail!("`{}` is needed; nothing was changed", field.name());
+                bail!("`{}` is required; nothing was changed", field.name());
             }
             self.add(field, answer.into(), secret)?;
         }
         Ok(())
     }
 
-    /// A field that may be seen.
-    pub(super) fn text(&self, field: Field) -> &str {
+    /// Returns a field that is not secret.
+    pub(crate) fn text(&self, field: Field) -> &str {
         debug_assert!(!field.is_secret());
         self.known.get(&field).map(ExposeSecret::expose_secret).unwrap_or_default()
     }
 
-    /// The key for FlexOrch.
+    /// Returns FlexOrch's API key.
     ///
     /// # Errors
-    /// Where it cannot be sent.
-    pub(super) fn api_key(&self) -> Result<ApiKey> {
+    /// If it cannot be sent in a header.
+    pub(crate) fn api_key(&self) -> Result<ApiKey> {
         let key = self.known.get(&Field::ApiKey).cloned().and_then(ApiKey::new);
         key.ok_or_else(|| anyhow!("`api_key` must be visible ASCII characters"))
     }
 
-    /// What FlexOrch reads the bucket with.
+    /// Returns the credentials for FlexOrch to read the bucket.
     ///
     /// # Errors
-    /// Where one of the two is missing.
-    pub(super) fn credentials(&self) -> Result<AwsCredentials> {
+    /// If one of the two is missing.
+    pub(crate) fn credentials(&self) -> Result<AwsCredentials> {
         let of = |field: Field| self.known.get(&field).cloned().ok_or_else(|| anyhow!("`{}` is missing", field.name()));
         Ok(AwsCredentials { access_key_id: of(Field::AccessKeyId)?, secret_access_key: of(Field::SecretAccessKey)? })
     }
 
-    /// Puts what the secret lacked into it, but for the two AWS credentials; answers the names.
+    /// Writes the fields that the secret lacked into it, except for the AWS credentials, and returns their names.
     ///
     /// # Errors
-    /// Never for text.
-    pub(super) fn write_into(&self, secret: &mut SecretDocument) -> Result<Vec<&'static str>> {
+    /// If a field cannot be serialized.
+    pub(crate) fn write_into(&self, secret: &mut SecretDocument) -> Result<Vec<&'static str>> {
         let mut written = Vec::new();
         let mut added = self.added.clone();
         added.sort_unstable();
@@ -204,31 +204,31 @@ fn read_source(source: &str) -> Result<Vec<(Field, SecretString)>> {
     let read = match (source, source.strip_prefix("fd:")) {
         ("-", _) => std::io::stdin().lock().read_to_string(&mut text),
         (_, Some(number)) => {
-            number.parse::<u32>().map_err(|_| anyhow!("--fields-from {source}: fd: is followed by a number"))?;
+            number.parse::<u32>().map_err(|_| anyhow!("--fields-from {source}: fd: must be followed by a number"))?;
             std::fs::File::open(format!("/dev/fd/{number}")).and_then(|mut file| file.read_to_string(&mut text))
         }
         (path, None) => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
     };
-    read.with_context(|| format!("--fields-from {source} cannot be read"))?;
+    read.with_context(|| format!("cannot read --fields-from {source}"))?;
     parse_fields(&text).with_context(|| format!("--fields-from {source}"))
 }
 
 fn parse_fields(text: &str) -> Result<Vec<(Field, SecretString)>> {
     let names = ALL.map(Field::name).join(", ");
-    // Neither the text nor serde_json's words are shown: they may hold a secret.
+    // Neither the text nor serde_json's message is printed: they may contain a secret.
     let Ok(Value::Object(object)) = serde_json::from_str(text) else {
-        bail!("it must be a JSON object with some of {names}");
+        bail!("expected a JSON object with some of {names}");
     };
     object
         .into_iter()
         .map(|(name, value)| {
             let field = ALL.into_iter().find(|field| field.name() == name);
-            let field = field.ok_or_else(|| anyhow!("it has a field {name:?}; allowed are {names}"))?;
+            let field = field.ok_or_else(|| anyhow!("unknown field {name:?}; allowed are {names}"))?;
             match value {
                 Value::String(text) if field == Field::Prefix || !text.trim().is_empty() => {
                     Ok((field, SecretString::from(text.trim())))
                 }
-                _ => Err(anyhow!("its field `{name}` must be a non-empty string")),
+                _ => Err(anyhow!("field `{name}` must be a non-empty string")),
             }
         })
         .collect()

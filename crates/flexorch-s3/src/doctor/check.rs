@@ -1,100 +1,100 @@
-//! What one look at the chain found, and what to do now.
+//! The result of one check, and how to fix a problem.
 
 use serde::Serialize;
 
-use super::super::aws_failure::{AwsFailure, FailureKind};
 use super::commands::Commands;
+use crate::aws_failure::{AwsFailure, FailureKind};
 
-/// How it stands.
+/// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Status {
-    /// As it should be.
+pub(crate) enum Status {
+    /// It passed.
     Well,
-    /// It works, but somebody should look at it.
+    /// It works, but needs attention.
     Warning,
-    /// It is broken, or could not be looked at.
+    /// It is broken, or could not be checked.
     Failed,
-    /// Not looked at, because something before it failed or nobody named it.
+    /// Not checked, because an earlier check failed or it was not named.
     Skipped,
 }
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// Its name.
-    pub check: &'static str,
-    /// How it stands.
-    pub status: Status,
-    /// What was seen.
-    pub found: String,
-    /// What to do, in words.
-    pub action: Option<String>,
+    pub(crate) check: &'static str,
+    /// The status of a check.
+    pub(crate) status: Status,
+    /// What was found.
+    pub(crate) found: String,
+    /// What to do.
+    pub(crate) action: Option<String>,
     /// The command to run next.
-    pub command: Option<String>,
+    pub(crate) command: Option<String>,
 }
 
-/// What to do now: words, and the command to run next, whole.
+/// How to fix a problem: what to do, and the complete command to run next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Next {
+pub(crate) struct Fix {
     action: String,
     command: String,
 }
 
-impl Next {
-    /// There is no advice without a command.
-    pub(super) fn new(action: impl Into<String>, command: impl Into<String>) -> Self {
+impl Fix {
+    /// Creates a fix. There is none without a command.
+    pub(crate) fn new(action: impl Into<String>, command: impl Into<String>) -> Self {
         Self { action: action.into(), command: command.into() }
     }
 }
 
 impl Check {
-    /// As it should be.
-    pub(super) fn well(check: &'static str, found: impl Into<String>) -> Self {
+    /// Creates a check that passed.
+    pub(crate) fn well(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, status: Status::Well, found: found.into(), action: None, command: None }
     }
 
-    /// It works, but somebody should look at it.
-    pub(super) fn warning(check: &'static str, found: impl Into<String>, next: Next) -> Self {
-        Self::with_next(check, Status::Warning, found.into(), next)
+    /// Creates a check that works but needs attention.
+    pub(crate) fn warning(check: &'static str, found: impl Into<String>, fix: Fix) -> Self {
+        Self::with_fix(check, Status::Warning, found.into(), fix)
     }
 
-    /// It is broken.
-    pub(super) fn failed(check: &'static str, found: impl Into<String>, next: Next) -> Self {
-        Self::with_next(check, Status::Failed, found.into(), next)
+    /// Creates a check that failed.
+    pub(crate) fn failed(check: &'static str, found: impl Into<String>, fix: Fix) -> Self {
+        Self::with_fix(check, Status::Failed, found.into(), fix)
     }
 
-    /// Not looked at.
-    pub(super) fn skipped(check: &'static str, why: impl Into<String>) -> Self {
+    /// Creates a check that was not made.
+    pub(crate) fn skipped(check: &'static str, why: impl Into<String>) -> Self {
         Self { check, status: Status::Skipped, found: why.into(), action: None, command: None }
     }
 
-    /// AWS did not let it be looked at. That is a failure: nobody knows that it is well.
-    pub(super) fn could_not_look(check: &'static str, failure: &AwsFailure, commands: &Commands) -> Self {
-        let found = format!("could not look: {} on {}: {}", failure.action, failure.resource, failure.words);
+    /// Creates a check that could not be made because a call to AWS failed. It counts as failed.
+    pub(crate) fn could_not_check(check: &'static str, failure: &AwsFailure, commands: &Commands) -> Self {
+        let found = format!("could not check: {} on {}: {}", failure.action, failure.resource, failure.cause);
         let command = match failure.kind {
             FailureKind::Unavailable | FailureKind::OtherRegion => "aws configure list".to_owned(),
             _ => commands.aws("sts get-caller-identity"),
         };
-        Self::failed(check, found, Next::new(failure.hint(), command))
+        Self::failed(check, found, Fix::new(failure.hint(), command))
     }
 
-    /// Whether it is broken.
-    pub(super) fn has_failed(&self) -> bool {
+    /// Returns whether it failed.
+    pub(crate) fn has_failed(&self) -> bool {
         self.status == Status::Failed
     }
 
-    /// Whether both were not looked at, for the same reason.
-    pub(super) fn is_left_out_with(&self, other: &Self) -> bool {
+    /// Returns whether both were skipped for the same reason.
+    pub(crate) fn is_skipped_like(&self, other: &Self) -> bool {
         self.status == Status::Skipped && other.status == Status::Skipped && self.found == other.found
     }
 
-    fn with_next(check: &'static str, status: Status, found: String, next: Next) -> Self {
-        Self { check, status, found, action: Some(next.action), command: Some(next.command) }
+    fn with_fix(check: &'static str, status: Status, found: String, fix: Fix) -> Self {
+        Self { check, status, found, action: Some(fix.action), command: Some(fix.command) }
     }
 }
 
-/// Takes parts of the chain out together, with one reason.
-pub(super) fn skipped(checks: &[&'static str], why: &str) -> Vec<Check> {
+/// Skips several checks for one reason.
+pub(crate) fn skipped(checks: &[&'static str], why: &str) -> Vec<Check> {
     checks.iter().map(|check| Check::skipped(check, why)).collect()
 }

@@ -1,23 +1,23 @@
-//! Commands to run next, whole: with the options that `doctor` was given, and values that the shell leaves as they are.
+//! Suggested commands, complete: with the options that were given to `doctor`, and values quoted for the shell.
 
-/// Puts commands together.
+/// Builds commands.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Commands {
-    /// Those that choose account, region and address, as both `aws` and `flexorch-s3` take them.
+pub(crate) struct Commands {
+    /// Options that select account, region and endpoint, which `aws` and `flexorch-s3` have in common.
     options: Vec<(&'static str, String)>,
-    /// The region where none is named.
+    /// The default region.
     region: String,
 }
 
 impl Commands {
-    /// With the options that `doctor` was given, and the region that came out of them and the environment.
-    pub(super) fn new(given: &[(&'static str, Option<&str>)], region: String) -> Self {
+    /// Creates a builder with the options that were given to `doctor`, and the default region.
+    pub(crate) fn new(given: &[(&'static str, Option<&str>)], region: String) -> Self {
         let options = given.iter().filter_map(|(name, value)| Some((*name, (*value)?.to_owned()))).collect();
         Self { options, region }
     }
 
-    /// Commands for another region.
-    pub(super) fn in_region(&self, region: &str) -> Self {
+    /// Returns a builder for another region.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
         let mut other = self.clone();
         if region != self.region && !region.is_empty() {
             other.options.retain(|(name, _)| *name != "--region");
@@ -31,18 +31,18 @@ impl Commands {
         self.options.iter().map(|(name, value)| format!(" {name} {}", quoted(value))).collect()
     }
 
-    /// A command of the AWS CLI.
-    pub(super) fn aws(&self, command: impl std::fmt::Display) -> String {
+    /// Builds a command of the AWS CLI.
+    pub(crate) fn aws(&self, command: impl std::fmt::Display) -> String {
         format!("aws {command}{}", self.options())
     }
 
-    /// A command of this program.
-    pub(super) fn own(&self, command: impl std::fmt::Display) -> String {
+    /// Builds a command of this program.
+    pub(crate) fn own(&self, command: impl std::fmt::Display) -> String {
         format!("flexorch-s3 {command}{}", self.options())
     }
 
-    /// Changes a secret's JSON with a filter of jq. What it holds is on no command line.
-    pub(super) fn change_secret(&self, secret: &str, filter: &str) -> String {
+    /// Builds a command that changes a secret's JSON with a jq filter. The secret's value is not part of it.
+    pub(crate) fn change_secret(&self, secret: &str, filter: &str) -> String {
         let secret = quoted(secret);
         let read = self.aws(format_args!(
             "secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text"
@@ -53,8 +53,8 @@ impl Commands {
         format!("{read} | jq -c {} | {write}", quoted(filter))
     }
 
-    /// Sets one variable of the function's environment and leaves the others, which Lambda would otherwise drop.
-    pub(super) fn set_variable(&self, function: &str, variable: &str, value: &str) -> String {
+    /// Builds a command that sets one environment variable of the function. It keeps the others, which Lambda would drop otherwise.
+    pub(crate) fn set_variable(&self, function: &str, variable: &str, value: &str) -> String {
         let function = quoted(function);
         let read = self.aws(format_args!(
             "lambda get-function-configuration --function-name {function} --query Environment --output json"
@@ -67,13 +67,10 @@ impl Commands {
     }
 }
 
-/// A word as the shell takes it unchanged.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
+/// Quotes a word for the shell, if necessary. A NUL, which no argument can contain, is kept.
+pub(crate) fn quoted(word: &str) -> String {
+    let quoted = shlex::Quoter::new().allow_nul(true).quote(word);
+    quoted.map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -84,13 +81,14 @@ mod tests {
     fn a_value_cannot_become_another_command() {
         assert_eq!(quoted("flexorch/invoices"), "flexorch/invoices");
         assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("'; rm -rf ~ #"), r"''\''; rm -rf ~ #'");
-        assert_eq!(quoted(""), "''");
         assert_eq!(quoted("$(reboot)"), "'$(reboot)'");
+        for odd in ["'; rm -rf ~ #", "", "`reboot`", "a\\'\"b", "line\nline", "100%!", "~"] {
+            assert_eq!(shlex::split(&quoted(odd)), Some(vec![odd.to_owned()]), "{odd}");
+        }
     }
 
     #[test]
-    fn the_options_of_doctor_are_the_next_commands_too() {
+    fn suggested_commands_have_the_options_of_doctor() {
         let given = [("--profile", Some("a b")), ("--region", None), ("--endpoint-url", Some("x"))];
         let commands = Commands::new(&given, "eu-west-1".into());
         assert_eq!(

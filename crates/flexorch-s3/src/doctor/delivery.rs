@@ -1,69 +1,69 @@
-//! What is between the bucket and FlexOrch, read: the function, its queues, and how uploads are told.
+//! Reads and checks what is between the bucket and FlexOrch: the function, its queues, and the notifications.
 
-use super::super::arn::{Arn, region_of};
-use super::super::aws_failure::AwsFailure;
-use super::super::notification::{Destination, Service};
 use super::aws::Aws;
-use super::check::{Check, Next, skipped};
+use super::check::{Check, Fix, skipped};
 use super::commands::Commands;
+use super::dead_letters::{self, DeadLetter};
 use super::function::{self, Function};
-use super::letters::{self, Letter};
 use super::mapping::{self, Mapping};
 use super::name;
 use super::notification::{self, Notifications, Rule};
-use super::object::{self, Circumstances};
+use super::object::{self, ObjectContext};
 use super::queue::{self, Queue};
 use super::subject::Subject;
-use super::told::Scene;
+use super::subscriptions::Subscriptions;
+use crate::aws_failure::AwsFailure;
 use crate::management::RateLimits;
+use crate::notification::{Destination, Service};
+use flexorch_s3_ingester::model::arn::{QueueArn, region_of};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::ObjectKey;
 
-/// What a question brought; `None`: it was not asked.
-type Answer<T> = Option<Result<T, AwsFailure>>;
+/// The result of a call; `None` if it was not made.
+type Response<T> = Option<Result<T, AwsFailure>>;
 
-/// All that was read.
+/// Everything that was read.
 #[derive(Debug, Default)]
-pub(super) struct Delivery {
-    /// The function's name, and whether the bucket led to it.
+pub(crate) struct Delivery {
+    /// The function's name, and whether it was found through the bucket.
     named: Option<(String, bool)>,
-    function: Answer<Option<Function>>,
-    policy: Answer<Option<String>>,
-    on_failure: Answer<Option<String>>,
-    mappings: Answer<Vec<Mapping>>,
-    notifications: Answer<Notifications>,
-    rules: Answer<Vec<Rule>>,
-    retry: Answer<Option<Queue>>,
-    dead: Answer<Option<Queue>>,
-    letters: Answer<Vec<Letter>>,
-    /// Bucket, key, and what S3 shows of it.
-    object: Option<(String, ObjectKey, object::Seen)>,
+    function: Response<Option<Function>>,
+    policy: Response<Option<String>>,
+    on_failure: Response<Option<String>>,
+    mappings: Response<Vec<Mapping>>,
+    notifications: Response<Notifications>,
+    rules: Response<Vec<Rule>>,
+    retry: Response<Option<Queue>>,
+    dead: Response<Option<Queue>>,
+    letters: Response<Vec<DeadLetter>>,
+    /// Bucket and key of the object, and the object in S3.
+    object: Option<(String, ObjectKey, object::HeadResult)>,
 }
 
-/// What to look at.
+/// What to check.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Request<'a> {
     /// The bucket's region.
-    pub region: Option<&'a str>,
+    pub(crate) region: Option<&'a str>,
     /// The function's name or ARN.
-    pub function: Option<&'a str>,
+    pub(crate) function: Option<&'a str>,
     /// An object's key.
-    pub key: Option<ObjectKey>,
-    pub bucket_is_there: bool,
+    pub(crate) key: Option<ObjectKey>,
+    pub(crate) bucket_exists: bool,
 }
 
 impl Delivery {
     /// Reads everything, from the bucket's notifications and the function to the dead letters.
-    pub(super) async fn read(aws: &Aws<'_>, subject: &Subject, asked: Asked<'_>) -> Self {
+    pub(crate) async fn read(aws: &Aws<'_>, subject: &Subject, request: Request<'_>) -> Self {
         let mut delivery = Self::default();
-        if let Some(bucket) = subject.bucket.as_deref().filter(|_| asked.bucket_is_there) {
-            delivery.notifications = Some(Notifications::read(aws, bucket, asked.region).await);
-            if let Some(key) = asked.key {
-                let seen = object::read(aws, bucket, &key, asked.region).await;
-                delivery.object = Some((bucket.to_owned(), key, seen));
+        if let Some(bucket) = subject.bucket.as_deref().filter(|_| request.bucket_exists) {
+            delivery.notifications = Some(Notifications::read(aws, bucket, request.region).await);
+            if let Some(key) = request.key {
+                let head = object::read(aws, bucket, &key, request.region).await;
+                delivery.object = Some((bucket.to_owned(), key, head));
             }
         }
-        delivery.named = match asked.function {
+        delivery.named = match request.function {
             Some(name) => Some((name.to_owned(), false)),
             None => delivery.follow_bucket(aws).await.map(|name| (name, true)),
         };
@@ -90,16 +90,16 @@ impl Delivery {
         let Some(Ok(Some(retry))) = &delivery.retry else { return delivery };
         let Some((dead, _)) = retry.redrive() else { return delivery };
         delivery.dead = Some(Queue::read(aws, &dead).await);
-        // With a dead-letter queue of its own a look could move a message on.
+        // If the queue has its own dead-letter queue, receiving a message could move it there.
         if let Some(Ok(Some(dead))) = &delivery.dead
             && dead.redrive().is_none()
         {
-            delivery.letters = Some(letters::peek(aws, dead).await);
+            delivery.letters = Some(dead_letters::peek(aws, dead).await);
         }
         delivery
     }
 
-    /// The function that the bucket leads to, where it leads to one.
+    /// Finds the function that the bucket notifies, if it notifies one.
     async fn follow_bucket(&self, aws: &Aws<'_>) -> Option<String> {
         let Some(Ok(notifications)) = &self.notifications else { return None };
         match notifications.destinations().as_slice() {
@@ -109,13 +109,13 @@ impl Delivery {
         }
     }
 
-    /// The mapping of the retry queue: of the one that the bucket tells, or that of the on-failure destination, or else the first.
+    /// Returns the mapping of the retry queue: the queue that the bucket notifies, else the on-failure destination, else the first.
     fn mapping(&self) -> Option<&Mapping> {
         let Some(Ok(mappings)) = &self.mappings else { return None };
         if let Some(Ok(notifications)) = &self.notifications {
-            let told = notifications.destinations();
-            let is_told = |mapping: &&Mapping| told.contains(&&to_queue(&mapping.queue));
-            if let Some(mapping) = mappings.iter().find(is_told) {
+            let destinations = notifications.destinations();
+            let is_notified = |mapping: &&Mapping| destinations.contains(&&to_queue(&mapping.queue));
+            if let Some(mapping) = mappings.iter().find(is_notified) {
                 return Some(mapping);
             }
         }
@@ -126,21 +126,19 @@ impl Delivery {
         mappings.iter().find(|mapping| Some(mapping.queue.as_str()) == failed).or_else(|| mappings.first())
     }
 
-    /// A queue that the function should read, where it reads none.
+    /// Returns the queue that the function should read, if it reads none.
     fn unread(&self) -> Option<&str> {
         let failed = match &self.on_failure {
-            Some(Ok(destination)) => {
-                destination.as_deref().filter(|arn| Arn::parse(arn).is_some_and(|arn| arn.service == "sqs"))
-            }
+            Some(Ok(destination)) => destination.as_deref().filter(|arn| QueueArn::parse(arn).is_ok()),
             _ => None,
         };
         let Some(Ok(notifications)) = &self.notifications else { return failed };
-        let mut told = notifications.entries.iter().map(|entry| &entry.destination);
-        told.find(|to| to.service == Service::Queue).map(|queue| queue.arn.as_str()).or(failed)
+        let mut destinations = notifications.entries.iter().map(|entry| &entry.destination);
+        destinations.find(|to| to.service == Service::Queue).map(|queue| queue.arn.as_str()).or(failed)
     }
 
-    /// Judges what was read.
-    pub(super) fn checks(
+    /// Checks what was read.
+    pub(crate) fn checks(
         &self,
         subject: &Subject,
         address: &str,
@@ -158,7 +156,7 @@ impl Delivery {
                 name::RETRY_QUEUE,
                 name::DEAD_LETTER_QUEUE,
             ],
-            &[name::WAITING, name::LETTERS],
+            &[name::WAITING, name::DEAD_LETTERS],
         ]
         .concat();
         let without = |first: Check, why: &str| {
@@ -174,46 +172,46 @@ impl Delivery {
                 return without(Check::failed(name::FUNCTION, found, unnamed()), "there is no such function");
             }
             (_, Some(Err(failure))) => {
-                let check = Check::could_not_look(name::FUNCTION, failure, commands);
-                return without(check, "the function could not be looked at");
+                let check = Check::could_not_check(name::FUNCTION, failure, commands);
+                return without(check, "the function could not be checked");
             }
             _ => {
                 let why = match &self.notifications {
-                    Some(Err(failure)) => format!("the bucket cannot be followed to it ({})", failure.hint()),
-                    _ => "the bucket does not lead to it".to_owned(),
+                    Some(Err(failure)) => format!("it could not be found through the bucket ({})", failure.hint()),
+                    _ => "the bucket's notifications do not lead to one function".to_owned(),
                 };
-                let found = format!("not named, and {why}: what is between bucket and FlexOrch was not looked at");
+                let found = format!("not named, and {why}: everything between the bucket and FlexOrch was skipped");
                 return without(Check::warning(name::FUNCTION, found, unnamed()), "no function was named");
             }
         };
         let commands = &function.region().map_or_else(|| commands.clone(), |region| commands.in_region(region));
         let how_found = if found_by_bucket { " (found by the bucket's notification)" } else { "" };
         let mut checks = function::checks(function, how_found, subject, address, commands);
-        checks.extend(self.told(function, subject, commands));
+        checks.extend(self.notifications(function, subject, commands));
         checks.extend(self.queues(function, rate, commands));
         checks
     }
 
-    fn told(&self, function: &Function, subject: &Subject, commands: &Commands) -> Vec<Check> {
+    fn notifications(&self, function: &Function, subject: &Subject, commands: &Commands) -> Vec<Check> {
         let both = [name::NOTIFICATION, name::PERMISSION];
         let (Some(bucket), Some(prefix)) = (&subject.bucket, &subject.prefix) else {
-            return skipped(&both, "the connector's bucket is not known");
+            return skipped(&both, "the connector's bucket is unknown");
         };
         let notifications = match &self.notifications {
-            None => return skipped(&both, "the bucket could not be looked at"),
+            None => return skipped(&both, "the bucket could not be checked"),
             Some(Err(failure)) => {
-                let mut checks = vec![Check::could_not_look(name::NOTIFICATION, failure, commands)];
-                checks.extend(skipped(&both[1..], "the bucket's notifications are not known"));
+                let mut checks = vec![Check::could_not_check(name::NOTIFICATION, failure, commands)];
+                checks.extend(skipped(&both[1..], "the bucket's notifications are unknown"));
                 return checks;
             }
             Some(Ok(notifications)) => notifications,
         };
         let mut unknown = Vec::new();
         let mut known =
-            |failure: &AwsFailure, check: &'static str| unknown.push(Check::could_not_look(check, failure, commands));
+            |failure: &AwsFailure, check: &'static str| unknown.push(Check::could_not_check(check, failure, commands));
         let rules = match &self.rules {
             Some(Ok(rules)) => rules.as_slice(),
-            // Where S3 tells by itself, no rule is needed.
+            // If S3 notifies directly, no rule is needed.
             Some(Err(failure)) if notifications.destinations().is_empty() => {
                 known(failure, name::NOTIFICATION);
                 &[]
@@ -226,7 +224,7 @@ impl Delivery {
                 if notifications
                     .destinations()
                     .into_iter()
-                    .chain(rules.iter().map(|rule| &rule.to))
+                    .chain(rules.iter().map(|rule| &rule.target))
                     .any(|to| to.service == Service::Function) =>
             {
                 known(failure, name::PERMISSION);
@@ -235,42 +233,44 @@ impl Delivery {
             _ => None,
         };
         let queue = found(&self.retry);
-        let scene = Scene { bucket, prefix, notifications, rules, function, policy, queue, commands };
+        let subscriptions = Subscriptions { bucket, prefix, notifications, rules, function, policy, queue, commands };
         let mut checks = Vec::new();
-        for (name, judged) in [(both[0], scene.notification()), (both[1], scene.permission())] {
+        for (name, checked) in
+            [(both[0], subscriptions.check_notification()), (both[1], subscriptions.check_permission())]
+        {
             let position = unknown.iter().position(|check| check.check == name);
-            checks.push(position.map_or(judged, |position| unknown.remove(position)));
+            checks.push(position.map_or(checked, |position| unknown.remove(position)));
         }
-        if scene.is_direct() {
+        if subscriptions.is_direct() {
             checks.push(match &self.on_failure {
-                Some(Err(failure)) => Check::could_not_look(name::FAILED_NOTIFICATIONS, failure, commands),
-                Some(Ok(destination)) => scene.failed_notifications(destination.as_deref()),
-                None => scene.failed_notifications(None),
+                Some(Err(failure)) => Check::could_not_check(name::FAILED_NOTIFICATIONS, failure, commands),
+                Some(Ok(destination)) => subscriptions.check_failed_notifications(destination.as_deref()),
+                None => subscriptions.check_failed_notifications(None),
             });
         }
         checks
     }
 
-    /// Follows the object that was asked for.
-    pub(super) fn object_checks(
+    /// Checks the requested object.
+    pub(crate) fn object_checks(
         &self,
         subject: &Subject,
         connector: Option<&Connector>,
         commands: &Commands,
     ) -> Vec<Check> {
-        let Some((bucket, key, seen)) = &self.object else { return Vec::new() };
+        let Some((bucket, key, head)) = &self.object else { return Vec::new() };
         let function = found(&self.function);
         let commands =
             &function.and_then(Function::region).map_or_else(|| commands.clone(), |region| commands.in_region(region));
         let config = function.and_then(|function| function.config().ok());
-        let scene = match (function, &self.notifications, &self.rules, &subject.prefix) {
+        let subscriptions = match (function, &self.notifications, &self.rules, &subject.prefix) {
             (Some(function), Some(Ok(notifications)), Some(Ok(rules)), Some(prefix)) => {
                 let queue = found(&self.retry);
-                Some(Scene { bucket, prefix, notifications, rules, function, policy: None, queue, commands })
+                Some(Subscriptions { bucket, prefix, notifications, rules, function, policy: None, queue, commands })
             }
             _ => None,
         };
-        let around = Circumstances {
+        let context = ObjectContext {
             connector,
             scope: config.as_ref().map(|config| &config.scope),
             function: function.map(|function| function.name.as_str()),
@@ -279,24 +279,24 @@ impl Delivery {
             letters: self.letters.as_ref().and_then(|letters| letters.as_deref().ok()),
             commands,
         };
-        object::checks(seen, bucket, key, scene.as_ref(), around)
+        object::checks(head, bucket, key, subscriptions.as_ref(), context)
     }
 
     fn queues(&self, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Vec<Check> {
-        let after = [name::PACE, name::RETRY_QUEUE, name::DEAD_LETTER_QUEUE, name::WAITING, name::LETTERS];
+        let after = [name::PACE, name::RETRY_QUEUE, name::DEAD_LETTER_QUEUE, name::WAITING, name::DEAD_LETTERS];
         let mut checks = Vec::new();
         let mappings = match &self.mappings {
             Some(Ok(mappings)) => mappings,
             Some(Err(failure)) => {
-                checks.push(Check::could_not_look(name::BATCHES, failure, commands));
-                checks.extend(skipped(&after, "the function's queues are not known"));
+                checks.push(Check::could_not_check(name::BATCHES, failure, commands));
+                checks.extend(skipped(&after, "the function's queues are unknown"));
                 return checks;
             }
             None => return checks,
         };
         checks.push(mapping::batches(mappings, self.mapping(), self.unread(), function, commands));
         let Some(mapping) = self.mapping() else {
-            checks.extend(skipped(&after, "the function has no queue"));
+            checks.extend(skipped(&after, "the function reads no queue"));
             return checks;
         };
         checks.push(mapping::pace(mapping, function, rate, commands));
@@ -304,16 +304,16 @@ impl Delivery {
         let retry = match &self.retry {
             Some(Ok(Some(queue))) => queue,
             other => {
-                checks.push(absent(name::RETRY_QUEUE, &mapping.queue, other.as_ref(), commands));
-                checks.extend(skipped(&after[2..], "the retry queue is not known"));
+                checks.push(unread_queue(name::RETRY_QUEUE, &mapping.queue, other.as_ref(), commands));
+                checks.extend(skipped(&after[2..], "the retry queue is unknown"));
                 return checks;
             }
         };
         checks.push(queue::retry(retry, function, commands));
         let Some((dead_arn, _)) = retry.redrive() else {
-            checks.extend(skipped(&[name::DEAD_LETTER_QUEUE], "the retry queue names none"));
+            checks.extend(skipped(&[name::DEAD_LETTER_QUEUE], "the retry queue has none"));
             checks.push(queue::waiting(retry, function, rate, commands));
-            checks.extend(skipped(&[name::LETTERS], "there is no dead-letter queue"));
+            checks.extend(skipped(&[name::DEAD_LETTERS], "there is no dead-letter queue"));
             return checks;
         };
         let dead = match &self.dead {
@@ -322,16 +322,16 @@ impl Delivery {
                 Some(dead)
             }
             other => {
-                checks.push(absent(name::DEAD_LETTER_QUEUE, &dead_arn, other.as_ref(), commands));
+                checks.push(unread_queue(name::DEAD_LETTER_QUEUE, &dead_arn, other.as_ref(), commands));
                 None
             }
         };
         checks.push(queue::waiting(retry, function, rate, commands));
         checks.push(match (dead, &self.letters) {
-            (None, _) => Check::skipped(name::LETTERS, "the dead-letter queue is not known"),
-            (Some(_), Some(Err(failure))) => Check::could_not_look(name::LETTERS, failure, commands),
-            (Some(dead), Some(Ok(letters))) => letters::check(dead, &retry.arn, Some(letters), commands),
-            (Some(dead), None) => letters::check(dead, &retry.arn, None, commands),
+            (None, _) => Check::skipped(name::DEAD_LETTERS, "the dead-letter queue is unknown"),
+            (Some(_), Some(Err(failure))) => Check::could_not_check(name::DEAD_LETTERS, failure, commands),
+            (Some(dead), Some(Ok(letters))) => dead_letters::check(dead, &retry.arn, Some(letters), commands),
+            (Some(dead), None) => dead_letters::check(dead, &retry.arn, None, commands),
         });
         checks
     }
@@ -341,54 +341,51 @@ fn to_queue(arn: &str) -> Destination {
     Destination { service: Service::Queue, arn: arn.to_owned() }
 }
 
-/// What is there, where it was asked for and answered.
-fn found<T>(answer: &Answer<Option<T>>) -> Option<&T> {
-    match answer {
+/// Returns what was read, if it exists.
+fn found<T>(response: &Response<Option<T>>) -> Option<&T> {
+    match response {
         Some(Ok(Some(found))) => Some(found),
         _ => None,
     }
 }
 
-/// A queue that could not be read.
-fn absent(
+/// Returns the check of a queue that could not be read.
+fn unread_queue(
     check: &'static str,
     arn: &str,
-    answer: Option<&Result<Option<Queue>, AwsFailure>>,
+    response: Option<&Result<Option<Queue>, AwsFailure>>,
     commands: &Commands,
 ) -> Check {
-    match answer {
-        Some(Err(failure)) => Check::could_not_look(check, failure, commands),
+    match response {
+        Some(Err(failure)) => Check::could_not_check(check, failure, commands),
         _ => Check::failed(
             check,
             format!("there is no queue {arn}"),
-            Next::new(
-                "deploy the template again: `sam deploy`; these are the queues of this region",
+            Fix::new(
+                "deploy the template again (`sam deploy`); to list the queues of this region",
                 commands.aws("sqs list-queues"),
             ),
         ),
     }
 }
 
-/// Whether what FlexOrch refuses goes where it can be redriven from.
+/// Checks whether the function sends rejected objects to the retry queue's dead-letter queue.
 fn dead_letter_queue(dead: &Queue, function: &Function, commands: &Commands) -> Check {
     let set = || commands.set_variable(&function.name, "DEAD_LETTER_QUEUE_URL", &dead.url);
     match function.setting("DEAD_LETTER_QUEUE_URL") {
         None => Check::warning(
             name::DEAD_LETTER_QUEUE,
-            format!(
-                "{} is there, but DEAD_LETTER_QUEUE_URL is not set: what FlexOrch refuses is logged and gone",
-                dead.name()
-            ),
-            Next::new("let the function send it there", set()),
+            format!("{} exists, but DEAD_LETTER_QUEUE_URL is not set: rejected objects are only logged", dead.name()),
+            Fix::new("set it", set()),
         ),
         Some(url) if url.rsplit('/').next() != Some(dead.name()) => Check::warning(
             name::DEAD_LETTER_QUEUE,
             format!(
-                "the retry queue's is {}, and DEAD_LETTER_QUEUE_URL is {url}: only the former was looked at",
+                "the retry queue's is {}, but DEAD_LETTER_QUEUE_URL is {url}: only the former was checked",
                 dead.name()
             ),
-            Next::new("have one of them", set()),
+            Fix::new("use the same queue for both", set()),
         ),
-        Some(_) => Check::well(name::DEAD_LETTER_QUEUE, format!("{} is there", dead.name())),
+        Some(_) => Check::well(name::DEAD_LETTER_QUEUE, format!("{} exists", dead.name())),
     }
 }

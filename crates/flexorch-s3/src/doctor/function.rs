@@ -1,27 +1,27 @@
-//! The function: is it there and alive, and are its settings those of this connector?
+//! Reads and checks the function: does it run, and do its settings match the connector?
 
 use std::collections::HashMap;
 
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
 
-use super::super::arn::region_of;
-use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask, ask_for};
-use super::check::{Check, Next, skipped};
+use super::aws::{Aws, call, call_optional};
+use super::check::{Check, Fix, skipped};
 use super::commands::{Commands, quoted};
+use super::coverage::Coverage;
 use super::name;
-use super::reach::Reach;
 use super::subject::Subject;
+use crate::aws_failure::AwsFailure;
 use flexorch_s3_ingester::config::{Config, DEFAULT_BASE_URL};
+use flexorch_s3_ingester::model::arn::{FunctionArn, region_of};
 
-/// The function as Lambda has it.
+/// The function's configuration in Lambda.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Function {
-    pub name: String,
-    /// Without a version or alias.
-    pub arn: String,
-    /// Seconds.
-    pub timeout: u32,
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// Its ARN without a version or alias.
+    pub(crate) arn: String,
+    /// Its timeout in seconds.
+    pub(crate) timeout: u32,
     memory: u32,
     runtime: String,
     state: Option<State>,
@@ -29,16 +29,16 @@ pub(super) struct Function {
     update: Option<LastUpdateStatus>,
     update_reason: Option<String>,
     variables: HashMap<String, String>,
-    /// Why Lambda does not show the variables.
+    /// Why Lambda does not return the variables.
     hidden: Option<String>,
     reserved: Option<i32>,
 }
 
 impl Function {
-    /// Reads a function by its name or ARN; `None`: there is none.
-    pub(super) async fn read(aws: &Aws<'_>, name: &str) -> Result<Option<Self>, AwsFailure> {
-        let question = aws.lambda(region_of(name)).get_function().function_name(name).send();
-        let Some(answer) = ask_for("lambda:GetFunction", name, question).await? else { return Ok(None) };
+    /// Reads a function by its name or ARN. Returns `None` if it does not exist.
+    pub(crate) async fn read(aws: &Aws<'_>, name: &str) -> Result<Option<Self>, AwsFailure> {
+        let request = aws.lambda(region_of(name)).get_function().function_name(name).send();
+        let Some(answer) = call_optional("lambda:GetFunction", name, request).await? else { return Ok(None) };
         let reserved = answer.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
         let Some(found) = answer.configuration else { return Ok(None) };
         let hidden = found.environment().and_then(|environment| environment.error()).map(|error| {
@@ -47,7 +47,7 @@ impl Function {
         let number = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
         Ok(Some(Self {
             name: found.function_name.unwrap_or_else(|| name.to_owned()),
-            arn: unqualified(&found.function_arn.unwrap_or_default()),
+            arn: unqualified(&found.function_arn.unwrap_or_default()).to_owned(),
             timeout: number(found.timeout),
             memory: number(found.memory_size),
             runtime: found.runtime.map_or_else(|| "image".to_owned(), |runtime| runtime.as_str().to_owned()),
@@ -61,45 +61,45 @@ impl Function {
         }))
     }
 
-    /// Its region.
-    pub(super) fn region(&self) -> Option<&str> {
+    /// Returns its region.
+    pub(crate) fn region(&self) -> Option<&str> {
         region_of(&self.arn)
     }
 
-    /// Whether an ARN, which may end in a version or an alias, is this function's.
-    pub(super) fn is(&self, arn: &str) -> bool {
+    /// Returns whether an ARN, with or without a version or alias, is this function's.
+    pub(crate) fn is(&self, arn: &str) -> bool {
         unqualified(arn) == self.arn
     }
 
-    /// A setting that is not empty.
-    pub(super) fn setting(&self, variable: &str) -> Option<&str> {
+    /// Returns a setting, unless it is empty.
+    pub(crate) fn setting(&self, variable: &str) -> Option<&str> {
         self.variables.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// The settings, as the function itself would read them.
-    pub(super) fn config(&self) -> Result<Config, flexorch_s3_ingester::config::ConfigError> {
+    /// Parses the settings as the function does.
+    pub(crate) fn config(&self) -> Result<Config, flexorch_s3_ingester::config::ConfigError> {
         Config::from_lookup(|variable| Ok(self.variables.get(variable).cloned()))
     }
 }
 
-/// `arn:aws:lambda:REGION:ACCOUNT:function:NAME` without what may follow.
-fn unqualified(arn: &str) -> String {
-    arn.splitn(8, ':').take(7).collect::<Vec<_>>().join(":")
+/// Returns a function's ARN without a version or alias.
+fn unqualified(arn: &str) -> &str {
+    FunctionArn::parse(arn).map_or(arn, |parsed| parsed.unqualified)
 }
 
-/// The resource's policy; `None`: it has none.
-pub(super) async fn policy(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
-    let question = aws.lambda(function.region()).get_policy().function_name(&function.name).send();
-    Ok(ask_for("lambda:GetPolicy", &function.arn, question).await?.and_then(|answer| answer.policy))
+/// Reads the function's policy, if it has one.
+pub(crate) async fn policy(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
+    let request = aws.lambda(function.region()).get_policy().function_name(&function.name).send();
+    Ok(call_optional("lambda:GetPolicy", &function.arn, request).await?.and_then(|answer| answer.policy))
 }
 
-/// Where Lambda sends notifications that the function failed on; `None`: nowhere.
-pub(super) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
-    // Templates set it for `$LATEST`, which is what an ARN without a version means.
+/// Reads the on-failure destination, if there is one.
+pub(crate) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
+    // Templates set it for `$LATEST`, which an ARN without a version stands for.
     for qualifier in [None, Some("$LATEST")] {
-        let question = aws.lambda(function.region()).get_function_event_invoke_config().function_name(&function.name);
-        let question = question.set_qualifier(qualifier.map(str::to_owned)).send();
-        let answer = ask_for("lambda:GetFunctionEventInvokeConfig", &function.arn, question).await?;
+        let request = aws.lambda(function.region()).get_function_event_invoke_config().function_name(&function.name);
+        let request = request.set_qualifier(qualifier.map(str::to_owned)).send();
+        let answer = call_optional("lambda:GetFunctionEventInvokeConfig", &function.arn, request).await?;
         if let Some(found) = answer {
             return Ok(found.destination_config.and_then(|config| config.on_failure?.destination));
         }
@@ -107,10 +107,10 @@ pub(super) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Opt
     Ok(None)
 }
 
-/// The name of the one function that a queue feeds; `None`: there is none, or several.
-pub(super) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Option<String>, AwsFailure> {
-    let question = aws.lambda(region_of(queue_arn)).list_event_source_mappings().event_source_arn(queue_arn).send();
-    let answer = ask("lambda:ListEventSourceMappings", queue_arn, question).await?;
+/// Finds the only function that reads a queue. Returns `None` if there is none, or several.
+pub(crate) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Option<String>, AwsFailure> {
+    let request = aws.lambda(region_of(queue_arn)).list_event_source_mappings().event_source_arn(queue_arn).send();
+    let answer = call("lambda:ListEventSourceMappings", queue_arn, request).await?;
     let mut functions: Vec<_> = answer.event_source_mappings().iter().filter_map(|m| m.function_arn()).collect();
     functions.dedup();
     Ok(match functions.as_slice() {
@@ -119,27 +119,27 @@ pub(super) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Option<Stri
     })
 }
 
-/// All checks of the function itself.
-pub(super) fn checks(
+/// Checks the function and its settings.
+pub(crate) fn checks(
     function: &Function,
     how_found: &str,
     subject: &Subject,
     address: &str,
     commands: &Commands,
 ) -> Vec<Check> {
-    let mut checks = vec![alive(function, how_found, commands)];
+    let mut checks = vec![state(function, how_found, commands)];
     if let Some(reason) = &function.hidden {
-        let next = Next::new(
+        let next = Fix::new(
             "your AWS identity needs kms:Decrypt on the key of the function's environment",
             commands.aws("sts get-caller-identity"),
         );
-        checks.push(Check::failed(name::SETTINGS, format!("Lambda does not show them: {reason}"), next));
-        checks.extend(skipped(&name::OF_SETTINGS, "the settings are not known"));
+        checks.push(Check::failed(name::SETTINGS, format!("Lambda does not return them: {reason}"), next));
+        checks.extend(skipped(&name::OF_SETTINGS, "the settings are unknown"));
         return checks;
     }
     match function.config() {
         Ok(config) => {
-            checks.push(Check::well(name::SETTINGS, "the function can start with them"));
+            checks.push(Check::well(name::SETTINGS, "valid"));
             checks.extend(of_settings(function, &config, subject, address, commands));
         }
         Err(error) => {
@@ -149,18 +149,18 @@ pub(super) fn checks(
                 // Empty is the default.
                 _ => "",
             };
-            let next = Next::new(
-                "set it, here and in the stack's parameters, so that the next deployment keeps it",
+            let next = Fix::new(
+                "set it here and in the stack's parameters, so that the next deployment keeps it",
                 commands.set_variable(&function.name, error.variable, value),
             );
             checks.push(Check::failed(name::SETTINGS, format!("the function cannot start: {error}"), next));
-            checks.extend(skipped(&name::OF_SETTINGS, "the settings cannot be used"));
+            checks.extend(skipped(&name::OF_SETTINGS, "the settings are invalid"));
         }
     }
     checks
 }
 
-fn alive(function: &Function, how_found: &str, commands: &Commands) -> Check {
+fn state(function: &Function, how_found: &str, commands: &Commands) -> Check {
     let Function { name: function_name, timeout, memory, runtime, .. } = function;
     let because = |reason: &Option<String>| reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     let wait =
@@ -169,9 +169,9 @@ fn alive(function: &Function, how_found: &str, commands: &Commands) -> Check {
     if function.reserved == Some(0) {
         return Check::failed(
             name::FUNCTION,
-            format!("{function_name}{how_found} is switched off: its reserved concurrency is 0"),
-            Next::new(
-                "let it run",
+            format!("{function_name}{how_found} cannot run: its reserved concurrency is 0"),
+            Fix::new(
+                "remove the limit",
                 commands
                     .aws(format_args!("lambda delete-function-concurrency --function-name {}", quoted(function_name))),
             ),
@@ -179,27 +179,27 @@ fn alive(function: &Function, how_found: &str, commands: &Commands) -> Check {
     }
     match (&function.state, &function.update) {
         (Some(State::Failed), _) => {
-            let found = format!("{function_name}{how_found} has failed{}", because(&function.state_reason));
-            Check::failed(name::FUNCTION, found, Next::new("deploy it again: `sam build && sam deploy`", see))
+            let found = format!("{function_name}{how_found} is in the state Failed{}", because(&function.state_reason));
+            Check::failed(name::FUNCTION, found, Fix::new("deploy it again: `sam build && sam deploy`", see))
         }
         (_, Some(LastUpdateStatus::Failed)) => {
             let found =
                 format!("{function_name}{how_found}: its last update failed{}", because(&function.update_reason));
-            Check::failed(name::FUNCTION, found, Next::new("deploy it again: `sam build && sam deploy`", see))
+            Check::failed(name::FUNCTION, found, Fix::new("deploy it again: `sam build && sam deploy`", see))
         }
         (Some(State::Pending), _) => Check::warning(
             name::FUNCTION,
-            format!("{function_name}{how_found} is being made"),
-            Next::new("wait until it is there", wait("function-active-v2")),
+            format!("{function_name}{how_found} is being created"),
+            Fix::new("wait until it is active", wait("function-active-v2")),
         ),
         (_, Some(LastUpdateStatus::InProgress)) => Check::warning(
             name::FUNCTION,
             format!("{function_name}{how_found} is being updated"),
-            Next::new("wait until it is done", wait("function-updated-v2")),
+            Fix::new("wait until it is updated", wait("function-updated-v2")),
         ),
         (state, _) => {
-            let state = state.as_ref().map_or("there", State::as_str);
-            let reserved = function.reserved.map(|most| format!(", at most {most} at once")).unwrap_or_default();
+            let state = state.as_ref().map_or("exists", State::as_str);
+            let reserved = function.reserved.map(|most| format!(", at most {most} concurrently")).unwrap_or_default();
             Check::well(
                 name::FUNCTION,
                 format!("{function_name}{how_found}: {state}, {runtime}, {memory} MB, {timeout} s{reserved}"),
@@ -230,19 +230,19 @@ fn secret(function: &Function, config: &Config, subject: &Subject, commands: &Co
         all.push(subject.secret_arn.clone().unwrap_or_else(|| subject.secret.clone()));
         let set = commands.set_variable(&function.name, "CONNECTOR_SECRET_IDS", &all.join(","));
         return Check::failed(
-            name::ITS_SECRET,
+            name::FUNCTION_SECRET,
             format!("CONNECTOR_SECRET_IDS names {}, not this secret", ids.join(", ")),
-            Next::new("deploy with ConnectorSecretArns, so that the role may read it; where it may already", set),
+            Fix::new("deploy with ConnectorSecretArns, so that the role may read it; if it may already", set),
         );
     };
     let secret_region = subject.secret_arn.as_deref().and_then(region_of);
     match (region_of(entry), secret_region, function.region()) {
         (None, Some(theirs), Some(own)) if theirs != own => Check::failed(
-            name::ITS_SECRET,
+            name::FUNCTION_SECRET,
             format!(
-                "CONNECTOR_SECRET_IDS names {entry:?} without a region: the function looks for it in {own}, and it is in {theirs}"
+                "CONNECTOR_SECRET_IDS names {entry:?} without a region: the function expects it in {own}, but it is in {theirs}"
             ),
-            Next::new(
+            Fix::new(
                 "name it by its ARN",
                 commands.set_variable(
                     &function.name,
@@ -259,7 +259,7 @@ fn secret(function: &Function, config: &Config, subject: &Subject, commands: &Co
                 0 => String::new(),
                 others => format!(", and {others} more"),
             };
-            Check::well(name::ITS_SECRET, format!("CONNECTOR_SECRET_IDS names it{others}"))
+            Check::well(name::FUNCTION_SECRET, format!("CONNECTOR_SECRET_IDS names it{others}"))
         }
     }
 }
@@ -272,9 +272,9 @@ fn address_check(function: &Function, config: &Config, address: &str, commands: 
     let value = if address == DEFAULT_BASE_URL { "" } else { address };
     Check::failed(
         name::ADDRESS,
-        format!("the function submits to {own}, and this command asked {address}"),
-        Next::new(
-            format!("if the function is right, run this again with --flexorch-url {}; if not", quoted(own)),
+        format!("the function submits to {own}, but this command uses {address}"),
+        Fix::new(
+            format!("if the function is right, run this again with --flexorch-url {}; otherwise", quoted(own)),
             commands.set_variable(&function.name, "FLEXORCH_BASE_URL", value),
         ),
     )
@@ -284,32 +284,32 @@ fn filters(function: &Function, config: &Config, subject: &Subject, commands: &C
     let scope = &config.scope;
     let mut limits = Vec::new();
     if !scope.key_suffixes.is_empty() {
-        limits.push(format!("only keys that end in {}", scope.key_suffixes.join(", ")));
+        limits.push(format!("only keys that end with {}", scope.key_suffixes.join(", ")));
     }
     if let Some(most) = scope.max_object_bytes {
         limits.push(format!("only up to {most} bytes"));
     }
     let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
     let Some(prefix) = &subject.prefix else {
-        return Check::skipped(name::FILTERS, "the connector's prefix is not known");
+        return Check::skipped(name::FILTERS, "the connector's prefix is unknown");
     };
-    // An empty list lets all through.
+    // An empty list matches all keys.
     let wider = match prefix.as_str() {
         "" => String::new(),
         prefix => scope.key_prefixes.iter().map(String::as_str).chain([prefix]).collect::<Vec<_>>().join(","),
     };
-    let next = Next::new("let them through", commands.set_variable(&function.name, "KEY_PREFIXES", &wider));
-    match Reach::of_prefixes(&scope.key_prefixes, prefix) {
-        Reach::All => Check::well(name::FILTERS, format!("let through all that the connector reads{limits}")),
-        Reach::Part(prefixes) => Check::warning(
+    let next = Fix::new("add the connector's prefix", commands.set_variable(&function.name, "KEY_PREFIXES", &wider));
+    match Coverage::of_prefixes(&scope.key_prefixes, prefix) {
+        Coverage::All => Check::well(name::FILTERS, format!("match all keys under the connector's prefix{limits}")),
+        Coverage::Part(prefixes) => Check::warning(
             name::FILTERS,
-            format!("KEY_PREFIXES lets through {} alone; the connector reads {prefix:?}{limits}", prefixes.join(", ")),
+            format!("KEY_PREFIXES matches only {}; the connector reads {prefix:?}{limits}", prefixes.join(", ")),
             next,
         ),
-        Reach::Nothing => Check::failed(
+        Coverage::Nothing => Check::failed(
             name::FILTERS,
             format!(
-                "KEY_PREFIXES is {}, which lets nothing through that the connector reads ({prefix:?})",
+                "KEY_PREFIXES is {}, which matches no key under the connector's prefix {prefix:?}",
                 scope.key_prefixes.join(",")
             ),
             next,
@@ -325,11 +325,11 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
         return Check::failed(
             name::TIME,
             format!(
-                "of its {} the function keeps {} for its answer: no time is left",
+                "no time for requests: of its timeout of {} the function reserves {} (DEADLINE_MARGIN_MS)",
                 seconds(timeout),
                 seconds(config.deadline_margin)
             ),
-            Next::new("keep less", commands.set_variable(&function.name, "DEADLINE_MARGIN_MS", "1000")),
+            Fix::new("reserve less", commands.set_variable(&function.name, "DEADLINE_MARGIN_MS", "1000")),
         );
     }
     if config.request_timeout > left {
@@ -337,25 +337,22 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
         return Check::warning(
             name::TIME,
             format!(
-                "one request may take {}, and the function has {} for all of them",
+                "one request may take {}, but the function has only {} for all of them",
                 seconds(config.request_timeout),
                 seconds(left)
             ),
-            Next::new("let a slow request end in time for another, or give the function more time", set),
+            Fix::new("shorten the request timeout, or raise the function's timeout", set),
         );
     }
-    Check::well(
-        name::TIME,
-        format!("{} for requests, {} for one of them", seconds(left), seconds(config.request_timeout)),
-    )
+    Check::well(name::TIME, format!("{} for all requests, {} for each", seconds(left), seconds(config.request_timeout)))
 }
 
-/// Where there is no such function, or none was named.
-pub(super) fn unnamed(commands: &Commands, secret: &str) -> Next {
+/// Returns the fix if there is no such function, or none was named.
+pub(crate) fn unnamed(commands: &Commands, secret: &str) -> Fix {
     let list = "lambda list-functions --query 'Functions[?Environment.Variables.CONNECTOR_SECRET_IDS].FunctionName' --output text";
-    Next::new(
+    Fix::new(
         format!(
-            "name it (output FunctionName of the stack): flexorch-s3 doctor --secret {} --function NAME; these are functions that have \
+            "name it (output FunctionName of the stack): flexorch-s3 doctor --secret {} --function NAME; to list functions that have \
              connectors",
             quoted(secret)
         ),
@@ -365,8 +362,8 @@ pub(super) fn unnamed(commands: &Commands, secret: &str) -> Next {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Status;
     use super::*;
+    use crate::doctor::check::Status;
 
     fn function(settings: &[(&str, &str)]) -> Function {
         let settings = settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs")]);
@@ -405,14 +402,14 @@ mod tests {
     }
 
     #[test]
-    fn a_function_as_it_is_deployed_is_well() {
+    fn a_function_as_deployed_passes() {
         let checks = look(&function(&[("KEY_PREFIXES", ""), ("REQUESTS_PER_MINUTE", "30"), ("MAX_OBJECT_BYTES", "")]));
         assert!(checks.iter().all(|check| check.status == Status::Well), "{checks:#?}");
         assert_eq!(checks.len(), 6);
     }
 
     #[test]
-    fn a_wrong_setting_is_named_with_what_is_allowed_and_the_rest_is_not_judged() {
+    fn a_wrong_setting_is_named_with_what_is_allowed_and_the_rest_is_skipped() {
         let checks = look(&function(&[("MAX_ATTEMPTS", "none")]));
         assert_eq!(checks[1].status, Status::Failed);
         assert!(checks[1].found.contains("MAX_ATTEMPTS is \"none\", but must be"), "{}", checks[1].found);
@@ -421,10 +418,10 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_judged_against_the_connector() {
+    fn settings_are_compared_with_the_connector() {
         for (variable, value, check, expected) in [
-            ("CONNECTOR_SECRET_IDS", "others", name::ITS_SECRET, Status::Failed),
-            ("CONNECTOR_SECRET_IDS", "others,docs", name::ITS_SECRET, Status::Well),
+            ("CONNECTOR_SECRET_IDS", "others", name::FUNCTION_SECRET, Status::Failed),
+            ("CONNECTOR_SECRET_IDS", "others,docs", name::FUNCTION_SECRET, Status::Well),
             ("FLEXORCH_BASE_URL", "https://other.example/v1", name::ADDRESS, Status::Failed),
             ("FLEXORCH_BASE_URL", "https://api.flexorch.com/v1/", name::ADDRESS, Status::Well),
             ("KEY_PREFIXES", "drafts/", name::FILTERS, Status::Failed),
@@ -438,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_may_not_run_has_failed() {
+    fn a_function_that_cannot_run_fails() {
         let mut off = function(&[]);
         off.reserved = Some(0);
         assert!(look(&off)[0].command.as_deref().unwrap().contains("delete-function-concurrency"));

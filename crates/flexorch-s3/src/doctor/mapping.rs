@@ -1,36 +1,37 @@
-//! The way from the retry queue into the function: Lambda's event source mapping.
+//! Reads and checks the event source mapping, through which Lambda reads the retry queue.
 
 use aws_sdk_lambda::types::FunctionResponseType;
 
-use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask};
-use super::check::{Check, Next};
+use super::aws::{Aws, call};
+use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::function::Function;
 use super::name;
+use crate::aws_failure::AwsFailure;
 use crate::management::RateLimits;
+use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
 
-/// A mapping of a queue.
+/// The event source mapping of a queue.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mapping {
+pub(crate) struct Mapping {
     uuid: String,
-    /// The queue.
-    pub queue: String,
+    /// The queue's ARN.
+    pub(crate) queue: String,
     state: String,
     batch: i32,
     window: i32,
     partial: bool,
     concurrency: Option<i32>,
-    /// What Lambda says of its last look into the queue.
+    /// Lambda's last processing result.
     last: Option<String>,
 }
 
-/// The function's mappings of queues.
-pub(super) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mapping>, AwsFailure> {
-    let question = aws.lambda(function.region()).list_event_source_mappings().function_name(&function.name).send();
-    let answer = ask("lambda:ListEventSourceMappings", &function.arn, question).await?;
-    let of_queues = answer.event_source_mappings().iter().filter_map(|found| {
-        let queue = found.event_source_arn().filter(|arn| arn.split(':').nth(2) == Some("sqs"))?;
+/// Reads the function's mappings of queues.
+pub(crate) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mapping>, AwsFailure> {
+    let request = aws.lambda(function.region()).list_event_source_mappings().function_name(&function.name).send();
+    let response = call("lambda:ListEventSourceMappings", &function.arn, request).await?;
+    let of_queues = response.event_source_mappings().iter().filter_map(|found| {
+        let queue = found.event_source_arn().filter(|arn| QueueArn::parse(arn).is_ok())?;
         Some(Mapping {
             uuid: found.uuid().unwrap_or_default().to_owned(),
             queue: queue.to_owned(),
@@ -45,9 +46,8 @@ pub(super) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mappi
     Ok(of_queues.collect())
 }
 
-/// Whether batches come in, and partly failed ones are answered so. `fallback` is a queue that should be read, where there is no
-/// mapping.
-pub(super) fn batches(
+/// Checks whether batches are processed, with partial batch responses. `fallback` is the queue to read if there is no mapping.
+pub(crate) fn batches(
     mappings: &[Mapping],
     chosen: Option<&Mapping>,
     fallback: Option<&str>,
@@ -56,8 +56,8 @@ pub(super) fn batches(
 ) -> Check {
     let Some(mapping) = chosen else {
         let next = match fallback {
-            Some(queue) => Next::new(
-                format!("have the function read {}", queue_name(queue)),
+            Some(queue) => Fix::new(
+                format!("create a mapping for {}", queue_name(queue)),
                 commands.aws(format_args!(
                     "lambda create-event-source-mapping --function-name {} --event-source-arn {} --batch-size 1000 \
                      --maximum-batching-window-in-seconds 5 --function-response-types ReportBatchItemFailures --scaling-config \
@@ -66,16 +66,12 @@ pub(super) fn batches(
                     quoted(queue)
                 )),
             ),
-            None => Next::new(
-                "deploy the template again (`sam deploy`), which has a retry queue; these are the queues of this region",
+            None => Fix::new(
+                "deploy the template again (`sam deploy`), which has a retry queue; to list the queues of this region",
                 commands.aws("sqs list-queues"),
             ),
         };
-        return Check::failed(
-            name::BATCHES,
-            "the function takes nothing from a queue: what fails is not tried again",
-            next,
-        );
+        return Check::failed(name::BATCHES, "the function reads no queue: failed objects are not retried", next);
     };
     let update = |options: &str| {
         commands.aws(format_args!("lambda update-event-source-mapping --uuid {} {options}", quoted(&mapping.uuid)))
@@ -83,29 +79,29 @@ pub(super) fn batches(
     let queue = queue_name(&mapping.queue);
     if !mapping.partial {
         let found =
-            format!("a batch of {queue} of which one object fails comes back whole: ReportBatchItemFailures is off");
-        let next = Next::new("switch it on", update("--function-response-types ReportBatchItemFailures"));
+            format!("{queue}: ReportBatchItemFailures is off, so a batch returns as a whole if one object fails");
+        let next = Fix::new("enable it", update("--function-response-types ReportBatchItemFailures"));
         return Check::failed(name::BATCHES, found, next);
     }
     match mapping.state.as_str() {
         "Disabled" | "Disabling" => Check::failed(
             name::BATCHES,
             format!("{queue} is not read: its event source mapping is disabled"),
-            Next::new("switch it on", update("--enabled")),
+            Fix::new("enable it", update("--enabled")),
         ),
         "Creating" | "Enabling" | "Updating" => Check::warning(
             name::BATCHES,
             format!("{queue}: its event source mapping is {}", mapping.state.to_lowercase()),
-            Next::new(
-                "look again in a minute",
+            Fix::new(
+                "check again in a minute",
                 commands.aws(format_args!("lambda get-event-source-mapping --uuid {}", quoted(&mapping.uuid))),
             ),
         ),
         _ if mapping.last.as_deref().is_some_and(|last| last.starts_with("PROBLEM")) => Check::failed(
             name::BATCHES,
             format!("{queue} cannot be read: {}", mapping.last.as_deref().unwrap_or_default()),
-            Next::new(
-                "see what the function's role lacks",
+            Fix::new(
+                "check the permissions of the function's role",
                 commands.aws(format_args!(
                     "lambda get-function-configuration --function-name {} --query Role",
                     quoted(&function.name)
@@ -115,28 +111,28 @@ pub(super) fn batches(
         _ => {
             let others = match mappings.len() {
                 0 | 1 => String::new(),
-                all => format!("; and {} other queues", all - 1),
+                all => format!("; also {} other queues", all - 1),
             };
             Check::well(
                 name::BATCHES,
-                format!("from {queue}, up to {} messages, gathered for {} s{others}", mapping.batch, mapping.window),
+                format!("from {queue}, up to {} messages, batching window {} s{others}", mapping.batch, mapping.window),
             )
         }
     }
 }
 
-/// Whether all processes together keep to the plan.
-pub(super) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
-    let Some(rate) = rate else { return Check::skipped(name::PACE, "the plan's rate is not known") };
-    let Some(plan) = rate.per_minute else { return Check::well(name::PACE, "the plan has no limit to keep") };
+/// Checks whether all processes together keep to the plan's rate.
+pub(crate) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
+    let Some(rate) = rate else { return Check::skipped(name::PACE, "the plan's rate is unknown") };
+    let Some(plan) = rate.per_minute else { return Check::well(name::PACE, "the plan has no rate limit") };
     let own = function.setting("REQUESTS_PER_MINUTE").and_then(|text| text.parse::<u64>().ok());
     let processes = mapping.concurrency.and_then(|most| u64::try_from(most).ok()).filter(|most| *most > 0);
     let Some(processes) = processes else {
         return Check::warning(
             name::PACE,
-            "as many processes as Lambda likes work on the queue (no MaximumConcurrency)",
-            Next::new(
-                "bound them, so that each can have its share of the plan's rate",
+            "the number of processes is not limited (no MaximumConcurrency)",
+            Fix::new(
+                "limit them, so that each can have its share of the plan's rate",
                 commands.aws(format_args!(
                     "lambda update-event-source-mapping --uuid {} --scaling-config MaximumConcurrency=2",
                     quoted(&mapping.uuid)
@@ -145,39 +141,37 @@ pub(super) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLim
         );
     };
     let share = (plan / processes).max(1).to_string();
-    let next = Next::new(
-        "give each process its share; what is over the rate is only answered 429 and comes back later",
+    let next = Fix::new(
+        "set each process's share of the plan's rate; requests above it get a 429 response and are retried later",
         commands.set_variable(&function.name, "REQUESTS_PER_MINUTE", &share),
     );
     match own {
         None => Check::warning(
             name::PACE,
             format!(
-                "REQUESTS_PER_MINUTE is not set: {processes} processes do not keep to the plan's {plan} requests a minute"
+                "REQUESTS_PER_MINUTE is not set: {processes} processes may exceed the plan's {plan} requests per minute"
             ),
             next,
         ),
         Some(own) if own * processes > plan => Check::warning(
             name::PACE,
-            format!("{processes} processes with {own} requests a minute are {}; the plan has {plan}", own * processes),
+            format!(
+                "{processes} processes with {own} requests per minute each are {}; the plan allows {plan}",
+                own * processes
+            ),
             next,
         ),
         Some(own) => Check::well(
             name::PACE,
-            format!("{processes} processes with {own} requests a minute each, of the plan's {plan}"),
+            format!("{processes} processes with {own} requests per minute each, of the plan's {plan}"),
         ),
     }
 }
 
-/// A queue's name, of its ARN.
-pub(super) fn queue_name(arn: &str) -> &str {
-    arn.rsplit(':').next().unwrap_or(arn)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::check::Status;
     use super::*;
+    use crate::doctor::check::Status;
 
     fn mapping() -> Mapping {
         Mapping {
@@ -197,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_that_brings_nothing_or_takes_partial_answers_for_success_has_failed() {
+    fn a_mapping_that_is_disabled_or_ignores_partial_responses_fails() {
         assert_eq!(look(&mapping()).status, Status::Well);
         let off = look(&Mapping { state: "Disabled".into(), ..mapping() });
         assert_eq!(off.command.as_deref(), Some("aws lambda update-event-source-mapping --uuid u-1 --enabled"));
@@ -213,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_plans_rate_the_pace_is_not_judged_and_without_a_limit_it_is_well() {
+    fn without_the_plans_rate_the_pace_is_skipped_and_without_a_limit_it_passes() {
         let unlimited = RateLimits { plan: None, per_minute: None, used: None, reset_in_seconds: None };
         let function = Function::default();
         let pace =

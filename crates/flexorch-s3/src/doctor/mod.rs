@@ -1,4 +1,4 @@
-//! `flexorch-s3 doctor`: the whole chain, link by link. Why is my document not there?
+//! `flexorch-s3 doctor`: checks everything between the bucket and FlexOrch. Why is my document not there?
 //!
 //! ```text
 //!  bucket ──▶ notification ──▶ function ◀──▶ retry queue ──▶ dead letters
@@ -6,109 +6,81 @@
 //!                secret ──▶ API key, connector ──▶ FlexOrch
 //! ```
 //!
-//! What is there is read, side by side where it can be; then it is judged, which needs nobody.
+//! First everything is read, concurrently if possible; the checks are pure functions of what was read.
 //!
-//! | file | its part |
+//! | file | what it holds |
 //! | --- | --- |
-//! | `check`, `report` | what a look found, and how it is shown |
-//! | `commands` | the next command, whole |
-//! | `aws` | one question to AWS at a time, within a bounded time |
+//! | `check`, `name`, `report` | a check's result with its fix; the checks' names; the printed report |
+//! | `commands` | suggested commands, complete |
+//! | `aws` | clients for each region, and calls with a time limit |
 //! | `subject`, `secret` | the connector, as its secret describes it |
-//! | `flexorch`, `bucket` | the two ends |
-//! | `delivery` | what is between them, read |
-//! | `function`, `mapping`, `queue`, `letters` | each link on AWS: read, and judged by itself |
-//! | `notification`, `told` | how uploads are told: read; judged |
-//! | `object` | one object on its way |
-//! | `reach`, `pattern` | what filters and rules let through |
+//! | `flexorch`, `bucket` | checks of FlexOrch and of the bucket |
+//! | `delivery` | reads everything between them, and checks it |
+//! | `function`, `mapping`, `queue`, `dead_letters` | read and check one AWS resource each |
+//! | `notification`, `subscriptions` | read and check how uploads are notified |
+//! | `object` | checks of one object |
+//! | `coverage`, `pattern` | which keys filters and rules match |
 
 mod aws;
 mod bucket;
 mod check;
 mod commands;
+mod coverage;
+mod dead_letters;
 mod delivery;
 mod flexorch;
 mod function;
-mod letters;
 mod mapping;
+mod name;
 mod notification;
 mod object;
 mod pattern;
 mod queue;
-mod reach;
 mod report;
 mod secret;
 mod subject;
-mod told;
+mod subscriptions;
 
 use anyhow::{Context as _, Result};
 
-use super::args::DoctorOptions;
-use super::context::Context;
+use crate::args::DoctorOptions;
+use crate::context::Context;
+use crate::exit::Exit;
 use aws::Aws;
 use commands::Commands;
-use delivery::{Asked, Delivery};
+use delivery::{Delivery, Request};
 use subject::Subject;
 
 use flexorch_s3_ingester::model::object::ObjectKey;
 
-/// The checks' names, in the order of the report.
-mod name {
-    pub(super) const SECRET: &str = "secret";
-    pub(super) const FIELDS: &str = "secret's fields";
-    pub(super) const FLEXORCH: &str = "FlexOrch";
-    pub(super) const API_KEY: &str = "API key";
-    pub(super) const PLAN: &str = "plan";
-    pub(super) const CONNECTOR: &str = "connector";
-    pub(super) const TEST: &str = "connector test";
-    pub(super) const BUCKET: &str = "bucket";
-    pub(super) const FUNCTION: &str = "function";
-    pub(super) const SETTINGS: &str = "settings";
-    pub(super) const ITS_SECRET: &str = "function's secret";
-    pub(super) const ADDRESS: &str = "FlexOrch's address";
-    pub(super) const FILTERS: &str = "filters";
-    pub(super) const TIME: &str = "time";
-    pub(super) const NOTIFICATION: &str = "notification";
-    pub(super) const PERMISSION: &str = "permission";
-    pub(super) const FAILED_NOTIFICATIONS: &str = "failed notifications";
-    pub(super) const BATCHES: &str = "batches";
-    pub(super) const PACE: &str = "pace";
-    pub(super) const RETRY_QUEUE: &str = "retry queue";
-    pub(super) const DEAD_LETTER_QUEUE: &str = "dead-letter queue";
-    pub(super) const WAITING: &str = "waiting";
-    pub(super) const LETTERS: &str = "dead letters";
-    pub(super) const OBJECT: &str = "object";
-    pub(super) const OBJECT_SCOPE: &str = "object's scope";
-    pub(super) const OBJECT_TOLD: &str = "object's notification";
-    pub(super) const OBJECT_FATE: &str = "object's fate";
-    pub(super) const OF_SETTINGS: [&str; 4] = [ITS_SECRET, ADDRESS, FILTERS, TIME];
-}
-
-/// Runs the command: exit status 3 where a check failed. Without AWS credentials, a region or a usable address nothing can be
-/// looked at, and that is the command's own failure.
-pub(super) async fn run(options: &DoctorOptions, context: &Context) -> Result<u8> {
-    let key = options.key.as_deref().map(ObjectKey::verbatim).transpose().context("--key cannot be an object's key")?;
+/// Runs the command. The exit status is 3 if a check failed.
+///
+/// # Errors
+/// Without AWS credentials, a region or a valid base URL, because then nothing can be checked.
+pub(crate) async fn run(options: &DoctorOptions, context: &Context) -> Result<Exit> {
+    let key = options.key.as_deref().map(ObjectKey::verbatim).transpose().context("--key is not a valid object key")?;
     let address = context.flexorch_url()?.as_str().trim_end_matches('/').to_owned();
     let (store, home) = (context.secrets().await?, context.region().await?);
     let aws = Aws::new(context.aws().await?);
     let commands = Commands::new(&context.given_options(), home.clone());
-    let (mut checks, document) = secret::look(&store, &options.secret.secret, &commands).await;
+    let (mut checks, document) = secret::check(&store, &options.secret.secret, &commands).await;
     let subject = Subject::new(&options.secret.secret, document.as_ref());
     let api_key = document.as_ref().and_then(|secret| secret.api_key().ok());
     let flexorch = api_key.map(|key| context.flexorch(key)).transpose()?;
     let connector = document.as_ref().and_then(|secret| secret.as_connector().ok());
-    let (seen, (bucket, delivery)) = tokio::join!(
-        flexorch::look(flexorch.as_ref(), &address, document.as_ref(), &subject, &commands, context.output),
+    let (flexorch, (bucket, delivery)) = tokio::join!(
+        flexorch::check(flexorch.as_ref(), &address, document.as_ref(), &subject, &commands, context.output),
         async {
-            let (bucket, region) = bucket::look(&aws, &subject, &home, &commands).await;
+            let (bucket, region) = bucket::check(&aws, &subject, &home, &commands).await;
             let region = region.as_deref().or(subject.region.as_deref());
-            let asked =
-                Asked { region, function: options.function.as_deref(), key, bucket_is_there: !bucket.has_failed() };
-            (bucket, Delivery::read(&aws, &subject, asked).await)
+            let request =
+                Request { region, function: options.function.as_deref(), key, bucket_exists: !bucket.has_failed() };
+            (bucket, Delivery::read(&aws, &subject, request).await)
         }
     );
-    checks.extend(seen.checks);
+    checks.extend(flexorch.checks);
     checks.push(bucket);
-    checks.extend(delivery.checks(&subject, &address, seen.rate.as_ref(), &commands));
+    checks.extend(delivery.checks(&subject, &address, flexorch.rate.as_ref(), &commands));
     checks.extend(delivery.object_checks(&subject, connector.as_ref(), &commands));
     report::print(&checks, context.output)
 }

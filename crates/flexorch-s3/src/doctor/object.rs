@@ -1,64 +1,64 @@
-//! One object: why is it not at FlexOrch?
+//! Checks of one object: why is it not at FlexOrch?
 
 use std::sync::Arc;
 
-use super::super::arn;
-use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask_for};
-use super::check::{Check, Next, skipped};
+use super::aws::{Aws, call_optional};
+use super::check::{Check, Fix, skipped};
 use super::commands::{Commands, quoted};
-use super::letters::{self, Letter};
+use super::coverage::Coverage;
+use super::dead_letters::{self, DeadLetter};
 use super::name;
-use super::notification::Way;
+use super::notification::Subscription;
 use super::queue::Queue;
-use super::reach::Reach;
-use super::told::Scene;
+use super::subscriptions::Subscriptions;
+use crate::aws_failure::AwsFailure;
 use flexorch_s3_ingester::ingest::route::{Route, Router};
+use flexorch_s3_ingester::model::arn;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::SkipReason;
 use flexorch_s3_ingester::model::scope::Scope;
 
-/// The object, as S3 shows it; the inner `None`: it is not there.
-pub(super) type Seen = Result<Option<S3Object>, AwsFailure>;
+/// The object in S3; `None` if it does not exist.
+pub(crate) type HeadResult = Result<Option<S3Object>, AwsFailure>;
 
-/// Looks at the object.
-pub(super) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: Option<&str>) -> Seen {
-    let question = aws.s3(region).head_object().bucket(bucket).key(key.as_str()).send();
+/// Reads the object's metadata.
+pub(crate) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: Option<&str>) -> HeadResult {
+    let request = aws.s3(region).head_object().bucket(bucket).key(key.as_str()).send();
     let resource = format!("{}/{}", arn::of_bucket(bucket, region), key.as_str());
-    let found = ask_for("s3:GetObject", &resource, question).await?;
+    let found = call_optional("s3:GetObject", &resource, request).await?;
     Ok(found.map(|found| S3Object {
         size: found.content_length().and_then(|size| u64::try_from(size).ok()),
         ..S3Object::new(bucket, key.clone())
     }))
 }
 
-/// What the checks of an object take, beside the object.
+/// What the checks of an object need apart from the object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Circumstances<'a> {
-    pub connector: Option<&'a Connector>,
+pub(crate) struct ObjectContext<'a> {
+    pub(crate) connector: Option<&'a Connector>,
     /// The function's filters.
-    pub scope: Option<&'a Scope>,
-    /// Its name.
-    pub function: Option<&'a str>,
-    pub retry: Option<&'a Queue>,
-    pub dead: Option<&'a Queue>,
-    /// Dead letters, as far as they were looked at.
-    pub letters: Option<&'a [Letter]>,
-    pub commands: &'a Commands,
+    pub(crate) scope: Option<&'a Scope>,
+    /// The function's name.
+    pub(crate) function: Option<&'a str>,
+    pub(crate) retry: Option<&'a Queue>,
+    pub(crate) dead: Option<&'a Queue>,
+    /// The dead letters that were received.
+    pub(crate) letters: Option<&'a [DeadLetter]>,
+    pub(crate) commands: &'a Commands,
 }
 
-/// All checks of an object.
-pub(super) fn checks(
-    seen: &Seen,
+/// Checks the object.
+pub(crate) fn checks(
+    head: &HeadResult,
     bucket: &str,
     key: &ObjectKey,
-    scene: Option<&Scene<'_>>,
-    around: Circumstances<'_>,
+    subscriptions: Option<&Subscriptions<'_>>,
+    context: ObjectContext<'_>,
 ) -> Vec<Check> {
-    let after = [name::OBJECT_SCOPE, name::OBJECT_TOLD, name::OBJECT_FATE];
+    let after = [name::OBJECT_SCOPE, name::OBJECT_NOTIFICATION, name::OBJECT_FATE];
     let folder = key.as_str().rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
-    let object = match seen {
+    let object = match head {
         Ok(Some(object)) => object,
         Ok(None) => {
             let list = format!(
@@ -66,118 +66,130 @@ pub(super) fn checks(
                 quoted(bucket),
                 quoted(&folder)
             );
-            let next = Next::new("is this how its key is written? These are its neighbours", around.commands.aws(list));
+            let next =
+                Fix::new("check the spelling of the key; to list the keys next to it", context.commands.aws(list));
             let mut checks =
                 vec![Check::failed(name::OBJECT, format!("{bucket} has no object {:?}", key.as_str()), next)];
             checks.extend(skipped(&after, "there is no such object"));
             return checks;
         }
         Err(failure) => {
-            let mut checks = vec![Check::could_not_look(name::OBJECT, failure, around.commands)];
-            checks.extend(skipped(&after, "the object could not be looked at"));
+            let mut checks = vec![Check::could_not_check(name::OBJECT, failure, context.commands)];
+            checks.extend(skipped(&after, "the object could not be checked"));
             return checks;
         }
     };
     let size = object.size.map(|size| format!(", {size} bytes")).unwrap_or_default();
     vec![
-        Check::well(name::OBJECT, format!("{} is there{size}", key.as_str())),
-        in_scope(object, around),
-        told(key, scene),
-        fate(object, around),
+        Check::well(name::OBJECT, format!("{} exists{size}", key.as_str())),
+        in_scope(object, context),
+        notified(key, subscriptions),
+        processed(object, context),
     ]
 }
 
-fn in_scope(object: &S3Object, around: Circumstances<'_>) -> Check {
-    let (Some(connector), Some(scope)) = (around.connector, around.scope) else {
-        return Check::skipped(name::OBJECT_SCOPE, "the connector or the function's settings are not known");
+fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
+    let (Some(connector), Some(scope)) = (context.connector, context.scope) else {
+        return Check::skipped(name::OBJECT_SCOPE, "the connector or the function's settings are unknown");
     };
     let Route::Skip(reason) = Router::new(&[Arc::new(connector.clone())], &[], scope).route(object) else {
-        return Check::well(name::OBJECT_SCOPE, "connector and filters take it");
+        return Check::well(name::OBJECT_SCOPE, "in scope of the connector and the filters");
     };
     let key = object.key.as_str();
     let set = |variable: &str, value: &str| {
-        around.commands.set_variable(around.function.unwrap_or_default(), variable, value)
+        context.commands.set_variable(context.function.unwrap_or_default(), variable, value)
     };
-    let show = || around.commands.own(format_args!("connector show --secret {}", quoted(&connector.secret_id)));
+    let show = || context.commands.own(format_args!("connector show --secret {}", quoted(&connector.secret_id)));
     let (found, next) = match reason {
         SkipReason::OutOfPrefix if !key.starts_with(&connector.prefix) => (
-            format!("the connector reads {:?}, and the key does not start with it", connector.prefix),
-            Next::new("upload it there, or make a connector for where it is (and a secret for that)", show()),
+            format!("the key does not start with the connector's prefix {:?}", connector.prefix),
+            Fix::new("upload it under the prefix, or create another connector and secret for its prefix", show()),
         ),
         SkipReason::OutOfPrefix => (
-            format!("it starts with none of KEY_PREFIXES ({})", scope.key_prefixes.join(",")),
-            Next::new(
-                "let it through",
+            format!("the key starts with none of KEY_PREFIXES ({})", scope.key_prefixes.join(",")),
+            Fix::new(
+                "add it to the filter",
                 set("KEY_PREFIXES", &[scope.key_prefixes.join(","), connector.prefix.clone()].join(",")),
             ),
         ),
         SkipReason::OutOfSuffix => {
             let end = key.rsplit_once('.').map_or(key, |(start, _)| &key[start.len()..]);
             (
-                format!("it ends in none of KEY_SUFFIXES ({})", scope.key_suffixes.join(",")),
-                Next::new("let it through", set("KEY_SUFFIXES", &format!("{},{end}", scope.key_suffixes.join(",")))),
+                format!("the key ends with none of KEY_SUFFIXES ({})", scope.key_suffixes.join(",")),
+                Fix::new(
+                    "add it to the filter",
+                    set("KEY_SUFFIXES", &format!("{},{end}", scope.key_suffixes.join(","))),
+                ),
             )
         }
         SkipReason::TooLarge => (
             format!("it is larger than MAX_OBJECT_BYTES ({})", scope.max_object_bytes.unwrap_or_default()),
-            Next::new(
-                "let it through, if FlexOrch's plan takes it",
+            Fix::new(
+                "raise the limit, if FlexOrch's plan allows it",
                 set("MAX_OBJECT_BYTES", &object.size.unwrap_or_default().to_string()),
             ),
         ),
-        other => (format!("it is skipped: {}", other.as_str()), Next::new("see what the connector reads", show())),
+        other => (format!("skipped: {}", other.as_str()), Fix::new("check what the connector reads", show())),
     };
     Check::failed(name::OBJECT_SCOPE, found, next)
 }
 
-fn told(key: &ObjectKey, scene: Option<&Scene<'_>>) -> Check {
-    let Some(scene) = scene else { return Check::skipped(name::OBJECT_TOLD, "how uploads are told is not known") };
-    // A filter that lets through all that starts with the key lets the key through.
-    let covered = scene.attach();
-    let scene = Scene { prefix: key.as_str(), ..*scene };
-    let ends = |way: &Way<'_>| {
-        way.suffixes.is_empty() || way.suffixes.iter().any(|suffix| key.as_str().ends_with(suffix.as_str()))
+fn notified(key: &ObjectKey, subscriptions: Option<&Subscriptions<'_>>) -> Check {
+    let Some(subscriptions) = subscriptions else {
+        return Check::skipped(name::OBJECT_NOTIFICATION, "the bucket's notifications are unknown");
     };
-    let ways = scene.ways();
-    match ways.iter().find(|way| way.is_open(scene.notifications) && way.reach == Reach::All && ends(way)) {
-        Some(way) => Check::well(name::OBJECT_TOLD, format!("an upload of it is told ({})", scene.by(way))),
+    // A filter that matches every key with this prefix matches the key.
+    let covered = subscriptions.attach_command();
+    let subscriptions = Subscriptions { prefix: key.as_str(), ..*subscriptions };
+    let ends = |one: &Subscription<'_>| {
+        one.suffixes.is_empty() || one.suffixes.iter().any(|suffix| key.as_str().ends_with(suffix.as_str()))
+    };
+    let all = subscriptions.all();
+    match all
+        .iter()
+        .find(|one| one.is_active(subscriptions.notifications) && one.coverage == Coverage::All && ends(one))
+    {
+        Some(one) => Check::well(
+            name::OBJECT_NOTIFICATION,
+            format!("uploads of it are notified ({})", subscriptions.sender(one)),
+        ),
         None => Check::failed(
-            name::OBJECT_TOLD,
-            "an upload of it is told to nobody",
-            Next::new("set a notification up that covers it", covered),
+            name::OBJECT_NOTIFICATION,
+            "uploads of it are not notified",
+            Fix::new("add a notification that matches it", covered),
         ),
     }
 }
 
-fn fate(object: &S3Object, around: Circumstances<'_>) -> Check {
-    let (Some(retry), Some(dead)) = (around.retry, around.dead) else {
-        return Check::skipped(name::OBJECT_FATE, "the queues are not known");
+fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
+    let (Some(retry), Some(dead)) = (context.retry, context.dead) else {
+        return Check::skipped(name::OBJECT_FATE, "the queues are unknown");
     };
-    let letters = around.letters.unwrap_or_default();
+    let letters = context.letters.unwrap_or_default();
     let key = object.key.as_str();
     if let Some(letter) = letters.iter().find(|letter| letter.is_about(&object.bucket, key)) {
         return Check::failed(
             name::OBJECT_FATE,
-            format!("given up: {}", letter.why()),
-            Next::new(
-                "mend the cause; then send the dead letters back",
-                letters::redrive(dead, &retry.arn, around.commands),
+            format!("moved to the dead-letter queue: {}", letter.why()),
+            Fix::new(
+                "fix the cause, then redrive the dead letters",
+                dead_letters::redrive(dead, &retry.arn, context.commands),
             ),
         );
     }
-    let Some(connector) = around.connector else {
-        return Check::skipped(name::OBJECT_FATE, "the connector is not known");
+    let Some(connector) = context.connector else {
+        return Check::skipped(name::OBJECT_FATE, "the connector is unknown");
     };
-    let again = around.commands.own(format_args!("submit --secret {} {}", quoted(&connector.secret_id), quoted(key)));
+    let again = context.commands.own(format_args!("submit --secret {} {}", quoted(&connector.secret_id), quoted(key)));
     let (dead_letters, waiting) = (dead.all(), retry.all());
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);
     if unseen > 0 || waiting > 0 {
         return Check::warning(
             name::OBJECT_FATE,
-            format!("it may be among {waiting} messages that wait or {unseen} dead letters that were not looked at"),
-            Next::new(
-                "once they are through and it is still missing, submit it again; FlexOrch knows what it has had",
+            format!("it may be among {waiting} waiting messages or {unseen} dead letters that were not received"),
+            Fix::new(
+                "if it is still missing once they are processed, submit it again; FlexOrch recognizes known content",
                 again,
             ),
         );
@@ -185,7 +197,8 @@ fn fate(object: &S3Object, around: Circumstances<'_>) -> Check {
     Check::well(
         name::OBJECT_FATE,
         format!(
-            "neither waiting nor given up: submitted, or uploaded before this was set up; FlexOrch knows what it has had, so again: {again}"
+            "neither waiting nor a dead letter: it was submitted, or uploaded before the setup; to submit it again (FlexOrch recognizes known \
+             content): {again}"
         ),
     )
 }

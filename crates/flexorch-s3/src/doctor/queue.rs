@@ -1,53 +1,54 @@
-//! The retry queue and the dead-letter queue: how they are set up, and how much waits in them.
+//! Reads and checks the retry queue and the dead-letter queue: their settings, and how many messages wait in them.
 
 use std::collections::HashMap;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
-use super::super::arn::region_of;
-use super::super::aws_failure::AwsFailure;
-use super::aws::{Aws, ask_for};
-use super::check::{Check, Next};
+use super::aws::{Aws, call_optional};
+use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::function::Function;
-use super::mapping::queue_name;
 use super::name;
+use crate::aws_failure::AwsFailure;
 use crate::management::RateLimits;
+use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
 
 /// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
 const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
-/// Fewer receives than this are used up by a short outage (Lambda Developer Guide, same page).
+/// A short outage uses up fewer receives than this (Lambda Developer Guide, same page).
 const FEW_RECEIVES: u64 = 5;
 
-/// A queue, by its attributes.
+/// A queue and its attributes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Queue {
-    pub arn: String,
-    pub url: String,
+pub(crate) struct Queue {
+    pub(crate) arn: String,
+    pub(crate) url: String,
     attributes: HashMap<String, String>,
 }
 
 impl Queue {
-    /// Reads a queue's attributes; `None`: there is no such queue.
-    pub(super) async fn read(aws: &Aws<'_>, arn: &str) -> Result<Option<Self>, AwsFailure> {
-        let Some(url) = aws.queue_url(arn) else { return Ok(None) };
-        let question = aws
-            .sqs(region_of(arn))
+    /// Reads a queue. Returns `None` if it does not exist.
+    pub(crate) async fn read(aws: &Aws<'_>, arn: &str) -> Result<Option<Self>, AwsFailure> {
+        let action = "sqs:GetQueueAttributes";
+        let parsed = QueueArn::parse(arn).map_err(|error| AwsFailure::not_an_arn(&error, action))?;
+        let url = aws.queue_url(&parsed);
+        let request = aws
+            .sqs(Some(parsed.region))
             .get_queue_attributes()
             .queue_url(&url)
             .attribute_names(QueueAttributeName::All)
             .send();
-        let answer = ask_for("sqs:GetQueueAttributes", arn, question).await?;
-        Ok(answer.map(|answer| {
-            let attributes = answer.attributes.unwrap_or_default();
+        let response = call_optional(action, arn, request).await?;
+        Ok(response.map(|response| {
+            let attributes = response.attributes.unwrap_or_default();
             let attributes = attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
             Self { arn: arn.to_owned(), url, attributes }
         }))
     }
 
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
+    /// Returns its name.
+    pub(crate) fn name(&self) -> &str {
         queue_name(&self.arn)
     }
 
@@ -55,7 +56,7 @@ impl Queue {
         self.attributes.get(attribute).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
-    /// Messages that can be received, that somebody has or that are deferred, and that are delayed.
+    /// Returns the numbers of visible, invisible (in flight or deferred) and delayed messages.
     fn counts(&self) -> (u64, u64, u64) {
         (
             self.number("ApproximateNumberOfMessages"),
@@ -64,22 +65,22 @@ impl Queue {
         )
     }
 
-    /// All messages.
-    pub(super) fn all(&self) -> u64 {
+    /// Returns the number of all messages.
+    pub(crate) fn all(&self) -> u64 {
         let (visible, hidden, delayed) = self.counts();
         visible + hidden + delayed
     }
 
-    /// The ARN of its dead-letter queue, and after how many receives a message goes there.
-    pub(super) fn redrive(&self) -> Option<(String, u64)> {
+    /// Returns the ARN of its dead-letter queue, and after how many receives a message is moved there.
+    pub(crate) fn redrive(&self) -> Option<(String, u64)> {
         let policy: Value = serde_json::from_str(self.attributes.get("RedrivePolicy")?).ok()?;
         let receives = &policy["maxReceiveCount"];
         let receives = receives.as_u64().or_else(|| receives.as_str()?.parse().ok()).unwrap_or_default();
         Some((policy["deadLetterTargetArn"].as_str()?.to_owned(), receives))
     }
 
-    /// Its policy; `None`: it has none.
-    pub(super) fn policy(&self) -> Option<&str> {
+    /// Returns its policy, if it has one.
+    pub(crate) fn policy(&self) -> Option<&str> {
         self.attributes.get("Policy").map(String::as_str).filter(|policy| !policy.is_empty())
     }
 
@@ -91,8 +92,8 @@ impl Queue {
         ))
     }
 
-    /// A command that adds a statement to its policy.
-    pub(super) fn admit(&self, statement: &Value, commands: &Commands) -> String {
+    /// Builds a command that adds a statement to its policy.
+    pub(crate) fn allow_command(&self, statement: &Value, commands: &Commands) -> String {
         let url = quoted(&self.url);
         let read = commands.aws(format_args!(
             "sqs get-queue-attributes --queue-url {url} --attribute-names Policy --query Attributes --output json"
@@ -109,20 +110,20 @@ impl Queue {
     }
 }
 
-/// The retry queue's own settings.
-pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> Check {
+/// Checks the retry queue's settings.
+pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> Check {
     let visibility = queue.number("VisibilityTimeout");
     let timeout = u64::from(function.timeout);
     let wanted = timeout * VISIBILITY_TIMES_TIMEOUT;
-    let lengthen = Next::new(
-        format!("make it {VISIBILITY_TIMES_TIMEOUT} times the function's timeout"),
+    let lengthen = Fix::new(
+        format!("set it to {VISIBILITY_TIMES_TIMEOUT} times the function's timeout"),
         queue.set(&json!({"VisibilityTimeout": wanted.to_string()}), commands),
     );
-    let seen = format!("{}: a message that was received is hidden for {visibility} s", queue.name());
+    let seen = format!("{}: visibility timeout {visibility} s", queue.name());
     if visibility < timeout {
         return Check::failed(
             name::RETRY_QUEUE,
-            format!("{seen}, less than the function's timeout of {timeout} s"),
+            format!("{seen}, shorter than the function's timeout of {timeout} s"),
             lengthen,
         );
     }
@@ -130,12 +131,13 @@ pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
         let named = function.setting("DEAD_LETTER_QUEUE_URL").and_then(|url| url.rsplit('/').next());
         let next = match named {
             Some(dead) => {
-                let target = format!("{}{dead}", queue.arn.trim_end_matches(queue.name()));
+                let target =
+                    QueueArn::parse(&queue.arn).map_or_else(|_| dead.to_owned(), |arn| arn.sibling(dead).to_string());
                 let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": "120"}).to_string();
-                Next::new("give it one", queue.set(&json!({"RedrivePolicy": policy}), commands))
+                Fix::new("set its redrive policy", queue.set(&json!({"RedrivePolicy": policy}), commands))
             }
-            None => Next::new(
-                "make one, and name it in the queue's redrive policy and in DEAD_LETTER_QUEUE_URL; the template does all that",
+            None => Fix::new(
+                "create one, and set the queue's redrive policy and DEAD_LETTER_QUEUE_URL; the template does all of this",
                 commands.aws(format_args!(
                     "sqs create-queue --queue-name {}",
                     quoted(&format!("{}-dead-letters", queue.name()))
@@ -144,7 +146,7 @@ pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
         };
         return Check::failed(
             name::RETRY_QUEUE,
-            format!("{} has no dead-letter queue: what is never taken is deleted in the end", queue.name()),
+            format!("{} has no dead-letter queue: messages that keep failing are deleted in the end", queue.name()),
             next,
         );
     };
@@ -152,40 +154,46 @@ pub(super) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
         let policy = json!({"deadLetterTargetArn": dead, "maxReceiveCount": "120"}).to_string();
         return Check::warning(
             name::RETRY_QUEUE,
-            format!("{}: a message is given up after {receives} receives, within minutes of an outage", queue.name()),
-            Next::new("120 carry through an outage of a day", queue.set(&json!({"RedrivePolicy": policy}), commands)),
+            format!(
+                "{}: a message is moved to the dead-letter queue after {receives} receives, within minutes of an outage",
+                queue.name()
+            ),
+            Fix::new(
+                "120 receives last through an outage of a day",
+                queue.set(&json!({"RedrivePolicy": policy}), commands),
+            ),
         );
     }
     if visibility < wanted {
         return Check::warning(
             name::RETRY_QUEUE,
-            format!("{seen}; the function's timeout is {timeout} s, so some may be submitted twice"),
+            format!("{seen}; with the function's timeout of {timeout} s, some objects may be submitted twice"),
             lengthen,
         );
     }
-    Check::well(name::RETRY_QUEUE, format!("{seen}, and given up after {receives} receives"))
+    Check::well(name::RETRY_QUEUE, format!("{seen}, dead letter after {receives} receives"))
 }
 
-/// How much waits, and for how long still.
-pub(super) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
+/// Checks how many messages wait, and estimates how long they take.
+pub(crate) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
     let (visible, hidden, delayed) = queue.counts();
     let all = queue.all();
     if all == 0 {
-        return Check::well(name::WAITING, "nothing waits for another try");
+        return Check::well(name::WAITING, "no messages are waiting");
     }
     let keys = function.setting("MAX_KEYS_PER_REQUEST").and_then(|text| text.parse::<u64>().ok()).unwrap_or(100).max(1);
     let drained = rate.and_then(|rate| rate.per_minute).map(|plan| {
         let minutes = all.div_ceil(keys).div_ceil(plan.max(1));
-        format!("; at the plan's {plan} requests a minute FlexOrch can have them within {minutes} min")
+        format!("; at the plan's {plan} requests per minute they take up to {minutes} min")
     });
     Check::warning(
         name::WAITING,
         format!(
-            "{all} messages: {visible} can be taken now, {hidden} are under way or deferred, {delayed} come later{}",
+            "{all} messages: {visible} visible, {hidden} in flight or deferred, {delayed} delayed{}",
             drained.unwrap_or_default()
         ),
-        Next::new(
-            "they follow by themselves once nothing above fails; the function's log says why they wait",
+        Fix::new(
+            "they are processed once no check above fails; the function's log says why they wait",
             commands.aws(format_args!(
                 "logs tail \"$({})\" --since 1h",
                 commands.aws(format_args!(
@@ -199,8 +207,8 @@ pub(super) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimi
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Status;
     use super::*;
+    use crate::doctor::check::Status;
 
     fn queue(attributes: &[(&str, &str)]) -> Queue {
         let usual = [
@@ -226,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_hides_for_long_enough_and_gives_up_late() {
+    fn the_visibility_timeout_is_long_enough_and_there_are_enough_receives() {
         assert_eq!(status(&[]), Status::Well);
         assert_eq!(status(&[("VisibilityTimeout", "179")]), Status::Warning);
         assert_eq!(status(&[("VisibilityTimeout", "29")]), Status::Failed);
@@ -236,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_told_in_minutes_at_the_plans_rate() {
+    fn a_backlog_is_estimated_in_minutes_at_the_plans_rate() {
         let rate = RateLimits { plan: None, per_minute: Some(60), used: None, reset_in_seconds: None };
         let look =
             |attributes: &[(&str, &str)]| waiting(&queue(attributes), &function(), Some(&rate), &Commands::default());
@@ -244,10 +252,6 @@ mod tests {
         let backlog = look(&[("ApproximateNumberOfMessages", "12000"), ("ApproximateNumberOfMessagesNotVisible", "1")]);
         assert_eq!(backlog.status, Status::Warning);
         // 12,001 objects are 121 requests, and 60 fit into a minute.
-        assert!(
-            backlog.found.contains("12001 messages") && backlog.found.contains("within 3 min"),
-            "{}",
-            backlog.found
-        );
+        assert!(backlog.found.contains("12001 messages") && backlog.found.contains("up to 3 min"), "{}", backlog.found);
     }
 }

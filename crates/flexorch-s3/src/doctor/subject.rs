@@ -1,26 +1,27 @@
-//! What the chain is for: the connector's bucket and prefix, as far as they are known.
+//! The connector that is checked, as far as its secret describes it.
 
-use super::super::connector_secret::SecretDocument;
+use crate::connector_secret::SecretDocument;
+use flexorch_s3_ingester::model::arn::SecretArn;
 
 /// The connector, as its secret describes it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Subject {
-    /// The secret, as it was asked for.
-    pub secret: String,
+pub(crate) struct Subject {
+    /// The secret, as requested.
+    pub(crate) secret: String,
     /// Its whole ARN.
-    pub secret_arn: Option<String>,
+    pub(crate) secret_arn: Option<String>,
     /// The bucket that the connector reads.
-    pub bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
     /// Its region.
-    pub region: Option<String>,
-    /// The prefix that the connector reads; `None`: the secret does not say so.
-    pub prefix: Option<String>,
+    pub(crate) region: Option<String>,
+    /// The prefix that the connector reads; `None` if the secret is missing or empty.
+    pub(crate) prefix: Option<String>,
 }
 
 impl Subject {
-    /// Takes from the secret what there is.
-    pub(super) fn new(id: &str, secret: Option<&SecretDocument>) -> Self {
-        let text = |field: &str| secret.and_then(|secret| secret.text(field).ok().flatten());
+    /// Reads the known fields of the secret.
+    pub(crate) fn new(id: &str, secret: Option<&SecretDocument>) -> Self {
+        let text = |field: &'static str| secret.and_then(|secret| secret.text(field).ok().flatten());
         let whole = secret.filter(|secret| !secret.is_empty());
         Self {
             secret: id.to_owned(),
@@ -31,13 +32,11 @@ impl Subject {
         }
     }
 
-    /// Whether an entry of `CONNECTOR_SECRET_IDS` means this secret: by its name, its ARN, or its ARN without the six characters
-    /// at the end (Secrets Manager User Guide, "What's in a secret?").
-    pub(super) fn is_named_by(&self, entry: &str) -> bool {
+    /// Returns whether an entry of `CONNECTOR_SECRET_IDS` names this secret: by its name, its ARN, or its ARN without the suffix.
+    pub(crate) fn is_named_by(&self, entry: &str) -> bool {
         let Some(arn) = &self.secret_arn else { return entry == self.secret };
-        let partial = arn.rsplit_once('-').map(|(start, _)| start);
-        let name = partial.and_then(|partial| partial.splitn(7, ':').nth(6));
-        entry == self.secret || entry == arn || Some(entry) == partial || Some(entry) == name
+        let is_part = SecretArn::parse(arn).is_ok_and(|arn| entry == arn.partial || entry == arn.name);
+        entry == self.secret || entry == arn || is_part
     }
 }
 

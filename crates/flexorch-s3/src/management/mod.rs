@@ -1,5 +1,5 @@
-//! FlexOrch's API beside submissions: connectors, Scheduled Sync, usage. For people who wait for the answer, so it is small and
-//! tries again by itself where nothing can have happened twice. `shapes` has what comes and goes.
+//! FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage. Calls are retried unless that could repeat an effect.
+//! `shapes` has the requests and responses.
 
 mod shapes;
 
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-pub use shapes::{
+pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
 
@@ -25,57 +25,57 @@ use flexorch_s3_ingester::flexorch::response::{ApiError, retry_at};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
 use flexorch_s3_ingester::redaction;
 
-/// One attempt, from the request to the last byte of the answer. A connector's test reaches out to S3.
+/// The timeout of one attempt, up to the last byte of the response. A connector's test calls S3.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// So often is a call tried.
+/// The maximum number of attempts.
 const ATTEMPTS: u32 = 4;
 
-/// A told wait longer than this is an error for whoever waits.
+/// A call fails instead of waiting longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(75);
 
-/// An answer is read up to this much.
-const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// The maximum size of a response.
+const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
-/// A call that FlexOrch did not answer with success.
+/// A failed call to FlexOrch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallError {
+pub(crate) struct CallError {
     /// The call, such as `POST /connectors`.
-    pub call: String,
-    /// What was seen; status 0 where no answer came.
-    pub error: ApiError,
+    pub(crate) call: String,
+    /// The error; status 0 if there was no response.
+    pub(crate) error: ApiError,
 }
 
 impl CallError {
-    /// What an operator does about it.
+    /// Returns what an operator can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         let code = self.error.code.as_deref().unwrap_or_default();
         match (self.error.status, code) {
-            (0, _) => "check FLEXORCH_BASE_URL and the network; nothing is known to have changed",
+            (0, _) => "check FLEXORCH_BASE_URL and the network",
             (401, _) | (403, "INVALID_API_KEY" | "UNAUTHORIZED") => {
                 "write a valid API key into the secret (FlexOrch: Settings, API keys)"
             }
-            (402, _) => "the trial or the subscription is over: see FlexOrch's billing page",
-            (403, _) => "the plan does not allow it: see FlexOrch's plans",
-            (404, _) => "it does not exist for this API key; `flexorch-s3 connector list` shows what does",
-            (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or change the plan",
-            (429, _) => "the plan's requests of this minute are used up: try again in a minute",
-            (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's address: redirects are not followed",
-            (408 | 500..=599, _) => "FlexOrch is not well: try again later",
+            (402, _) => "the trial or subscription has ended: see FlexOrch's billing page",
+            (403, _) => "the plan does not allow this: see FlexOrch's plans",
+            (404, _) => "it does not exist for this API key: see `flexorch-s3 connector list`",
+            (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or upgrade the plan",
+            (429, _) => "the plan's requests of this minute are used up: retry in a minute",
+            (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's API: redirects are not followed",
+            (408 | 500..=599, _) => "FlexOrch is not available: retry later",
             _ => "see FlexOrch's message",
         }
     }
 
-    /// FlexOrch does not know what was asked for.
+    /// Returns whether FlexOrch has no such resource.
     #[must_use]
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         self.error.status == 404
     }
 
-    /// The plan does not allow it.
+    /// Returns whether the plan does not allow the call.
     #[must_use]
-    pub fn is_plan(&self) -> bool {
+    pub(crate) fn is_plan(&self) -> bool {
         self.error.code.as_deref() == Some("PLAN_UPGRADE_REQUIRED")
     }
 }
@@ -88,58 +88,58 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// FlexOrch's API at one address, with one key.
+/// A client for FlexOrch's API with one API key.
 #[derive(Debug, Clone)]
-pub struct Management {
+pub(crate) struct Management {
     http: Client,
     base_url: Url,
     api_key: ApiKey,
     clock: Clock,
 }
 
-/// Whether a call that got no answer may be sent again.
+/// Whether a call without a response may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repeatable {
     Yes,
-    /// It may have made something: only what FlexOrch refused to look at is sent again.
+    /// The call may have had an effect: it is sent again only after a 429 response.
     OnlyIfRefused,
 }
 
 impl Management {
-    /// The API under `base_url`, which ends in `/v1` or the like.
+    /// Creates a client for the API under `base_url`, which ends with the version, such as `/v1`.
     #[must_use]
-    pub fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
+    pub(crate) fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
         redaction::register(api_key.expose());
         Self { http, base_url, api_key, clock }
     }
 
-    /// All connectors: `GET /connectors`.
+    /// Lists all connectors: `GET /connectors`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
+    pub(crate) async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
         let payload = self.get("connectors").await?;
-        Ok(payload.items().into_iter().filter_map(ConnectorView::from_json).collect())
+        Ok(payload.items().into_iter().filter_map(|item| ConnectorView::from_json(item).ok()).collect())
     }
 
-    /// One connector; `None` where FlexOrch knows no such one: `GET /connectors/{id}`.
+    /// Reads a connector, or returns `None` if there is none with this id: `GET /connectors/{id}`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
+    pub(crate) async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
         let path = format!("connectors/{}", segment(id));
         match self.get(&path).await {
-            Ok(payload) => ConnectorView::from_json(&payload.0).map(Some).ok_or_else(|| self.unreadable("GET", &path)),
+            Ok(payload) => ConnectorView::from_json(&payload.0).map(Some).map_err(|_| self.unreadable("GET", &path)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes a connector: `POST /connectors`. Where no answer comes it may have been made all the same.
+    /// Creates a connector: `POST /connectors`. Without a response, it may have been created nevertheless.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn create_connector(&self, new: &NewConnector) -> Result<ConnectorView, CallError> {
+    pub(crate) async fn create_connector(&self, new: &NewConnector) -> Result<ConnectorView, CallError> {
         let mut config = json!({
             "bucket": new.bucket,
             "region": new.region,
@@ -154,53 +154,53 @@ impl Management {
             .iter()
             .for_each(|secret| redaction::register_aws(secret.expose_secret()));
         let payload = self.call(Method::POST, "connectors", Some(body), Repeatable::OnlyIfRefused).await?;
-        ConnectorView::from_json(&payload.0).ok_or_else(|| self.unreadable("POST", "connectors"))
+        ConnectorView::from_json(&payload.0).map_err(|_| self.unreadable("POST", "connectors"))
     }
 
-    /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A test that fails is an answer, not an error.
+    /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A failed test is a result, not an error.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
+    pub(crate) async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
         let path = format!("connectors/{}/test", segment(id));
-        let answer = self.call(Method::POST, &path, None, Repeatable::Yes).await?.value();
-        let success = answer["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
-        let message = answer["message"].as_str().unwrap_or("no message").to_owned();
-        Ok(ConnectorTest { success, message, latency_ms: answer["latency_ms"].as_u64() })
+        let data = self.call(Method::POST, &path, None, Repeatable::Yes).await?.value();
+        let success = data["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
+        let message = data["message"].as_str().unwrap_or("no message").to_owned();
+        Ok(ConnectorTest { success, message, latency_ms: data["latency_ms"].as_u64() })
     }
 
-    /// Deletes a connector: `DELETE /connectors/{id}`. One that is not there is an error.
+    /// Deletes a connector: `DELETE /connectors/{id}`. It is an error if it does not exist.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
+    pub(crate) async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
         self.call(Method::DELETE, &format!("connectors/{}", segment(id)), None, Repeatable::OnlyIfRefused).await?;
         Ok(())
     }
 
-    /// The plan's rate: `GET /usage/rate-limits`, which costs no request of it.
+    /// Reads the plan's rate: `GET /usage/rate-limits`, which does not count towards it.
     ///
     /// # Errors
-    /// [`CallError`], also for an answer that names no rate.
-    pub async fn rate_limits(&self) -> Result<RateLimits, CallError> {
+    /// [`CallError`], also if the response names no rate.
+    pub(crate) async fn rate_limits(&self) -> Result<RateLimits, CallError> {
         let path = "usage/rate-limits";
-        let answer = self.get(path).await?.value();
-        RateLimits::from_json(&answer).ok_or_else(|| self.unreadable("GET", path))
+        let data = self.get(path).await?.value();
+        RateLimits::from_json(&data).map_err(|_| self.unreadable("GET", path))
     }
 
-    /// A connector's schedules: `GET /connectors/{id}/schedules`.
+    /// Lists a connector's schedules: `GET /connectors/{id}/schedules`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
+    pub(crate) async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
         Ok(self.get(&format!("connectors/{}/schedules", segment(connector))).await?.all())
     }
 
-    /// Makes a schedule: `POST /connectors/{id}/schedules`.
+    /// Creates a schedule: `POST /connectors/{id}/schedules`.
     ///
     /// # Errors
-    /// [`CallError`]; [`CallError::is_plan`] where the plan does not allow it.
-    pub async fn create_schedule(
+    /// [`CallError`]; [`CallError::is_plan`] if the plan does not allow it.
+    pub(crate) async fn create_schedule(
         &self,
         connector: &ConnectorId,
         cron: &str,
@@ -216,7 +216,7 @@ impl Management {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
+    pub(crate) async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
         let path = format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule));
         self.call(Method::DELETE, &path, None, Repeatable::OnlyIfRefused).await?;
         Ok(())
@@ -226,17 +226,25 @@ impl Management {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn trigger_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<ScheduleRun, CallError> {
+    pub(crate) async fn trigger_schedule(
+        &self,
+        connector: &ConnectorId,
+        schedule: &str,
+    ) -> Result<ScheduleRun, CallError> {
         let path = format!("connectors/{}/schedules/{}/trigger", segment(connector), segment(&schedule));
         let payload = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
         serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
 
-    /// A schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
+    /// Lists a schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn schedule_runs(&self, connector: &ConnectorId, schedule: &str) -> Result<Vec<ScheduleRun>, CallError> {
+    pub(crate) async fn schedule_runs(
+        &self,
+        connector: &ConnectorId,
+        schedule: &str,
+    ) -> Result<Vec<ScheduleRun>, CallError> {
         let path = format!("connectors/{}/schedules/{}/logs", segment(connector), segment(&schedule));
         Ok(self.get(&path).await?.all())
     }
@@ -255,11 +263,11 @@ impl Management {
         let named = |error| CallError { call: format!("{method} /{path}"), error };
         let mut attempt = 1;
         loop {
-            let answer = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
-            let (error, told) = match answer {
-                Ok(Ok(answer)) => return Ok(answer),
+            let response = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
+            let (error, retry_after) = match response {
+                Ok(Ok(data)) => return Ok(data),
                 Ok(Err(failed)) => failed,
-                Err(_) => (ApiError::transport(format!("no answer within {} s", TIMEOUT.as_secs())), None),
+                Err(_) => (ApiError::transport(format!("no response within {} s", TIMEOUT.as_secs())), None),
             };
             let may_repeat = match error.status {
                 429 => error.code.as_deref() != Some("QUOTA_EXCEEDED"),
@@ -267,17 +275,17 @@ impl Management {
                 _ => false,
             };
             let backoff = Duration::from_millis(250) * 2_u32.pow(attempt);
-            let again = told.unwrap_or(self.clock.now() + backoff);
+            let again = retry_after.unwrap_or(self.clock.now() + backoff);
             if !may_repeat || attempt == ATTEMPTS || self.clock.until(again) > LONGEST_WAIT {
                 return Err(named(error));
             }
-            tracing::info!(call = format!("{method} /{path}"), error = error.to_string().as_str(), "another attempt");
+            tracing::info!(call = format!("{method} /{path}"), error = error.to_string().as_str(), "retrying");
             attempt += 1;
             self.clock.sleep_until(again).await;
         }
     }
 
-    /// One attempt: the response's payload, or what went wrong and when to come back.
+    /// Makes one attempt. Returns the response's payload, or the error and when to retry.
     async fn exchange(
         &self,
         method: &Method,
@@ -295,8 +303,8 @@ impl Management {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(connection_error(error)))? {
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > ANSWER_BYTES {
-                return Err(lost(format!("the answer is longer than {ANSWER_BYTES} bytes")));
+            if bytes.len() > RESPONSE_BYTES {
+                return Err(lost(format!("the response is longer than {RESPONSE_BYTES} bytes")));
             }
         }
         let status = response.status();
@@ -305,22 +313,23 @@ impl Management {
         body.iter_mut().for_each(|body| redaction::known().redact_json(body));
         let carries_error = body.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !error.is_null());
         if status.is_success() && !carries_error {
-            // Not JSON: a proxy's or a maintenance page.
-            return Payload::read(&bytes)
-                .ok_or_else(|| (ApiError { status: 503, code: None, message: "the answer is not JSON".into() }, None));
+            // Not JSON: the page of a proxy or of a maintenance.
+            return Payload::read(&bytes).ok_or_else(|| {
+                (ApiError { status: 503, code: None, message: "the response is not JSON".into() }, None)
+            });
         }
-        let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let told = told.and_then(|text| retry_at(text, self.clock.now()));
-        Err((error_in(status.as_u16(), body.as_ref()), told))
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| retry_at(text, self.clock.now()));
+        Err((error_in(status.as_u16(), body.as_ref()), retry_after))
     }
 
     fn unreadable(&self, method: &str, path: &str) -> CallError {
-        let message = "the answer has none of the known shapes; is FLEXORCH_BASE_URL FlexOrch's address?";
+        let message = "the response has an unknown shape: is FLEXORCH_BASE_URL FlexOrch's API?";
         CallError { call: format!("{method} /{path}"), error: ApiError::transport(message) }
     }
 }
 
-/// The JSON that a response carries, as text: a number in a `Value` may lose digits, and an id must not.
+/// The JSON of a response, as text: a number in a `Value` may lose digits, and an id must not.
 #[derive(Debug)]
 struct Payload(Box<RawValue>);
 
@@ -337,7 +346,7 @@ struct Page<'a> {
 }
 
 impl Payload {
-    /// Takes a response's `data`, or the whole body if it has none; an empty body is `null`. `None` if it is not JSON.
+    /// Returns a response's `data`, or the whole body if it has none; an empty body is `null`. Returns `None` if it is not JSON.
     fn read(body: &[u8]) -> Option<Self> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Some(Self(RawValue::NULL.to_owned()));
@@ -351,20 +360,20 @@ impl Payload {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }
 
-    /// The elements of a list, bare or as an object's `items`.
+    /// Returns the elements of a list, bare or as an object's `items`.
     fn items(&self) -> Vec<&RawValue> {
         let json = self.0.get();
         let bare = serde_json::from_str(json);
         bare.or_else(|_| serde_json::from_str(json).map(|page: Page<'_>| page.items)).unwrap_or_default()
     }
 
-    /// Those elements of a list that can be read.
+    /// Returns the elements of a list that can be read.
     fn all<T: DeserializeOwned>(&self) -> Vec<T> {
         self.items().into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
     }
 }
 
-/// An id as a part of a path.
+/// Encodes an id as a path segment.
 fn segment(id: &impl fmt::Display) -> String {
     percent_encoding::utf8_percent_encode(&id.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
@@ -374,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_cannot_leave_its_place_in_the_path() {
+    fn an_id_cannot_leave_its_path_segment() {
         assert_eq!(segment(&"../usage?x=1"), "%2E%2E%2Fusage%3Fx%3D1");
     }
 

@@ -1,4 +1,4 @@
-//! What FlexOrch's pages and SDKs show of connectors, rates and schedules, read as leniently as they differ.
+//! FlexOrch's requests and responses for connectors, rates and schedules, in all shapes that its documentation and SDKs have.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -8,41 +8,45 @@ use serde_json::value::RawValue;
 
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 
-/// A connector as FlexOrch shows it (FlexOrch documentation, "Amazon S3 connector"). What it does not show is `None`.
+/// A connector as FlexOrch returns it (FlexOrch documentation, "Amazon S3 connector"). Missing fields are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ConnectorView {
+pub(crate) struct ConnectorView {
     /// Its id.
-    pub id: ConnectorId,
+    pub(crate) id: ConnectorId,
     /// Its name.
-    pub name: Option<String>,
-    /// `s3`, for ours.
+    pub(crate) name: Option<String>,
+    /// Its type, such as `s3`.
     #[serde(rename = "type")]
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Whether it may be used.
-    pub active: Option<bool>,
+    pub(crate) active: Option<bool>,
     /// The bucket that it reads.
-    pub bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
     /// The bucket's region.
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// The prefix that it reads.
-    pub prefix: Option<String>,
-    /// When it was made.
-    pub created_at: Option<String>,
+    pub(crate) prefix: Option<String>,
+    /// When it was created.
+    pub(crate) created_at: Option<String>,
     /// When it was last tested.
-    pub last_tested_at: Option<String>,
+    pub(crate) last_tested_at: Option<String>,
     /// When documents were last submitted through it.
-    pub last_used_at: Option<String>,
+    pub(crate) last_used_at: Option<String>,
 }
 
 impl ConnectorView {
-    pub(super) fn from_json(json: &RawValue) -> Option<Self> {
-        let value: Value = serde_json::from_str(json.get()).ok()?;
+    /// Reads a connector.
+    ///
+    /// # Errors
+    /// If it has no id.
+    pub(crate) fn from_json(json: &RawValue) -> Result<Self, UnknownShape> {
+        let value: Value = serde_json::from_str(json.get()).map_err(|_| UnknownShape)?;
         // From the text: a number in a `Value` may lose digits.
-        let identified: Identified<'_> = serde_json::from_str(json.get()).ok()?;
+        let identified: Identified<'_> = serde_json::from_str(json.get()).map_err(|_| UnknownShape)?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let config = value.get("config").unwrap_or(&Value::Null);
-        Some(Self {
-            id: ConnectorId::from_json(identified.id?)?,
+        Ok(Self {
+            id: identified.id.and_then(ConnectorId::from_json).ok_or(UnknownShape)?,
             name: text(&value["name"]),
             kind: text(&value["type"]),
             active: value["active"].as_bool(),
@@ -62,66 +66,74 @@ struct Identified<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// The two AWS credentials that FlexOrch reads the bucket with. They cannot be printed.
+/// A response of an unknown shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the response has an unknown shape")]
+pub(crate) struct UnknownShape;
+
+/// The AWS credentials with which FlexOrch reads the bucket. They cannot be printed.
 #[derive(Debug, Clone)]
-pub struct AwsCredentials {
+pub(crate) struct AwsCredentials {
     /// The access key's id.
-    pub access_key_id: SecretString,
+    pub(crate) access_key_id: SecretString,
     /// The access key's secret part.
-    pub secret_access_key: SecretString,
+    pub(crate) secret_access_key: SecretString,
 }
 
-/// A connector to be made.
+/// A connector to create.
 #[derive(Debug, Clone)]
-pub struct NewConnector {
-    /// What FlexOrch's pages will call it.
-    pub name: String,
-    /// The bucket that it is to read.
-    pub bucket: String,
+pub(crate) struct NewConnector {
+    /// Its name at FlexOrch.
+    pub(crate) name: String,
+    /// The bucket that it reads.
+    pub(crate) bucket: String,
     /// The bucket's region.
-    pub region: String,
-    /// The prefix that it is to read; empty for the whole bucket.
-    pub prefix: String,
-    /// What FlexOrch reads the bucket with.
-    pub credentials: AwsCredentials,
+    pub(crate) region: String,
+    /// The prefix that it reads; empty for the whole bucket.
+    pub(crate) prefix: String,
+    /// The credentials with which FlexOrch reads the bucket.
+    pub(crate) credentials: AwsCredentials,
 }
 
-/// What a connector's test found.
+/// The result of a connector's test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConnectorTest {
+pub(crate) struct ConnectorTest {
     /// Whether FlexOrch can read the bucket.
-    pub success: bool,
-    /// FlexOrch's words.
-    pub message: String,
-    /// Milliseconds that the bucket took to answer, where FlexOrch says so.
-    pub latency_ms: Option<u64>,
+    pub(crate) success: bool,
+    /// FlexOrch's message.
+    pub(crate) message: String,
+    /// How many milliseconds the bucket took to respond, if known.
+    pub(crate) latency_ms: Option<u64>,
 }
 
-/// The plan's rate, as `GET /usage/rate-limits` tells it.
+/// The plan's rate, as `GET /usage/rate-limits` returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RateLimits {
+pub(crate) struct RateLimits {
     /// The plan's name.
-    pub plan: Option<String>,
-    /// Requests a minute; `None`: no limit.
-    pub per_minute: Option<u64>,
+    pub(crate) plan: Option<String>,
+    /// Requests per minute; `None`: no limit.
+    pub(crate) per_minute: Option<u64>,
     /// Requests of the current minute.
-    pub used: Option<u64>,
+    pub(crate) used: Option<u64>,
     /// Seconds until the current minute is over.
-    pub reset_in_seconds: Option<u64>,
+    pub(crate) reset_in_seconds: Option<u64>,
 }
 
 impl RateLimits {
-    /// Reads the flat shape that the SDKs know, and the nested one of the documentation.
-    pub(super) fn from_json(value: &Value) -> Option<Self> {
+    /// Reads the flat shape of the SDKs, or the nested one of the documentation.
+    ///
+    /// # Errors
+    /// If it names no rate.
+    pub(crate) fn from_json(value: &Value) -> Result<Self, UnknownShape> {
         let nested = value.get("rate_limit").unwrap_or(&Value::Null);
         let number = |flat: &str, deep: &str| value[flat].as_u64().or_else(|| nested[deep].as_u64());
         let unlimited = value["unlimited"].as_bool().unwrap_or(false);
         let per_minute = number("limit", "rpm").filter(|_| !unlimited);
         if per_minute.is_none() && !unlimited {
-            return None;
+            return Err(UnknownShape);
         }
         let window = value["window_seconds"].as_u64().filter(|seconds| *seconds > 0).unwrap_or(60);
-        Some(Self {
+        Ok(Self {
             plan: value["plan"].as_str().map(str::to_owned),
             per_minute: per_minute.map(|limit| (limit * 60 / window).max(1)),
             used: number("used", "used"),
@@ -132,58 +144,58 @@ impl RateLimits {
 
 /// A schedule of FlexOrch's Scheduled Sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// Its id, a number or text.
-    pub id: Value,
+    pub(crate) id: Value,
     /// When it runs: five fields, in UTC.
     #[serde(default)]
-    pub cron_expression: Option<String>,
+    pub(crate) cron_expression: Option<String>,
     /// The prefix that it lists; `None`: the connector's.
     #[serde(default)]
-    pub prefix_filter: Option<String>,
+    pub(crate) prefix_filter: Option<String>,
     /// Whether it runs.
     #[serde(default)]
-    pub is_active: Option<bool>,
+    pub(crate) is_active: Option<bool>,
     /// When it last ran.
     #[serde(default)]
-    pub last_run_at: Option<String>,
+    pub(crate) last_run_at: Option<String>,
     /// When it runs next.
     #[serde(default)]
-    pub next_run_at: Option<String>,
+    pub(crate) next_run_at: Option<String>,
 }
 
 /// A run of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScheduleRun {
+pub(crate) struct ScheduleRun {
     /// `completed`, `failed`, ….
     #[serde(default)]
-    pub status: Option<String>,
+    pub(crate) status: Option<String>,
     /// When it began.
     #[serde(default)]
-    pub started_at: Option<String>,
+    pub(crate) started_at: Option<String>,
     /// When it ended.
     #[serde(default)]
-    pub completed_at: Option<String>,
+    pub(crate) completed_at: Option<String>,
     /// Objects that it listed.
     #[serde(default)]
-    pub files_found: Option<u64>,
+    pub(crate) files_found: Option<u64>,
     /// Objects that it submitted.
     #[serde(default)]
-    pub files_new: Option<u64>,
+    pub(crate) files_new: Option<u64>,
     /// Objects that had been submitted before.
     #[serde(default)]
-    pub files_skipped: Option<u64>,
+    pub(crate) files_skipped: Option<u64>,
     /// Objects that could not be submitted.
     #[serde(default)]
-    pub files_failed: Option<u64>,
+    pub(crate) files_failed: Option<u64>,
     /// Why it failed.
     #[serde(default)]
-    pub error_message: Option<String>,
+    pub(crate) error_message: Option<String>,
 }
 
-/// A moment as FlexOrch writes it, for people: to the second.
+/// Formats FlexOrch's timestamps for people, to the second. Returns other text unchanged.
 #[must_use]
-pub fn moment(text: &str) -> String {
+pub(crate) fn moment(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.strftime("%F %T UTC").to_string())
 }
 
@@ -202,7 +214,7 @@ mod tests {
             assert_eq!((rate.per_minute, rate.used, rate.plan.as_deref()), (Some(60), Some(12), Some("starter")));
         }
         assert_eq!(RateLimits::from_json(&json!({"unlimited": true, "limit": null})).unwrap().per_minute, None);
-        assert_eq!(RateLimits::from_json(&json!({"plan": "starter"})), None);
+        assert_eq!(RateLimits::from_json(&json!({"plan": "starter"})), Err(UnknownShape));
     }
 
     #[test]
@@ -210,8 +222,8 @@ mod tests {
         let read = |json| ConnectorView::from_json(serde_json::from_str(json).unwrap());
         let bare = read(r#"{"id": "c-1"}"#).unwrap();
         assert_eq!((bare.id.to_string().as_str(), bare.bucket), ("c-1", None));
-        assert_eq!(read(r#"{"name": "no id"}"#), None);
-        assert_eq!(read(r#"{"id": null}"#), None);
+        assert_eq!(read(r#"{"name": "no id"}"#), Err(UnknownShape));
+        assert_eq!(read(r#"{"id": null}"#), Err(UnknownShape));
     }
 
     #[test]

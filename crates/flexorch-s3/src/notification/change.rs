@@ -1,49 +1,49 @@
-//! A configuration with an entry more or less, and nothing else touched.
+//! Adds an entry to a configuration or removes one, and leaves the others unchanged.
 
 use super::configuration::{Configuration, Destination, Entry, Notification};
 
-/// A configuration as it is to be, and how it differs from what it was.
+/// A new configuration, by its difference to the current one.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Change {
-    /// What stays, as it was written.
-    pub kept: Vec<Entry>,
-    /// What goes.
-    pub removed: Vec<Entry>,
-    /// What comes.
-    pub added: Vec<Entry>,
+pub(crate) struct Change {
+    /// Unchanged entries.
+    pub(crate) kept: Vec<Entry>,
+    /// Removed entries.
+    pub(crate) removed: Vec<Entry>,
+    /// Added entries.
+    pub(crate) added: Vec<Entry>,
 }
 
 impl Change {
-    /// Everything stays.
+    /// Returns a change that changes nothing.
     fn none(configuration: &Configuration) -> Self {
         Self { kept: configuration.entries.clone(), removed: Vec::new(), added: Vec::new() }
     }
 
-    /// Whether there is nothing to write.
-    pub(in super::super) fn is_empty(&self) -> bool {
+    /// Returns whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
 
-    /// What is to be written.
-    pub(in super::super) fn configuration(&self) -> Configuration {
+    /// Returns the configuration to write.
+    pub(crate) fn configuration(&self) -> Configuration {
         Configuration { entries: self.kept.iter().chain(&self.added).cloned().collect() }
     }
 
-    fn without(configuration: &Configuration, goes: impl Fn(&Entry) -> bool) -> Self {
-        let (removed, kept) = configuration.entries.iter().cloned().partition(goes);
+    fn without(configuration: &Configuration, is_removed: impl Fn(&Entry) -> bool) -> Self {
+        let (removed, kept) = configuration.entries.iter().cloned().partition(is_removed);
         Self { kept, removed, added: Vec::new() }
     }
 }
 
-/// Adds a notification that `attach` made, unless its destination is told already.
+/// Adds a notification, unless another one delivers the same events to its destination.
 ///
 /// # Errors
-/// The notifications that S3 does not allow beside it.
-pub(in super::super) fn attach(configuration: &Configuration, own: &Notification) -> Result<Change, Vec<Notification>> {
-    if configuration.notifications().any(|there| there.delivers_all_of(own)) {
+/// The existing notifications that overlap with it, which S3 does not allow.
+pub(crate) fn attach(configuration: &Configuration, own: &Notification) -> Result<Change, Vec<Notification>> {
+    if configuration.notifications().any(|there| there.covers(own)) {
         return Ok(Change::none(configuration));
     }
-    // One of this Id that says something else was changed by somebody; S3 takes no Id twice.
+    // S3 does not accept an Id twice: one with this Id but other contents was edited, and is replaced.
     let mut change = Change::without(configuration, |entry| {
         entry.notification.as_ref().is_some_and(|notification| notification.id == own.id)
     });
@@ -56,8 +56,8 @@ pub(in super::super) fn attach(configuration: &Configuration, own: &Notification
     Ok(change)
 }
 
-/// Switches EventBridge on or off.
-pub(in super::super) fn switch_event_bridge(configuration: &Configuration, on: bool) -> Change {
+/// Enables or disables EventBridge.
+pub(crate) fn switch_event_bridge(configuration: &Configuration, on: bool) -> Change {
     match (configuration.has_event_bridge(), on) {
         (false, true) => {
             let mut change = Change::none(configuration);
@@ -69,20 +69,20 @@ pub(in super::super) fn switch_event_bridge(configuration: &Configuration, on: b
     }
 }
 
-/// Which of the notifications that `attach` made. What is `None` may be any.
+/// Selects notifications. `None` matches anything.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Which {
-    /// What is told.
-    pub destination: Option<Destination>,
-    /// The prefix that it is for.
-    pub prefix: Option<String>,
-    /// The suffix that it is for.
-    pub suffix: Option<String>,
+pub(crate) struct Selector {
+    /// Notifications with this destination.
+    pub(crate) destination: Option<Destination>,
+    /// Notifications with this prefix.
+    pub(crate) prefix: Option<String>,
+    /// Notifications with this suffix.
+    pub(crate) suffix: Option<String>,
 }
 
-impl Which {
-    /// Whether it is one of those, whoever made it.
-    pub(in super::super) fn names(&self, notification: &Notification) -> bool {
+impl Selector {
+    /// Returns whether a notification is selected.
+    pub(crate) fn matches(&self, notification: &Notification) -> bool {
         let is = |asked: &Option<String>, has: &str| asked.as_deref().is_none_or(|asked| asked == has);
         self.destination.as_ref().is_none_or(|asked| *asked == notification.destination)
             && is(&self.prefix, &notification.filter.prefix)
@@ -90,9 +90,9 @@ impl Which {
     }
 }
 
-/// Takes away what `attach` made, and nothing that it did not make.
-pub(in super::super) fn detach(configuration: &Configuration, which: &Which) -> Change {
+/// Removes the selected notifications that `attach` added, and no others.
+pub(crate) fn detach(configuration: &Configuration, selector: &Selector) -> Change {
     Change::without(configuration, |entry| {
-        entry.notification.as_ref().is_some_and(|notification| notification.is_own() && which.names(notification))
+        entry.notification.as_ref().is_some_and(|notification| notification.is_own() && selector.matches(notification))
     })
 }

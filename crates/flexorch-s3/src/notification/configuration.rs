@@ -1,20 +1,22 @@
-//! S3's XML, `NotificationConfiguration`, entry by entry. Each keeps the text that it was read from and is written back with it,
-//! so that nothing which is not ours can come out different.
+//! S3's XML, `NotificationConfiguration`, entry by entry. Each entry keeps the text that it was read from and is written back with it,
+//! so that entries of others cannot change.
 
 use std::fmt;
 
 use roxmltree::{Document, Node};
 
 use super::filter::{Filter, decoded, encoded, event_covers};
-use super::{OBJECT_CREATED, OWN, digest};
+use super::own::{PREFIX, digest};
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 const ROOT: &str = "NotificationConfiguration";
+/// The event type of all operations that create an object (S3 User Guide, "Supported event types for SQS, SNS, and Lambda").
+const OBJECT_CREATED: &str = "s3:ObjectCreated:*";
 const EVENT_BRIDGE: &str = "EventBridgeConfiguration";
 
-/// What tells of events besides EventBridge.
+/// The kind of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Service {
+pub(crate) enum Service {
     /// A Lambda function.
     Function,
     /// An SQS queue.
@@ -26,7 +28,7 @@ pub(in super::super) enum Service {
 impl Service {
     const ALL: [Self; 3] = [Self::Function, Self::Queue, Self::Topic];
 
-    /// The element of an entry, and the one in it that holds the ARN (S3 API Reference, `PutBucketNotificationConfiguration`).
+    /// Returns the element of an entry, and the element in it that contains the ARN (S3 API Reference, `PutBucketNotificationConfiguration`).
     const fn elements(self) -> (&'static str, &'static str) {
         match self {
             Self::Function => ("CloudFunctionConfiguration", "CloudFunction"),
@@ -35,8 +37,8 @@ impl Service {
         }
     }
 
-    /// As people say it.
-    pub(in super::super) const fn name(self) -> &'static str {
+    /// Returns its name in messages.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Function => "function",
             Self::Queue => "queue",
@@ -45,55 +47,55 @@ impl Service {
     }
 }
 
-/// What is told.
+/// A resource that S3 notifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Destination {
-    /// What kind of thing it is.
-    pub service: Service,
+pub(crate) struct Destination {
+    /// Its kind.
+    pub(crate) service: Service,
     /// Its ARN.
-    pub arn: String,
+    pub(crate) arn: String,
 }
 
-/// An entry with a destination of its own.
+/// An entry for a function, queue or topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Notification {
-    /// Its Id. S3 makes one up where none is given.
-    pub id: String,
-    /// What is told.
-    pub destination: Destination,
-    /// The event types, in their order.
-    pub events: Vec<String>,
-    /// The keys that it is for.
-    pub filter: Filter,
+pub(crate) struct Notification {
+    /// Its Id. S3 generates one if none is given.
+    pub(crate) id: String,
+    /// The resource that is notified.
+    pub(crate) destination: Destination,
+    /// The event types, in order.
+    pub(crate) events: Vec<String>,
+    /// The keys that it matches.
+    pub(crate) filter: Filter,
 }
 
 impl Notification {
-    /// The one that `attach` makes. Its Id says what it is, so that it is found again, whoever looks.
-    pub(in super::super) fn own(destination: Destination, filter: Filter) -> Self {
-        let id = format!("{OWN}{}", digest(&[&destination.arn, &filter.prefix, &filter.suffix]));
+    /// Creates the notification that `attach` adds. Its Id follows from its contents, so that it is found again.
+    pub(crate) fn own(destination: Destination, filter: Filter) -> Self {
+        let id = format!("{PREFIX}{}", digest(&[&destination.arn, &filter.prefix, &filter.suffix]));
         Self { id, destination, events: vec![OBJECT_CREATED.to_owned()], filter }
     }
 
-    /// Whether `attach` made it.
-    pub(in super::super) fn is_own(&self) -> bool {
-        self.id.starts_with(OWN)
+    /// Returns whether `attach` added it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.id.starts_with(PREFIX)
     }
 
-    /// Whether S3 refuses the two in one bucket: they have an event type and keys in common.
-    pub(in super::super) fn overlaps(&self, other: &Self) -> bool {
+    /// Returns whether S3 refuses both in one bucket because they share event types and keys.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let share_an_event =
             self.events.iter().any(|a| other.events.iter().any(|b| event_covers(a, b) || event_covers(b, a)));
         share_an_event && self.filter.overlaps(&other.filter)
     }
 
-    /// Whether it tells of objects that come to be in this way, such as `Put`.
-    pub(in super::super) fn tells_of_created(&self, how: &str) -> bool {
-        let event = format!("s3:ObjectCreated:{how}");
+    /// Returns whether it matches objects that were created by this operation, such as `Put`.
+    pub(crate) fn matches_created(&self, operation: &str) -> bool {
+        let event = format!("s3:ObjectCreated:{operation}");
         self.events.iter().any(|wide| event_covers(wide, &event))
     }
 
-    /// Whether this one tells the same destination of all that the other would.
-    pub(super) fn delivers_all_of(&self, other: &Self) -> bool {
+    /// Returns whether it has the other's destination and matches every event that the other matches.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         self.destination == other.destination
             && other.events.iter().all(|narrow| self.events.iter().any(|wide| event_covers(wide, narrow)))
             && self.filter.covers(&other.filter)
@@ -126,26 +128,26 @@ impl fmt::Display for Notification {
 
 /// One entry of a configuration.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Entry {
-    /// What it says; `None` for the one that switches EventBridge on.
-    pub notification: Option<Notification>,
-    /// Its XML as it came, or as it will be written.
-    pub xml: String,
+pub(crate) struct Entry {
+    /// Its contents; `None` for the entry that enables EventBridge.
+    pub(crate) notification: Option<Notification>,
+    /// Its XML, as read or as it will be written.
+    pub(crate) xml: String,
 }
 
 impl Entry {
-    /// An entry that is not in the configuration yet.
-    pub(super) fn new(notification: Notification) -> Self {
+    /// Creates an entry.
+    pub(crate) fn new(notification: Notification) -> Self {
         Self { xml: notification.to_xml(), notification: Some(notification) }
     }
 
-    /// The one that switches EventBridge on.
-    pub(super) fn event_bridge() -> Self {
+    /// Creates the entry that enables EventBridge.
+    pub(crate) fn event_bridge() -> Self {
         Self { xml: format!("<{EVENT_BRIDGE}></{EVENT_BRIDGE}>"), notification: None }
     }
 }
 
-/// Entries are the same that say the same, however they are written.
+/// Compares the contents of entries, not their XML.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.notification == other.notification
@@ -161,64 +163,64 @@ impl fmt::Display for Entry {
     }
 }
 
-/// All of a bucket's notifications.
+/// A bucket's notification configuration.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Configuration {
-    /// In the order that they were read in.
-    pub entries: Vec<Entry>,
+pub(crate) struct Configuration {
+    /// The entries, in the order in which S3 returned them.
+    pub(crate) entries: Vec<Entry>,
 }
 
-/// Why a configuration cannot be worked on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum ConfigurationError {
-    /// The XML has no form.
-    #[error("it is no XML document: {0}")]
-    NotXml(String),
-    /// Something that S3 did not have when this was written.
-    #[error("<{within}> holds {what}, which this version does not know")]
+/// Why a configuration cannot be processed.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum ConfigurationError {
+    /// It is not well-formed XML.
+    #[error("not an XML document")]
+    NotXml(#[source] roxmltree::Error),
+    /// It contains something that S3 did not support when this was written.
+    #[error("<{within}> contains {what}, which this version does not support")]
     Unknown {
         /// The element around it.
         within: String,
         /// An element, a namespace or a filter rule.
         what: String,
     },
-    /// An entry lacks what every entry has.
+    /// An entry lacks a required element.
     #[error("a <{within}> has no <{element}>")]
     Missing {
         /// The entry.
         within: String,
-        /// What it lacks.
+        /// The missing element.
         element: &'static str,
     },
 }
 
 impl Configuration {
-    /// Reads S3's XML, all of it, so that it can be written back.
+    /// Parses S3's XML completely, so that it can be written back.
     ///
     /// # Errors
-    /// Where something in it is not known here.
-    pub(in super::super) fn parse(xml: &str) -> Result<Self, ConfigurationError> {
+    /// If anything in it is not known here.
+    pub(crate) fn parse(xml: &str) -> Result<Self, ConfigurationError> {
         let mut unknown = Unknown::default();
         let configuration = Self::read(xml, &mut unknown)?;
         unknown.first.map_or(Ok(configuration), Err)
     }
 
-    /// Reads what is known here of S3's XML: enough to judge it by, not to write it back.
+    /// Parses the known parts of S3's XML, for reading only.
     ///
     /// # Errors
-    /// Where it is no configuration.
-    pub(in super::super) fn glean(xml: &str) -> Result<Self, ConfigurationError> {
+    /// If it is not a notification configuration.
+    pub(crate) fn parse_lenient(xml: &str) -> Result<Self, ConfigurationError> {
         Self::read(xml, &mut Unknown::default())
     }
 
     fn read(xml: &str, unknown: &mut Unknown) -> Result<Self, ConfigurationError> {
-        let document = Document::parse(xml).map_err(|error| ConfigurationError::NotXml(error.to_string()))?;
+        let document = Document::parse(xml).map_err(ConfigurationError::NotXml)?;
         let root = document.root_element();
         let name = root.tag_name().name();
         if name != ROOT {
             return Err(ConfigurationError::Unknown { within: "the document".to_owned(), what: format!("<{name}>") });
         }
-        // An entry is written back under another root, where a prefix that this one declares would mean nothing.
+        // Entries are written back under another root, where a prefix that this one declares is undefined.
         if let Some(prefix) = root.namespaces().find_map(|namespace| namespace.name()) {
             unknown.note(ROOT, format!("the namespace {prefix:?}"));
         }
@@ -227,31 +229,31 @@ impl Configuration {
         Ok(Self { entries: entries? })
     }
 
-    /// The XML that S3 takes.
-    pub(in super::super) fn to_xml(&self) -> String {
+    /// Returns the XML to write.
+    pub(crate) fn to_xml(&self) -> String {
         let entries: String = self.entries.iter().map(|entry| entry.xml.as_str()).collect();
         format!("<{ROOT} xmlns=\"{NAMESPACE}\">{entries}</{ROOT}>")
     }
 
-    /// The entries that have a destination.
-    pub(in super::super) fn notifications(&self) -> impl Iterator<Item = &Notification> {
+    /// Returns the entries that have a destination.
+    pub(crate) fn notifications(&self) -> impl Iterator<Item = &Notification> {
         self.entries.iter().filter_map(|entry| entry.notification.as_ref())
     }
 
-    /// Whether EventBridge is told of everything.
-    pub(in super::super) fn has_event_bridge(&self) -> bool {
+    /// Returns whether EventBridge is enabled.
+    pub(crate) fn has_event_bridge(&self) -> bool {
         self.entries.iter().any(|entry| entry.notification.is_none())
     }
 
-    /// Whether another one says the same, in whatever order.
-    pub(in super::super) fn says_the_same_as(&self, other: &Self) -> bool {
+    /// Returns whether another configuration has the same entries, in any order.
+    pub(crate) fn is_equivalent_to(&self, other: &Self) -> bool {
         self.entries.len() == other.entries.len()
             && self.entries.iter().all(|entry| other.entries.contains(entry))
             && other.entries.iter().all(|entry| self.entries.contains(entry))
     }
 }
 
-/// The first thing in a document that is not known here.
+/// Records the first unknown part of a document.
 #[derive(Debug, Default)]
 struct Unknown {
     first: Option<ConfigurationError>,
@@ -262,7 +264,7 @@ impl Unknown {
         self.first.get_or_insert_with(|| ConfigurationError::Unknown { within: within.to_owned(), what });
     }
 
-    /// The elements in an element that are known.
+    /// Returns the known child elements, and records an unknown one.
     fn children<'a, 'input>(&mut self, node: Node<'a, 'input>, known: &[&str]) -> Vec<Node<'a, 'input>> {
         let is_known = |child: &Node<'a, 'input>| known.contains(&child.tag_name().name());
         let (found, odd): (Vec<_>, Vec<_>) = node.children().filter(Node::is_element).partition(is_known);
@@ -285,16 +287,16 @@ fn entry(node: Node<'_, '_>, text: &str, unknown: &mut Unknown) -> Result<Option
         return Ok(None);
     };
     let arn = service.elements().1;
-    let (mut id, mut told, mut events, mut filter) = (String::new(), None, Vec::new(), Filter::default());
+    let (mut id, mut destination, mut events, mut filter) = (String::new(), None, Vec::new(), Filter::default());
     for child in unknown.children(node, &["Id", arn, "Event", "Filter"]) {
         match child.tag_name().name() {
             "Id" => id = content(child),
             "Event" => events.push(content(child)),
             "Filter" => filter = read_filter(child, unknown),
-            _ => told = Some(content(child)),
+            _ => destination = Some(content(child)),
         }
     }
-    let Some(arn) = told else {
+    let Some(arn) = destination else {
         return Err(ConfigurationError::Missing { within: name.to_owned(), element: arn });
     };
     let destination = Destination { service, arn };
@@ -312,7 +314,7 @@ fn read_filter(node: Node<'_, '_>, unknown: &mut Unknown) -> Filter {
                     _ => value = content(child),
                 }
             }
-            // S3 answers `Prefix` to who wrote `prefix`.
+            // S3 returns `Prefix` if `prefix` was written.
             match name.to_ascii_lowercase().as_str() {
                 "prefix" => filter.prefix = decoded(&value),
                 "suffix" => filter.suffix = decoded(&value),

@@ -1,11 +1,11 @@
-//! Which keys and which events a notification is for (S3 User Guide, "Configuring event notifications using object key name
+//! Which keys and events a notification matches (S3 User Guide, "Configuring event notifications using object key name
 //! filtering").
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What S3 wants percent-encoded in a filter: all but its "safe characters" and the slash. A space is written `+` afterwards.
+/// Characters that S3 wants percent-encoded in a filter: all but its "safe characters" and the slash. A space is then written `+`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'!')
@@ -17,49 +17,71 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b')')
     .remove(b' ');
 
-/// Characters that a prefix or a suffix may have (S3 API Reference, `FilterRule`).
+/// The maximum length of an encoded prefix or suffix (S3 API Reference, `FilterRule`).
 const LONGEST: usize = 1024;
 
-/// The keys that a notification is for, as they are, not encoded.
+/// The keys that a notification matches, not URL-encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Filter {
-    /// What they start with.
-    pub prefix: String,
-    /// What they end in. Case matters.
-    pub suffix: String,
+pub(crate) struct Filter {
+    /// The prefix of the keys.
+    pub(crate) prefix: String,
+    /// The suffix of the keys, case-sensitive.
+    pub(crate) suffix: String,
+}
+
+/// A prefix or suffix that S3 does not accept in a filter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FilterError {
+    /// It contains an asterisk.
+    #[error("the {name} {text:?} contains a *: S3 supports no wildcards in a notification's filter")]
+    Wildcard {
+        /// `prefix` or `suffix`.
+        name: &'static str,
+        /// The prefix or suffix.
+        text: String,
+    },
+    /// It is too long.
+    #[error("the encoded {name} is {length} characters long; S3 accepts {LONGEST}")]
+    TooLong {
+        /// `prefix` or `suffix`.
+        name: &'static str,
+        /// Its length once encoded.
+        length: usize,
+    },
 }
 
 impl Filter {
-    /// Refuses what S3 takes in no filter.
-    pub(in super::super) fn checked(prefix: &str, suffix: &str) -> Result<Self, String> {
+    /// Creates a filter.
+    ///
+    /// # Errors
+    /// If S3 would not accept it.
+    pub(crate) fn new(prefix: &str, suffix: &str) -> Result<Self, FilterError> {
         for (name, text) in [("prefix", prefix), ("suffix", suffix)] {
             if text.contains('*') {
-                return Err(format!(
-                    "the {name} {text:?} holds a *, and S3 has no wildcards in a notification's filter"
-                ));
+                return Err(FilterError::Wildcard { name, text: text.to_owned() });
             }
             let length = encoded(text).len();
             if length > LONGEST {
-                return Err(format!("the {name} is {length} characters long once encoded; S3 takes {LONGEST}"));
+                return Err(FilterError::TooLong { name, length });
             }
         }
         Ok(Self { prefix: prefix.to_owned(), suffix: suffix.to_owned() })
     }
 
-    /// The prefix as it is written into a filter.
-    pub(in super::super) fn written_prefix(&self) -> String {
+    /// Returns the prefix as encoded in a filter.
+    pub(crate) fn written_prefix(&self) -> String {
         encoded(&self.prefix)
     }
 
-    /// Whether a key can pass both.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    /// Returns whether a key can match both filters.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let (a, b) = (self, other);
         (a.prefix.starts_with(&b.prefix) || b.prefix.starts_with(&a.prefix))
             && (a.suffix.ends_with(&b.suffix) || b.suffix.ends_with(&a.suffix))
     }
 
-    /// Whether every key that passes the other passes this one.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    /// Returns whether every key that matches the other filter matches this one.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         other.prefix.starts_with(&self.prefix) && other.suffix.ends_with(&self.suffix)
     }
 }
@@ -75,13 +97,13 @@ impl fmt::Display for Filter {
     }
 }
 
-/// A prefix or suffix as it is written into a filter.
-pub(super) fn encoded(text: &str) -> String {
+/// Encodes a prefix or suffix for a filter.
+pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string().replace(' ', "+")
 }
 
-/// A prefix or suffix as it was meant by whoever wrote it into a filter. What is no encoding stays as it is.
-pub(super) fn decoded(text: &str) -> String {
+/// Decodes a prefix or suffix of a filter. Text that is not URL-encoded UTF-8 is returned unchanged.
+pub(crate) fn decoded(text: &str) -> String {
     let spaced = text.replace('+', " ");
     match percent_decode_str(&spaced).decode_utf8() {
         Ok(decoded) => decoded.into_owned(),
@@ -89,8 +111,8 @@ pub(super) fn decoded(text: &str) -> String {
     }
 }
 
-/// Whether every event of the narrow type is one of the wide type: `s3:ObjectCreated:*` covers `s3:ObjectCreated:Put`.
-pub(super) fn event_covers(wide: &str, narrow: &str) -> bool {
+/// Returns whether every event of the narrow type is one of the wide type: `s3:ObjectCreated:*` covers `s3:ObjectCreated:Put`.
+pub(crate) fn event_covers(wide: &str, narrow: &str) -> bool {
     wide == narrow || wide.strip_suffix('*').is_some_and(|stem| narrow.starts_with(stem))
 }
 
@@ -99,7 +121,7 @@ mod tests {
     use super::*;
 
     fn filter(prefix: &str, suffix: &str) -> Filter {
-        Filter::checked(prefix, suffix).unwrap()
+        Filter::new(prefix, suffix).unwrap()
     }
 
     #[test]
@@ -120,9 +142,9 @@ mod tests {
 
     #[test]
     fn what_s3_takes_in_no_filter_is_refused() {
-        assert!(Filter::checked("", "*.pdf").unwrap_err().contains("wildcards"));
-        assert!(Filter::checked(&"é".repeat(171), "").unwrap_err().contains("1026 characters"));
-        assert!(Filter::checked(&"x".repeat(1024), "").is_ok());
+        assert!(Filter::new("", "*.pdf").unwrap_err().to_string().contains("wildcards"));
+        assert!(Filter::new(&"é".repeat(171), "").unwrap_err().to_string().contains("1026 characters"));
+        assert!(Filter::new(&"x".repeat(1024), "").is_ok());
     }
 
     #[test]

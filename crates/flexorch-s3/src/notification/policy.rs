@@ -1,7 +1,7 @@
-//! Whether the policy of a function or a queue lets a service in, and that policy with a statement more or less. The other statements
-//! stay byte for byte.
+//! Decides whether the policy of a function or queue allows a service, and adds or removes a statement. The other statements stay
+//! unchanged, byte for byte.
 //!
-//! Not IAM's whole evaluation: what such policies are written with for notifications (S3 User Guide, "Granting permissions to publish
+//! This is not IAM's whole evaluation: it covers what policies for notifications use (S3 User Guide, "Granting permissions to publish
 //! event notification messages to a destination").
 
 use indexmap::IndexMap;
@@ -11,26 +11,26 @@ use serde_json::{Value, json};
 
 use wildmatch::WildMatch;
 
-use super::digest;
+use super::own::digest;
 
-/// A service that wants something of a function or a queue, on behalf of a bucket or a rule.
+/// A service that acts on a function or queue on behalf of a bucket or rule.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Visitor {
+pub(crate) struct Grantee {
     /// Such as `s3.amazonaws.com`.
-    pub service: &'static str,
+    pub(crate) service: &'static str,
     /// The bucket's or rule's ARN.
-    pub source: String,
-    /// The account that this is in; `None`: it is not known.
-    pub account: Option<String>,
-    /// What the service wants to do, `sqs:SendMessage` or `lambda:InvokeFunction`.
-    pub action: &'static str,
-    /// The ARN of what it wants to do it to.
-    pub resource: String,
+    pub(crate) source: String,
+    /// The account of the source, if known.
+    pub(crate) account: Option<String>,
+    /// The action that it needs, `sqs:SendMessage` or `lambda:InvokeFunction`.
+    pub(crate) action: &'static str,
+    /// The ARN of the function or queue.
+    pub(crate) resource: String,
 }
 
-impl Visitor {
-    /// The statement that lets it in, without an id.
-    pub(in super::super) fn statement(&self) -> Value {
+impl Grantee {
+    /// Returns the statement that allows it, without a statement id.
+    pub(crate) fn statement(&self) -> Value {
         let mut condition = json!({"ArnEquals": {"aws:SourceArn": self.source}});
         if let Some(account) = &self.account {
             condition["StringEquals"] = json!({"aws:SourceAccount": account});
@@ -45,43 +45,47 @@ impl Visitor {
     }
 }
 
-/// The id of the statement that lets a bucket in. Letters and digits alone: SQS takes no others everywhere.
-pub(in super::super) fn own_statement_id(visitor: &Visitor) -> String {
-    format!("FlexorchS3{}", digest(&[&visitor.source, &visitor.resource]))
+/// Returns the id of the statement that `attach` adds. SQS does not accept other characters than letters and digits everywhere.
+pub(crate) fn own_statement_id(grantee: &Grantee) -> String {
+    format!("FlexorchS3{}", digest(&[&grantee.source, &grantee.resource]))
 }
+
+/// A text that is not a policy.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot parse the resource policy")]
+pub(crate) struct PolicyError(#[from] serde_json::Error);
 
 /// A resource-based policy.
 #[derive(Debug, Default)]
-pub(in super::super) struct Policy {
+pub(crate) struct Policy {
     fields: IndexMap<String, Box<RawValue>>,
     statements: Vec<Box<RawValue>>,
 }
 
 impl Policy {
-    /// Reads a policy's JSON; none is one without statements.
+    /// Parses a policy's JSON. Empty text is a policy without statements.
     ///
     /// # Errors
-    /// Where it is no policy.
-    pub(in super::super) fn parse(text: &str) -> Result<Self, String> {
+    /// If it is not a policy.
+    pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let not_a_policy = |error: serde_json::Error| format!("its policy cannot be read: {error}");
-        let fields: IndexMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(not_a_policy)?;
+        let fields: IndexMap<String, Box<RawValue>> = serde_json::from_str(text)?;
         let statements = match fields.get("Statement").map(|raw| raw.get()) {
             None => Vec::new(),
-            Some(list) if list.starts_with('[') => serde_json::from_str(list).map_err(not_a_policy)?,
-            // A single statement needs no list.
-            Some(one) => vec![serde_json::from_str(one).map_err(not_a_policy)?],
+            Some(list) if list.starts_with('[') => serde_json::from_str(list)?,
+            // A single statement may stand without a list.
+            Some(one) => vec![serde_json::from_str(one)?],
         };
         Ok(Self { fields, statements })
     }
 
-    /// The JSON; empty where no statement is left, which takes a policy away.
+    /// Returns the JSON. Without statements it is empty, which removes a policy.
     ///
     /// # Errors
-    /// Never for what JSON can hold.
-    pub(in super::super) fn to_text(&self) -> serde_json::Result<String> {
+    /// If it cannot be serialized.
+    pub(crate) fn to_text(&self) -> serde_json::Result<String> {
         if self.statements.is_empty() {
             return Ok(String::new());
         }
@@ -93,41 +97,41 @@ impl Policy {
         serde_json::to_string(&fields)
     }
 
-    /// Whether a statement of this id is there.
-    pub(in super::super) fn has(&self, id: &str) -> bool {
+    /// Returns whether there is a statement with this id.
+    pub(crate) fn has(&self, id: &str) -> bool {
         self.statements.iter().any(|statement| is_called(statement, id))
     }
 
-    /// The policy without the statement of this id.
-    pub(in super::super) fn without(mut self, id: &str) -> Self {
+    /// Removes the statement with this id.
+    pub(crate) fn without(mut self, id: &str) -> Self {
         self.statements.retain(|statement| !is_called(statement, id));
         self
     }
 
-    /// The policy with a statement of this id that lets the visitor in, in the place of what had that id.
+    /// Adds a statement that allows the grantee. It replaces a statement with the same id.
     ///
     /// # Errors
-    /// Never for what JSON can hold.
-    pub(in super::super) fn with(self, id: &str, visitor: &Visitor) -> serde_json::Result<Self> {
-        let mut statement = visitor.statement();
+    /// If it cannot be serialized.
+    pub(crate) fn with(self, id: &str, grantee: &Grantee) -> serde_json::Result<Self> {
+        let mut statement = grantee.statement();
         statement["Sid"] = id.into();
         let mut policy = self.without(id);
         policy.statements.push(serde_json::value::to_raw_value(&statement)?);
         Ok(policy)
     }
 
-    /// Whether a statement lets the visitor in for sure. One with conditions that are not understood here does not count: another
-    /// statement does no harm. Denials are S3's to find, which tries the destination when a notification is written.
-    pub(in super::super) fn lets_in(&self, visitor: &Visitor) -> bool {
-        self.statements().any(|statement| statement.effect == "Allow" && statement.is_about(visitor) == Fit::Yes)
+    /// Returns whether a statement certainly allows the grantee. A statement with unknown conditions does not count: adding another
+    /// one does no harm. Deny statements are left to S3, which tries the destination when a notification is written.
+    pub(crate) fn allows(&self, grantee: &Grantee) -> bool {
+        self.statements().any(|statement| statement.effect == "Allow" && statement.matches(grantee) == Fit::Yes)
     }
 
-    /// Whether the visitor comes in as far as can be seen here: a statement lets it in, perhaps under conditions that are not
-    /// understood, and none keeps it out for sure.
-    pub(in super::super) fn seems_to_let_in(&self, visitor: &Visitor) -> bool {
+    /// Returns whether the policy appears to allow the grantee: a statement allows it, perhaps under unknown conditions, and none
+    /// certainly denies it.
+    pub(crate) fn appears_to_allow(&self, grantee: &Grantee) -> bool {
         let most = |effect: &str| {
             let fits = self.statements().filter(|statement| statement.effect == effect);
-            fits.map(|statement| statement.is_about(visitor)).max().unwrap_or(Fit::No)
+            fits.map(|statement| statement.matches(grantee)).max().unwrap_or(Fit::No)
         };
         most("Allow") >= Fit::Perhaps && most("Deny") < Fit::Yes
     }
@@ -141,7 +145,7 @@ fn is_called(statement: &RawValue, id: &str) -> bool {
     serde_json::from_str::<Statement>(statement.get()).is_ok_and(|statement| statement.sid.as_deref() == Some(id))
 }
 
-/// What matters of a statement (IAM User Guide, "IAM JSON policy element reference").
+/// The parts of a statement that matter here (IAM User Guide, "IAM JSON policy element reference").
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Statement {
@@ -153,11 +157,11 @@ struct Statement {
     condition: IndexMap<String, IndexMap<String, Value>>,
 }
 
-/// Whether a statement, or a part of one, is about a visitor.
+/// Whether a statement, or a part of one, applies to a grantee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     No,
-    /// It says something that is not understood here.
+    /// It depends on something that is not evaluated here.
     Perhaps,
     Yes,
 }
@@ -169,41 +173,41 @@ impl From<bool> for Fit {
 }
 
 impl Statement {
-    fn is_about(&self, visitor: &Visitor) -> Fit {
+    fn matches(&self, grantee: &Grantee) -> Fit {
         let names_service = match &self.principal {
             Value::String(anybody) => anybody == "*",
             Value::Object(kinds) => kinds.iter().any(|(kind, who)| match kind.as_str() {
-                "Service" => texts(who).any(|service| service == visitor.service),
+                "Service" => texts(who).any(|service| service == grantee.service),
                 "AWS" => texts(who).any(|who| who == "*"),
                 _ => false,
             }),
             _ => false,
         };
         let names_action =
-            texts(&self.action).any(|action| is_like(&action.to_lowercase(), &visitor.action.to_lowercase()));
+            texts(&self.action).any(|action| matches_wildcard(&action.to_lowercase(), &grantee.action.to_lowercase()));
         let resource = match &self.resource {
             Value::Null => Fit::Perhaps,
-            resource => texts(resource).any(|resource| is_like(resource, &visitor.resource)).into(),
+            resource => texts(resource).any(|resource| matches_wildcard(resource, &grantee.resource)).into(),
         };
         let conditions = self.condition.iter().flat_map(|(operator, keys)| {
             let operator = operator.strip_suffix("IfExists").unwrap_or(operator);
-            keys.iter().map(move |(key, values)| condition_holds(operator, key, values, visitor))
+            keys.iter().map(move |(key, values)| condition_holds(operator, key, values, grantee))
         });
         conditions.chain([resource, names_service.into(), names_action.into()]).min().unwrap_or(Fit::No)
     }
 }
 
-fn condition_holds(operator: &str, key: &str, values: &Value, visitor: &Visitor) -> Fit {
+fn condition_holds(operator: &str, key: &str, values: &Value, grantee: &Grantee) -> Fit {
     let actual = match key.to_ascii_lowercase().as_str() {
-        "aws:sourcearn" => Some(&visitor.source),
-        "aws:sourceaccount" => visitor.account.as_ref(),
-        // Services speak TLS.
+        "aws:sourcearn" => Some(&grantee.source),
+        "aws:sourceaccount" => grantee.account.as_ref(),
+        // AWS services use TLS.
         "aws:securetransport" if operator == "Bool" && is_false(values) => return Fit::No,
         _ => None,
     };
     let Some(actual) = actual else { return Fit::Perhaps };
     match operator {
-        "ArnEquals" | "ArnLike" | "StringLike" => texts(values).any(|pattern| is_like(pattern, actual)).into(),
+        "ArnEquals" | "ArnLike" | "StringLike" => texts(values).any(|pattern| matches_wildcard(pattern, actual)).into(),
         "StringEquals" => texts(values).any(|text| text == actual).into(),
         _ => Fit::Perhaps,
     }
@@ -213,14 +217,14 @@ fn is_false(value: &Value) -> bool {
     *value == false || value == "false" || value.as_array().is_some_and(|values| values.iter().all(is_false))
 }
 
-/// A text, or a list of them.
+/// Returns the texts of a value, which is a text or a list of texts.
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
     let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_str)
 }
 
-/// Whether a text is like a pattern in which `*` is any text and `?` any character, as IAM and EventBridge have them.
-pub(in super::super) fn is_like(pattern: &str, text: &str) -> bool {
+/// Returns whether a text matches a pattern in which `*` is any text and `?` any character, as in IAM and EventBridge.
+pub(crate) fn matches_wildcard(pattern: &str, text: &str) -> bool {
     WildMatch::new(pattern).matches(text)
 }
 
@@ -230,8 +234,8 @@ mod tests {
 
     const QUEUE: &str = "arn:aws:sqs:eu-west-1:123456789012:retry";
 
-    fn visitor() -> Visitor {
-        Visitor {
+    fn grantee() -> Grantee {
+        Grantee {
             service: "s3.amazonaws.com",
             source: "arn:aws:s3:::docs".to_owned(),
             account: Some("123456789012".to_owned()),
@@ -245,21 +249,21 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_more_and_less_leaves_the_others_byte_for_byte() {
+    fn adding_and_removing_a_statement_leaves_the_others_byte_for_byte() {
         let before = r#"{"Version":"2012-10-17","Id":"x","Statement":[{"Sid":"TlsOnly", "Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}},{"Effect":"Allow","n":1.50}]}"#;
-        let id = own_statement_id(&visitor());
-        let after = Policy::parse(before).unwrap().with(&id, &visitor()).unwrap();
-        assert!(after.has(&id) && after.lets_in(&visitor()));
+        let id = own_statement_id(&grantee());
+        let after = Policy::parse(before).unwrap().with(&id, &grantee()).unwrap();
+        assert!(after.has(&id) && after.allows(&grantee()));
         let text = after.to_text().unwrap();
         assert!(text.starts_with(before.trim_end_matches("]}")), "{text}");
-        let twice = Policy::parse(&text).unwrap().with(&id, &visitor()).unwrap().to_text().unwrap();
+        let twice = Policy::parse(&text).unwrap().with(&id, &grantee()).unwrap().to_text().unwrap();
         assert_eq!(twice, text);
         assert_eq!(Policy::parse(&text).unwrap().without(&id).to_text().unwrap(), before);
     }
 
     #[test]
-    fn a_queue_without_a_policy_gets_one_and_loses_it_again() {
-        let policy = Policy::parse("").unwrap().with("Own", &visitor()).unwrap();
+    fn a_policy_can_be_added_to_a_queue_without_one_and_removed_again() {
+        let policy = Policy::parse("").unwrap().with("Own", &grantee()).unwrap();
         let text = policy.to_text().unwrap();
         assert!(
             text.starts_with(r#"{"Version":"2012-10-17","Statement":[{"#) && text.contains(r#""Sid":"Own""#),
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lets_s3_in_is_seen() {
+    fn a_statement_that_allows_s3_is_recognized() {
         let s3 = json!({"Service": "s3.amazonaws.com"});
         for statement in [
             json!({"Effect": "Allow", "Principal": s3, "Action": "SQS:SendMessage", "Resource": QUEUE}),
@@ -279,12 +283,12 @@ mod tests {
             json!({"Effect": "Allow", "Principal": {"Service": ["sns.amazonaws.com", "s3.amazonaws.com"]}, "Action": "*", "Resource": [QUEUE],
                    "Condition": {"StringEquals": {"aws:SourceAccount": ["1", "123456789012"], "aws:SourceArn": "arn:aws:s3:::docs"}}}),
         ] {
-            assert!(policy_of(statement.clone()).lets_in(&visitor()), "{statement}");
+            assert!(policy_of(statement.clone()).allows(&grantee()), "{statement}");
         }
     }
 
     #[test]
-    fn what_lets_others_in_or_s3_only_perhaps_does_not_count() {
+    fn a_statement_that_allows_others_or_s3_only_perhaps_does_not_count() {
         let s3 = json!({"Service": "s3.amazonaws.com"});
         let allow = |condition: Value| json!({"Effect": "Allow", "Principal": s3, "Action": "sqs:SendMessage", "Resource": QUEUE, "Condition": condition});
         for statement in [
@@ -297,11 +301,12 @@ mod tests {
             allow(json!({"Bool": {"aws:SecureTransport": "true"}})),
             json!("no statement"),
         ] {
-            assert!(!policy_of(statement.clone()).lets_in(&visitor()), "{statement}");
+            assert!(!policy_of(statement.clone()).allows(&grantee()), "{statement}");
         }
     }
+
     fn s3_seems_to_send(statements: Value) -> bool {
-        policy_of(statements).seems_to_let_in(&Visitor { account: None, ..visitor() })
+        policy_of(statements).appears_to_allow(&Grantee { account: None, ..grantee() })
     }
 
     fn allow(condition: Value) -> Value {
@@ -310,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_templates_policy_lets_its_bucket_in_and_no_other() {
+    fn the_templates_policy_allows_its_bucket_and_no_other() {
         let tls = json!({"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE,
                          "Condition": {"Bool": {"aws:SecureTransport": "false"}}});
         let of = |bucket: &str| {
@@ -340,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_is_not_understood_may_hold_where_it_allows_and_keeps_nobody_out() {
+    fn an_unknown_condition_may_allow_but_does_not_deny() {
         let odd = json!({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}});
         assert!(s3_seems_to_send(allow(odd.clone())));
         let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*", "Condition": odd});
@@ -354,9 +359,9 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_without_statements_lets_nobody_in() {
+    fn a_policy_without_statements_allows_nothing() {
         for text in ["", "{}", "{\"Statement\": 5}"] {
-            assert!(!Policy::parse(text).unwrap().seems_to_let_in(&visitor()), "{text}");
+            assert!(!Policy::parse(text).unwrap().appears_to_allow(&grantee()), "{text}");
         }
     }
 }

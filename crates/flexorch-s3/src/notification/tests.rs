@@ -21,7 +21,7 @@ fn service() -> impl Strategy<Value = Service> {
 
 fn filter() -> impl Strategy<Value = Filter> {
     let part = "[ab/é &<%+]{0,3}";
-    (part, part).prop_map(|(prefix, suffix)| Filter::checked(&prefix, &suffix).unwrap())
+    (part, part).prop_map(|(prefix, suffix)| Filter::new(&prefix, &suffix).unwrap())
 }
 
 fn events() -> impl Strategy<Value = Vec<String>> {
@@ -69,7 +69,7 @@ proptest! {
         let read = Configuration::parse(&configuration.to_xml()).unwrap();
         prop_assert_eq!(texts(&read), texts(&configuration));
         prop_assert_eq!(&read.entries, &configuration.entries);
-        prop_assert!(read.says_the_same_as(&configuration));
+        prop_assert!(read.is_equivalent_to(&configuration));
     }
 
     #[test]
@@ -80,13 +80,13 @@ proptest! {
             prop_assert_eq!(&texts(&attached)[..configuration.entries.len()], &texts(&configuration)[..]);
             let again = attach(&attached, &own).unwrap();
             prop_assert!(again.is_empty(), "twice is not once");
-            let detached = detach(&attached, &Which::default()).configuration();
+            let detached = detach(&attached, &Selector::default()).configuration();
             prop_assert_eq!(texts(&detached), texts(&configuration));
         }
     }
 
     #[test]
-    fn what_is_attached_overlaps_with_nothing(configuration in configuration(), own in own()) {
+    fn an_added_notification_overlaps_with_nothing(configuration in configuration(), own in own()) {
         match attach(&configuration, &own) {
             Ok(change) if change.is_empty() => {}
             Ok(_) => prop_assert!(!configuration.notifications().any(|there| there.overlaps(&own))),
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_that_both_pass_make_an_overlap(a in notification(), b in notification(), key in "[ab/é &<%+]{0,4}") {
+    fn filters_that_match_the_same_key_overlap(a in notification(), b in notification(), key in "[ab/é &<%+]{0,4}") {
         let passes = |filter: &Filter| key.starts_with(&filter.prefix) && key.ends_with(&filter.suffix);
         let event = "s3:ObjectCreated:Put";
         let tells = |it: &Notification| it.events.iter().any(|wide| filter::event_covers(wide, event)) && passes(&it.filter);
@@ -128,7 +128,7 @@ const QUEUE: &str = "<QueueConfiguration>\n  <Event>s3:ObjectCreated:Put</Event>
     <Value>.csv</Value></FilterRule></S3Key></Filter><Queue>arn:aws:sqs:eu-west-1:123456789012:orders</Queue></QueueConfiguration>";
 
 #[test]
-fn s3s_answer_is_read_whatever_its_order_and_blanks_and_written_back_as_it_was() {
+fn s3s_response_is_read_in_any_order_and_layout_and_written_back_unchanged() {
     let read = Configuration::parse(&s3_xml(&format!("\n{QUEUE}\n<EventBridgeConfiguration/>"))).unwrap();
     let queue = read.notifications().next().unwrap();
     assert_eq!(
@@ -141,21 +141,21 @@ fn s3s_answer_is_read_whatever_its_order_and_blanks_and_written_back_as_it_was()
 }
 
 #[test]
-fn what_is_not_known_keeps_nobody_from_judging_the_rest() {
+fn an_unknown_element_does_not_prevent_reading_the_rest() {
     let strange = s3_xml(
         "<PigeonConfiguration/><QueueConfiguration><Queue>arn:q</Queue><Event>s3:ObjectCreated:Put</Event><Delay>5</Delay>\
          </QueueConfiguration><EventBridgeConfiguration/>",
     );
     assert!(Configuration::parse(&strange).is_err());
-    let gleaned = Configuration::glean(&strange).unwrap();
-    let known: Vec<_> = gleaned.notifications().collect();
-    assert_eq!((known.len(), &known[0].destination, gleaned.has_event_bridge()), (1, &queue("arn:q"), true));
-    assert!(known[0].tells_of_created("Put") && !known[0].tells_of_created("Copy"));
-    assert!(Configuration::glean("<Tagging/>").is_err());
+    let parsed = Configuration::parse_lenient(&strange).unwrap();
+    let known: Vec<_> = parsed.notifications().collect();
+    assert_eq!((known.len(), &known[0].destination, parsed.has_event_bridge()), (1, &queue("arn:q"), true));
+    assert!(known[0].matches_created("Put") && !known[0].matches_created("Copy"));
+    assert!(Configuration::parse_lenient("<Tagging/>").is_err());
 }
 
 #[test]
-fn what_is_not_known_is_named() {
+fn an_unknown_element_is_named() {
     for (entries, within, what) in [
         ("<StreamConfiguration/>".to_owned(), "NotificationConfiguration", "<StreamConfiguration>"),
         (QUEUE.replace("<Id>", "<Batch>9</Batch><Id>"), "QueueConfiguration", "<Batch>"),
@@ -165,7 +165,7 @@ fn what_is_not_known_is_named() {
         ("<EventBridgeConfiguration><Bus/></EventBridgeConfiguration>".to_owned(), "EventBridgeConfiguration", "<Bus>"),
     ] {
         let error = Configuration::parse(&s3_xml(&entries)).unwrap_err().to_string();
-        assert!(error.contains(&format!("<{within}> holds")) && error.contains(what), "{error}");
+        assert!(error.contains(&format!("<{within}> contains")) && error.contains(what), "{error}");
     }
     let prefixed = "<x:NotificationConfiguration xmlns:x=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>";
     assert!(matches!(Configuration::parse(prefixed), Err(ConfigurationError::Unknown { .. })));
@@ -176,10 +176,10 @@ fn what_is_not_known_is_named() {
 
 #[test]
 fn an_id_of_ours_says_what_it_is_for_and_stays_the_same() {
-    let own = |arn: &str, prefix: &str| Notification::own(queue(arn), Filter::checked(prefix, "").unwrap()).id;
+    let own = |arn: &str, prefix: &str| Notification::own(queue(arn), Filter::new(prefix, "").unwrap()).id;
     assert_eq!(own("arn:a", "in/"), own("arn:a", "in/"));
     assert_ne!(own("arn:a", "in/"), own("arn:ai", "n/"));
-    assert!(own("arn:a", "").starts_with(OWN) && own("arn:a", "").len() == OWN.len() + 12);
+    assert!(own("arn:a", "").starts_with(own::PREFIX) && own("arn:a", "").len() == own::PREFIX.len() + 12);
 }
 
 #[test]
@@ -189,37 +189,41 @@ fn a_wider_one_for_the_same_destination_is_enough_and_for_another_is_in_the_way(
         id: "theirs".into(),
         destination: queue(arn),
         events: vec!["s3:ObjectRemoved:*".into(), "s3:ObjectCreated:*".into()],
-        filter: Filter::checked("in", "").unwrap(),
+        filter: Filter::new("in", "").unwrap(),
     };
     let configuration = Configuration { entries: vec![Entry::new(there.clone())] };
-    let filter = Filter::checked("in/", ".pdf").unwrap();
+    let filter = Filter::new("in/", ".pdf").unwrap();
     assert!(attach(&configuration, &Notification::own(queue(arn), filter.clone())).unwrap().is_empty());
     let other = Notification::own(queue("arn:aws:sqs:eu-west-1:123456789012:other"), filter);
     assert_eq!(attach(&configuration, &other).unwrap_err(), [there]);
 }
 
 #[test]
-fn one_of_ours_that_somebody_changed_is_put_right() {
-    let own = Notification::own(queue("arn:a"), Filter::checked("in/", "").unwrap());
+fn an_edited_notification_of_ours_is_corrected() {
+    let own = Notification::own(queue("arn:a"), Filter::new("in/", "").unwrap());
     let changed = Notification { events: vec!["s3:ObjectCreated:Put".into()], ..own.clone() };
     let change = attach(&Configuration { entries: vec![Entry::new(changed.clone())] }, &own).unwrap();
     assert_eq!((change.removed, change.added), (vec![Entry::new(changed)], vec![Entry::new(own)]));
 }
 
 #[test]
-fn only_what_is_asked_for_and_ours_is_detached() {
-    let filter = |prefix| Filter::checked(prefix, "").unwrap();
+fn only_selected_notifications_of_ours_are_removed() {
+    let filter = |prefix| Filter::new(prefix, "").unwrap();
     let (a, b) = (Notification::own(queue("arn:a"), filter("in/")), Notification::own(queue("arn:a"), filter("out/")));
     let theirs = Notification { id: "theirs".into(), filter: filter("their/"), ..a.clone() };
     let configuration = Configuration { entries: [&a, &theirs, &b].map(|one| Entry::new(one.clone())).into() };
-    let left = |which: &Which| {
-        detach(&configuration, which).kept.into_iter().map(|entry| entry.notification.unwrap().id).collect::<Vec<_>>()
+    let left = |selector: &Selector| {
+        detach(&configuration, selector)
+            .kept
+            .into_iter()
+            .map(|entry| entry.notification.unwrap().id)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(left(&Which::default()), ["theirs"]);
+    assert_eq!(left(&Selector::default()), ["theirs"]);
     let of = |service, arn: &str| Some(Destination { service, arn: arn.to_owned() });
-    let one = Which { destination: of(Service::Queue, "arn:a"), prefix: Some("in/".into()), ..Which::default() };
+    let one = Selector { destination: of(Service::Queue, "arn:a"), prefix: Some("in/".into()), ..Selector::default() };
     assert_eq!(left(&one), ["theirs".to_owned(), b.id.clone()]);
     for nothing in [of(Service::Queue, "arn:b"), of(Service::Function, "arn:a")] {
-        assert_eq!(left(&Which { destination: nothing, ..Which::default() }).len(), 3);
+        assert_eq!(left(&Selector { destination: nothing, ..Selector::default() }).len(), 3);
     }
 }

@@ -141,7 +141,7 @@ async fn twice_is_once_for_attach_and_for_detach() {
     account.attach(&["--prefix", "invoices/"]).await.ok();
     let (notifications, policy, writes) = (account.notifications(), account.queues.policy("retry"), account.writes());
     let again = account.attach(&["--prefix", "invoices/"]).await;
-    assert!(again.ok().contains("attached already: nothing to change"), "{}", again.out);
+    assert!(again.ok().contains("already attached: nothing to change"), "{}", again.out);
     assert_eq!(account.writes(), writes);
     assert_eq!((account.notifications(), account.queues.policy("retry")), (notifications, policy));
     // A queue's URL is as good as its ARN.
@@ -170,7 +170,7 @@ async fn a_dry_run_shows_the_difference_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_queue_lets_s3_in_from_then_on_and_no_longer_than_it_must() {
+async fn the_queue_allows_s3_as_long_as_a_notification_needs_it() {
     let account = Account::bare().await;
     let theirs = r#"{"Version":"2012-10-17","Statement":[{"Sid":"TlsOnly","Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}"#;
     set_attribute(&account, "Policy", theirs).await;
@@ -184,7 +184,7 @@ async fn the_queue_lets_s3_in_from_then_on_and_no_longer_than_it_must() {
         json!({"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::my-documents"}, "StringEquals": {"aws:SourceAccount": "123456789012"}})
     );
     let second = account.attach(&["--prefix", "b/", "--json"]).await.json();
-    assert_eq!(second["permissions"], json!([]), "S3 is let in already");
+    assert_eq!(second["permissions"], json!([]), "S3 is allowed already");
     account.detach(&["--queue", &account.retry_arn(), "--prefix", "a/"]).await.ok();
     assert!(account.queues.policy("retry").unwrap().contains("FlexorchS3"), "the other notification needs it");
     account.detach(&["--all"]).await.ok();
@@ -209,7 +209,7 @@ async fn set_attribute(account: &Account, name: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn an_overlap_is_refused_with_the_name_of_the_other_and_a_way_out() {
+async fn an_overlap_is_refused_with_the_name_of_the_other_and_a_solution() {
     let account = Account::start().await;
     let before = account.notifications();
     for (arguments, others) in [
@@ -242,12 +242,12 @@ async fn a_wider_notification_to_the_same_queue_is_enough() {
     let shown = account.attach(&["--prefix", "invoices/", "--json"]).await.json();
     assert_eq!((&shown["added"], &shown["kept"][0]["id"]), (&json!([]), &json!("by hand")));
     let shown = account.detach(&["--queue", &arn]).await;
-    assert!(shown.ok().contains("not made by attach, so it stays: by hand"), "{}", shown.out);
+    assert!(shown.ok().contains("not added by attach, so it stays: by hand"), "{}", shown.out);
     assert!(account.notifications().contains("by hand"));
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_know_is_refused_before_anything_is_changed() {
+async fn an_unknown_element_is_refused_before_anything_is_changed() {
     let account = Account::bare().await;
     let unknown = xml("<QueueConfiguration><Id>x</Id><Queue>arn:aws:sqs:eu-west-1:123456789012:x</Queue>\
                        <Event>s3:ObjectRemoved:*</Event><Delay>5</Delay></QueueConfiguration>");
@@ -255,7 +255,7 @@ async fn what_this_version_does_not_know_is_refused_before_anything_is_changed()
     for arguments in [["attach", "--queue", &account.retry_arn()], ["detach", "--queue", &account.retry_arn()]] {
         let words = account.run(&[&arguments[..], &["--bucket", BUCKET]].concat()).await;
         assert!(
-            words.failed().contains("<QueueConfiguration> holds <Delay>, which this version does not know"),
+            words.failed().contains("<QueueConfiguration> contains <Delay>, which this version does not support"),
             "{}",
             words.err
         );
@@ -264,19 +264,19 @@ async fn what_this_version_does_not_know_is_refused_before_anything_is_changed()
 }
 
 #[tokio::test]
-async fn eventbridge_is_switched_on_beside_the_others_and_off_after_a_word() {
+async fn eventbridge_is_enabled_without_changing_others_and_disabled_after_confirmation() {
     let account = Account::bare().await;
     let others = [OTHERS[0], OTHERS[1]].concat();
     account.put_notifications(&others).await;
     let on = ["attach", "--bucket", BUCKET, "--eventbridge", "--wait", "0"];
     assert!(account.run(&on).await.ok().contains("+ EventBridge  all events"));
     assert_eq!(account.notifications(), xml(&format!("{others}<EventBridgeConfiguration></EventBridgeConfiguration>")));
-    assert!(account.run(&on).await.ok().contains("attached already"));
+    assert!(account.run(&on).await.ok().contains("already attached"));
     account.detach(&["--all"]).await.ok();
     assert!(account.notifications().contains("EventBridge"), "--all is what attach can tell for its own");
     let words = account.detach(&["--eventbridge"]).await;
     assert!(
-        words.failed().contains("Every rule on its events goes silent") && words.err.contains("--yes"),
+        words.failed().contains("No rule will receive its events any more") && words.err.contains("--yes"),
         "{}",
         words.err
     );
@@ -304,7 +304,7 @@ async fn a_missing_permission_is_named_with_its_resource() {
         "{}",
         words.err
     );
-    assert!(words.err.contains("the permission was taken back, nothing was changed"), "{}", words.err);
+    assert!(words.err.contains("the permission was removed again, nothing was changed"), "{}", words.err);
     assert_eq!((account.notifications(), account.queues.policy("retry")), (before, None));
 }
 
@@ -315,7 +315,7 @@ async fn a_destination_that_s3_refuses_leaves_everything_as_it_was() {
     account.buckets.refuse_destination(Some(&account.retry_arn()));
     let words = account.attach(&["--prefix", "invoices/"]).await;
     assert!(words.failed().contains(&format!("S3 refuses a destination ({}: ", account.retry_arn())), "{}", words.err);
-    assert!(words.err.contains("the permission was taken back, nothing was changed"), "{}", words.err);
+    assert!(words.err.contains("the permission was removed again, nothing was changed"), "{}", words.err);
     assert_eq!((account.notifications(), account.queues.policy("retry")), (before, None));
     // Another's destination that is gone is no reason to keep ours.
     account.buckets.refuse_destination(None);
@@ -325,19 +325,19 @@ async fn a_destination_that_s3_refuses_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn whoever_writes_at_the_same_time_is_noticed() {
+async fn a_concurrent_change_is_detected() {
     let account = Account::bare().await;
     let theirs = xml(OTHERS[1]);
     account.buckets.write_notification_after_next_read(&theirs);
     let words = account.attach(&[]).await;
-    assert!(words.failed().contains("somebody else changed the notifications"), "{}", words.err);
-    assert!(words.err.contains("the permission was taken back, nothing was changed"), "{}", words.err);
+    assert!(words.failed().contains("were changed concurrently"), "{}", words.err);
+    assert!(words.err.contains("the permission was removed again, nothing was changed"), "{}", words.err);
     assert_eq!((account.notifications(), account.queues.policy("retry")), (theirs.clone(), None));
 
     account.buckets.write_notification_after_next_write(&theirs);
     let words = account.attach(&[]).await;
     assert!(
-        words.failed().contains("shows something else: it lacks queue arn:aws:sqs:eu-west-1:123456789012:retry"),
+        words.failed().contains("but S3 returns others: missing: queue arn:aws:sqs:eu-west-1:123456789012:retry"),
         "{}",
         words.err
     );
@@ -346,13 +346,13 @@ async fn whoever_writes_at_the_same_time_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_write_whose_fate_is_not_known_says_so_and_the_next_run_tidies_up() {
+async fn a_write_with_an_unknown_result_says_so_and_the_next_run_cleans_up() {
     let account = Account::start().await;
     let before = account.notifications();
     account.buckets.fail_notification_writes(Some(AwsFault::Internal));
     let words = account.attach(&["--prefix", "invoices/"]).await;
     assert!(
-        words.failed().contains("whether the notifications were written is not known: run the command again"),
+        words.failed().contains("it is not known whether the notifications were written: run the command again"),
         "{}",
         words.err
     );
@@ -364,7 +364,7 @@ async fn a_write_whose_fate_is_not_known_says_so_and_the_next_run_tidies_up() {
 }
 
 #[tokio::test]
-async fn s3_may_take_its_time_to_see_a_new_permission() {
+async fn s3_may_see_a_new_permission_late() {
     let account = Account::start().await;
     account.buckets.refuse_destination(Some(&account.retry_arn()));
     let sees_it_later = async {
@@ -378,14 +378,14 @@ async fn s3_may_take_its_time_to_see_a_new_permission() {
     let attach = ["attach", "--bucket", BUCKET, "--wait", "30", "--prefix", "invoices/", "--queue", &arn];
     let (shown, ()) = tokio::join!(account.run(&attach), sees_it_later);
     assert!(shown.ok().contains("✓ attached"), "{}", shown.out);
-    assert!(shown.err.contains("S3 does not see the new permission yet"), "{}", shown.err);
+    assert!(shown.err.contains("waiting for S3 to see the new permission"), "{}", shown.err);
 }
 
 #[tokio::test]
-async fn a_queue_with_a_kms_key_is_attached_with_a_word_about_the_keys_policy() {
+async fn a_queue_with_a_kms_key_is_attached_with_a_note_on_the_key_policy() {
     let account = Account::bare().await;
     for (key, told) in
-        [("alias/ours", "its key policy must allow s3.amazonaws.com"), ("alias/aws/sqs", "AWS's own key")]
+        [("alias/ours", "its key policy must allow s3.amazonaws.com"), ("alias/aws/sqs", "the AWS managed key")]
     {
         set_attribute(&account, "KmsMasterKeyId", key).await;
         let shown = account.attach(&[]).await;
@@ -394,7 +394,7 @@ async fn a_queue_with_a_kms_key_is_attached_with_a_word_about_the_keys_policy() 
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_is_refused_with_the_reason() {
+async fn what_s3_cannot_notify_is_refused_with_the_reason() {
     let account = Account::start().await;
     let writes = account.writes();
     for (arguments, told) in [
@@ -408,11 +408,11 @@ async fn what_cannot_be_told_is_refused_with_the_reason() {
             &["attach", "--bucket", BUCKET, "--queue", "arn:aws:sqs:eu-west-1:123456789012:gone", "--prefix", "x/"],
             "there is no queue",
         ),
-        (&["attach", "--bucket", BUCKET, "--queue", "arn:aws:sns:eu-west-1:123456789012:a"], "no queue's ARN"),
+        (&["attach", "--bucket", BUCKET, "--queue", "arn:aws:sns:eu-west-1:123456789012:a"], "not a queue's ARN"),
         (&["attach", "--bucket", BUCKET, "--queue", "retry"], "ARN or URL"),
         (
             &["attach", "--bucket", BUCKET, "--function", "arn:aws:lambda:eu-west-1:123456789012:layer:a"],
-            "no function's ARN",
+            "not a function's ARN",
         ),
         (&["attach", "--bucket", BUCKET, "--eventbridge", "--region", "eu-north-1", "--dry-run"], ""),
         (
@@ -462,7 +462,7 @@ async fn a_secret_names_the_bucket_and_the_prefix() {
         let shown = attach(narrower).await.json();
         assert!(shown["notes"][0].as_str().unwrap().contains(told), "{shown}");
     }
-    assert!(attach(&["--bucket", "another"]).await.failed().contains("leave out one of the two"));
+    assert!(attach(&["--bucket", "another"]).await.failed().contains("omit one of the two"));
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn interrupted_twice_every_key_of_20000_is_submitted_exactly_once() {
 }
 
 #[tokio::test]
-async fn killed_without_warning_nothing_is_lost_and_only_what_was_under_way_is_sent_again() {
+async fn killed_nothing_is_lost_and_only_requests_in_flight_are_sent_again() {
     let site = Site::with(|options| options.latency = Duration::from_millis(5)).await;
     let names = numbered(5_000);
     site.fill(names.clone());
@@ -181,7 +181,7 @@ async fn a_chunk_that_is_settled_in_part_goes_on_with_exactly_its_open_keys() {
 }
 
 #[tokio::test]
-async fn an_api_key_that_is_changed_meanwhile_is_read_afresh() {
+async fn an_api_key_that_is_rotated_meanwhile_is_read_again() {
     let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
     site.fill(numbered(5_000));
     let running = Running::start(site.command(&["backfill", "--count"]));
@@ -195,14 +195,14 @@ async fn an_api_key_that_is_changed_meanwhile_is_read_afresh() {
 }
 
 #[tokio::test]
-async fn a_second_interruption_ends_at_once_and_the_journal_is_whole() {
+async fn a_second_interruption_ends_immediately_and_the_journal_is_whole() {
     let site = Site::start().await;
     site.fill(numbered(500));
     site.flexorch.faults().add(fault("hang,after=3,path=/v1/data-process/async"));
     let mut running = Running::start(site.command(&["backfill", "--concurrency", "1"]));
     site.until_requests(4).await;
     running.signal("-INT");
-    running.until_told("the requests under way are waited for").await;
+    running.until_printed("stopping after the requests in flight").await;
     running.signal("-INT");
     assert_eq!(running.finish().await.status, Some(130));
     site.flexorch.faults().clear();
@@ -223,7 +223,7 @@ async fn a_full_disk_stops_the_work_and_costs_no_more_than_what_was_under_way() 
         .args(site.command(&["backfill", "--journal", "j.jsonl"]).get_args());
     let output = Run::of(limited).await;
     assert_eq!(output.status, Some(1), "{output}");
-    assert!(output.shown().contains("the journal j.jsonl cannot be written"), "{output}");
+    assert!(output.shown().contains("cannot write the journal j.jsonl"), "{output}");
     assert!(site.flexorch.requests().len() < 20);
     assert_eq!(site.run(&["backfill", "--journal", "j.jsonl"]).await.status, Some(0));
     assert_eq!(site.flexorch.taken_keys().len(), 2_000);
@@ -231,7 +231,7 @@ async fn a_full_disk_stops_the_work_and_costs_no_more_than_what_was_under_way() 
 }
 
 #[tokio::test]
-async fn a_listing_that_fails_meanwhile_is_waited_for_and_goes_on_where_it_was() {
+async fn a_listing_that_fails_is_retried_and_resumes_where_it_was() {
     let site = Site::with(|options| options.latency = Duration::from_millis(10)).await;
     site.fill(numbered(4_000));
     let running = Running::start(site.command(&["backfill"]));
@@ -258,7 +258,7 @@ async fn a_rejected_file_is_named_in_the_summary_and_in_the_journal_and_is_final
 }
 
 #[tokio::test]
-async fn what_somebody_has_to_act_on_stops_at_once_and_the_journal_goes_on_after_it() {
+async fn a_failure_that_needs_an_operator_stops_immediately_and_the_journal_resumes_after_it() {
     for (given, told) in [
         ("status=429,code=QUOTA_EXCEEDED,after=3", "raise the plan"),
         ("status=402,code=TRIAL_EXPIRED,after=3", "check the plan"),
@@ -281,7 +281,7 @@ async fn what_somebody_has_to_act_on_stops_at_once_and_the_journal_goes_on_after
 }
 
 #[tokio::test]
-async fn an_outage_is_waited_out_for_so_long_and_then_the_command_stops_and_says_how_to_go_on() {
+async fn an_outage_is_waited_out_until_the_limit_and_then_the_command_stops_and_says_how_to_resume() {
     let site = Site::start().await;
     site.flexorch.faults().add(fault("status=503,after=2,path=/v1/data-process/async"));
     site.fill(numbered(500));
@@ -294,13 +294,13 @@ async fn an_outage_is_waited_out_for_so_long_and_then_the_command_stops_and_says
 }
 
 #[tokio::test]
-async fn where_flexorch_asks_for_a_longer_wait_than_anybody_would_wait_the_command_stops_at_once() {
+async fn a_retry_time_beyond_the_limit_stops_the_command_immediately() {
     let site = Site::start().await;
     site.fill(numbered(10));
     site.flexorch.faults().add(fault("status=429,retry-after=7200,path=/v1/data-process/async"));
     let output = site.run(&["backfill"]).await;
     assert_eq!(output.status, Some(1), "{output}");
-    assert!(output.shown().contains("asks to come back in 1 h 59 min"), "{output}");
+    assert!(output.shown().contains("asks to retry in 2h"), "{output}");
     assert_eq!(site.flexorch.requests().len(), 1);
 }
 
@@ -318,20 +318,20 @@ async fn keys_that_are_refused_as_a_whole_are_isolated_once_another_request_is_t
 }
 
 #[tokio::test]
-async fn where_flexorch_takes_nothing_at_all_no_object_is_given_up_for_rejected() {
+async fn if_flexorch_accepts_nothing_at_all_no_object_counts_as_rejected() {
     let site = Site::start().await;
     site.flexorch.faults().add(fault("status=422,code=VALIDATION_ERROR,path=/v1/data-process/async"));
     site.fill(keys("k", 3));
     let output = site.run(&["backfill"]).await;
     assert_eq!(output.status, Some(3), "{output}");
-    assert!(output.shown().contains("3 objects were refused"), "{output}");
+    assert!(output.shown().contains("FlexOrch refused 3 objects"), "{output}");
     site.flexorch.faults().clear();
     assert_eq!(site.run(&["backfill"]).await.status, Some(0));
     assert_eq!(site.flexorch.taken_keys().len(), 3);
 }
 
 #[tokio::test]
-async fn the_pace_is_a_share_of_the_plan_and_an_api_that_does_not_tell_it_is_taken_for_a_small_one() {
+async fn the_rate_is_a_share_of_the_plans_and_an_unknown_plan_is_assumed_to_be_small() {
     let site = Site::with(|options| options.requests_per_minute = Some(600)).await;
     site.fill(numbered(100));
     let output = site.run(&["backfill", "--dry-run", "--share", "50", "--keys-per-request", "10", "--json"]).await;
@@ -340,8 +340,8 @@ async fn the_pace_is_a_share_of_the_plan_and_an_api_that_does_not_tell_it_is_tak
     let output = site.run(&["backfill"]).await;
     assert_eq!(output.status, Some(0));
     assert!(
-        output.shown().contains("60 requests a minute are assumed")
-            && output.shown().contains("at 45 requests a minute"),
+        output.shown().contains("assuming 60 requests per minute")
+            && output.shown().contains("at 45 requests per minute"),
         "{output}"
     );
 }
@@ -352,7 +352,7 @@ async fn a_dry_run_counts_and_changes_nothing() {
     site.fill(numbered(1_250));
     let output = site.run(&["backfill", "--dry-run", "-v"]).await;
     assert_eq!(output.status, Some(0), "{output}");
-    for told in ["in scope   1250 (1.2 MB)", "requests   13, about 17 s at 45 a minute", "in/000000.pdf"] {
+    for told in ["in scope   1250 (1.25 MB)", "requests   13, about 17s at 45 per minute", "in/000000.pdf"] {
         assert!(output.shown().contains(told), "{told}: {output}");
     }
     assert!(site.files().is_empty() && site.flexorch.requests().is_empty());
@@ -379,7 +379,7 @@ async fn a_journal_of_another_bucket_connector_or_scope_is_refused_and_left_as_i
     refused(&["--restart"], "\"my-documents\" and not \"other\"").await;
     std::fs::write(&path, "my diary\n").unwrap();
     let output = site.run(&["backfill", "--journal", "j.jsonl", "--restart"]).await;
-    assert!(output.shown().contains("not a journal"), "{output}");
+    assert!(output.shown().contains("not a backfill journal"), "{output}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "my diary\n");
 }
 

@@ -18,7 +18,7 @@ fn invoke(arguments: &[&str]) -> Run {
 }
 
 #[test]
-fn invoke_shows_what_became_of_every_object_and_keeps_odd_keys_intact() {
+fn invoke_shows_what_happened_to_every_object_and_keeps_odd_keys_intact() {
     let run = invoke(&["--sandbox", "events/s3-direct.json"]);
     let shown = run.ok();
     for told in [
@@ -52,11 +52,11 @@ async fn invoke_reads_an_event_from_standard_input() {
     let event = r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"x%1B[2J.pdf"}}}]}"#;
     let command = flexorch_s3(&["invoke", "--sandbox", "--bucket", "b", "--prefix", "", "-"]);
     let shown = Run::fed(command, event).await.out;
-    assert!(shown.contains("forwarded  b/x\\u{1b}[2J.pdf"), "a key plays with the terminal: {shown:?}");
+    assert!(shown.contains("forwarded  b/x\\u{1b}[2J.pdf"), "a key controls the terminal: {shown:?}");
 }
 
 #[test]
-fn an_event_that_is_answered_with_an_error_is_exit_status_3_unless_that_is_expected() {
+fn an_error_from_the_handler_is_exit_status_3_unless_no_fail_is_given() {
     let output = invoke(&["--sandbox", "events/unknown.json"]);
     assert_eq!(output.status, Some(3));
     assert!(output.out.contains("UnknownEvent"));
@@ -101,7 +101,7 @@ fn every_sample_event_runs_through_the_sandbox() {
 }
 
 #[tokio::test]
-async fn the_sandbox_prints_its_base_url_first_and_ends_when_it_is_told_to() {
+async fn the_sandbox_prints_its_base_url_first_and_ends_on_sigterm() {
     let mut sandbox = tokio::process::Command::new(PROGRAM)
         .args(["sandbox", "--port", "0"])
         .stdout(Stdio::piped())
@@ -119,7 +119,7 @@ async fn the_sandbox_prints_its_base_url_first_and_ends_when_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn the_sandbox_brings_aws_services_along_and_says_where_they_are() {
+async fn the_sandbox_runs_aws_services_and_prints_their_endpoints() {
     let mut sandbox = tokio::process::Command::new(PROGRAM)
         .args(["sandbox", "--port", "0", "--s3", "--bucket", "docs", "--objects", "1500", "--sqs", "--queue", "retry"])
         .args(["--secrets-manager", "--secret", "docs=@examples/secret.json"])

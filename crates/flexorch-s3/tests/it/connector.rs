@@ -13,12 +13,12 @@ use crate::support::surroundings::{API_KEY, CONNECTORS_SECRET_KEY};
 const CREATE: [&str; 4] = ["connector", "create", "--secret", SECRET];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn create_makes_tests_and_writes_the_id_back_beside_the_other_fields() {
+async fn create_creates_tests_and_writes_the_id_without_changing_other_fields() {
     let operator = Operator::start().await;
     let odd = r#"{"note": {"a" : 1.50}, "api_key":"dfx_test_0123456789","bucket":"my-documents","region":"eu-west-1","prefix":"invoices/","aws_access_key_id":"AKIAIOSFODNN7EXAMPLE","aws_secret_access_key":"wJalrXUtnFEMI/K7MDENG+hidden"}"#;
     operator.secrets.put(SECRET, odd);
     let done = operator.run(&CREATE).await;
-    done.says(0, &["connector 42", "is made", "FlexOrch can read s3://my-documents/invoices/", "connector_id written"]);
+    done.says(0, &["connector 42", "created", "FlexOrch can read s3://my-documents/invoices/", "connector_id written"]);
     let versions = operator.secrets.versions(SECRET);
     assert_eq!(versions.len(), 3, "one new version");
     let written = versions.last().unwrap();
@@ -27,13 +27,13 @@ async fn create_makes_tests_and_writes_the_id_back_beside_the_other_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn create_again_finds_the_connector_and_makes_no_second() {
+async fn create_again_finds_the_connector_and_creates_no_second() {
     let operator = Operator::start().await;
     operator.run(&CREATE).await.says(0, &[]);
-    operator.run(&CREATE).await.says(0, &["was there already", "has everything already"]);
+    operator.run(&CREATE).await.says(0, &["already exists", "is complete"]);
     // Even where the secret lost the id.
     operator.secrets.put(SECRET, fresh_secret().to_string());
-    operator.run(&CREATE).await.says(0, &["was there already", "connector_id written"]);
+    operator.run(&CREATE).await.says(0, &["already exists", "connector_id written"]);
     assert_eq!(operator.secret()["connector_id"], 42);
     let listed = operator.run(&["connector", "list", "--secret", SECRET, "--json"]).await.json();
     assert_eq!(listed["connectors"].as_array().unwrap().len(), 1);
@@ -71,11 +71,11 @@ async fn fields_come_from_an_open_descriptor_too() {
     let script = format!("exec {PROGRAM} connector create --secret {SECRET} --fields-from fd:3 3<{path}");
     let mut command = operator.program("bash");
     command.args(["-c", &script]);
-    Run::of(command).await.says(0, &["is made"]);
+    Run::of(command).await.says(0, &["created"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_buckets_region_is_asked_of_s3_where_nobody_names_it() {
+async fn the_buckets_region_is_read_from_s3_if_it_is_missing() {
     let operator = Operator::start().await;
     operator.buckets.create("my-documents", "eu-central-1");
     let mut secret = fresh_secret();
@@ -85,7 +85,7 @@ async fn the_buckets_region_is_asked_of_s3_where_nobody_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_lacks_fields_is_named_with_them_where_nobody_can_be_asked() {
+async fn a_secret_that_lacks_fields_is_named_with_them_without_a_terminal() {
     let operator = Operator::start().await;
     operator.secrets.put(SECRET, json!({"bucket": "b"}).to_string());
     operator.run(&CREATE).await.says(1, &["lacks `api_key`", "--fields-from"]);
@@ -97,12 +97,12 @@ async fn a_secret_that_lacks_fields_is_named_with_them_where_nobody_can_be_asked
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connector_whose_test_fails_is_taken_away_again_and_the_secret_is_as_it_was() {
+async fn a_connector_whose_test_fails_is_deleted_and_the_secret_is_unchanged() {
     let operator = Operator::start().await;
     let mut secret = fresh_secret();
     secret["bucket"] = "documents-denied".into();
     operator.secrets.put(SECRET, secret.to_string());
-    operator.run(&CREATE).await.says(1, &["s3:ListBucket", "taken away again", "documents-denied"]);
+    operator.run(&CREATE).await.says(1, &["s3:ListBucket", "the new connector was deleted", "documents-denied"]);
     assert_eq!(operator.secret(), secret);
     let listed = operator.run(&["connector", "list", "--secret", SECRET]).await;
     listed.says(0, &["FlexOrch has no connector"]);
@@ -115,7 +115,7 @@ async fn each_likely_mistake_has_its_own_error_and_changes_nothing() {
 
     let mut command = operator.command(&CREATE);
     command.env_remove("AWS_ACCESS_KEY_ID");
-    Run::of(command).await.says(1, &["no AWS credentials were found", "--profile"]);
+    Run::of(command).await.says(1, &["no AWS credentials found", "--profile"]);
     let mut command = operator.command(&CREATE);
     command.env_remove("AWS_REGION");
     Run::of(command).await.says(1, &["no AWS region", "--region"]);
@@ -146,14 +146,14 @@ async fn each_likely_mistake_has_its_own_error_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_cannot_be_written_is_told_and_found_by_the_next_run() {
+async fn an_id_that_cannot_be_written_is_reported_and_found_by_the_next_run() {
     let operator = Operator::start().await;
     operator.secrets.set_operation_fault("PutSecretValue", Some(SecretsFault::AccessDenied));
     let told =
-        ["connector 42 is there", "run the command again", "secretsmanager:PutSecretValue on arn:aws:secretsmanager:"];
+        ["connector 42 exists", "run the command again", "secretsmanager:PutSecretValue on arn:aws:secretsmanager:"];
     operator.run(&CREATE).await.says(1, &told);
     operator.secrets.set_operation_fault("PutSecretValue", None);
-    operator.run(&CREATE).await.says(0, &["was there already", "connector_id written"]);
+    operator.run(&CREATE).await.says(0, &["already exists", "connector_id written"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,12 +170,12 @@ async fn a_connector_that_reads_something_else_is_not_taken_for_the_secrets() {
     // Another prefix is another connector.
     secret.as_object_mut().unwrap().remove("connector_id");
     operator.secrets.put(SECRET, secret.to_string());
-    operator.run(&CREATE).await.says(0, &["is made"]);
+    operator.run(&CREATE).await.says(0, &["created"]);
     assert_ne!(operator.secret()["connector_id"], 42);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn show_and_test_tell_of_the_secrets_connector_and_of_others() {
+async fn show_and_test_report_on_the_secrets_connector_and_on_others() {
     let operator = Operator::start().await;
     operator.run(&["connector", "show", "--secret", SECRET]).await.says(1, &["names no connector", "connector create"]);
     operator.run(&CREATE).await.says(0, &[]);
@@ -195,33 +195,33 @@ async fn show_and_test_tell_of_the_secrets_connector_and_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delete_asks_first_and_a_deleted_connector_is_made_anew() {
+async fn delete_asks_first_and_a_deleted_connector_can_be_created_again() {
     let operator = Operator::start().await;
     operator.run(&CREATE).await.says(0, &[]);
     let delete = ["connector", "delete", "--secret", SECRET];
     operator.run(&delete).await.says(1, &["Delete connector 42", "--yes"]);
     operator.run(&["connector", "show", "--secret", SECRET]).await.says(0, &[]);
-    operator.run(&[&delete[..], &["--yes"]].concat()).await.says(0, &["connector 42 is deleted", "connector create"]);
+    operator.run(&[&delete[..], &["--yes"]].concat()).await.says(0, &["connector 42 deleted", "connector create"]);
     operator.run(&["connector", "show", "--secret", SECRET]).await.says(1, &["no connector 42"]);
     operator.run(&[&delete[..], &["4711", "--yes"]].concat()).await.says(1, &["no connector 4711"]);
-    operator.run(&CREATE).await.says(0, &["is made", "connector_id written"]);
+    operator.run(&CREATE).await.says(0, &["created", "connector_id written"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_minute_is_waited_out_as_flexorch_says() {
+async fn a_rate_limit_is_waited_out_as_flexorch_says() {
     let operator = Operator::start().await;
     for fault in ["status=429,code=RATE_LIMIT_EXCEEDED,retry-after=1,times=1", "status=503,times=1,method=GET"] {
         operator.flexorch.faults().add(fault.parse().unwrap());
     }
-    operator.run(&CREATE).await.says(0, &["is made"]);
+    operator.run(&CREATE).await.says(0, &["created"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_makes_no_second_connector() {
+async fn a_lost_response_creates_no_second_connector() {
     let operator = Operator::start().await;
     operator.flexorch.faults().add("reset,processed,times=1,method=POST,path=/v1/connectors".parse().unwrap());
     operator.run(&CREATE).await.says(1, &["not known", "run the command again"]);
-    operator.run(&CREATE).await.says(0, &["was there already"]);
+    operator.run(&CREATE).await.says(0, &["already exists"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,11 +237,11 @@ async fn no_verbosity_prints_a_secret() {
     let fault = format!("status=403,code=FORBIDDEN,message=key {} is odd,times=1", API_KEY);
     operator.flexorch.faults().add(fault.parse().unwrap());
     operator.run(&[&CREATE[..], &["-vvv"]].concat()).await.says(1, &["[redacted]"]);
-    operator.run(&[&CREATE[..], &["-vvv"]].concat()).await.says(0, &["is made"]);
+    operator.run(&[&CREATE[..], &["-vvv"]].concat()).await.says(0, &["created"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn schedules_are_made_listed_run_and_deleted() {
+async fn schedules_are_created_listed_run_and_deleted() {
     let operator = Operator::start().await;
     operator.run(&CREATE).await.says(0, &[]);
     let schedule = |rest: &[&'static str]| [&["schedule"], rest, &["--secret", SECRET]].concat();
@@ -251,10 +251,10 @@ async fn schedules_are_made_listed_run_and_deleted() {
     let id = made.json()["schedule"]["id"].to_string();
     operator.run(&schedule(&["list"])).await.says(0, &["0 2 * * *", "s3://my-documents/invoices/old/"]);
     operator.run(&["schedule", "logs", &id, "--secret", SECRET]).await.says(0, &["has not run yet"]);
-    operator.run(&["schedule", "trigger", &id, "--secret", SECRET]).await.says(0, &["runs"]);
+    operator.run(&["schedule", "trigger", &id, "--secret", SECRET]).await.says(0, &["started"]);
     operator.run(&["schedule", "logs", &id, "--secret", SECRET]).await.says(0, &["completed"]);
     operator.run(&["schedule", "delete", &id, "--secret", SECRET]).await.says(1, &["Delete schedule", "--yes"]);
-    operator.run(&["schedule", "delete", &id, "--secret", SECRET, "--yes"]).await.says(0, &["is deleted"]);
+    operator.run(&["schedule", "delete", &id, "--secret", SECRET, "--yes"]).await.says(0, &["deleted"]);
     operator.run(&schedule(&["list"])).await.says(0, &["has no schedule"]);
 }
 
@@ -265,7 +265,10 @@ async fn a_schedule_that_the_plan_does_not_allow_is_explained() {
     for operator in [&trial, &starter] {
         operator.run(&CREATE).await.says(0, &[]);
         let hourly = ["schedule", "create", "--cron", "0 * * * *", "--secret", SECRET];
-        operator.run(&hourly).await.says(1, &["the plan does not allow this schedule", "Starter one run a day", "403"]);
+        operator
+            .run(&hourly)
+            .await
+            .says(1, &["the plan does not allow this schedule", "one run a day on Starter", "403"]);
         operator
             .run(&["schedule", "trigger", "7", "--secret", SECRET])
             .await
@@ -295,7 +298,7 @@ async fn completions_are_printed_for_each_shell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_profile_that_is_asked_for_goes_before_the_environment() {
+async fn a_given_profile_takes_precedence_over_the_environment() {
     let operator = Operator::start().await;
     let list = |profile: &str| operator.command(&["connector", "list", "--secret", SECRET, "--profile", profile]);
     Run::of(list("no-such-profile")).await.says(1, &["no-such-profile"]);
@@ -323,10 +326,10 @@ async fn a_connector_id_beyond_64_bits_is_found_written_and_shown_digit_by_digit
             serde_json::from_value::<Fault>(json!({"path": path, "status": 200, "body": body})).unwrap()
         });
     let operator = Operator::with(SandboxOptions { faults: faults.to_vec(), ..SandboxOptions::default() }).await;
-    operator.run(&CREATE).await.says(0, &[ID, "was there already", "connector_id written"]);
+    operator.run(&CREATE).await.says(0, &[ID, "already exists", "connector_id written"]);
     let written = operator.secrets.versions(SECRET).pop().unwrap();
     assert!(written.ends_with(&format!(r#""connector_id":{ID}}}"#)), "{written}");
-    operator.run(&CREATE).await.says(0, &["has everything already"]);
+    operator.run(&CREATE).await.says(0, &["is complete"]);
     for arguments in [["connector", "list"], ["connector", "show"], ["connector", "test"]] {
         let command = [&arguments[..], &["--secret", SECRET, "--json"]].concat();
         let out = operator.run(&command).await.out;

@@ -105,7 +105,7 @@ impl Diagnosis {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_function_both_ends_are_looked_at_and_the_middle_is_said_to_be_left_out() {
+async fn without_a_function_both_ends_are_checked_and_the_rest_is_reported_as_skipped() {
     let clinic = Clinic::open("docs").await;
     let seen = clinic.doctor(&[]).await;
     assert_eq!(seen.run.status, Some(0), "{:#}", seen.report);
@@ -117,7 +117,7 @@ async fn without_a_function_both_ends_are_looked_at_and_the_middle_is_said_to_be
     assert_eq!(seen.names("warning"), ["function"]);
     assert!(seen.names("failed").is_empty() && seen.names("skipped").contains(&"dead letters"));
     assert!(seen.check("function")["action"].as_str().unwrap().contains("--function NAME"));
-    assert_eq!(seen.check("plan")["found"], "starter: 60 requests a minute, 1 used in this one");
+    assert_eq!(seen.check("plan")["found"], "starter: 60 requests per minute, 1 used in the current minute");
     for check in seen.report["checks"].as_array().unwrap() {
         let fields: Vec<_> = check.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(fields, ["action", "check", "command", "found", "status"]);
@@ -125,7 +125,7 @@ async fn without_a_function_both_ends_are_looked_at_and_the_middle_is_said_to_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_get_marks_and_the_next_command_under_what_is_not_well() {
+async fn text_output_has_marks_and_the_next_command_under_each_problem() {
     let clinic = Clinic::open("docs").await;
     clinic
         .write(&json!({"api_key": API_KEY, "connector_id": 4711, "bucket": "docs", "region": REGION, "prefix": "in/"}));
@@ -133,11 +133,11 @@ async fn people_get_marks_and_the_next_command_under_what_is_not_well() {
     let shown = &run.says(3, &[]).out;
     for line in [
         "✓ secret ",
-        "✗ connector           FlexOrch knows no connector 4711 for this API key",
+        "✗ connector           FlexOrch has no connector 4711 for this API key",
         "flexorch-s3 connector create --secret docs --region eu-west-1",
         "– connector test      there is no such connector",
         "! function ",
-        "– settings            no function was named; nor were looked at: function's secret, FlexOrch's address, filters,",
+        "– settings            no function was named; also skipped: function's secret, FlexOrch's address, filters,",
     ] {
         assert!(shown.contains(line), "{line} is not in:\n{shown}");
     }
@@ -145,7 +145,7 @@ async fn people_get_marks_and_the_next_command_under_what_is_not_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_absent_empty_incomplete_or_malformed_is_told_apart() {
+async fn an_absent_an_empty_an_incomplete_and_a_malformed_secret_are_distinguished() {
     let clinic = Clinic::open("docs").await;
     let seen = clinic.doctor(&["--secret", "docs"]).await;
     // Given twice is a wrong argument.
@@ -156,11 +156,11 @@ async fn a_secret_that_is_absent_empty_incomplete_or_malformed_is_told_apart() {
     assert!(absent.names("skipped").contains(&"API key") && absent.names("skipped").contains(&"bucket"));
 
     for (secret, found, command) in [
-        ("{}", "still empty", "flexorch-s3 connector create --secret docs"),
+        ("{}", "the secret is empty", "flexorch-s3 connector create --secret docs"),
         (r#"{"bucket": "docs"}"#, "lacks `api_key` and `connector_id`", "flexorch-s3 connector create --secret docs"),
         (r#"{"api_key": "dfx_test_0123456789"}"#, "lacks `connector_id`", "flexorch-s3 connector create"),
         (r#"{"api_key": ["dfx_test_0123456789"], "connector_id": 1}"#, "`api_key`", "map_values(type)"),
-        ("dfx_test_0123456789", "no JSON object", "put-secret-value --secret-id docs --secret-string '{}'"),
+        ("dfx_test_0123456789", "not a JSON object", "put-secret-value --secret-id docs --secret-string '{}'"),
     ] {
         clinic.secrets.put("docs", secret);
         clinic.doctor(&[]).await.fails("secret's fields", found, command);
@@ -168,7 +168,7 @@ async fn a_secret_that_is_absent_empty_incomplete_or_malformed_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nothing_needs_or_what_is_missing_but_not_needed_is_a_warning() {
+async fn an_unneeded_field_and_a_missing_optional_field_are_warnings() {
     let clinic = Clinic::open("docs").await;
     let whole = json!({"api_key": API_KEY, "connector_id": 42, "bucket": "docs", "region": REGION, "prefix": "in/"});
     let mut left_over = whole.clone();
@@ -197,7 +197,7 @@ async fn what_nothing_needs_or_what_is_missing_but_not_needed_is_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flexorch_away_a_revoked_key_and_a_test_that_fails_are_told_apart() {
+async fn an_outage_a_revoked_key_and_a_failed_test_are_distinguished() {
     let mut clinic = Clinic::open("docs").await;
     clinic.flexorch.revoke_key(API_KEY);
     clinic.doctor(&[]).await.fails("API key", "401", ".api_key = env.KEY");
@@ -213,18 +213,18 @@ async fn flexorch_away_a_revoked_key_and_a_test_that_fails_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_says_other_than_flexorch_is_told_with_both_ways_out() {
+async fn a_secret_that_differs_from_flexorch_is_reported_with_both_fixes() {
     let clinic = Clinic::open("docs").await;
     clinic.buckets.create("docs", REGION);
     clinic
         .write(&json!({"api_key": API_KEY, "connector_id": 42, "bucket": "docs", "region": REGION, "prefix": "out/"}));
     let seen = clinic.doctor(&[]).await;
-    seen.fails("connector", r#"prefix "in/", and the secret says "out/""#, r#".prefix = "in/""#);
+    seen.fails("connector", r#"prefix "in/", but the secret says "out/""#, r#".prefix = "in/""#);
     assert!(seen.check("connector")["action"].as_str().unwrap().contains("del(.connector_id)"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_absent_elsewhere_or_closed_is_told_apart() {
+async fn an_absent_a_misplaced_and_a_forbidden_bucket_are_distinguished() {
     let clinic = Clinic::open("docs").await;
     clinic.buckets.create("docs", "eu-central-1");
     clinic.doctor(&[]).await.fails(
@@ -235,7 +235,7 @@ async fn a_bucket_that_is_absent_elsewhere_or_closed_is_told_apart() {
     clinic.buckets.create("docs", REGION);
     clinic.buckets.set_fault(Some(AwsFault::AccessDenied));
     let seen = clinic.doctor(&[]).await;
-    seen.fails("bucket", "could not look: s3:ListBucket on arn:aws:s3:::docs", "aws sts get-caller-identity");
+    seen.fails("bucket", "could not check: s3:ListBucket on arn:aws:s3:::docs", "aws sts get-caller-identity");
     assert!(seen.check("bucket")["action"].as_str().unwrap().contains("needs s3:ListBucket on arn:aws:s3:::docs"));
     clinic.buckets.set_fault(None);
     clinic.write(&json!({"api_key": API_KEY, "connector_id": 42, "bucket": "gone", "region": REGION, "prefix": "in/"}));
@@ -257,7 +257,7 @@ async fn a_permission_that_is_missing_is_named_and_lambda_out_of_reach_stops_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_can_be_looked_at_the_command_itself_fails() {
+async fn if_nothing_can_be_checked_the_command_itself_fails() {
     let clinic = Clinic::open("docs").await;
     for (unset, set, told) in [
         ("AWS_ACCESS_KEY_ID", None, "no AWS credentials"),

@@ -44,7 +44,7 @@ async fn keys_come_from_standard_input_too_and_the_json_document_has_each_with_i
 }
 
 #[tokio::test]
-async fn the_keys_before_one_that_cannot_be_read_are_sent_and_told() {
+async fn the_keys_before_one_that_cannot_be_read_are_sent_and_reported() {
     let site = Site::start().await;
     std::fs::write(site.folder.path().join("keys.txt"), b"a.pdf\nb.pdf\n\xff.pdf\nc.pdf\n").unwrap();
     let output = site.run(&["submit", "--keys-from", "keys.txt"]).await;
@@ -54,7 +54,7 @@ async fn the_keys_before_one_that_cannot_be_read_are_sent_and_told() {
 }
 
 #[tokio::test]
-async fn a_key_outside_the_connectors_prefix_is_told_and_sent_only_where_that_is_asked_for() {
+async fn a_key_outside_the_connectors_prefix_is_reported_and_sent_only_on_request() {
     let site = Site::start().await;
     site.put_secret(&json!({"prefix": "invoices/"}));
     let output = site.run(&["submit", "invoices/a.pdf", "scans/b.pdf"]).await;
@@ -75,7 +75,7 @@ async fn a_key_that_is_named_twice_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_rejected_key_is_exit_status_3_and_the_reason_is_told() {
+async fn a_rejected_key_is_exit_status_3_and_the_reason_is_reported() {
     let site = Site::start().await;
     let output = site.run(&["submit", "a.pdf", "virus.exe"]).await;
     assert_eq!(output.status, Some(3));

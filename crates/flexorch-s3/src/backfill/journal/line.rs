@@ -5,48 +5,43 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::super::scope::TypedScope;
+use crate::backfill::scope::TypedScope;
 
-/// What a journal's first line begins with: nothing else is ever taken for one and written over.
-pub(super) const MARK: &str = r#"{"journal":"flexorch-s3 backfill","#;
+/// The beginning of a journal's first line. No other file is ever overwritten.
+pub(crate) const MARK: &str = r#"{"journal":"flexorch-s3 backfill","#;
 
-/// The version of the format.
-pub(super) const VERSION: u32 = 1;
+/// The format version.
+pub(crate) const VERSION: u32 = 1;
 
-/// The first line: which backfill it is. It holds no credentials, and no line does.
+/// The first line, which identifies the backfill. No line contains credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in super::super) struct Header {
-    pub journal: String,
-    pub version: u32,
+pub(crate) struct Header {
+    pub(crate) journal: String,
+    pub(crate) version: u32,
     #[serde(flatten)]
-    pub identity: Identity,
-    /// `since`, as it was resolved when the backfill began.
-    pub modified_since: Option<Timestamp>,
+    pub(crate) identity: Identity,
+    /// `since`, as resolved when the backfill started.
+    pub(crate) modified_since: Option<Timestamp>,
     /// `until`, likewise.
-    pub modified_until: Option<Timestamp>,
-    pub begun: Timestamp,
+    pub(crate) modified_until: Option<Timestamp>,
+    pub(crate) begun: Timestamp,
 }
 
-/// What makes two runs the same backfill.
+/// Two runs with the same identity are the same backfill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Identity {
-    pub bucket: String,
-    pub connector_id: String,
-    /// FlexOrch's address.
-    pub flexorch_url: String,
-    /// `None`: to FlexOrch directly; otherwise the queue's URL.
-    pub queue: Option<String>,
-    pub scope: TypedScope,
+pub(crate) struct Identity {
+    pub(crate) bucket: String,
+    pub(crate) connector_id: String,
+    /// FlexOrch's base URL.
+    pub(crate) flexorch_url: String,
+    /// The queue's URL; `None` if objects are sent to FlexOrch directly.
+    pub(crate) queue: Option<String>,
+    pub(crate) scope: TypedScope,
 }
 
 impl Header {
-    /// A header for a backfill that begins now.
-    pub(in super::super) fn new(
-        identity: Identity,
-        since: Option<Timestamp>,
-        until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Self {
+    /// Creates the header of a backfill that starts now.
+    pub(crate) fn new(identity: Identity, since: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
             journal: "flexorch-s3 backfill".to_owned(),
             version: VERSION,
@@ -59,8 +54,8 @@ impl Header {
 }
 
 impl Identity {
-    /// What differs, in words: this one's and the other's.
-    pub(in super::super) fn differences(&self, other: &Self) -> Vec<String> {
+    /// Describes the differences to another identity.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         let mut compare = |name: &str, own: String, others: String| {
             if own != others {
@@ -81,53 +76,53 @@ impl Identity {
 /// A line after the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
-pub(in super::super) enum Line {
-    /// A part of the listing whose objects were sent for the first time.
+pub(crate) enum Line {
+    /// A chunk of the listing whose objects were sent for the first time.
     Chunk {
-        /// It begins after this key; null: at the beginning.
+        /// It starts after this key; null: at the beginning.
         after: Option<String>,
-        /// It ends with this key, which names the chunk; null: at the end.
+        /// It ends with this key, which identifies the chunk; null: at the end.
         through: Option<String>,
-        /// How many objects it holds.
+        /// How many objects it contains.
         listed: u64,
-        /// Those out of scope, by reason.
+        /// How many of them are out of scope, by reason.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         skipped: BTreeMap<String, u64>,
         #[serde(flatten)]
         settled: Settled,
     },
-    /// What was open of a chunk, sent again.
+    /// The open keys of a chunk, sent again.
     Again {
-        /// The chunk's name.
+        /// The last key of the chunk.
         through: Option<String>,
         #[serde(flatten)]
         settled: Settled,
     },
-    /// Everything is settled.
+    /// All objects are settled.
     Finished {
         /// When.
         at: Timestamp,
     },
 }
 
-/// What became of a chunk's objects.
+/// The results of a chunk's objects.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(in super::super) struct Settled {
+pub(crate) struct Settled {
     #[serde(default)]
-    pub forwarded: u64,
-    /// Of those, the ones whose content FlexOrch knew.
+    pub(crate) forwarded: u64,
+    /// How many of them FlexOrch knew already.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rejected: Vec<RejectedKey>,
+    pub(crate) rejected: Vec<RejectedKey>,
     /// The keys that are not settled yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub open: Vec<String>,
+    pub(crate) open: Vec<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub requests: u64,
-    /// Of those, the ones that were answered 429.
+    pub(crate) requests: u64,
+    /// How many of them got a 429 response.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub rate_limited: u64,
+    pub(crate) rate_limited: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -135,12 +130,12 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A key that FlexOrch refused for good.
+/// A key that FlexOrch rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct RejectedKey {
-    pub key: String,
+pub(crate) struct RejectedKey {
+    pub(crate) key: String,
     /// FlexOrch's code.
-    pub code: String,
-    /// FlexOrch's words.
-    pub message: String,
+    pub(crate) code: String,
+    /// FlexOrch's message.
+    pub(crate) message: String,
 }

@@ -1,8 +1,7 @@
-//! The journal: a file to which a line is added for everything that is settled, so that a backfill that ends anywhere goes on
-//! there.
+//! The journal: a file to which a line is appended for every result, so that a backfill resumes where it ended.
 //!
-//! Each line is one write, so another process that dies leaves whole lines and at most the beginning of one, which is cut off by the
-//! next run. The lock is the operating system's: it ends with the process that has it, however that ends.
+//! Each line is one write, so a process that dies leaves whole lines and at most the beginning of one, which the next run cuts off.
+//! The lock is the operating system's: it is released when its process ends.
 
 mod line;
 mod replay;
@@ -16,60 +15,60 @@ use anyhow::{Context as _, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-pub(super) use line::{Header, Identity, Line, RejectedKey, Settled};
-pub(super) use replay::{Replay, Tally};
+pub(crate) use line::{Header, Identity, Line, RejectedKey, Settled};
+pub(crate) use replay::{Replay, Tally};
 
-/// Lines are on the disk itself, and not only with the operating system, after this much time.
+/// How often lines are flushed to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
-/// An open journal, which no other process has open.
+/// An open journal, locked by this process.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     file: File,
     path: PathBuf,
-    /// Where the next line goes.
+    /// The position of the next line.
     end: u64,
     synced: Instant,
-    /// Nothing but a header is in it, and this run has written that.
+    /// It contains only a header, which this run has written.
     is_new: bool,
 }
 
-/// A journal that was there.
+/// A journal of an earlier run.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub journal: Journal,
-    pub header: Header,
-    pub replay: Replay,
+pub(crate) struct ExistingJournal {
+    pub(crate) journal: Journal,
+    pub(crate) header: Header,
+    pub(crate) replay: Replay,
 }
 
 impl Journal {
-    /// Opens a journal where there is one, and changes nothing.
+    /// Opens a journal, if there is one, without changing it.
     ///
     /// # Errors
-    /// Where it cannot be read, is no journal, is damaged, or another process has it.
-    pub(super) fn find(path: &Path) -> Result<Option<Found>> {
+    /// If it cannot be read, is not a journal, is damaged, or is locked by another process.
+    pub(crate) fn find(path: &Path) -> Result<Option<ExistingJournal>> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(error).with_context(|| format!("the journal {} cannot be opened", path.display()));
+                return Err(error).with_context(|| format!("cannot open the journal {}", path.display()));
             }
         };
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            bail!("{} is not a file: name one with --journal", path.display());
+            bail!("{} is not a regular file: select another with --journal", path.display());
         }
         lock(&file, path)?;
-        let read = || format!("the journal {} cannot be read", path.display());
+        let read = || format!("cannot read the journal {}", path.display());
         let mut reader = BufReader::new(&file);
         let mut text = String::new();
         let mut end = read_line(&mut reader, &mut text).with_context(read)?;
         if end == 0 {
-            // The beginning of a first line at most: nothing was sent after it.
+            // At most the beginning of the first line was written, so nothing was sent.
             if !MARK.starts_with(&text) && !text.starts_with(MARK) {
-                bail!("{} is not a journal of a backfill: name another file with --journal", path.display());
+                bail!("{} is not a backfill journal: select another file with --journal", path.display());
             }
             drop(reader);
-            std::fs::remove_file(path).with_context(|| format!("{} cannot be taken away", path.display()))?;
+            std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
             return Ok(None);
         }
         let header = read_header(&text, path)?;
@@ -79,11 +78,11 @@ impl Journal {
             let length = read_line(&mut reader, &mut text).with_context(read)?;
             match serde_json::from_str(&text) {
                 Ok(line) if length > 0 => replay.apply(line),
-                // A line that was being written when the process or the machine ended.
+                // A partly written line.
                 _ if reader.fill_buf().with_context(read)?.is_empty() => break,
                 _ => bail!(
-                    "the journal {} is damaged in line {}: keep it aside, and start over with another --journal, which sends again what \
-                     this one says is done",
+                    "the journal {} is damaged in line {}: to start over, use another file (--journal); objects that are done are then sent \
+                     again",
                     path.display(),
                     replay.lines + 2
                 ),
@@ -91,44 +90,44 @@ impl Journal {
             end += length;
         }
         let journal = Self { file, path: path.to_owned(), end, synced: Instant::now(), is_new: false };
-        Ok(Some(Found { journal, header, replay }))
+        Ok(Some(ExistingJournal { journal, header, replay }))
     }
 
-    /// Makes a new journal.
+    /// Creates a journal.
     ///
     /// # Errors
-    /// Where it cannot be made.
-    pub(super) fn create(path: &Path, header: &Header) -> Result<Self> {
+    /// If the file cannot be created.
+    pub(crate) fn create(path: &Path, header: &Header) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let file = file.with_context(|| {
-            format!("the journal {} cannot be made: name a place for it with --journal", path.display())
+            format!("cannot create the journal {}: select another file with --journal", path.display())
         })?;
         lock(&file, path)?;
         let mut journal = Self { file, path: path.to_owned(), end: 0, synced: Instant::now(), is_new: true };
         journal.write(header)?;
         journal.sync()?;
-        // The name of a new file is its folder's.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        // Flush the directory entry of the new file.
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
         Ok(journal)
     }
 
-    /// Forgets everything, for the backfill to start over.
+    /// Discards all lines, to start over.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub(super) fn restart(&mut self, header: &Header) -> Result<()> {
+    /// If the file cannot be written.
+    pub(crate) fn restart(&mut self, header: &Header) -> Result<()> {
         self.end = 0;
         self.file.set_len(0).with_context(|| self.failed())?;
         self.write(header)?;
         self.sync()
     }
 
-    /// Adds a line.
+    /// Appends a line.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub(super) fn add(&mut self, line: &Line) -> Result<()> {
+    /// If the file cannot be written.
+    pub(crate) fn add(&mut self, line: &Line) -> Result<()> {
         self.write(line)?;
         self.is_new = false;
         if self.synced.elapsed() >= SYNC_EVERY {
@@ -142,7 +141,7 @@ impl Journal {
         bytes.push(b'\n');
         let written = self.file.seek(SeekFrom::Start(self.end)).and_then(|_| self.file.write_all(&bytes));
         if written.is_err() {
-            // A part of a line may be there; where it cannot be taken away, the next run does it.
+            // Remove a partly written line; if that fails, the next run does it.
             let _ = self.file.set_len(self.end);
         }
         written.with_context(|| self.failed())?;
@@ -150,29 +149,29 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts everything on the disk, and takes the rest of a torn line away.
+    /// Flushes everything to the disk, and cuts off a partly written line.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub(super) fn sync(&mut self) -> Result<()> {
+    /// If the file cannot be written.
+    pub(crate) fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
         self.file.set_len(self.end).and_then(|()| self.file.sync_data()).with_context(|| self.failed())
     }
 
-    /// Takes the file away again where this run has made it and nothing was settled.
-    pub(super) fn discard_if_new(self) {
+    /// Removes the file if this run created it and has no results.
+    pub(crate) fn discard_if_new(self) {
         if self.is_new {
             let _ = std::fs::remove_file(&self.path);
         }
     }
 
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    /// Returns its path.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     fn failed(&self) -> String {
-        format!("the journal {} cannot be written", self.path.display())
+        format!("cannot write the journal {}", self.path.display())
     }
 }
 
@@ -182,13 +181,13 @@ fn lock(file: &File, path: &Path) -> Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => {
-            bail!("another backfill is running with the journal {}: wait for it, or stop it first", path.display())
+            bail!("another backfill is running with the journal {}: wait for it or stop it", path.display())
         }
-        Err(error) => Err(error).with_context(|| format!("the journal {} cannot be locked", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot lock the journal {}", path.display())),
     }
 }
 
-/// Reads a whole line without its end into `text`, and answers its length with it: 0 where the end is missing.
+/// Reads a line without its newline into `text`, and returns its length including the newline, or 0 if the newline is missing.
 fn read_line(reader: &mut impl BufRead, text: &mut String) -> std::io::Result<u64> {
     let mut bytes = Vec::new();
     let length = reader.read_until(b'\n', &mut bytes)? as u64;
@@ -199,12 +198,15 @@ fn read_line(reader: &mut impl BufRead, text: &mut String) -> std::io::Result<u6
 
 fn read_header(text: &str, path: &Path) -> Result<Header> {
     if !text.starts_with(MARK) {
-        bail!("{} is not a journal of a backfill: name another file with --journal", path.display());
+        bail!("{} is not a backfill journal: select another file with --journal", path.display());
     }
     let version = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| value["version"].as_u64());
     match (version, serde_json::from_str(text)) {
         (Some(version), _) if version != u64::from(VERSION) => {
-            bail!("the journal {} has format {version}, and this program knows {VERSION} alone", path.display())
+            bail!(
+                "the journal {} has format version {version}; this program supports version {VERSION}",
+                path.display()
+            )
         }
         (_, Ok(header)) => Ok(header),
         (_, Err(error)) => Err(error).with_context(|| format!("the journal {} is damaged in line 1", path.display())),

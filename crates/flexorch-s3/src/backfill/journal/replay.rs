@@ -1,46 +1,46 @@
-//! What a journal comes to, line by line: what is done, what is open, and the sums. Pure.
+//! Accumulates a journal line by line: what is done, what is open, and the totals. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::ranges::Done;
 use super::line::{Line, RejectedKey, Settled};
+use crate::backfill::ranges::Done;
 
-/// Rejected keys that a summary shows; the journal has them all.
+/// How many rejected keys a summary shows; the journal contains all.
 const SHOWN: usize = 20;
 
-/// What a journal comes to. It is the same whether it is read or followed while it is written.
+/// The state of a backfill according to its journal.
 #[derive(Debug, Default)]
-pub(in super::super) struct Replay {
-    pub done: Done,
-    /// Keys that are not settled, by the name of their chunk.
-    pub open: BTreeMap<Option<String>, Vec<String>>,
-    pub tally: Tally,
-    pub is_finished: bool,
+pub(crate) struct Replay {
+    pub(crate) done: Done,
+    /// Keys that are not settled, by the last key of their chunk.
+    pub(crate) open: BTreeMap<Option<String>, Vec<String>>,
+    pub(crate) tally: Tally,
+    pub(crate) is_finished: bool,
     /// Lines after the first.
-    pub lines: u64,
+    pub(crate) lines: u64,
 }
 
-/// The sums.
+/// The totals.
 #[derive(Debug, Default, Clone, Serialize)]
-pub(in super::super) struct Tally {
-    pub listed: u64,
-    pub in_scope: u64,
-    pub skipped: BTreeMap<String, u64>,
-    pub forwarded: u64,
-    pub duplicates: u64,
-    pub rejected: u64,
-    pub rejected_by_code: BTreeMap<String, u64>,
-    /// The first of them.
-    pub rejected_first: Vec<RejectedKey>,
-    pub requests: u64,
-    pub rate_limited: u64,
+pub(crate) struct Tally {
+    pub(crate) listed: u64,
+    pub(crate) in_scope: u64,
+    pub(crate) skipped: BTreeMap<String, u64>,
+    pub(crate) forwarded: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) rejected: u64,
+    pub(crate) rejected_by_code: BTreeMap<String, u64>,
+    /// The first rejected keys.
+    pub(crate) rejected_first: Vec<RejectedKey>,
+    pub(crate) requests: u64,
+    pub(crate) rate_limited: u64,
 }
 
 impl Replay {
     /// Adds a line.
-    pub(in super::super) fn apply(&mut self, line: Line) {
+    pub(crate) fn apply(&mut self, line: Line) {
         self.lines += 1;
         match line {
             Line::Chunk { after, through, listed, skipped, settled } => {
@@ -65,8 +65,8 @@ impl Replay {
         };
     }
 
-    /// How many keys are known and not settled.
-    pub(in super::super) fn open_keys(&self) -> u64 {
+    /// Returns how many listed keys are not settled.
+    pub(crate) fn open_keys(&self) -> u64 {
         self.open.values().map(|keys| keys.len() as u64).sum()
     }
 }
@@ -86,8 +86,8 @@ impl Tally {
         }
     }
 
-    /// Objects that are settled for good.
-    pub(in super::super) fn settled(&self) -> u64 {
+    /// Returns how many objects are settled.
+    pub(crate) fn settled(&self) -> u64 {
         self.forwarded + self.rejected
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_takes_the_place_of_what_was_open_and_counts_on() {
+    fn results_of_a_retry_replace_the_open_keys_and_add_to_the_totals() {
         let mut replay = Replay::default();
         let open = Settled { forwarded: 1, open: vec!["b".into(), "c".into()], ..Settled::default() };
         replay.apply(chunk(None, Some("c"), open));

@@ -1,5 +1,5 @@
-use super::super::scope::TypedScope;
 use super::*;
+use crate::backfill::scope::TypedScope;
 
 fn header() -> Header {
     let scope = TypedScope::new("p/", None, None, None, &[], None).unwrap();
@@ -61,7 +61,7 @@ fn a_torn_last_line_is_cut_off_wherever_it_was_torn_and_the_next_one_stands_whol
 }
 
 #[test]
-fn a_damaged_line_among_others_and_a_file_that_is_no_journal_are_errors_that_change_nothing() {
+fn a_damaged_line_and_another_file_are_errors_that_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.jsonl");
     let mut journal = Journal::create(&path, &header()).unwrap();
@@ -70,9 +70,9 @@ fn a_damaged_line_among_others_and_a_file_that_is_no_journal_are_errors_that_cha
     let text = std::fs::read_to_string(&path).unwrap();
     for (contents, told) in [
         (format!("{text}rubbish\n{}", text.lines().nth(1).unwrap()), "damaged in line 3"),
-        ("my diary\n".to_owned(), "not a journal"),
-        ("my diary".to_owned(), "not a journal"),
-        (text.replace("\"version\":1", "\"version\":9"), "format 9"),
+        ("my diary\n".to_owned(), "not a backfill journal"),
+        ("my diary".to_owned(), "not a backfill journal"),
+        (text.replace("\"version\":1", "\"version\":9"), "format version 9"),
     ] {
         std::fs::write(&path, &contents).unwrap();
         let error = format!("{:#}", Journal::find(&path).unwrap_err());
@@ -82,13 +82,13 @@ fn a_damaged_line_among_others_and_a_file_that_is_no_journal_are_errors_that_cha
 }
 
 #[test]
-fn what_is_not_a_file_is_left_alone() {
+fn something_else_than_a_file_is_left_unchanged() {
     let error = Journal::find(Path::new("/dev/null")).unwrap_err().to_string();
-    assert!(error.contains("not a file") && Path::new("/dev/null").exists(), "{error}");
+    assert!(error.contains("not a regular file") && Path::new("/dev/null").exists(), "{error}");
 }
 
 #[test]
-fn a_first_line_that_was_never_finished_is_as_if_there_were_none() {
+fn an_unfinished_first_line_counts_as_no_journal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.jsonl");
     for length in [0, 5, 60] {
@@ -100,7 +100,7 @@ fn a_first_line_that_was_never_finished_is_as_if_there_were_none() {
 }
 
 #[test]
-fn a_journal_in_which_nothing_was_settled_is_taken_away_by_the_run_that_made_it() {
+fn a_journal_without_results_is_removed_by_the_run_that_created_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.jsonl");
     Journal::create(&path, &header()).unwrap().discard_if_new();

@@ -117,7 +117,7 @@ impl Running {
     }
 
     /// Waits until it has said this on standard error.
-    pub async fn until_told(&mut self, words: &str) {
+    pub async fn until_printed(&mut self, words: &str) {
         let stderr = self.child.stderr.as_mut().unwrap();
         let told = async {
             while !String::from_utf8_lossy(&self.words).contains(words) {

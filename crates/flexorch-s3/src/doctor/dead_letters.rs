@@ -1,59 +1,59 @@
-//! The dead letters: how many, and why. They are looked at and left where they are.
+//! Checks the dead letters: how many, and why. They are received and left in the queue.
 
 use std::collections::BTreeMap;
 
-use super::super::arn::region_of;
-use super::super::aws_failure::AwsFailure;
-use super::super::table::shown;
-use super::aws::{Aws, ask};
-use super::check::{Check, Next};
+use super::aws::{Aws, call};
+use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::name;
 use super::queue::Queue;
+use crate::aws_failure::AwsFailure;
+use crate::text::escaped;
 use flexorch_s3_ingester::event::Invocation;
+use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::codes::{self, attribute};
 
-/// SQS gives no more at once (SQS API Reference, `ReceiveMessage`).
-const AT_ONCE: i32 = 10;
-/// FlexOrch's words are shown up to this many characters.
-const LONGEST_WORDS: usize = 160;
+/// The maximum per call (SQS API Reference, `ReceiveMessage`).
+const MOST_MESSAGES: i32 = 10;
+/// FlexOrch's message is shortened to this many characters.
+const LONGEST_MESSAGE: usize = 160;
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Letter {
+pub(crate) struct DeadLetter {
     id: String,
-    /// The attribute `code`; `None`: SQS moved it, after too many receives.
+    /// The attribute `code`; `None` if SQS moved the message after too many receives.
     code: Option<String>,
-    /// FlexOrch's words; `None`: it had none, which the function writes as `-`.
+    /// FlexOrch's message, if any; the function writes `-` for none.
     message: Option<String>,
     /// The objects that its body names.
     keys: Vec<(String, String)>,
 }
 
-/// Looks at up to ten dead letters. They stay visible, and are deleted by nobody; SQS counts a receive.
-pub(super) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<Letter>, AwsFailure> {
-    let question = aws
+/// Receives up to ten dead letters. They stay visible and are not deleted; SQS counts a receive.
+pub(crate) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<DeadLetter>, AwsFailure> {
+    let request = aws
         .sqs(region_of(&queue.arn))
         .receive_message()
         .queue_url(&queue.url)
-        .max_number_of_messages(AT_ONCE)
+        .max_number_of_messages(MOST_MESSAGES)
         .message_attribute_names("All")
         .visibility_timeout(0)
         .send();
-    let answer = ask("sqs:ReceiveMessage", &queue.arn, question).await?;
-    let mut letters: Vec<Letter> = Vec::new();
-    for message in answer.messages() {
+    let response = call("sqs:ReceiveMessage", &queue.arn, request).await?;
+    let mut letters: Vec<DeadLetter> = Vec::new();
+    for message in response.messages() {
         let text = |name: &str| {
             let value = message.message_attributes().and_then(|attributes| attributes.get(name));
             value.and_then(|value| value.string_value()).map(str::to_owned)
         };
-        let letter = Letter {
+        let letter = DeadLetter {
             id: message.message_id().unwrap_or_default().to_owned(),
             code: text(attribute::CODE),
-            message: text(attribute::MESSAGE).filter(|words| words != "-"),
+            message: text(attribute::MESSAGE).filter(|text| text != "-"),
             keys: keys(message.body().unwrap_or_default()),
         };
-        // What stays visible may be given out twice.
+        // A message that stays visible may be received twice.
         if !letters.iter().any(|other| other.id == letter.id) {
             letters.push(letter);
         }
@@ -61,69 +61,69 @@ pub(super) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<Letter>, Aw
     Ok(letters)
 }
 
-impl Letter {
-    /// Whether it is about this object.
-    pub(super) fn is_about(&self, bucket: &str, key: &str) -> bool {
+impl DeadLetter {
+    /// Returns whether it names this object.
+    pub(crate) fn is_about(&self, bucket: &str, key: &str) -> bool {
         self.keys.iter().any(|(of, name)| of == bucket && name == key)
     }
 
-    /// Why it was given up.
-    pub(super) fn why(&self) -> String {
+    /// Returns why it is a dead letter.
+    pub(crate) fn why(&self) -> String {
         match (&self.code, &self.message) {
-            (Some(code), Some(message)) => format!("{}: {}", shown(code), shortened(message)),
-            (Some(code), None) => shown(code),
-            (None, _) => "received too often: FlexOrch did not take it for more than a day".to_owned(),
+            (Some(code), Some(message)) => format!("{}: {}", escaped(code), shortened(message)),
+            (Some(code), None) => escaped(code),
+            (None, _) => "received too often: it could not be processed for more than a day".to_owned(),
         }
     }
 }
 
-/// The objects that a message names; none where it cannot be read.
+/// Returns the objects that a message names; none if it cannot be parsed.
 fn keys(body: &str) -> Vec<(String, String)> {
     let objects = Invocation::read(body).map(|invocation| invocation.contents.objects).unwrap_or_default();
     objects.into_iter().map(|object| (object.bucket, object.key.as_str().to_owned())).collect()
 }
 
-fn shortened(words: &str) -> String {
-    let words = shown(words);
-    match words.char_indices().nth(LONGEST_WORDS) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
+fn shortened(text: &str) -> String {
+    let text = escaped(text);
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
-/// How many there are, why, and how they go back. `letters` is `None` where nobody could look at them without moving them.
-pub(super) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[Letter]>, commands: &Commands) -> Check {
+/// Checks the dead letters. `letters` is `None` if receiving them could move them to another queue.
+pub(crate) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[DeadLetter]>, commands: &Commands) -> Check {
     let seen = letters.map_or(0, |letters| u64::try_from(letters.len()).unwrap_or(u64::MAX));
     let all = queue.all().max(seen);
     if all == 0 {
-        return Check::well(name::LETTERS, "none");
+        return Check::well(name::DEAD_LETTERS, "none");
     }
     let letters = letters.unwrap_or_default();
-    let mut reasons: BTreeMap<&str, Vec<&Letter>> = BTreeMap::new();
+    let mut reasons: BTreeMap<&str, Vec<&DeadLetter>> = BTreeMap::new();
     for letter in letters {
         reasons.entry(letter.code.as_deref().unwrap_or_default()).or_default().push(letter);
     }
     let reasons: Vec<_> = reasons.values().filter_map(|alike| Some(reason(alike, alike.first()?))).collect();
     let of = match letters.len() {
         0 if queue.redrive().is_some() => {
-            format!("; {} has a dead-letter queue of its own, so they were only counted", queue.name())
+            format!("; they were only counted, because {} has its own dead-letter queue", queue.name())
         }
-        0 => "; why is not known".to_owned(),
+        0 => "; the reasons are unknown".to_owned(),
         some if u64::try_from(some).unwrap_or(u64::MAX) < all => {
-            format!("; of {some} that were looked at: {}", reasons.join("; "))
+            format!("; of {some} that were received: {}", reasons.join("; "))
         }
         _ => format!(": {}", reasons.join("; ")),
     };
-    let objects = if all == 1 { "1 was given up" } else { &format!("{all} were given up") };
+    let objects = if all == 1 { "1 dead letter" } else { &format!("{all} dead letters") };
     Check::failed(
-        name::LETTERS,
+        name::DEAD_LETTERS,
         format!("{objects}{of}"),
-        Next::new(advice(letters), redrive(queue, retry_arn, commands)),
+        Fix::new(advice(letters), redrive(queue, retry_arn, commands)),
     )
 }
 
-/// Sends all dead letters back to the retry queue.
-pub(super) fn redrive(dead: &Queue, retry_arn: &str, commands: &Commands) -> String {
+/// Builds a command that moves all dead letters back to the retry queue.
+pub(crate) fn redrive(dead: &Queue, retry_arn: &str, commands: &Commands) -> String {
     commands.aws(format_args!(
         "sqs start-message-move-task --source-arn {} --destination-arn {}",
         quoted(&dead.arn),
@@ -131,53 +131,53 @@ pub(super) fn redrive(dead: &Queue, retry_arn: &str, commands: &Commands) -> Str
     ))
 }
 
-fn reason(alike: &[&Letter], first: &Letter) -> String {
-    let example = first.keys.first().map(|(_, key)| format!(", such as {}", shown(key))).unwrap_or_default();
+fn reason(alike: &[&DeadLetter], first: &DeadLetter) -> String {
+    let example = first.keys.first().map(|(_, key)| format!(", such as {}", escaped(key))).unwrap_or_default();
     format!("{} × {}{example}", alike.len(), first.why())
 }
 
-/// What to do before they go back, by their codes (docs/deploying.md, "Dead letters").
-fn advice(letters: &[Letter]) -> String {
+/// Returns what to do before they are redriven, by their codes (docs/deploying.md, "Dead letters").
+fn advice(letters: &[DeadLetter]) -> String {
     let mut advice = Vec::new();
     let has = |about: fn(&str) -> bool| letters.iter().any(|letter| letter.code.as_deref().is_some_and(about));
     if has(codes::refuses_the_file) {
-        advice.push("FlexOrch does not process such files: keep them out with KEY_SUFFIXES, MAX_OBJECT_BYTES, or fix them and upload them again");
+        advice.push("FlexOrch does not accept such files: exclude them with KEY_SUFFIXES or MAX_OBJECT_BYTES, or fix and upload them again");
     }
     if has(|code| code == codes::UNREADABLE) {
-        advice.push("something sends the queue messages that are not S3 events");
+        advice.push("something sends messages to the queue that are not S3 events");
     }
     if letters.iter().any(|letter| letter.code.is_none()) {
-        advice.push("what was received too often goes through once nothing above fails");
+        advice.push("messages that were received too often can be redriven once no check above fails");
     }
-    advice.push("once the cause is fixed, send them back");
+    advice.push("once the cause is fixed, redrive them");
     advice.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Status;
     use super::*;
+    use crate::doctor::check::Status;
 
-    fn letter(code: Option<&str>) -> Letter {
+    fn letter(code: Option<&str>) -> DeadLetter {
         let body = r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"docs"},"object":{"key":"in/a+b.pdf"}}}]}"#;
-        Letter {
+        DeadLetter {
             id: "m".into(),
             code: code.map(str::to_owned),
-            message: code.map(|_| "words".into()),
+            message: code.map(|_| "too large".into()),
             keys: keys(body),
         }
     }
 
     #[test]
-    fn dead_letters_are_grouped_by_their_reason_and_go_back_with_one_command() {
+    fn dead_letters_are_grouped_by_their_reason_and_redriven_with_one_command() {
         let mut queue = Queue::default();
         queue.arn = "arn:aws:sqs:eu-west-1:1:dead".into();
         let letters = [letter(Some("FILE_TOO_LARGE")), letter(None), letter(Some("FILE_TOO_LARGE"))];
         let found = check(&queue, "arn:aws:sqs:eu-west-1:1:retry", Some(&letters), &Commands::default());
         assert_eq!(found.status, Status::Failed);
         assert!(
-            found.found.contains("3 were given up")
-                && found.found.contains("2 × FILE_TOO_LARGE: words, such as in/a b.pdf")
+            found.found.contains("3 dead letters")
+                && found.found.contains("2 × FILE_TOO_LARGE: too large, such as in/a b.pdf")
         );
         assert!(found.action.unwrap().contains("MAX_OBJECT_BYTES"));
         assert_eq!(
