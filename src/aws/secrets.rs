@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use super::sdk::Regional;
 use crate::clock::Clock;
 use crate::error::with_causes;
+use crate::model::arn::region_of;
 use crate::model::claim::{Claim, ClaimScope, ReadScope};
 use crate::model::connector::{Connector, ConnectorError};
 
@@ -286,13 +287,6 @@ impl State {
     }
 }
 
-/// Returns the region of a secret's ARN, `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for a name.
-#[must_use]
-pub fn region_of(secret_id: &str) -> Option<&str> {
-    let mut parts = secret_id.split(':');
-    (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
-}
-
 /// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated response,
 /// or one from a proxy, does not.
 fn failure_of(error: &SdkError<GetSecretValueError>) -> FetchFailure {
@@ -348,16 +342,6 @@ fn reason(error: &SdkError<GetSecretValueError>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_region_to_ask_is_in_the_arn() {
-        assert_eq!(
-            region_of("arn:aws:secretsmanager:eu-central-1:123456789012:secret:docs-AbCdEf"),
-            Some("eu-central-1")
-        );
-        assert_eq!(region_of("docs"), None);
-        assert_eq!(region_of("team:docs"), None);
-    }
 
     #[test]
     fn only_an_error_that_secrets_manager_names_says_anything_about_the_secret() {

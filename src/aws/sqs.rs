@@ -15,6 +15,7 @@ use reqwest::Url;
 use super::failure::{Action, CallError, FailureKind, call_until};
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
+use crate::model::arn::QueueArn;
 use crate::model::message::{AttributeValue, LONGEST_DELAY, MessageAttribute};
 use crate::redaction::redacted;
 
@@ -110,8 +111,9 @@ impl Queues {
         messages: &[OutgoingMessage],
         end: SystemTime,
     ) -> Vec<Result<(), CallError>> {
-        let Some(calls) = self.calls(queue_arn, "sqs:SendMessage", end) else {
-            return vec![Err(not_an_arn(queue_arn)); messages.len()];
+        let calls = match self.calls(queue_arn, "sqs:SendMessage", end) {
+            Ok(calls) => calls,
+            Err(error) => return vec![Err(error); messages.len()],
         };
         let size = |message: &OutgoingMessage| {
             message.body.len() + message.attributes.iter().map(MessageAttribute::size).sum::<usize>()
@@ -140,8 +142,9 @@ impl Queues {
         changes: &[VisibilityChange],
         end: SystemTime,
     ) -> Vec<Result<(), CallError>> {
-        let Some(calls) = self.calls(queue_arn, "sqs:ChangeMessageVisibility", end) else {
-            return vec![Err(not_an_arn(queue_arn)); changes.len()];
+        let calls = match self.calls(queue_arn, "sqs:ChangeMessageVisibility", end) {
+            Ok(calls) => calls,
+            Err(error) => return vec![Err(error); changes.len()],
         };
         let entry = |id: String, change: &VisibilityChange| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -200,12 +203,12 @@ impl Queues {
         results
     }
 
-    /// Calls to the queue of this ARN; `None` if it is none.
-    fn calls<'a>(&self, queue_arn: &'a str, permission: &'static str, end: SystemTime) -> Option<Calls<'a>> {
-        let queue = QueueArn::parse(queue_arn)?;
+    /// Prepares calls to the queue of this ARN.
+    fn calls<'a>(&self, queue_arn: &'a str, permission: &'static str, end: SystemTime) -> Result<Calls<'a>, CallError> {
+        let queue = QueueArn::parse(queue_arn).map_err(invalid)?;
         let action = Action { service: "SQS", permission, resource: queue_arn };
         let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
-        Some(Calls { client: self.client(Some(queue.region)), url, action, end })
+        Ok(Calls { client: self.client(Some(queue.region)), url, action, end })
     }
 
     fn client(&self, region: Option<&str>) -> Client {
@@ -333,49 +336,6 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> CallError {
     CallError::Invalid(std::sync::Arc::new(error))
 }
 
-fn not_an_arn(text: &str) -> CallError {
-    invalid(NotAQueueArn(text.to_owned()))
-}
-
-/// The queue that an event names is none.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not the ARN of a queue")]
-struct NotAQueueArn(String);
-
-/// A queue's ARN, `arn:aws:sqs:REGION:ACCOUNT:NAME`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct QueueArn<'a> {
-    partition: &'a str,
-    pub(crate) region: &'a str,
-    account: &'a str,
-    pub(crate) name: &'a str,
-}
-
-impl<'a> QueueArn<'a> {
-    /// Parses an ARN; `None` if it is not a queue's.
-    #[must_use]
-    pub fn parse(arn: &'a str) -> Option<Self> {
-        let mut parts = arn.splitn(6, ':');
-        match (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?) {
-            ("arn", partition, "sqs", region, account, name) => Some(Self { partition, region, account, name }),
-            _ => None,
-        }
-    }
-
-    /// The queue's URL, which follows from its ARN (SQS Developer Guide, "Queue and message identifiers").
-    #[must_use]
-    pub fn url(&self, endpoint: Option<&str>) -> String {
-        let Self { partition, region, account, name } = self;
-        match endpoint {
-            Some(endpoint) => format!("{}/{account}/{name}", endpoint.trim_end_matches('/')),
-            None => {
-                let suffix = if *partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
-                format!("https://sqs.{region}.{suffix}/{account}/{name}")
-            }
-        }
-    }
-}
-
 /// The region in a queue's URL, `https://sqs.REGION.amazonaws.com/…`; `None` for another address.
 #[must_use]
 pub fn region_of_url(url: &Url) -> Option<String> {
@@ -417,16 +377,6 @@ fn attribute_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_queues_url_follows_from_its_arn() {
-        let arn = QueueArn::parse("arn:aws:sqs:eu-west-1:123456789012:retry").unwrap();
-        assert_eq!(arn.url(None), "https://sqs.eu-west-1.amazonaws.com/123456789012/retry");
-        assert_eq!(arn.url(Some("http://127.0.0.1:9324/")), "http://127.0.0.1:9324/123456789012/retry");
-        let china = QueueArn::parse("arn:aws-cn:sqs:cn-north-1:123456789012:retry").unwrap();
-        assert_eq!(china.url(None), "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/retry");
-        assert_eq!(QueueArn::parse("arn:aws:s3:::bucket"), None);
-    }
 
     #[test]
     fn calls_hold_ten_messages_and_no_more_bytes_than_a_call_takes() {

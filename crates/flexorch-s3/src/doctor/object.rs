@@ -122,6 +122,14 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
                 ),
             )
         }
+        SkipReason::Excluded => {
+            let patterns: Vec<_> = scope.key_excludes.iter().map(ToString::to_string).collect();
+            let others = scope.key_excludes.iter().filter(|pattern| !pattern.matches(key)).map(ToString::to_string);
+            (
+                format!("it matches one of KEY_EXCLUDES ({})", patterns.join(",")),
+                Fix::new("remove the pattern", set("KEY_EXCLUDES", &others.collect::<Vec<_>>().join(","))),
+            )
+        }
         SkipReason::TooLarge => (
             format!("it is larger than MAX_OBJECT_BYTES ({})", scope.max_object_bytes.unwrap_or_default()),
             Fix::new(
