@@ -64,7 +64,7 @@ impl Ingester {
     /// Carries an order out as far as the time allows. A connector that cannot be listed or served does not stop the next one.
     pub(super) async fn reconcile(&self, origin: Origin, order: ReconcileRequest, run: &mut Run) -> OrderResult {
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
-        let connectors = self.connectors(run.times).await;
+        let connectors = self.connectors(run).await;
         let only = order.cursor.as_ref().filter(|cursor| cursor.only);
         // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
         let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);

@@ -20,6 +20,8 @@ pub(super) struct Run {
     pub(super) report: Report,
     /// The parts of the event that keep coming back: see [`OFTEN_RECEIVED`](crate::ingest::session::OFTEN_RECEIVED).
     pub(super) redelivered: BTreeSet<Origin>,
+    /// Secrets that could not be read have been logged.
+    pub(super) has_logged_secrets: bool,
     /// Outcomes that were recorded after the end.
     late: usize,
     clock: Clock,
@@ -36,6 +38,7 @@ impl Run {
             metrics: Metrics::default(),
             report: Report::default(),
             redelivered: BTreeSet::new(),
+            has_logged_secrets: false,
             late: 0,
             clock,
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ingester, Run, Times, log_secret_errors};
+use super::{Ingester, Run, log_secret_errors};
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::event::batch_job;
@@ -21,16 +21,18 @@ impl Ingester {
             return;
         }
         let wanted = objects.iter().any(|object| object.change == Change::Created && !object.is_folder_marker());
-        let connectors = if wanted { self.connectors(run.times).await } else { Connectors::default() };
+        let connectors = if wanted { self.connectors(run).await } else { Connectors::default() };
         let mut ledger = self.submit(&connectors, &objects, run).await;
         self.dead_letter_rejected(&connectors, &objects, &mut ledger, run.times).await;
         run.record_all(objects, ledger);
     }
 
-    /// The connectors, with the failures logged.
-    pub(super) async fn connectors(&self, times: Times) -> Connectors {
-        let connectors = self.secrets.connectors(times.secrets_end).await;
-        log_secret_errors(&connectors);
+    /// Returns the connectors, and logs the failures: once in an invocation, however many of its parts ask.
+    pub(super) async fn connectors(&self, run: &mut Run) -> Connectors {
+        let connectors = self.secrets.connectors(run.times.secrets_end).await;
+        if !std::mem::replace(&mut run.has_logged_secrets, true) {
+            log_secret_errors(&connectors);
+        }
         connectors
     }
 

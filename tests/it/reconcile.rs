@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{DEAD_LETTERS, TestApp};
 use crate::support::surroundings::API_KEY;
-use crate::support::{TestAppBuilder, sqs_event};
+use crate::support::{TestAppBuilder, s3_event, sqs_event};
 
 fn order(since: &str) -> Value {
     json!({"reconcile": {"since": since}})
@@ -353,4 +353,15 @@ async fn a_reconcile_leaves_what_an_unreadable_secret_claims_to_a_later_order_an
     let of_hr = app.requests().into_iter().filter(|request| request.keys.contains(&"hr/b.pdf".to_owned()));
     let keys: Vec<_> = of_hr.map(|request| request.api_key.unwrap().expose().to_owned()).collect();
     assert_eq!(keys, ["dfx_hr_0123456789"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_logged_once_however_many_parts_of_an_event_need_it() {
+    let app = TestAppBuilder::new().await.secrets([("docs", json!({"api_key": 5}))]).start().await;
+    app.invoke(sqs_event([s3_event(["a.pdf"]), order("PT1H"), order("PT2H")])).await;
+    let logged =
+        app.logs().await.into_iter().filter(|line| {
+            line["level"] == "ERROR" && line["secret"] == "docs" && line["span"]["name"] == "invocation"
+        });
+    assert_eq!(logged.count(), 1);
 }
