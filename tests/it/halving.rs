@@ -145,11 +145,12 @@ async fn what_one_connector_id_has_accepted_says_nothing_about_another() {
 
 #[tokio::test]
 async fn a_message_that_keeps_coming_back_is_searched_for_the_key_that_fails_with_500() {
-    for (receives, forwarded) in [(2, 0), (3, 7)] {
+    // Once some of its objects are settled, another message that names only the rest takes its place.
+    for (receives, forwarded, failures) in [(2, 0, &["m-0"][..]), (3, 7, &[])] {
         let app = TestAppBuilder::new().await.fault("status=500,key=*poison*").env("MAX_ATTEMPTS", 1).start().await;
         let names = ["a.pdf", "b.pdf", "c.pdf", "poison.pdf", "d.pdf", "e.pdf", "f.pdf", "g.pdf"];
         let event = sqs_event_received(receives, [s3_event(names).to_string()]);
-        assert_eq!(app.invoke(event).await.failures(), ["m-0"]);
+        assert_eq!(app.invoke(event).await.failures(), failures);
         assert_eq!(app.flexorch.taken_keys().len(), forwarded, "received {receives} times");
     }
 }

@@ -274,7 +274,8 @@ async fn in_a_queue_a_connector_that_waits_has_no_other_connectors_bucket_listed
     let app = TestAppBuilder::new()
         .await
         .secrets([("waits", connector(1, "my-documents")), ("works", connector(2, "other")), ("gone", json!([]))])
-        .fault("status=402,connector=1")
+        .fault("status=503,connector=1")
+        .env("MAX_ATTEMPTS", 1)
         .start()
         .await;
     app.buckets.create("other", "eu-west-1");
