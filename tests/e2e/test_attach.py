@@ -149,17 +149,28 @@ def test_an_alias_is_let_in_by_itself(site):
     assert (notifications(site), function_statements(site, Qualifier="live")) == (before, [])
 
 
-def test_a_queue_hears_of_uploads_and_its_policy_keeps_its_other_statements(site, sandbox):
+def test_the_stacks_queue_is_notified_and_its_policy_that_allows_s3_already_stays_as_it_is(site, sandbox):
     before, retry = notifications(site), site.outputs["RetryQueueUrl"]
     policy = queue_policy(site, retry)
     document = changed(site, "attach", "--prefix", "invoices/", "--queue", site.outputs["RetryQueueArn"])
-    attached = queue_policy(site, retry)
-    assert attached["Statement"][:-1] == policy["Statement"]
-    assert attached["Statement"][-1]["Sid"] == document["permissions"][0]["statement_id"]
+    assert (document["permissions"], queue_policy(site, retry)) == ([], policy)
     assert without_ours(notifications(site)) == before
     arrives(site, sandbox, "invoices/attached to a queue.pdf")
     changed(site, "detach", "--queue", retry)
     assert (notifications(site), queue_policy(site, retry)) == (before, policy)
+
+
+def test_a_queue_that_does_not_allow_s3_is_given_a_statement_beside_its_others(site):
+    before = notifications(site)
+    policy = json.loads(open_to_s3(ANY_QUEUE + "shared"))
+    policy["Statement"][0]["Principal"] = {"Service": "sns.amazonaws.com"}
+    url = site.sqs.create_queue(QueueName="shared", Attributes={"Policy": json.dumps(policy)})["QueueUrl"]
+    document = changed(site, "attach", "--prefix", "invoices/", "--queue", ANY_QUEUE + "shared")
+    attached = queue_policy(site, url)
+    assert attached["Statement"][:-1] == policy["Statement"]
+    assert attached["Statement"][-1]["Sid"] == document["permissions"][0]["statement_id"]
+    changed(site, "detach", "--queue", url)
+    assert (notifications(site), queue_policy(site, url)) == (before, policy)
 
 
 def test_eventbridge_carries_uploads_to_the_stacks_rule_once_it_is_switched_on(site, sandbox):
