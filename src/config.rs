@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use wildmatch::WildMatch;
 
 use crate::model::scope::Scope;
+use crate::model::settings;
 
 /// The function's settings after all checks.
 #[derive(Debug, Clone)]
@@ -94,41 +95,47 @@ impl Config {
     /// [`ConfigError`] for the first variable that is missing or wrong.
     pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
-        let connector_secret_ids = env.list("CONNECTOR_SECRET_IDS")?;
+        let connector_secret_ids = env.list(settings::CONNECTOR_SECRET_IDS)?;
         if connector_secret_ids.is_empty() {
             return Err(ConfigError {
-                variable: "CONNECTOR_SECRET_IDS",
-                given: env.text("CONNECTOR_SECRET_IDS")?,
+                variable: settings::CONNECTOR_SECRET_IDS,
+                given: env.text(settings::CONNECTOR_SECRET_IDS)?,
                 allowed: "one or more names or ARNs of secrets, separated by commas".into(),
             });
         }
         if let Some(twice) = first_repeated(&connector_secret_ids) {
             return Err(ConfigError {
-                variable: "CONNECTOR_SECRET_IDS",
+                variable: settings::CONNECTOR_SECRET_IDS,
                 given: Some(twice.to_owned()),
                 allowed: "a list that names each secret once".into(),
             });
         }
-        let max_object_bytes = env.number("MAX_OBJECT_BYTES", 1..=u64::MAX)?;
+        let max_object_bytes = env.number(settings::MAX_OBJECT_BYTES, 1..=u64::MAX)?;
         Ok(Self {
             connector_secret_ids,
             flexorch_base_url: env.base_url()?,
             scope: Scope {
-                key_prefixes: env.list("KEY_PREFIXES")?,
-                key_suffixes: env.list("KEY_SUFFIXES")?.iter().map(|suffix| suffix.to_lowercase()).collect(),
-                key_excludes: env.list("KEY_EXCLUDES")?.iter().map(|pattern| WildMatch::new(pattern)).collect(),
+                key_prefixes: env.list(settings::KEY_PREFIXES)?,
+                key_suffixes: env.list(settings::KEY_SUFFIXES)?.iter().map(|suffix| suffix.to_lowercase()).collect(),
+                key_excludes: env.list(settings::KEY_EXCLUDES)?.iter().map(|pattern| WildMatch::new(pattern)).collect(),
                 max_object_bytes,
             },
-            max_keys_per_request: env.number_or("MAX_KEYS_PER_REQUEST", 1..=10_000, 100)?,
-            secret_cache_ttl: Duration::from_secs(env.number("SECRET_CACHE_TTL_SECONDS", 0..=86_400)?.unwrap_or(300)),
-            request_timeout: Duration::from_millis(env.number("REQUEST_TIMEOUT_MS", 1..=900_000)?.unwrap_or(10_000)),
-            max_concurrent_requests: env.number_or("MAX_CONCURRENT_REQUESTS", 1..=1_000, 2)?,
-            requests_per_minute: env.number("REQUESTS_PER_MINUTE", 1..=1_000_000)?.and_then(narrow),
-            max_attempts: env.number_or("MAX_ATTEMPTS", 1..=100, 4)?,
-            deadline_margin: Duration::from_millis(env.number("DEADLINE_MARGIN_MS", 0..=600_000)?.unwrap_or(1_000)),
+            max_keys_per_request: env.number_or(settings::MAX_KEYS_PER_REQUEST, 1..=10_000, 100)?,
+            secret_cache_ttl: Duration::from_secs(
+                env.number(settings::SECRET_CACHE_TTL_SECONDS, 0..=86_400)?.unwrap_or(300),
+            ),
+            request_timeout: Duration::from_millis(
+                env.number(settings::REQUEST_TIMEOUT_MS, 1..=900_000)?.unwrap_or(10_000),
+            ),
+            max_concurrent_requests: env.number_or(settings::MAX_CONCURRENT_REQUESTS, 1..=1_000, 2)?,
+            requests_per_minute: env.number(settings::REQUESTS_PER_MINUTE, 1..=1_000_000)?.and_then(narrow),
+            max_attempts: env.number_or(settings::MAX_ATTEMPTS, 1..=100, 4)?,
+            deadline_margin: Duration::from_millis(
+                env.number(settings::DEADLINE_MARGIN_MS, 0..=600_000)?.unwrap_or(1_000),
+            ),
             dead_letter_queue_url: env.queue_url()?,
-            renew_after_receives: env.number_or("RENEW_AFTER_RECEIVES", 1..=u32::MAX.into(), 100)?,
-            locale: env.text("LOCALE")?,
+            renew_after_receives: env.number_or(settings::RENEW_AFTER_RECEIVES, 1..=u32::MAX.into(), 100)?,
+            locale: env.text(settings::LOCALE)?,
             pipeline_config: env.pipeline_config()?,
         })
     }
@@ -187,7 +194,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
     }
 
     fn base_url(&self) -> Result<Url, ConfigError> {
-        let variable = "FLEXORCH_BASE_URL";
+        let variable = settings::FLEXORCH_BASE_URL;
         let text = self.text(variable)?.unwrap_or_else(|| DEFAULT_BASE_URL.to_owned());
         checked_base_url(&text).map_err(|allowed| ConfigError {
             variable,
@@ -197,7 +204,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
     }
 
     fn queue_url(&self) -> Result<Option<Url>, ConfigError> {
-        let variable = "DEAD_LETTER_QUEUE_URL";
+        let variable = settings::DEAD_LETTER_QUEUE_URL;
         let Some(text) = self.text(variable)? else { return Ok(None) };
         match Url::parse(&text) {
             Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() && !url.path().ends_with(".fifo") => {
@@ -214,7 +221,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
     }
 
     fn pipeline_config(&self) -> Result<Option<Box<RawValue>>, ConfigError> {
-        let variable = "PIPELINE_CONFIG";
+        let variable = settings::PIPELINE_CONFIG;
         let Some(text) = self.text(variable)? else { return Ok(None) };
         match RawValue::from_string(text.clone()) {
             Ok(raw) if raw.get().starts_with('{') => Ok(Some(raw)),

@@ -52,11 +52,11 @@ pub enum CallError {
 
 /// What a service said when it refused.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{code}: {message}{}", hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+#[error("{}{}", self.words(), hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
 pub struct Refusal {
-    /// The service's error code.
-    pub code: String,
-    /// Its message.
+    /// The service's error code; `None` if the response has none, as one that a proxy sent.
+    pub code: Option<String>,
+    /// Its message. It is shown beside a code alone: without one, the SDK may have copied a part of the response into it.
     pub message: String,
     /// The HTTP status; `None` for an entry of a batch.
     pub status: Option<u16>,
@@ -93,7 +93,7 @@ impl CallError {
         let status = error.raw_response().map(|response| response.status().as_u16());
         match &error {
             SdkError::ServiceError(service) => {
-                let code = service.err().code().unwrap_or("error").to_owned();
+                let code = service.err().code().map(str::to_owned);
                 let message = service.err().message().unwrap_or("no message").to_owned();
                 Self::Refused(Refusal { code, message, status, hint: None }.with_permission(action))
             }
@@ -105,7 +105,7 @@ impl CallError {
     /// A refusal of one entry of a batch.
     #[must_use]
     pub fn of_entry(code: &str, message: Option<&str>, action: Action<'_>) -> Self {
-        let (code, message) = (code.to_owned(), message.unwrap_or("no message").to_owned());
+        let (code, message) = (Some(code.to_owned()), message.unwrap_or("no message").to_owned());
         Self::Refused(Refusal { code, message, status: None, hint: None }.with_permission(action))
     }
 
@@ -152,6 +152,14 @@ impl CallError {
 }
 
 impl Refusal {
+    fn words(&self) -> String {
+        match (&self.code, self.status) {
+            (Some(code), _) => format!("{code}: {}", self.message),
+            (None, Some(status)) => format!("the response with status {status} names no error code"),
+            (None, None) => "the response names no error code".to_owned(),
+        }
+    }
+
     fn with_permission(mut self, action: Action<'_>) -> Self {
         if self.kind() == FailureKind::Permission {
             self.hint = Some(format!("the role needs {} on {}", action.permission, action.resource));
@@ -162,7 +170,7 @@ impl Refusal {
     /// The class of the refusal: by the code, and by the status if the code says nothing.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
-        let code = self.code.as_str();
+        let code = self.code.as_deref().unwrap_or_default();
         match code {
             "InvalidClientTokenId"
             | "UnrecognizedClientException"
@@ -170,6 +178,7 @@ impl Refusal {
             | "SignatureDoesNotMatch"
             | "ExpiredToken"
             | "ExpiredTokenException"
+            | "RequestExpired"
             | "IncompleteSignature"
             | "InvalidSignatureException" => FailureKind::Credentials,
             "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
@@ -233,30 +242,30 @@ mod tests {
 
     const ACTION: Action<'_> = Action { service: "SQS", permission: "sqs:SendMessage", resource: "queue \"retry\"" };
 
-    fn kind(code: &str, status: Option<u16>) -> FailureKind {
-        Refusal { code: code.into(), message: String::new(), status, hint: None }.kind()
+    fn kind(code: Option<&str>, status: Option<u16>) -> FailureKind {
+        Refusal { code: code.map(str::to_owned), message: String::new(), status, hint: None }.kind()
     }
 
     #[test]
     fn a_refusal_is_classified_by_its_code_and_by_its_status_if_the_code_says_nothing() {
         for (code, status, expected) in [
-            ("AccessDenied", Some(403), FailureKind::Permission),
-            ("AccessDeniedException", Some(400), FailureKind::Permission),
-            ("KmsAccessDenied", None, FailureKind::Permission),
-            ("error", Some(403), FailureKind::Permission),
-            ("ExpiredToken", Some(403), FailureKind::Credentials),
-            ("RequestThrottled", Some(400), FailureKind::Throttled),
-            ("ThrottlingException", Some(400), FailureKind::Throttled),
-            ("SlowDown", Some(503), FailureKind::Throttled),
-            ("AWS.SimpleQueueService.NonExistentQueue", Some(400), FailureKind::NotFound),
-            ("NoSuchBucket", Some(404), FailureKind::NotFound),
-            ("PermanentRedirect", Some(301), FailureKind::OtherRegion),
-            ("InternalError", None, FailureKind::Unavailable),
-            ("error", Some(500), FailureKind::Unavailable),
-            ("error", Some(408), FailureKind::Unavailable),
-            ("InvalidParameterValue", Some(400), FailureKind::Other),
+            (Some("AccessDenied"), Some(403), FailureKind::Permission),
+            (Some("AccessDeniedException"), Some(400), FailureKind::Permission),
+            (Some("KmsAccessDenied"), None, FailureKind::Permission),
+            (None, Some(403), FailureKind::Permission),
+            (Some("ExpiredToken"), Some(403), FailureKind::Credentials),
+            (Some("RequestThrottled"), Some(400), FailureKind::Throttled),
+            (Some("ThrottlingException"), Some(400), FailureKind::Throttled),
+            (Some("SlowDown"), Some(503), FailureKind::Throttled),
+            (Some("AWS.SimpleQueueService.NonExistentQueue"), Some(400), FailureKind::NotFound),
+            (Some("NoSuchBucket"), Some(404), FailureKind::NotFound),
+            (Some("PermanentRedirect"), Some(301), FailureKind::OtherRegion),
+            (Some("InternalError"), None, FailureKind::Unavailable),
+            (None, Some(500), FailureKind::Unavailable),
+            (None, Some(408), FailureKind::Unavailable),
+            (Some("InvalidParameterValue"), Some(400), FailureKind::Other),
         ] {
-            assert_eq!(kind(code, status), expected, "{code} {status:?}");
+            assert_eq!(kind(code, status), expected, "{code:?} {status:?}");
         }
     }
 

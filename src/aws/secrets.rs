@@ -10,14 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+use super::failure::{Action, CallError, FailureKind, Refusal, call_until};
 use super::sdk::Regional;
 use crate::clock::Clock;
-use crate::error::with_causes;
 use crate::model::arn::region_of;
 use crate::model::claim::{Claim, ClaimScope, ReadScope};
 use crate::model::connector::{Connector, ConnectorError};
@@ -29,14 +27,20 @@ const STALE_RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
     /// Secrets Manager did not return the secret.
-    #[error("secret {secret_id:?} cannot be fetched: {reason}")]
+    #[error("secret {secret_id:?} cannot be fetched: {source}")]
     Fetch {
         /// The secret.
         secret_id: Arc<str>,
         /// The error of Secrets Manager or of the connection to it.
-        reason: String,
+        source: CallError,
         /// What this says about the secret.
         failure: FetchFailure,
+    },
+    /// Secrets Manager returned the secret without a value.
+    #[error("secret {secret_id:?} cannot be fetched: the response holds no secret value")]
+    Incomplete {
+        /// The secret.
+        secret_id: Arc<str>,
     },
     /// The secret holds bytes (`SecretBinary`) instead of text.
     #[error("secret {secret_id:?} holds bytes, not text: write it as a `SecretString`")]
@@ -73,16 +77,17 @@ pub enum FetchFailure {
 
 impl SecretError {
     fn is_transient(&self) -> bool {
-        matches!(self, Self::Fetch { failure: FetchFailure::Transient, .. })
+        matches!(self, Self::Fetch { failure: FetchFailure::Transient, .. } | Self::Incomplete { .. })
     }
 
     /// Returns the id of the secret that could not be used.
     #[must_use]
     pub fn secret_id(&self) -> &Arc<str> {
         match self {
-            Self::Fetch { secret_id, .. } | Self::Binary { secret_id, .. } | Self::Malformed { secret_id, .. } => {
-                secret_id
-            }
+            Self::Fetch { secret_id, .. }
+            | Self::Incomplete { secret_id }
+            | Self::Binary { secret_id, .. }
+            | Self::Malformed { secret_id, .. } => secret_id,
         }
     }
 
@@ -92,9 +97,10 @@ impl SecretError {
     pub fn claim(&self, last_read: Option<&ReadScope>) -> Claim {
         let scope = match (last_read, self) {
             (Some(scope), _) => ClaimScope::Part(scope.clone()),
-            (None, Self::Fetch { failure: FetchFailure::Transient | FetchFailure::Refused, .. }) => {
-                ClaimScope::Everything
-            }
+            (
+                None,
+                Self::Fetch { failure: FetchFailure::Transient | FetchFailure::Refused, .. } | Self::Incomplete { .. },
+            ) => ClaimScope::Everything,
             (None, Self::Fetch { failure: FetchFailure::NotFound | FetchFailure::NoValue, .. }) => ClaimScope::Nothing,
             (None, Self::Binary { stated, .. } | Self::Malformed { stated, .. }) => {
                 stated.clone().map_or(ClaimScope::Nothing, ClaimScope::Part)
@@ -238,18 +244,21 @@ impl SecretCache {
     }
 
     async fn fetch(&self, secret_id: &Arc<str>, end: SystemTime) -> Result<Cached, SecretError> {
-        self.fetches.fetch_add(1, Ordering::Relaxed);
-        let request = self.client_for(secret_id).get_secret_value().secret_id(&**secret_id).send();
-        let failed = |reason: String, failure| SecretError::Fetch { secret_id: Arc::clone(secret_id), reason, failure };
-        let response = match tokio::time::timeout(self.clock.until(end), request).await {
-            Err(_) => return Err(failed("no response from Secrets Manager in time".into(), FetchFailure::Transient)),
-            Ok(Err(error)) => return Err(failed(reason(&error), failure_of(&error))),
-            Ok(Ok(response)) => response,
+        let action =
+            Action { service: "Secrets Manager", permission: "secretsmanager:GetSecretValue", resource: secret_id };
+        let fetch = || {
+            self.fetches.fetch_add(1, Ordering::Relaxed);
+            self.client_for(secret_id).get_secret_value().secret_id(&**secret_id).send()
         };
+        let response = call_until(&self.clock, end, action, fetch).await.map_err(|error| SecretError::Fetch {
+            secret_id: Arc::clone(secret_id),
+            failure: FetchFailure::of(&error),
+            source: error.with_hint(hint),
+        })?;
         let (text, bytes) = (response.secret_string(), response.secret_binary());
         let Some(text) = text else {
             let Some(bytes) = bytes else {
-                return Err(failed("the response holds no secret value".into(), FetchFailure::Transient));
+                return Err(SecretError::Incomplete { secret_id: Arc::clone(secret_id) });
             };
             let stated = std::str::from_utf8(bytes.as_ref()).ok().and_then(ReadScope::stated_in);
             return Err(SecretError::Binary { secret_id: Arc::clone(secret_id), stated });
@@ -287,56 +296,43 @@ impl State {
     }
 }
 
-/// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated response,
-/// or one from a proxy, does not.
-fn failure_of(error: &SdkError<GetSecretValueError>) -> FetchFailure {
-    let SdkError::ServiceError(service) = error else { return FetchFailure::Transient };
-    let named = service.err();
-    class_of(service.raw().status().as_u16(), named.code(), named.message().unwrap_or_default())
-}
-
-fn class_of(status: u16, code: Option<&str>, message: &str) -> FetchFailure {
-    let Some(code) = code.filter(|_| (400..500).contains(&status) && status != 429) else {
-        return FetchFailure::Transient;
-    };
-    match code {
-        "ResourceNotFoundException" if is_without_value(message) => FetchFailure::NoValue,
-        "ResourceNotFoundException" => FetchFailure::NotFound,
-        // These are about the request's rate, time or session, not about the secret.
-        "RequestLimitExceeded" | "ExpiredTokenException" | "RequestExpired" | "InvalidSignatureException" => {
-            FetchFailure::Transient
+impl FetchFailure {
+    /// Classifies a failed fetch. Only an error code of Secrets Manager itself says something about the secret: a truncated
+    /// response, or one from a proxy, does not, nor does an error about the request's rate, time or session.
+    fn of(error: &CallError) -> Self {
+        let CallError::Refused(refusal) = error else { return Self::Transient };
+        if refusal.code.is_none() || !refusal.status.is_some_and(|status| (400..500).contains(&status)) {
+            return Self::Transient;
         }
-        code if code.contains("Throttl") => FetchFailure::Transient,
-        _ => FetchFailure::Refused,
+        match refusal.kind() {
+            FailureKind::NotFound if is_without_value(refusal) => Self::NoValue,
+            FailureKind::NotFound => Self::NotFound,
+            FailureKind::Throttled | FailureKind::Unavailable | FailureKind::Credentials => Self::Transient,
+            FailureKind::Permission | FailureKind::OtherRegion | FailureKind::Other => Self::Refused,
+        }
     }
 }
 
 /// Whether a `ResourceNotFoundException` means that the secret exists and has no value: a secret that was created without one has
 /// no version with the staging label `AWSCURRENT`.
-fn is_without_value(message: &str) -> bool {
-    message.contains("staging label")
+fn is_without_value(refusal: &Refusal) -> bool {
+    refusal.message.contains("staging label")
 }
 
-/// Describes a failed fetch, with a hint for the operator if the cause is known.
-fn reason(error: &SdkError<GetSecretValueError>) -> String {
-    let SdkError::ServiceError(service) = error else { return with_causes(error) };
-    let (status, named) = (service.raw().status().as_u16(), service.err());
-    let Some(code) = named.code() else {
-        // The SDK's own message may repeat a part of the response.
-        return format!("the response with status {status} does not come from Secrets Manager");
-    };
-    let hint = match code {
-        "ResourceNotFoundException" if named.message().is_some_and(is_without_value) => {
-            " (the secret is still empty: write {\"api_key\": …, \"connector_id\": …, \"bucket\": …} into it)"
+/// Returns what an operator does about a refusal, if the cause is known.
+fn hint(refusal: &Refusal) -> Option<String> {
+    let hint = match refusal.code.as_deref()? {
+        "ResourceNotFoundException" if is_without_value(refusal) => {
+            "the secret is still empty: write {\"api_key\": …, \"connector_id\": …, \"bucket\": …} into it"
         }
-        "ResourceNotFoundException" => " (check CONNECTOR_SECRET_IDS and the region)",
+        "ResourceNotFoundException" => "check CONNECTOR_SECRET_IDS and the region",
         "AccessDeniedException" => {
-            " (the function's role needs secretsmanager:GetSecretValue on it, and kms:Decrypt on its key)"
+            "the function's role needs secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
         }
-        "DecryptionFailure" => " (the function's role needs kms:Decrypt on the secret's key)",
-        _ => "",
+        "DecryptionFailure" => "the function's role needs kms:Decrypt on the secret's key",
+        _ => return None,
     };
-    format!("{code}: {}{hint}", named.message().unwrap_or("no message"))
+    Some(hint.to_owned())
 }
 
 #[cfg(test)]
@@ -358,18 +354,19 @@ mod tests {
             (429, Some("TooManyRequestsException"), "", FetchFailure::Transient),
             (500, Some("InternalServiceError"), "", FetchFailure::Transient),
             (503, None, "", FetchFailure::Transient),
-            // A proxy's page, and a success that cannot be decoded.
+            // A proxy's page.
             (403, None, "", FetchFailure::Transient),
-            (200, None, "", FetchFailure::Transient),
         ] {
-            assert_eq!(class_of(status, code, message), failure, "{status} {code:?} {message}");
+            let code = code.map(str::to_owned);
+            let refusal = Refusal { code, message: message.into(), status: Some(status), hint: None };
+            assert_eq!(FetchFailure::of(&CallError::Refused(refusal.clone())), failure, "{refusal:?}");
         }
     }
 
     #[test]
     fn each_failure_claims_what_the_contract_says() {
         let part = |prefix: &str| ReadScope { bucket: Some("docs".into()), prefix: prefix.into() };
-        let fetch = |failure| SecretError::Fetch { secret_id: "hr".into(), reason: "seen".into(), failure };
+        let fetch = |failure| SecretError::Fetch { secret_id: "hr".into(), source: CallError::NoTime("SM"), failure };
         let malformed =
             |stated| SecretError::Malformed { secret_id: "hr".into(), error: ConnectorError::Empty, stated };
         let binary = |stated| SecretError::Binary { secret_id: "hr".into(), stated };

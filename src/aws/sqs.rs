@@ -250,7 +250,7 @@ impl VisibilityProblem {
             _ => {}
         }
         let CallError::Refused(refusal) = error else { return Self::Other };
-        let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
+        let (code, message) = (refusal.code.as_deref().unwrap_or_default(), refusal.message.as_str());
         if code.contains("ReceiptHandleIsInvalid") || code.contains("MessageNotInflight") {
             return Self::MessageGone;
         }
@@ -424,7 +424,9 @@ mod tests {
         );
         assert!(results[0].is_ok());
         assert!(matches!(results[1], Err(CallError::Unreported("SQS"))));
-        assert!(matches!(&results[2], Err(CallError::Refused(refusal)) if refusal.code == "InternalError"));
+        assert!(
+            matches!(&results[2], Err(CallError::Refused(refusal)) if refusal.code.as_deref() == Some("InternalError"))
+        );
     }
 
     #[test]

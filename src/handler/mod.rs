@@ -205,6 +205,7 @@ impl Ingester {
         let extra = Extra {
             unreadable_messages: report.unreadable_messages,
             messages_renewed: report.renewed,
+            reconcile_found: report.reconcile_found,
             secret_fetches: self.secrets.take_fetch_count(),
         };
         let lines = metrics.lines(&report.counts, extra, &dimensions, self.clock.now());

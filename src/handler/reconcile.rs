@@ -161,6 +161,12 @@ impl Ingester {
             // same. It is logged and counted; if an event brought it, it is in the dead-letter queue.
             let ledger = self.submit(connectors, &objects, run).await;
             run.record_all(objects, ledger);
+            let outcomes = run.report.objects[before..].iter();
+            let found = outcomes.filter(|reported| match &reported.outcome {
+                Outcome::Forwarded(forwarded) => !forwarded.duplicate,
+                _ => false,
+            });
+            run.report.reconcile_found += found.count() as u64;
             let deferred = run.report.objects[before..].iter().find_map(|reported| match &reported.outcome {
                 Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), deferral)),
                 _ => None,

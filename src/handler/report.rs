@@ -29,6 +29,8 @@ pub struct Report {
     pub unreadable_messages: u64,
     /// Messages in whose place a copy or a replacement was sent.
     pub renewed: u64,
+    /// Objects that a reconcile forwarded and FlexOrch did not know: it reports the others as duplicates.
+    pub(super) reconcile_found: u64,
     pub(super) counts: Counts,
     /// Objects whose line would have been written too late.
     unwritten: u64,
@@ -79,6 +81,7 @@ impl Report {
                 duplicates = counts.duplicates,
                 unreadable_messages = self.unreadable_messages,
                 messages_renewed = self.renewed,
+                reconcile_found = self.reconcile_found,
                 requests = metrics.requests(),
                 "summary"
             ),

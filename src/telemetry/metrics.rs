@@ -8,10 +8,8 @@ use std::time::{Duration, SystemTime};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::model::metrics as names;
 use crate::model::outcome::Counts;
-
-/// The namespace of all metrics.
-pub const NAMESPACE: &str = "FlexOrchIngester";
 
 /// A metric's value may be a list of up to so many numbers in one line (same page).
 const VALUES_PER_LINE: usize = 100;
@@ -75,21 +73,22 @@ impl Metrics {
     pub fn lines(&self, counts: &Counts, extra: Extra, dimensions: &Dimensions, now: SystemTime) -> Vec<String> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut first = vec![
-            Metric::count("ObjectsReceived", counts.received),
-            Metric::count("ObjectsForwarded", counts.forwarded),
-            Metric::count("ObjectsSkipped", counts.skipped),
-            Metric::count("ObjectsRejected", counts.rejected),
-            Metric::count("ObjectsDeferred", counts.deferred),
-            Metric::count("ObjectsBlocked", counts.blocked()),
-            Metric::count("ObjectsPaused", counts.paused()),
-            Metric::count("ObjectsUnrouted", counts.unrouted()),
-            Metric::count("UnreadableMessages", extra.unreadable_messages),
-            Metric::count("MessagesRenewed", extra.messages_renewed),
-            Metric::count("Requests", read(&self.requests)),
-            Metric::count("Retries", read(&self.retries)),
-            Metric::count("RateLimited", read(&self.rate_limited)),
-            Metric::count("AuthFailures", read(&self.auth_failures)),
-            Metric::count("SecretFetches", extra.secret_fetches),
+            Metric::count(names::OBJECTS_RECEIVED, counts.received),
+            Metric::count(names::OBJECTS_FORWARDED, counts.forwarded),
+            Metric::count(names::OBJECTS_SKIPPED, counts.skipped),
+            Metric::count(names::OBJECTS_REJECTED, counts.rejected),
+            Metric::count(names::OBJECTS_DEFERRED, counts.deferred),
+            Metric::count(names::OBJECTS_BLOCKED, counts.blocked()),
+            Metric::count(names::OBJECTS_PAUSED, counts.paused()),
+            Metric::count(names::OBJECTS_UNROUTED, counts.unrouted()),
+            Metric::count(names::UNREADABLE_MESSAGES, extra.unreadable_messages),
+            Metric::count(names::MESSAGES_RENEWED, extra.messages_renewed),
+            Metric::count(names::RECONCILE_FOUND, extra.reconcile_found),
+            Metric::count(names::REQUESTS, read(&self.requests)),
+            Metric::count(names::RETRIES, read(&self.retries)),
+            Metric::count(names::RATE_LIMITED, read(&self.rate_limited)),
+            Metric::count(names::AUTH_FAILURES, read(&self.auth_failures)),
+            Metric::count(names::SECRET_FETCHES, extra.secret_fetches),
         ];
         let timestamp = millis(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,9 +101,9 @@ impl Metrics {
         let mut lines = Vec::new();
         loop {
             let mut metrics = std::mem::take(&mut first);
-            metrics.extend(latencies.next().map(|values| Metric::times("RequestLatency", values)));
-            metrics.extend(lags.next().map(|values| Metric::times("IngestLag", values)));
-            metrics.extend(ages.next().map(|values| Metric::times("DeferredAge", values)));
+            metrics.extend(latencies.next().map(|values| Metric::times(names::REQUEST_LATENCY, values)));
+            metrics.extend(lags.next().map(|values| Metric::times(names::INGEST_LAG, values)));
+            metrics.extend(ages.next().map(|values| Metric::times(names::DEFERRED_AGE, values)));
             if metrics.is_empty() {
                 return lines;
             }
@@ -165,10 +164,11 @@ struct Directive<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let directive = Directive { namespace: NAMESPACE, dimensions: [["FunctionName"]], metrics: self.metrics };
+        let directive =
+            Directive { namespace: names::NAMESPACE, dimensions: [[names::DIMENSION]], metrics: self.metrics };
         let mut members = serializer.serialize_map(None)?;
         members.serialize_entry("_aws", &Metadata { timestamp: self.timestamp, cloud_watch_metrics: [directive] })?;
-        members.serialize_entry("FunctionName", &self.dimensions.function_name)?;
+        members.serialize_entry(names::DIMENSION, &self.dimensions.function_name)?;
         members.serialize_entry("requestId", &self.dimensions.request_id)?;
         for metric in self.metrics {
             members.serialize_entry(metric.name, &metric.value)?;
@@ -184,6 +184,8 @@ pub struct Extra {
     pub unreadable_messages: u64,
     /// Messages in whose place a copy or a replacement was sent.
     pub messages_renewed: u64,
+    /// Objects that a reconcile forwarded and FlexOrch did not know.
+    pub reconcile_found: u64,
     /// Calls to Secrets Manager since the last invocation's end, those during the start included.
     pub secret_fetches: u64,
 }
@@ -210,7 +212,7 @@ mod tests {
         let dimensions = Dimensions { function_name: "ingest".into(), request_id: "r-1".into() };
         let lines = metrics.lines(
             &Counts::default(),
-            Extra { unreadable_messages: 0, messages_renewed: 0, secret_fetches: 1 },
+            Extra { unreadable_messages: 0, messages_renewed: 0, reconcile_found: 0, secret_fetches: 1 },
             &dimensions,
             SystemTime::now(),
         );
@@ -223,13 +225,16 @@ mod tests {
         metrics.count_request(false);
         metrics.count_request(true);
         metrics.record_latency(Duration::from_millis(12));
+        metrics.record_lag(Duration::from_millis(12));
+        metrics.record_deferred_age(Duration::from_millis(12));
         let [line] = &lines(&metrics)[..] else { panic!("one line") };
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(directive["Namespace"], NAMESPACE);
+        assert_eq!(directive["Namespace"], names::NAMESPACE);
         assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
-        for metric in directive["Metrics"].as_array().unwrap() {
-            assert!(!line[metric["Name"].as_str().unwrap()].is_null(), "{metric}");
-        }
+        let declared = directive["Metrics"].as_array().unwrap().iter().map(|metric| metric["Name"].as_str().unwrap());
+        let declared: Vec<_> = declared.collect();
+        assert_eq!(declared, names::ALL);
+        assert!(declared.iter().all(|name| !line[name].is_null()), "{line}");
         assert_eq!(
             (&line["Requests"], &line["Retries"], &line["RequestLatency"]),
             (&json!(2), &json!(1), &json!([12]))

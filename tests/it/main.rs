@@ -9,6 +9,7 @@ mod blocks;
 mod deadline;
 mod failures;
 mod halving;
+mod names;
 mod pacing;
 mod reconcile;
 mod renewal;

@@ -38,6 +38,19 @@ async fn what_was_modified_since_is_forwarded_and_what_is_older_is_not() {
 }
 
 #[tokio::test]
+async fn what_no_event_had_brought_is_counted() {
+    let app = TestApp::start().await;
+    let keys = (0..5).map(|number| format!("{number}.pdf"));
+    fill(&app, keys.chain(["bad.exe".to_owned()]), Duration::ZERO);
+    for key in ["0.pdf", "3.pdf"] {
+        app.invoke(s3_event([key])).await.ok();
+    }
+    app.invoke(order("PT1H")).await.ok();
+    let metrics = app.metrics().await;
+    assert_eq!((metrics["ReconcileFound"], metrics["ObjectsForwarded"]), (3.0, 7.0));
+}
+
+#[tokio::test]
 async fn a_bucket_is_listed_to_its_end_under_the_connectors_prefix_and_the_orders() {
     let secret = json!({"api_key": API_KEY, "connector_id": 42, "bucket": "my-documents", "prefix": "in/"});
     let app = TestAppBuilder::new().await.secrets([("docs", secret)]).start().await;

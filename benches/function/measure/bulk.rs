@@ -33,6 +33,9 @@ struct Row {
     requests: usize,
     /// Event sent → response.
     whole_ms: f64,
+    /// The same for another build of the function, if one is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_build_ms: Option<f64>,
     /// The same bytes to the empty function → its response.
     transfer_ms: f64,
     /// Event sent → first request to FlexOrch, less the transfer.
@@ -46,6 +49,7 @@ struct Row {
 #[derive(Default)]
 struct Samples {
     whole: Vec<Duration>,
+    other_build: Vec<Duration>,
     to_first_request: Vec<Duration>,
     transfer: Vec<Duration>,
     core: Vec<Duration>,
@@ -79,6 +83,11 @@ fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) ->
             samples.whole.push(response.took);
             samples.to_first_request.push(first_request - response.sent);
         }
+        if let Some(other) = &programs.beside {
+            servers.flexorch.follow(Plan::default());
+            let served = serve(servers, other, Trial::of(events.clone()));
+            samples.other_build.extend(served.responses[1..].iter().map(|response| response.took));
+        }
         samples.core.extend((0..repeats).map(|_| core(&event, messages)));
     }
     let transfer = median(samples.transfer);
@@ -88,6 +97,7 @@ fn size(messages: usize, programs: &Programs, servers: &Servers, args: &Args) ->
         megabytes: event.len() as f64 / 1e6,
         requests: samples.requests,
         whole_ms,
+        other_build_ms: programs.beside.is_some().then(|| ms(median(samples.other_build))),
         transfer_ms: ms(transfer),
         to_first_request_ms: ms(median(samples.to_first_request).saturating_sub(transfer)),
         core_ms: ms(median(samples.core)),
@@ -144,6 +154,10 @@ impl Bulk {
                 format!("{:.1}", row.microseconds_a_message),
                 format!("{:.1}", row.peak_mib),
             ]);
+        }
+        let other: Vec<_> = self.0.iter().filter_map(|row| row.other_build_ms).map(|ms| format!("{ms:.2}")).collect();
+        if !other.is_empty() {
+            table.note(format!("Whole, of the other build: {} ms.", other.join(", ")));
         }
         table.note(
             "Transfer: the same bytes to the empty function. In process: reading, deduplicating, routing and batching without \
