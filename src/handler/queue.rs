@@ -43,13 +43,8 @@ impl Ingester {
     /// first.
     pub(super) async fn answer_queue(&self, event: QueueEvent<'_>, run: &mut Run) -> Result<Value, InvocationError> {
         let QueueEvent { batch, orders, .. } = event;
-        let delivery = Delivery {
-            batch,
-            named: &run.report.objects[..event.named],
-            orders,
-            renew_after_receives: self.config.renew_after_receives,
-            has_dead_letter_queue: self.config.dead_letter_queue_url.is_some(),
-        };
+        let named = &run.report.objects[..event.named];
+        let delivery = Delivery { orders, ..Delivery::new(batch, named, &self.config) };
         let results = acknowledge::decide(&delivery, self.clock.now(), fastrand::f64);
         let outbox = self.outbox(&event, &results, run);
         let returning = results.iter().map(|result| match result {
