@@ -14,7 +14,6 @@ use std::time::{Duration, SystemTime};
 
 use super::reconcile::{OrderResult, Stop};
 use super::report::Reported;
-use crate::config::Config;
 use crate::event::reconcile::Cursor;
 use crate::event::sqs::{Batch, Message};
 use crate::ingest::retry::{usual_return, visibility_timeout};
@@ -42,16 +41,15 @@ pub struct Delivery<'a> {
 
 impl<'a> Delivery<'a> {
     /// Returns the delivery of messages that hold no order to reconcile. `named` are the outcomes of the objects that they name;
-    /// an [`Origin`](crate::model::object::Origin) is a message's position.
+    /// an [`Origin`](crate::model::object::Origin) is a message's position. `renew_after_receives` is `RENEW_AFTER_RECEIVES`.
     #[must_use]
-    pub fn new(batch: &'a Batch, named: &'a [Reported], config: &Config) -> Self {
-        Self {
-            batch,
-            named,
-            orders: &[],
-            renew_after_receives: config.renew_after_receives,
-            has_dead_letter_queue: config.dead_letter_queue_url.is_some(),
-        }
+    pub fn new(
+        batch: &'a Batch,
+        named: &'a [Reported],
+        renew_after_receives: NonZeroU32,
+        has_dead_letter_queue: bool,
+    ) -> Self {
+        Self { batch, named, orders: &[], renew_after_receives, has_dead_letter_queue }
     }
 }
 

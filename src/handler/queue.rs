@@ -10,6 +10,7 @@ use super::reconcile::OrderResult;
 use super::{Ingester, InvocationError, Reported, Run};
 use crate::aws::failure::{CallError, FailureKind};
 use crate::aws::sqs::{BYTES_PER_CALL, OutgoingMessage, VisibilityChange, VisibilityProblem};
+use crate::config::Config;
 use crate::event::s3::notifications_of;
 use crate::event::sqs::{Batch, Original, originals};
 use crate::model::object::Origin;
@@ -44,7 +45,9 @@ impl Ingester {
     pub(super) async fn answer_queue(&self, event: QueueEvent<'_>, run: &mut Run) -> Result<Value, InvocationError> {
         let QueueEvent { batch, orders, .. } = event;
         let named = &run.report.objects[..event.named];
-        let delivery = Delivery { orders, ..Delivery::new(batch, named, &self.config) };
+        let Config { renew_after_receives, dead_letter_queue_url, .. } = &self.config;
+        let delivery = Delivery::new(batch, named, *renew_after_receives, dead_letter_queue_url.is_some());
+        let delivery = Delivery { orders, ..delivery };
         let results = acknowledge::decide(&delivery, self.clock.now(), fastrand::f64);
         let outbox = self.outbox(&event, &results, run);
         let returning = results.iter().map(|result| match result {

@@ -65,7 +65,9 @@ impl World<'_> {
             outcome: outcome.clone(),
         };
         let named: Vec<_> = (0..).map(Origin).zip(outcomes).map(reported).collect();
-        decide(&Delivery::new(&batch, &named, &self.config), self.agenda.now(), || self.chance.f64())
+        let renew_after_receives = self.config.renew_after_receives;
+        let delivery = Delivery::new(&batch, &named, renew_after_receives, self.config.dead_letter_queue_url.is_some());
+        decide(&delivery, self.agenda.now(), || self.chance.f64())
     }
 
     /// Carries out what was decided, and returns how long that takes. A message for which there is no time for a call before `end`
