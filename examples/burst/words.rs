@@ -96,7 +96,7 @@ const COLUMNS: &[Row] = &[
 ];
 
 /// Writes a row of a table.
-fn row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
+pub fn row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
     writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))
 }
 
