@@ -10,7 +10,7 @@ use flexorch_s3_ingester::ingest::rate::RateLimiter;
 
 use crate::agenda::start;
 use crate::costs::LIST_CALL;
-use crate::words::{bytes, dollars, duration, number};
+use crate::words::{bytes, dollars, duration, number, row};
 
 /// The most keys in a response of ListObjectsV2 (S3 API Reference, "ListObjectsV2").
 const KEYS_A_PAGE: u64 = 1000;
@@ -35,7 +35,7 @@ pub struct Backfill {
     /// ListObjectsV2 calls.
     pub pages: u64,
     /// The most requests in flight.
-    pub under_way: usize,
+    pub in_flight: usize,
     /// From the first request to the last response.
     pub seconds: f64,
 }
@@ -46,7 +46,7 @@ impl Backfill {
         let requests = objects.div_ceil(KEYS_A_REQUEST);
         let rate = NonZeroU32::new((f64::from(rpm.get()) * SHARE) as u32).unwrap_or(NonZeroU32::MIN);
         let mut limiter = RateLimiter::new(Some(rate), BURST);
-        let (mut now, mut answers, mut under_way) = (start(), BinaryHeap::new(), 0);
+        let (mut now, mut answers, mut in_flight) = (start(), BinaryHeap::new(), 0);
         for _ in 0..requests {
             now = limiter.opens(now).0;
             limiter.pass(now);
@@ -54,35 +54,34 @@ impl Backfill {
                 answers.pop();
             }
             answers.push(Reverse(now + latency));
-            under_way = under_way.max(answers.len());
+            in_flight = in_flight.max(answers.len());
         }
         let seconds = (now + latency).duration_since(start()).unwrap_or_default().as_secs_f64();
-        Self { objects, rpm, requests, pages: objects.div_ceil(KEYS_A_PAGE), under_way, seconds }
+        Self { objects, rpm, requests, pages: objects.div_ceil(KEYS_A_PAGE), in_flight, seconds }
     }
 }
 
-/// A table: a thousand to a thousand million objects on each plan.
+type Column = (&'static str, fn(&Backfill) -> String);
+
+const COLUMNS: &[Column] = &[
+    ("objects", |run| number(run.objects)),
+    ("plan, requests a minute", |run| number(run.rpm.get().into())),
+    ("requests", |run| number(run.requests)),
+    ("in flight", |run| number(run.in_flight as u64)),
+    ("takes", |run| duration(run.seconds)),
+    ("list calls", |run| number(run.pages)),
+    ("listing, dollars", |run| dollars(run.pages as f64 * LIST_CALL)),
+    ("journal", |run| bytes(run.requests as f64 * JOURNAL_LINE)),
+];
+
+/// Writes a table: a thousand to a thousand million objects on each plan.
 pub fn table(out: &mut impl Write, plans: &[NonZeroU32], latency: Duration) -> io::Result<()> {
-    writeln!(
-        out,
-        "| objects | plan, requests a minute | requests | in flight | takes | list calls | listing, dollars | journal |"
-    )?;
-    writeln!(out, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+    row(out, COLUMNS.iter().map(|(name, _)| (*name).to_owned()))?;
+    row(out, COLUMNS.iter().map(|_| "---:".to_owned()))?;
     for objects in (3..=9).map(|power| 10_u64.pow(power)) {
         for plan in plans {
             let run = Backfill::new(objects, *plan, latency);
-            writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                number(run.objects),
-                number(u64::from(run.rpm.get())),
-                number(run.requests),
-                run.under_way,
-                duration(run.seconds),
-                number(run.pages),
-                dollars(run.pages as f64 * LIST_CALL),
-                bytes(run.requests as f64 * JOURNAL_LINE),
-            )?;
+            row(out, COLUMNS.iter().map(|(_, figure)| figure(&run)))?;
         }
     }
     Ok(())
@@ -106,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_fast_plan_needs_requests_side_by_side() {
-        assert_eq!(backfill(100_000, 60).under_way, 2);
-        assert!((14..=17).contains(&backfill(1_000_000, 6_000).under_way));
+        assert_eq!(backfill(100_000, 60).in_flight, 2);
+        assert!((14..=17).contains(&backfill(1_000_000, 6_000).in_flight));
     }
 
     #[test]

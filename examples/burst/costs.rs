@@ -1,6 +1,9 @@
-//! What AWS asks for a run: list prices of us-east-1, without free tier, in US dollars, as in docs/deploying.md, "Costs".
+//! What a run costs: the list prices that docs/deploying.md, "Costs", states with their sources, in US dollars.
 
 use serde::Serialize;
+
+use crate::lambda::LambdaCounts;
+use crate::tally::ObjectCounts;
 
 /// Lambda on arm64, a gigabyte for a second.
 const GB_SECOND: f64 = 0.000_013_333_4;
@@ -22,23 +25,6 @@ const FORWARDED_LOG: f64 = 110.0;
 /// (both as docs/deploying.md measured them) and an object that was deferred: its line has 342 bytes as text, and JSON around it.
 const DEFERRED_LOG: f64 = 450.0;
 
-/// What is counted.
-#[derive(Debug, Clone, Copy)]
-pub struct Usage {
-    /// Invocations of the function.
-    pub invocations: u64,
-    /// Gigabytes times seconds.
-    pub gb_seconds: f64,
-    /// Calls to SQS.
-    pub sqs_calls: u64,
-    /// Events of EventBridge.
-    pub events: u64,
-    /// Objects in an invocation that ended with FlexOrch.
-    pub forwarded: u64,
-    /// Objects in an invocation that ended with a later try.
-    pub deferred: u64,
-}
-
 /// Dollars, by what they are for.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Dollars {
@@ -54,17 +40,17 @@ pub struct Dollars {
     pub together: f64,
 }
 
-impl Usage {
-    /// What it costs.
-    pub fn dollars(&self) -> Dollars {
-        let lambda = self.invocations as f64 * INVOCATION + self.gb_seconds * GB_SECOND;
-        let sqs = self.sqs_calls as f64 * SQS_REQUEST;
-        let eventbridge = self.events as f64 * EVENT;
-        let lines = self.invocations as f64 * INVOCATION_LOG
-            + self.forwarded as f64 * FORWARDED_LOG
-            + self.deferred as f64 * DEFERRED_LOG;
+impl Dollars {
+    /// Returns what a run costs, of which `events` went through EventBridge.
+    pub fn new(lambda: &LambdaCounts, gb_seconds: f64, sqs_calls: u64, events: u64, objects: &ObjectCounts) -> Self {
+        let invocations = lambda.invocations as f64;
+        let (lambda, sqs) = (invocations * INVOCATION + gb_seconds * GB_SECOND, sqs_calls as f64 * SQS_REQUEST);
+        let eventbridge = events as f64 * EVENT;
+        let deferred = objects.deferred + objects.failed_notices;
+        let lines =
+            invocations * INVOCATION_LOG + objects.forwarded as f64 * FORWARDED_LOG + deferred as f64 * DEFERRED_LOG;
         let logs = lines / 1e9 * LOG_GB;
-        Dollars { lambda, sqs, eventbridge, logs, together: lambda + sqs + eventbridge + logs }
+        Self { lambda, sqs, eventbridge, logs, together: lambda + sqs + eventbridge + logs }
     }
 }
 
@@ -74,17 +60,25 @@ mod tests {
 
     #[test]
     fn a_million_direct_uploads_that_all_go_through_cost_what_the_guide_says() {
-        let usage = Usage {
-            invocations: 1_000_000,
-            gb_seconds: 25_000.0,
-            sqs_calls: 0,
-            events: 0,
-            forwarded: 1_000_000,
-            deferred: 0,
-        };
-        let dollars = usage.dollars();
+        let lambda = LambdaCounts { invocations: 1_000_000, ..LambdaCounts::default() };
+        let objects = ObjectCounts { forwarded: 1_000_000, ..ObjectCounts::default() };
+        let dollars = Dollars::new(&lambda, 25_000.0, 0, 0, &objects);
         assert!((dollars.lambda - 0.53).abs() < 0.01, "{dollars:?}");
         assert_eq!((dollars.sqs, dollars.eventbridge), (0.0, 0.0));
         assert!((dollars.together - 1.73).abs() < 0.01, "{dollars:?}");
+    }
+
+    #[test]
+    fn the_prices_are_those_of_the_guide() {
+        let guide = include_str!("../../docs/deploying.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        for price in [
+            format!("arm64 {GB_SECOND:.10} a GB-second"),
+            format!("and {:.2} a million requests", INVOCATION * 1e6),
+            format!("SQS {:.2} a million requests", SQS_REQUEST * 1e6),
+            format!("EventBridge {:.2} a million S3 events", EVENT * 1e6),
+            format!("CloudWatch Logs {LOG_GB:.2} a GB"),
+        ] {
+            assert!(guide.contains(&price), "{price}");
+        }
     }
 }

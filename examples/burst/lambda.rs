@@ -1,13 +1,14 @@
 //! Lambda: processes that are started, kept warm and paid for.
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::Config;
-use flexorch_s3_ingester::model::connector::Connector;
+use flexorch_s3_ingester::model::outcome::Ledger;
+use serde::Serialize;
 
 use crate::process::Process;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Secrets};
 
 /// "Every 10 seconds, Lambda can allocate at most 1,000 additional execution environment instances to each of your functions",
 /// and refills that continuously (Lambda Developer Guide, "Lambda scaling behavior").
@@ -40,10 +41,10 @@ pub struct Environment {
     pub taken: usize,
     /// When Lambda began to count its time.
     pub billed_from: SystemTime,
-    /// When the last request ended.
-    pub settling_from: SystemTime,
     /// When the current invocation must have responded.
     pub answer_end: SystemTime,
+    /// Its objects' outcomes.
+    pub ledger: Ledger,
 }
 
 /// What an invocation is for.
@@ -58,7 +59,7 @@ pub enum Work {
 /// All processes of the function.
 pub struct Lambda {
     config: Config,
-    connector: Arc<Connector>,
+    secrets: Rc<Secrets>,
     memory_mb: u32,
     limit: usize,
     /// Processes that may be started now.
@@ -68,10 +69,16 @@ pub struct Lambda {
     /// Idle ones; the last that worked is the first that works again.
     idle: Vec<usize>,
     busy: usize,
-    /// Invocations, those for batches and all.
-    pub batches: u64,
-    /// See [`Lambda::batches`].
+    pub counts: LambdaCounts,
+}
+
+/// What Lambda has done.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LambdaCounts {
+    /// Invocations, for notifications and batches.
     pub invocations: u64,
+    /// Those for batches.
+    pub batches: u64,
     /// The most processes that worked concurrently.
     pub most_at_once: usize,
     /// Time that is paid for.
@@ -82,10 +89,10 @@ pub struct Lambda {
 
 impl Lambda {
     /// No process is there yet.
-    pub fn new(scenario: &Scenario, config: &Config, connector: Connector, now: SystemTime) -> Self {
+    pub fn new(scenario: &Scenario, config: &Config, secrets: Rc<Secrets>, now: SystemTime) -> Self {
         Self {
             config: config.clone(),
-            connector: Arc::new(connector),
+            secrets,
             memory_mb: scenario.memory_mb,
             limit: scenario.concurrency,
             allowance: NEW_AT_ONCE,
@@ -93,11 +100,7 @@ impl Lambda {
             environments: Vec::new(),
             idle: Vec::new(),
             busy: 0,
-            batches: 0,
-            invocations: 0,
-            most_at_once: 0,
-            billed: Duration::ZERO,
-            throttled: 0,
+            counts: LambdaCounts::default(),
         }
     }
 
@@ -114,25 +117,25 @@ impl Lambda {
             None if self.busy < self.limit && self.allowance >= 1.0 => {
                 self.allowance -= 1.0;
                 self.environments.push(Environment {
-                    process: Process::new(&self.config, Arc::clone(&self.connector)),
+                    process: Process::new(&self.config, Rc::clone(&self.secrets), now),
                     work,
                     objects: Vec::new(),
                     taken: 0,
                     billed_from: now,
-                    settling_from: now,
                     answer_end: now,
+                    ledger: Ledger::new(0),
                 });
                 (self.environments.len() - 1, COLD_START)
             }
             None => {
-                self.throttled += 1;
+                self.counts.throttled += 1;
                 return Err(objects);
             }
         };
         self.busy += 1;
-        self.most_at_once = self.most_at_once.max(self.busy);
-        self.invocations += 1;
-        self.batches += u64::from(matches!(work, Work::Batch(..)));
+        self.counts.most_at_once = self.counts.most_at_once.max(self.busy);
+        self.counts.invocations += 1;
+        self.counts.batches += u64::from(matches!(work, Work::Batch(..)));
         let cpu = WORK + WORK_PER_OBJECT.saturating_mul(u32::try_from(objects.len()).unwrap_or(u32::MAX));
         let cpu = cpu.mul_f64(f64::from(FULL_PROCESSOR_MB.max(self.memory_mb)) / f64::from(self.memory_mb));
         let environment = &mut self.environments[id];
@@ -149,11 +152,11 @@ impl Lambda {
         &mut self.environments[id]
     }
 
-    /// An invocation has ended: what is paid for is rounded up to a millisecond. Answers when the process is free.
+    /// An invocation has ended: what is paid for is rounded up to a millisecond. Returns when the process is free.
     pub fn answered(&mut self, id: usize, now: SystemTime) -> SystemTime {
         let from = self.environments[id].billed_from;
         let took = now.duration_since(from).unwrap_or_default();
-        self.billed += Duration::from_millis(u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
+        self.counts.billed += Duration::from_millis(u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
         now.max(from + LEAST_TURN)
     }
 
@@ -168,6 +171,11 @@ impl Lambda {
         self.environments.len()
     }
 
+    /// Returns how often FlexOrch refused an API key although the secret holds no other.
+    pub fn auth_failures(&self) -> u64 {
+        self.environments.iter().map(|environment| environment.process.auth_failures).sum()
+    }
+
     /// Objects of invocations that have not ended, without those that are with FlexOrch.
     pub fn unsettled(&self) -> usize {
         self.environments.iter().map(|environment| environment.objects.len() - environment.taken).sum()
@@ -178,13 +186,13 @@ impl Lambda {
 mod tests {
     use super::*;
     use crate::agenda::start;
-    use crate::scenario::{Scenario, Shape};
-    use std::num::NonZeroU32;
+    use crate::scenario::Shape;
+    use crate::scenario::tests::scenario;
 
     fn lambda(change: impl FnOnce(&mut Scenario)) -> Lambda {
-        let mut scenario = Scenario::new(Shape::Direct, 1, NonZeroU32::new(60).unwrap());
+        let mut scenario = scenario(Shape::Direct, 1, 60);
         change(&mut scenario);
-        Lambda::new(&scenario, &scenario.function().unwrap(), scenario.connector().unwrap(), start())
+        Lambda::new(&scenario, &scenario.function().unwrap(), Rc::new(scenario.secrets().unwrap()), start())
     }
 
     fn starts(lambda: &mut Lambda, wanted: u32, now: SystemTime) -> usize {
@@ -204,7 +212,7 @@ mod tests {
         assert_eq!(starts(&mut lambda, 3, start()), 2);
         lambda.free(1);
         assert_eq!(starts(&mut lambda, 1, start()), 1);
-        assert_eq!((lambda.started(), lambda.throttled, lambda.most_at_once), (2, 1, 2));
+        assert_eq!((lambda.started(), lambda.counts.throttled, lambda.counts.most_at_once), (2, 1, 2));
     }
 
     #[test]
@@ -214,6 +222,6 @@ mod tests {
         let ready = |lambda: &mut Lambda| lambda.invoke(Work::Notice, vec![0], start()).unwrap().1;
         assert!(ready(&mut small) > ready(&mut large));
         small.answered(0, start() + Duration::from_micros(150_300));
-        assert_eq!(small.billed, Duration::from_millis(151));
+        assert_eq!(small.counts.billed, Duration::from_millis(151));
     }
 }

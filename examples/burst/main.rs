@@ -8,8 +8,8 @@
 //! | --- | --- |
 //! | `scenario` | what is simulated, with the template's defaults |
 //! | `agenda` | virtual time |
-//! | `world` | the chain, event by event; `world::delivery`, `world::answer`: how work reaches a process, and how it ends |
-//! | `process` | one process of the function: the crate's gate, batches, budget and retries |
+//! | `world` | the chain, event by event; `world::delivery`, `world::answer`: how work reaches a process, and how it ends (`handler::acknowledge`) |
+//! | `process` | one process of the function: drives `ingest::session` |
 //! | `lambda`, `queue`, `flexorch` | what it runs in, receives from and sends to |
 //! | `tally` | where every object is, so that none is lost |
 //! | `report`, `costs` | what a run came to |
@@ -37,7 +37,6 @@ mod world;
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -47,7 +46,7 @@ use crate::scenario::{Scenario, Shape};
 /// What a burst of uploads takes and costs in each shape of the deployment, simulated with the function's own rules.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How uploads reach the function (`Trigger`); all three unless it is said.
+    /// How uploads reach the function (`Trigger`); by default all three.
     #[arg(long, value_delimiter = ',')]
     shape: Vec<Shape>,
     /// Uploads; several numbers, separated by commas, are several runs.
@@ -56,39 +55,8 @@ struct Arguments {
     /// Requests a minute that the plan allows (`PlanRequestsPerMinute`); several are several runs.
     #[arg(long, value_delimiter = ',', default_value = "60")]
     rpm: Vec<NonZeroU32>,
-    /// The uploads are spread over so many seconds; a thousand a second unless it is said.
-    #[arg(long)]
-    upload_seconds: Option<u32>,
-    /// FlexOrch's response time in milliseconds, ± 25 %.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
-    latency_ms: u64,
-    /// `BatchSize`.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    batch_size: u32,
-    /// `BatchWindowSeconds`.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
-    batch_window: u64,
-    /// `MaximumConcurrency`: how many processes take batches from the retry queue.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    processes: u32,
-    /// `ProcessRequestsPerMinute`; the plan's rate divided by the processes unless it is said.
-    #[arg(long)]
-    process_rpm: Option<NonZeroU32>,
-    /// `MaxConcurrentRequests`.
-    #[arg(long, default_value = "2")]
-    concurrent_requests: NonZeroU32,
-    /// `MemorySize`.
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(128..=10_240))]
-    memory_mb: u32,
-    /// `MaxReceiveCount`.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    max_receives: u16,
-    /// Processes that Lambda runs concurrently: the account's quota, or `ReservedConcurrency`.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    concurrency: u32,
-    /// The same seed gives the same run.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    scenario: Scenario,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -102,36 +70,14 @@ struct Arguments {
 
 impl Arguments {
     fn scenarios(&self) -> Vec<Scenario> {
-        let shapes = if self.shape.is_empty() { Shape::ALL.to_vec() } else { self.shape.clone() };
+        let shapes = if self.shape.is_empty() { Shape::ALL.as_slice() } else { &self.shape };
         let mut scenarios = Vec::new();
-        for objects in &self.objects {
-            for rpm in &self.rpm {
-                scenarios.extend(shapes.iter().map(|shape| self.scenario(*shape, *objects, *rpm)));
+        for &objects in &self.objects {
+            for &rpm in &self.rpm {
+                scenarios.extend(shapes.iter().map(|&shape| Scenario { shape, objects, rpm, ..self.scenario.clone() }));
             }
         }
         scenarios
-    }
-
-    fn scenario(&self, shape: Shape, objects: u32, rpm: NonZeroU32) -> Scenario {
-        let usual = Scenario::new(shape, objects, rpm);
-        Scenario {
-            upload: self.upload_seconds.map_or(usual.upload, |seconds| Duration::from_secs(seconds.into())),
-            latency: self.latency(),
-            batch_size: self.batch_size as usize,
-            batch_window: Duration::from_secs(self.batch_window),
-            processes: self.processes,
-            process_rpm: self.process_rpm,
-            concurrent_requests: self.concurrent_requests,
-            memory_mb: self.memory_mb,
-            max_receives: self.max_receives,
-            concurrency: self.concurrency as usize,
-            seed: self.seed,
-            ..usual
-        }
-    }
-
-    fn latency(&self) -> Duration {
-        Duration::from_millis(self.latency_ms)
     }
 }
 
@@ -146,7 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn print(arguments: &Arguments, mut out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>> {
     if arguments.backfill {
         let plans = if arguments.rpm.len() > 1 { arguments.rpm.clone() } else { plans() };
-        return Ok(backfill::table(out, &plans, arguments.latency())?);
+        return Ok(backfill::table(out, &plans, arguments.scenario.latency)?);
     }
     let runs = arguments.scenarios().iter().map(world::run).collect::<Result<Vec<Report>, _>>()?;
     if arguments.json {

@@ -37,7 +37,7 @@ pub fn svg(runs: &[Report]) -> String {
         format!(
             "{} uploads in {}, a plan of {} requests a minute",
             number(u64::from(run.scenario.objects)),
-            duration(run.scenario.upload.as_secs_f64()),
+            duration(run.scenario.upload().as_secs_f64()),
             number(u64::from(run.scenario.rpm.get()))
         )
     });

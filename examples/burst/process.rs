@@ -1,69 +1,85 @@
 //! One process of the function: its own submission, `ingest::session`, in virtual time.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::flexorch::response::{ApiError, Response};
-use flexorch_s3_ingester::ingest::session::{self, Memory, Now, RequestId, Session, Settings};
+use flexorch_s3_ingester::ingest::session::{
+    self, Memory, Note, Now, Refreshed, Request, RequestId, Session, Settings,
+};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::outcome::Outcome;
+
+use crate::scenario::{Scenario, Secrets};
 
 /// A process, with what it remembers between invocations.
 pub struct Process {
     settings: Settings,
-    connector: Arc<Connector>,
+    secrets: Rc<Secrets>,
+    /// The connectors, and when their secrets were fetched.
+    connectors: Vec<Arc<Connector>>,
+    fetched: SystemTime,
+    /// `SECRET_CACHE_TTL_SECONDS`.
+    cached_for: Duration,
     memory: Memory,
     session: Option<Session>,
-    /// The objects of each request in flight, by their positions in the invocation.
-    in_flight: HashMap<RequestId, Vec<usize>>,
-    /// Each object's outcome, by its position; `None` while it has none.
-    outcomes: Vec<Option<Outcome>>,
-    /// When the process has been promised to be woken.
+    in_flight: HashMap<RequestId, Request>,
+    /// When the process has asked to be woken.
     wake_at: Option<SystemTime>,
+    /// API keys that FlexOrch refused although the secret holds no other: `AuthFailures`.
+    pub auth_failures: u64,
 }
 
 /// What the world has to do for the process.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
-    /// Wake it at that time.
+    /// Wakes it at that time.
     Wake(SystemTime),
-    /// Carry this request to FlexOrch; it waits so long for the response.
+    /// Carries this request to FlexOrch; it waits so long for the response.
     Send(RequestId, Duration),
-    /// FlexOrch has these objects, by their positions in the invocation.
-    Forwarded(Vec<usize>),
+    /// Records the outcomes of objects, by their positions in the invocation.
+    Settle(Vec<(usize, Outcome)>),
 }
 
 impl Process {
-    /// A process that has just started.
-    pub fn new(config: &Config, connector: Arc<Connector>) -> Self {
+    /// Creates a process that has just started.
+    pub fn new(config: &Config, secrets: Rc<Secrets>, now: SystemTime) -> Self {
         Self {
-            settings: Settings {
-                max_keys_per_request: config.max_keys_per_request,
-                max_concurrent_requests: config.max_concurrent_requests,
-                requests_per_minute: config.requests_per_minute,
-                max_attempts: config.max_attempts,
-                request_timeout: config.request_timeout,
-            },
-            connector,
+            settings: Settings::from(config),
+            connectors: secrets.at(now).to_vec(),
+            secrets,
+            fetched: now,
+            cached_for: config.secret_cache_ttl,
             memory: Memory::default(),
             session: None,
             in_flight: HashMap::new(),
-            outcomes: Vec::new(),
             wake_at: None,
+            auth_failures: 0,
         }
     }
 
-    /// Begins an invocation with so many objects; its requests must have ended by `end`.
-    pub fn begin(&mut self, objects: usize, end: SystemTime, now: SystemTime) -> Vec<Step> {
-        let work = session::Work {
-            connector: Arc::clone(&self.connector),
-            objects: (0..objects).collect(),
-            redelivered: Vec::new(),
-        };
-        self.session = Some(Session::new(self.settings, vec![work], end, &self.memory, now));
-        self.outcomes = vec![None; objects];
+    /// Begins an invocation with these objects; its requests must have ended by `end`.
+    pub fn begin(&mut self, objects: &[u32], scenario: &Scenario, end: SystemTime, now: SystemTime) -> Vec<Step> {
+        if now >= self.fetched + self.cached_for {
+            (self.connectors, self.fetched) = (self.secrets.at(now).to_vec(), now);
+        }
+        let mut work: Vec<_> = self
+            .connectors
+            .iter()
+            .map(|connector| session::Work {
+                connector: Arc::clone(connector),
+                objects: Vec::new(),
+                redelivered: Vec::new(),
+            })
+            .collect();
+        for (position, object) in objects.iter().enumerate() {
+            work[scenario.connector_of(*object)].objects.push(position);
+        }
+        work.retain(|work| !work.objects.is_empty());
+        self.session = Some(Session::new(self.settings, work, end, &self.memory, now));
         self.wake_at = None;
         self.advance(now)
     }
@@ -73,14 +89,9 @@ impl Process {
         self.session.is_none()
     }
 
-    /// Each object's outcome, by its position.
-    pub fn outcomes(&self) -> &[Option<Outcome>] {
-        &self.outcomes
-    }
-
-    /// The positions of the objects in a request; none if it has ended.
-    pub fn objects_of(&self, request: RequestId) -> &[usize] {
-        self.in_flight.get(&request).map_or(&[], Vec::as_slice)
+    /// Returns a request in flight; `None` if it has ended.
+    pub fn request(&self, id: RequestId) -> Option<&Request> {
+        self.in_flight.get(&id)
     }
 
     /// Whether the process still waits for this time. If something else has happened since it asked, it does not.
@@ -88,13 +99,13 @@ impl Process {
         self.session.is_some() && self.wake_at == Some(now)
     }
 
-    /// The time that the process asked to be woken at has come.
+    /// Wakes the process at the time that it asked for.
     pub fn wake(&mut self, now: SystemTime) -> Vec<Step> {
         self.wake_at = None;
         self.advance(now)
     }
 
-    /// A request has ended.
+    /// Ends a request.
     pub fn responded(&mut self, request: RequestId, response: Response, now: Now) -> Vec<Step> {
         self.in_flight.remove(&request);
         if let Some(session) = &mut self.session {
@@ -109,24 +120,16 @@ impl Process {
             match session.next(&mut self.memory, now) {
                 session::Step::Send(request) => {
                     steps.push(Step::Send(request.id, request.timeout));
-                    self.in_flight.insert(request.id, request.objects);
+                    self.in_flight.insert(request.id, request);
                 }
-                session::Step::Settle(settled) => {
-                    let mut forwarded = Vec::new();
-                    for (object, outcome) in settled {
-                        if matches!(outcome, Outcome::Forwarded(_)) {
-                            forwarded.push(object);
-                        }
-                        self.outcomes[object] = Some(outcome);
-                    }
-                    if !forwarded.is_empty() {
-                        steps.push(Step::Forwarded(forwarded));
-                    }
-                }
+                session::Step::Settle(settled) => steps.push(Step::Settle(settled)),
                 session::Step::Refresh(lane, connector) => {
-                    session.refreshed(lane, session::Refreshed::Current(connector), &mut self.memory, now);
+                    (self.connectors, self.fetched) = (self.secrets.at(now).to_vec(), now);
+                    let fresh = self.connectors.iter().find(|fresh| fresh.secret_id == connector.secret_id);
+                    let fresh = Refreshed::Current(fresh.map_or(connector, Arc::clone));
+                    session.refreshed(lane, fresh, &mut self.memory, now);
                 }
-                session::Step::Note(_) => {}
+                session::Step::Note(note) => self.auth_failures += u64::from(note == Note::AuthFailure),
                 session::Step::Wait(until) => {
                     if until.is_some() && self.wake_at != until {
                         self.wake_at = until;
@@ -141,7 +144,7 @@ impl Process {
     }
 }
 
-/// What the client reports for a request that had no response in time.
+/// Returns what the client reports for a request that had no response in time.
 pub fn cut_off() -> Response {
     Response::Transient { error: ApiError::transport("no response in time"), rate_limited: false, retry_at: None }
 }

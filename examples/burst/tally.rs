@@ -2,64 +2,61 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+
 use crate::agenda::start;
 use crate::scenario::Scenario;
 
-/// The interval at which waiting objects are counted.
+/// The shortest interval at which waiting objects are counted, and its part of the time so far: a run may take months.
 const SAMPLE: Duration = Duration::from_secs(1);
+/// See [`SAMPLE`].
+const SAMPLE_PART: u32 = 10_000;
 
-/// The books.
+/// Where the objects are.
 pub struct Tally {
     scenario: Scenario,
-    /// Objects in the bucket.
-    pub uploaded: usize,
-    /// Of these, those whose notification or failure record is under way.
+    /// Objects whose notification or failure record is on its way.
     pub on_the_way: usize,
-    /// Objects that FlexOrch took, as the function knows.
-    pub forwarded: usize,
-    /// Objects in the dead-letter queue.
-    pub dead: usize,
-    /// Messages that were handed back, each time.
-    pub deferred: u64,
-    /// Notifications whose invocation failed.
-    pub failed_notices: u64,
+    pub counts: ObjectCounts,
     is_forwarded: Vec<bool>,
     /// From upload to FlexOrch, in milliseconds.
-    pub lags: Vec<u32>,
+    pub lags: Vec<u64>,
     /// When the last object was settled.
     pub drained: SystemTime,
+    /// When the last object of each connector was forwarded.
+    pub drained_by_connector: Vec<SystemTime>,
     /// Seconds from the start, and objects that wait.
     pub waiting: Vec<(f64, usize)>,
     next_sample: SystemTime,
     settled: usize,
 }
 
+/// What happened to the objects.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct ObjectCounts {
+    /// Objects in the bucket.
+    pub uploaded: usize,
+    /// Accepted by FlexOrch, as the function knows.
+    pub forwarded: usize,
+    /// Rejected by FlexOrch: the function has sent a dead letter for each.
+    pub rejected: usize,
+    /// Messages that were handed back, each time.
+    pub deferred: u64,
+    /// Notifications whose invocation failed.
+    pub failed_notices: u64,
+}
+
 /// The objects do not add up.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Imbalance {
-    /// Forwarded, dead and waiting objects are not all that were uploaded.
-    #[error("{uploaded} objects were uploaded, but {forwarded} are forwarded, {dead} dead and {waiting} waiting")]
-    Lost {
-        /// Objects in the bucket.
-        uploaded: usize,
-        /// With FlexOrch.
-        forwarded: usize,
-        /// In the dead-letter queue.
-        dead: usize,
-        /// Anywhere between.
-        waiting: usize,
-    },
-    /// An object was forwarded again.
+    #[error(
+        "{uploaded} objects were uploaded, but {ended} are forwarded, rejected, dead or expired, and {waiting} waiting"
+    )]
+    Lost { uploaded: usize, ended: usize, waiting: usize },
     #[error("object {0} was forwarded twice")]
     Twice(u32),
-    /// The function counts what FlexOrch does not have.
     #[error("{forwarded} objects are counted as forwarded, but FlexOrch has {taken}")]
-    NotTaken {
-        /// The function's count.
-        forwarded: usize,
-        /// FlexOrch's.
-        taken: u32,
-    },
+    NotTaken { forwarded: usize, taken: u32 },
 }
 
 impl Tally {
@@ -67,15 +64,12 @@ impl Tally {
     pub fn new(scenario: &Scenario) -> Self {
         Self {
             scenario: scenario.clone(),
-            uploaded: 0,
             on_the_way: 0,
-            forwarded: 0,
-            dead: 0,
-            deferred: 0,
-            failed_notices: 0,
+            counts: ObjectCounts::default(),
             is_forwarded: vec![false; scenario.objects as usize],
             lags: Vec::with_capacity(scenario.objects as usize),
             drained: start(),
+            drained_by_connector: vec![start(); scenario.connectors],
             waiting: Vec::new(),
             next_sample: start(),
             settled: 0,
@@ -90,16 +84,22 @@ impl Tally {
         if std::mem::replace(&mut self.is_forwarded[object as usize], true) {
             return Err(Imbalance::Twice(object));
         }
-        self.forwarded += 1;
+        self.counts.forwarded += 1;
         let lag = now.duration_since(start() + self.scenario.uploaded_after(object)).unwrap_or_default();
-        self.lags.push(u32::try_from(lag.as_millis()).unwrap_or(u32::MAX));
+        self.lags.push(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+        self.drained_by_connector[self.scenario.connector_of(object)] = now;
         Ok(())
     }
 
-    /// Remembers when the last object was settled.
-    pub fn settled(&mut self, now: SystemTime) {
-        if self.settled != self.forwarded + self.dead {
-            self.settled = self.forwarded + self.dead;
+    /// Returns how many objects ended, if `given_up` of them are dead or expired.
+    fn ended(&self, given_up: usize) -> usize {
+        self.counts.forwarded + self.counts.rejected + given_up
+    }
+
+    /// Records when the last object was settled.
+    pub fn settled(&mut self, given_up: usize, now: SystemTime) {
+        if self.settled != self.ended(given_up) {
+            self.settled = self.ended(given_up);
             self.drained = now;
         }
     }
@@ -114,15 +114,16 @@ impl Tally {
     /// # Errors
     /// [`Imbalance`] if they differ.
     pub fn check(&mut self, waiting: usize, taken: u32, now: SystemTime) -> Result<(), Imbalance> {
-        let (uploaded, forwarded, dead) = (self.uploaded, self.forwarded, self.dead);
-        if uploaded != forwarded + dead + waiting {
-            return Err(Imbalance::Lost { uploaded, forwarded, dead, waiting });
+        let (ObjectCounts { uploaded, forwarded, .. }, ended) = (self.counts, self.settled);
+        if uploaded != ended + waiting {
+            return Err(Imbalance::Lost { uploaded, ended, waiting });
         }
         if forwarded > taken as usize {
             return Err(Imbalance::NotTaken { forwarded, taken });
         }
-        self.waiting.push((now.duration_since(start()).unwrap_or_default().as_secs_f64(), waiting));
-        self.next_sample = now + SAMPLE;
+        let since = now.duration_since(start()).unwrap_or_default();
+        self.waiting.push((since.as_secs_f64(), waiting));
+        self.next_sample = now + SAMPLE.max(since / SAMPLE_PART);
         Ok(())
     }
 }
@@ -131,15 +132,16 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::scenario::Shape;
-    use std::num::NonZeroU32;
+    use crate::scenario::tests::scenario;
 
     #[test]
     fn an_object_that_is_nowhere_is_noticed_and_so_is_one_that_arrives_twice() {
-        let mut tally = Tally::new(&Scenario::new(Shape::Queue, 2, NonZeroU32::MIN));
-        tally.uploaded = 2;
+        let mut tally = Tally::new(&scenario(Shape::Queue, 2, 60));
+        tally.counts.uploaded = 2;
         tally.forward(0, start()).unwrap();
+        tally.settled(0, start());
         assert_eq!(tally.forward(0, start()), Err(Imbalance::Twice(0)));
-        let lost = Imbalance::Lost { uploaded: 2, forwarded: 1, dead: 0, waiting: 0 };
+        let lost = Imbalance::Lost { uploaded: 2, ended: 1, waiting: 0 };
         assert_eq!(tally.check(0, 1, start()), Err(lost));
         assert_eq!(tally.check(1, 0, start()), Err(Imbalance::NotTaken { forwarded: 1, taken: 0 }));
         assert_eq!(tally.check(1, 1, start()), Ok(()));

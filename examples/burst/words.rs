@@ -55,67 +55,64 @@ const ROWS: &[Row] = &[
     ("drained, from the first upload", |run| duration(run.drained_seconds)),
     ("upload to FlexOrch, median", |run| duration(run.median_lag_seconds)),
     ("upload to FlexOrch, nine of ten", |run| duration(run.p90_lag_seconds)),
-    ("requests accepted", |run| number(run.requests_taken)),
-    ("responses of 429", |run| number(run.rate_limited)),
+    ("requests accepted", |run| number(run.requests.taken)),
+    ("responses of 429", |run| number(run.requests.rate_limited)),
+    ("requests refused otherwise", |run| number(run.requests.refused)),
     ("most requests in any minute", |run| number(run.busiest_minute as u64)),
-    ("invocations", |run| number(run.invocations)),
-    ("… for batches of the retry queue", |run| number(run.batches)),
-    ("… for an upload, failed", |run| number(run.failed_notices)),
-    ("starts that Lambda had no room for", |run| number(run.throttled)),
-    ("concurrent processes, at most", |run| number(run.most_processes as u64)),
+    ("invocations", |run| number(run.lambda.invocations)),
+    ("… for batches of the retry queue", |run| number(run.lambda.batches)),
+    ("… for an upload, failed", |run| number(run.objects.failed_notices)),
+    ("starts that Lambda had no room for", |run| number(run.lambda.throttled)),
+    ("concurrent processes, at most", |run| number(run.lambda.most_at_once as u64)),
     ("processes started", |run| number(run.processes_started as u64)),
-    ("messages received", |run| number(run.receives)),
-    ("receives of one message, at most", |run| number(u64::from(run.most_receives))),
+    ("messages received", |run| number(run.queue.received)),
+    ("receives of one message, at most", |run| number(u64::from(run.queue.most_receives))),
+    ("copies of messages", |run| number(run.queue.copies)),
+    ("requests to SQS", |run| number(run.queue.calls)),
     ("Lambda time, GB-s", |run| number(run.gb_seconds.round() as u64)),
     ("dollars: Lambda", |run| dollars(run.dollars.lambda)),
     ("dollars: SQS", |run| dollars(run.dollars.sqs)),
     ("dollars: EventBridge", |run| dollars(run.dollars.eventbridge)),
     ("dollars: logs", |run| dollars(run.dollars.logs)),
     ("**dollars together**", |run| format!("**{}**", dollars(run.dollars.together))),
-    ("forwarded", |run| number(run.forwarded as u64)),
+    ("forwarded", |run| number(run.objects.forwarded as u64)),
+    ("rejected, with a dead letter", |run| number(run.objects.rejected as u64)),
     ("waiting", |run| number(run.waiting as u64)),
-    ("dead", |run| number(run.dead as u64)),
+    ("dead: received too often", |run| number(run.queue.dead as u64)),
+    ("lost: too old", |run| number(run.queue.expired as u64)),
 ];
 
-/// One upload in several shapes: a column each.
-pub fn side_by_side(out: &mut impl Write, runs: &[Report]) -> io::Result<()> {
-    write!(out, "| |")?;
-    runs.iter().try_for_each(|run| write!(out, " {} |", run.scenario.shape.name()))?;
-    writeln!(out)?;
-    writeln!(out, "| --- |{}", " ---: |".repeat(runs.len()))?;
-    for (name, figure) in ROWS {
-        write!(out, "| {name} |")?;
-        runs.iter().try_for_each(|run| write!(out, " {} |", figure(run)))?;
-        writeln!(out)?;
-    }
-    Ok(())
+const COLUMNS: &[Row] = &[
+    ("objects", |run| number(run.scenario.objects.into())),
+    ("plan, requests a minute", |run| number(run.scenario.rpm.get().into())),
+    ("shape", |run| run.scenario.shape.name().to_owned()),
+    ("drained in", |run| duration(run.drained_seconds)),
+    ("requests", |run| number(run.requests.taken)),
+    ("429s", |run| number(run.requests.rate_limited)),
+    ("invocations", |run| number(run.lambda.invocations)),
+    ("receives a message", |run| format!("{:.2}", run.queue.received as f64 / f64::from(run.scenario.objects))),
+    ("GB-s", |run| number(run.gb_seconds.round() as u64)),
+    ("dollars", |run| dollars(run.dollars.together)),
+];
+
+/// Writes a row of a table.
+pub fn row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
+    writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))
 }
 
-/// Several uploads, plans and shapes: a row each.
+/// Writes one upload in several shapes, a column each.
+pub fn side_by_side(out: &mut impl Write, runs: &[Report]) -> io::Result<()> {
+    writeln!(out, "| |{}", runs.iter().map(|run| format!(" {} |", run.scenario.shape.name())).collect::<String>())?;
+    writeln!(out, "| --- |{}", " ---: |".repeat(runs.len()))?;
+    ROWS.iter()
+        .try_for_each(|(name, figure)| row(out, std::iter::once((*name).to_owned()).chain(runs.iter().map(figure))))
+}
+
+/// Writes several uploads, plans and shapes, a row each.
 pub fn one_a_row(out: &mut impl Write, runs: &[Report]) -> io::Result<()> {
-    writeln!(
-        out,
-        "| objects | plan, requests a minute | shape | drained in | requests | 429s | invocations | receives a message | GB-s | dollars |"
-    )?;
-    writeln!(out, "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
-    for run in runs {
-        let objects = u64::from(run.scenario.objects);
-        writeln!(
-            out,
-            "| {} | {} | {} | {} | {} | {} | {} | {:.2} | {} | {} |",
-            number(objects),
-            number(u64::from(run.scenario.rpm.get())),
-            run.scenario.shape.name(),
-            duration(run.drained_seconds),
-            number(run.requests_taken),
-            number(run.rate_limited),
-            number(run.invocations),
-            run.receives as f64 / objects.max(1) as f64,
-            number(run.gb_seconds.round() as u64),
-            dollars(run.dollars.together),
-        )?;
-    }
-    Ok(())
+    row(out, COLUMNS.iter().map(|(name, _)| (*name).to_owned()))?;
+    row(out, COLUMNS.iter().map(|(name, _)| if *name == "shape" { "---" } else { "---:" }.to_owned()))?;
+    runs.iter().try_for_each(|run| row(out, COLUMNS.iter().map(|(_, figure)| figure(run))))
 }
 
 #[cfg(test)]

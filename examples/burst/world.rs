@@ -3,13 +3,16 @@
 mod answer;
 mod delivery;
 
+use std::error::Error;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use flexorch_s3_ingester::config::{Config, ConfigError};
+use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::flexorch::response::Response;
 use flexorch_s3_ingester::handler::times::{Load, Times};
 use flexorch_s3_ingester::ingest::session::{Now, RequestId};
-use flexorch_s3_ingester::model::connector::ConnectorError;
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::model::outcome::{Ledger, Outcome};
 
 use crate::agenda::{Agenda, start};
 use crate::flexorch::{FlexOrch, Verdict, response_of};
@@ -58,24 +61,8 @@ enum Event {
     Respond(usize, RequestId, Verdict),
     /// A request was given up.
     CutOff(usize, RequestId),
-    /// A process has settled its objects and responds.
-    Answered(usize),
     /// A process is free.
     Free(usize),
-}
-
-/// Why a simulation has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfinished {
-    /// The function would not start with such settings.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The simulated secret describes no connector.
-    #[error(transparent)]
-    Connector(#[from] ConnectorError),
-    /// An object was lost or forwarded twice: the simulation is wrong.
-    #[error(transparent)]
-    Imbalance(#[from] Imbalance),
 }
 
 struct World<'a> {
@@ -88,37 +75,41 @@ struct World<'a> {
     poller: Poller,
     tally: Tally,
     chance: fastrand::Rng,
+    /// What a message names; which object it is makes no difference to its acknowledgement.
+    document: S3Object,
 }
 
 /// Runs a scenario to its end.
 ///
 /// # Errors
-/// [`Unfinished`] for settings that the function refuses, or if the objects do not add up.
-pub fn run(scenario: &Scenario) -> Result<Report, Unfinished> {
+/// The function's own for settings that it refuses, and [`Imbalance`] if the objects do not add up.
+pub fn run(scenario: &Scenario) -> Result<Report, Box<dyn Error>> {
     let config = scenario.function()?;
+    let secrets = Rc::new(scenario.secrets()?);
     let bytes = if scenario.shape == Shape::Direct { FAILURE_BYTES } else { MESSAGE_BYTES };
     let mut world = World {
         scenario,
         agenda: Agenda::new(),
-        flexorch: FlexOrch::new(scenario.rpm.get(), scenario.objects),
-        lambda: Lambda::new(scenario, &config, scenario.connector()?, start()),
-        queue: RetryQueue::new(scenario.objects, scenario.max_receives),
+        flexorch: FlexOrch::new(scenario, Rc::clone(&secrets)),
+        lambda: Lambda::new(scenario, &config, secrets, start()),
+        queue: RetryQueue::new(scenario),
         poller: Poller::new(scenario.processes, scenario.batch_size.clamp(1, PAYLOAD_BYTES / bytes)),
         tally: Tally::new(scenario),
         chance: fastrand::Rng::with_seed(scenario.seed),
+        document: S3Object::new("simulated", ObjectKey::verbatim("document.pdf")?),
         config,
     };
     if scenario.objects > 0 {
         world.agenda.at(start(), Event::Upload(0));
     }
-    while let Some(event) = world.agenda.next() {
+    while let Some(event) = world.agenda.next(start() + scenario.until) {
         world.happen(event)?;
         if world.tally.is_due(world.agenda.now()) {
             world.check()?;
         }
     }
     world.check()?;
-    Ok(Report::new(scenario, &world.tally, &world.flexorch, &world.lambda, &world.queue))
+    Ok(Report::new(scenario, world.tally, &world.flexorch, &world.lambda, &world.queue))
 }
 
 impl World<'_> {
@@ -126,7 +117,7 @@ impl World<'_> {
         let now = self.agenda.now();
         match event {
             Event::Upload(object) => {
-                self.tally.uploaded += 1;
+                self.tally.counts.uploaded += 1;
                 self.tally.on_the_way += 1;
                 self.agenda.after(NOTICE_DELAY, Event::Notice(object));
                 if object + 1 < self.scenario.objects {
@@ -137,7 +128,7 @@ impl World<'_> {
             Event::Again { object, tries, since } => self.notify(object, tries, since),
             Event::Notice(object) | Event::Failed(object) => {
                 self.tally.on_the_way -= 1;
-                self.queue.send(object);
+                self.queue.send(object, now);
                 self.poll();
             }
             Event::Show => {
@@ -153,26 +144,27 @@ impl World<'_> {
                 self.poller.without_process -= batch.len();
                 self.dispatch(slot, batch, received);
             }
-            Event::Begin(id) => self.begin(id),
+            Event::Begin(id) => self.begin(id)?,
             Event::Wake(id) => {
                 let process = &mut self.lambda.environment(id).process;
                 if process.is_woken_at(now) {
                     let steps = process.wake(now);
-                    self.follow(id, steps)?;
+                    self.carry_out(id, steps)?;
                 }
             }
             Event::Arrive(id, request, rest) => {
                 let environment = self.lambda.environment(id);
-                let keys = environment.process.objects_of(request).iter().map(|place| environment.objects[*place]);
-                let verdict = self.flexorch.arrive(keys, now);
-                self.agenda.after(rest, Event::Respond(id, request, verdict));
+                if let Some(sent) = environment.process.request(request) {
+                    let objects: Vec<u32> = sent.objects.iter().map(|place| environment.objects[*place]).collect();
+                    let verdict = self.flexorch.arrive(&sent.connector, &objects, now);
+                    self.agenda.after(rest, Event::Respond(id, request, verdict));
+                }
             }
             Event::Respond(id, request, verdict) => {
-                let keys = self.lambda.environment(id).process.objects_of(request).len();
+                let keys = self.lambda.environment(id).process.request(request).map_or(0, |sent| sent.objects.len());
                 self.responded(id, request, response_of(verdict, keys, now))?;
             }
             Event::CutOff(id, request) => self.responded(id, request, cut_off())?,
-            Event::Answered(id) => self.answered(id),
             Event::Free(id) => {
                 self.lambda.free(id);
                 if let Work::Batch(slot, _) = self.lambda.environment(id).work {
@@ -181,12 +173,11 @@ impl World<'_> {
                 }
             }
         }
-        self.tally.dead = self.queue.dead.len();
-        self.tally.settled(now);
+        self.tally.settled(self.queue.counts.dead + self.queue.counts.expired, now);
         Ok(())
     }
 
-    fn begin(&mut self, id: usize) {
+    fn begin(&mut self, id: usize) -> Result<(), Imbalance> {
         let now = self.agenda.now();
         let (timeout, margin) = (self.scenario.timeout, self.config.deadline_margin);
         let settles = self.config.dead_letter_queue_url.is_some();
@@ -194,32 +185,20 @@ impl World<'_> {
         let objects = environment.objects.len();
         let times = Times::new(now, now + timeout, margin, Load { objects, settles, ..Load::default() });
         environment.answer_end = times.answer_end;
-        let steps = environment.process.begin(objects, times.work_end, now);
-        self.carry_out(id, steps);
+        environment.ledger = Ledger::new(objects);
+        let steps = environment.process.begin(&environment.objects, self.scenario, times.work_end, now);
+        self.carry_out(id, steps)
     }
 
     fn responded(&mut self, id: usize, request: RequestId, response: Response) -> Result<(), Imbalance> {
         let now = Now { time: self.agenda.now(), random: self.chance.f64() };
         let steps = self.lambda.environment(id).process.responded(request, response, now);
-        self.follow(id, steps)
+        self.carry_out(id, steps)
     }
 
-    fn follow(&mut self, id: usize, steps: Vec<Step>) -> Result<(), Imbalance> {
+    fn carry_out(&mut self, id: usize, steps: Vec<Step>) -> Result<(), Imbalance> {
         let now = self.agenda.now();
-        for step in &steps {
-            if let Step::Forwarded(places) = step {
-                let environment = self.lambda.environment(id);
-                environment.taken += places.len();
-                for place in places {
-                    self.tally.forward(environment.objects[*place], now)?;
-                }
-            }
-        }
-        self.carry_out(id, steps);
-        Ok(())
-    }
-
-    fn carry_out(&mut self, id: usize, steps: Vec<Step>) {
+        let environment = self.lambda.environment(id);
         for step in steps {
             match step {
                 Step::Wake(time) => self.agenda.at(time, Event::Wake(id)),
@@ -232,17 +211,21 @@ impl World<'_> {
                         self.agenda.after(timeout, Event::CutOff(id, request));
                     }
                 }
-                Step::Forwarded(_) => {}
+                Step::Settle(settled) => {
+                    for (place, outcome) in settled {
+                        if matches!(outcome, Outcome::Forwarded(_)) {
+                            environment.taken += 1;
+                            self.tally.forward(environment.objects[place], now)?;
+                        }
+                        environment.ledger.settle(place, outcome);
+                    }
+                }
             }
         }
-        if self.lambda.environment(id).process.is_done() {
+        if environment.process.is_done() {
             self.settle(id);
         }
-    }
-
-    /// The retry queue's visibility timeout: six times the function's.
-    fn visibility(&self) -> Duration {
-        self.scenario.timeout * 6
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), Imbalance> {

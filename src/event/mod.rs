@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`s3`] | S3 event notifications, `s3:TestEvent` |
 //! | `sns` | an SNS invocation; an SNS envelope inside an SQS message |
-//! | `sqs` | a batch of messages, each with any other notice inside; `batchItemFailures` |
+//! | [`sqs`] | a batch of messages, each with any other notice inside; `batchItemFailures` |
 //! | `eventbridge` | `Object Created` |
 //! | `batch_job` | S3 Batch Operations; a result for every task |
 //! | `destination` | Lambda's destination record around an earlier event |
@@ -21,7 +21,7 @@ pub(crate) mod eventbridge;
 pub mod reconcile;
 pub mod s3;
 pub(crate) mod sns;
-pub(crate) mod sqs;
+pub mod sqs;
 mod wire;
 
 use std::ops::ControlFlow;

@@ -33,7 +33,7 @@ pub enum Since {
 /// The position at which a reconcile stopped, so that the next call continues: everything up to `after` in the listing of
 /// `secret_id`'s bucket, and the buckets of the connectors before it, are done. Its text form is opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Cursor {
+pub struct Cursor {
     /// The id of the connector's secret.
     pub secret_id: String,
     /// The last key that is done; `None` if none is.

@@ -15,7 +15,7 @@ use crate::model::object::Origin;
 
 /// The messages of one invocation, in their order: a message's position is the [`Origin`] of its objects.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// The queue's ARN.
     pub queue_arn: Option<String>,
     /// The messages, in the event's order.
@@ -23,8 +23,8 @@ pub(crate) struct Batch {
 }
 
 /// One message, without its body.
-#[derive(Debug)]
-pub(crate) struct Message {
+#[derive(Debug, Default)]
+pub struct Message {
     /// The message id, which the response names; `None` if the message has none.
     pub id: Option<String>,
     /// The receipt handle, for changing the message's visibility timeout.
@@ -39,7 +39,7 @@ pub(crate) struct Message {
 
 /// A message that could not be read.
 #[derive(Debug)]
-pub(crate) struct Unreadable {
+pub struct Unreadable {
     /// What is wrong with it: names of fields, never contents.
     pub reason: String,
     /// The body, unchanged, for the dead-letter queue.

@@ -26,7 +26,7 @@ const RENEWAL_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A batch of messages and what happened to what they hold.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Delivery<'a> {
+pub struct Delivery<'a> {
     /// The messages.
     pub(super) batch: &'a Batch,
     /// The outcomes of the objects that they name. Objects that a reconcile listed are not among them.
@@ -39,9 +39,23 @@ pub(super) struct Delivery<'a> {
     pub(super) has_dead_letter_queue: bool,
 }
 
+impl<'a> Delivery<'a> {
+    /// Returns the delivery of messages that hold no order to reconcile. `named` are the outcomes of the objects that they name;
+    /// an [`Origin`](crate::model::object::Origin) is a message's position. `renew_after_receives` is `RENEW_AFTER_RECEIVES`.
+    #[must_use]
+    pub fn new(
+        batch: &'a Batch,
+        named: &'a [Reported],
+        renew_after_receives: NonZeroU32,
+        has_dead_letter_queue: bool,
+    ) -> Self {
+        Self { batch, named, orders: &[], renew_after_receives, has_dead_letter_queue }
+    }
+}
+
 /// What is done about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum MessageResult {
+pub enum MessageResult {
     /// It is acknowledged.
     Done,
     /// It returns after this time; `None`: after the queue's own visibility timeout.
@@ -52,7 +66,7 @@ pub(super) enum MessageResult {
 
 /// What is sent in addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Addition {
+pub enum Addition {
     /// The message, unchanged, to the dead-letter queue.
     DeadLetter,
     /// A copy of the message, to be received after this delay.
@@ -61,7 +75,7 @@ pub(super) enum Addition {
     Replacement(Duration),
     /// The rest of an order to reconcile, to be received after this delay.
     Rest {
-        /// The order, by its position in [`Delivery::orders`].
+        /// The order, by its position in the delivery.
         order: usize,
         /// Where it goes on.
         cursor: Cursor,
@@ -84,7 +98,7 @@ struct Held<'a> {
 }
 
 /// Decides about every message of a delivery, in their order. `random` returns numbers in `0.0..1.0`.
-pub(super) fn decide(delivery: &Delivery<'_>, now: SystemTime, mut random: impl FnMut() -> f64) -> Vec<MessageResult> {
+pub fn decide(delivery: &Delivery<'_>, now: SystemTime, mut random: impl FnMut() -> f64) -> Vec<MessageResult> {
     let mut held: Vec<Held<'_>> = Vec::new();
     held.resize_with(delivery.batch.messages.len(), Held::default);
     for reported in delivery.named {

@@ -5,14 +5,14 @@
 //! | `settle` | objects → outcomes: connectors, routes, submission |
 //! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
-//! | `acknowledge` | pure: when a message is acknowledged, when it returns, and what is sent in addition |
+//! | [`acknowledge`] | pure: when a message is acknowledged, when it returns, and what is sent in addition |
 //! | `queue` | carries that out, and responds to a batch of messages |
 //! | `answer` | outcomes → the response to a direct invocation and to a Batch Operations job |
 //! | [`times`] | by when an invocation's parts must have ended |
 //! | `run` | one invocation while it runs: its times, metrics and report |
 //! | `report` | what an invocation did, for logs, metrics and the command line |
 
-mod acknowledge;
+pub mod acknowledge;
 mod answer;
 mod dead_letter;
 mod queue;
@@ -138,15 +138,8 @@ impl Ingester {
             Arc::new(SecretCache::new(sdk.clone(), &config.connector_secret_ids, config.secret_cache_ttl, clock));
         let options = SubmitOptions { locale: config.locale.clone(), pipeline_config: config.pipeline_config.clone() };
         let client = FlexOrchClient::new(http, &config.flexorch_base_url, options, clock);
-        let settings = Settings {
-            max_keys_per_request: config.max_keys_per_request,
-            max_concurrent_requests: config.max_concurrent_requests,
-            requests_per_minute: config.requests_per_minute,
-            max_attempts: config.max_attempts,
-            request_timeout: config.request_timeout,
-        };
         Self {
-            submitter: Submitter::new(client, Arc::clone(&secrets), settings, clock),
+            submitter: Submitter::new(client, Arc::clone(&secrets), Settings::from(&config), clock),
             secrets,
             queues: Queues::new(sdk.clone(), clock),
             buckets: Buckets::new(sdk, clock),
@@ -254,6 +247,18 @@ impl Ingester {
             read_in: now.duration_since(began).unwrap_or_default(),
         };
         Times::new(now, context.deadline, self.config.deadline_margin, load)
+    }
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            max_keys_per_request: config.max_keys_per_request,
+            max_concurrent_requests: config.max_concurrent_requests,
+            requests_per_minute: config.requests_per_minute,
+            max_attempts: config.max_attempts,
+            request_timeout: config.request_timeout,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::reconcile::OrderResult;
 use super::{Ingester, InvocationError, Reported, Run};
 use crate::aws::failure::{CallError, FailureKind};
 use crate::aws::sqs::{BYTES_PER_CALL, OutgoingMessage, VisibilityChange, VisibilityProblem};
+use crate::config::Config;
 use crate::event::s3::notifications_of;
 use crate::event::sqs::{Batch, Original, originals};
 use crate::model::object::Origin;
@@ -43,13 +44,10 @@ impl Ingester {
     /// first.
     pub(super) async fn answer_queue(&self, event: QueueEvent<'_>, run: &mut Run) -> Result<Value, InvocationError> {
         let QueueEvent { batch, orders, .. } = event;
-        let delivery = Delivery {
-            batch,
-            named: &run.report.objects[..event.named],
-            orders,
-            renew_after_receives: self.config.renew_after_receives,
-            has_dead_letter_queue: self.config.dead_letter_queue_url.is_some(),
-        };
+        let named = &run.report.objects[..event.named];
+        let Config { renew_after_receives, dead_letter_queue_url, .. } = &self.config;
+        let delivery = Delivery::new(batch, named, *renew_after_receives, dead_letter_queue_url.is_some());
+        let delivery = Delivery { orders, ..delivery };
         let results = acknowledge::decide(&delivery, self.clock.now(), fastrand::f64);
         let outbox = self.outbox(&event, &results, run);
         let returning = results.iter().map(|result| match result {

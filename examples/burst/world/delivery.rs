@@ -32,7 +32,7 @@ impl World<'_> {
 
     pub(super) fn poll(&mut self) {
         let now = self.agenda.now();
-        for gathered in self.poller.gather(&mut self.queue) {
+        for gathered in self.poller.gather(&mut self.queue, now) {
             match gathered {
                 Gathered::Began(slot, gathering) => {
                     self.agenda.after(self.scenario.batch_window, Event::WindowOver { slot, gathering });
@@ -49,7 +49,7 @@ impl World<'_> {
     /// Gives a batch to a process. While there is none, the poller tries each second, until the messages' visibility timeout.
     pub(super) fn dispatch(&mut self, slot: usize, batch: Vec<u32>, received: SystemTime) {
         let now = self.agenda.now();
-        let visible_again = received + self.visibility();
+        let visible_again = received + self.scenario.visibility();
         let messages = batch.len();
         match self.lambda.invoke(Work::Batch(slot, received), batch, now) {
             Ok((id, ready)) => {
@@ -61,7 +61,9 @@ impl World<'_> {
                 self.agenda.after(Duration::from_secs(1), Event::Dispatch { slot, batch, received });
             }
             Err(batch) => {
-                batch.into_iter().for_each(|object| self.queue.hide(object, now));
+                for object in batch {
+                    self.queue.hide(object, Some(now), Duration::ZERO);
+                }
                 self.poller.free(slot);
                 self.agenda.at(now, Event::Show);
             }
