@@ -173,11 +173,7 @@ fn lock(file: &File, path: &Path, kind: &Kind) -> Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => {
-            bail!(
-                "another {} is running with the journal {}: wait for it or stop it",
-                kind.name,
-                path.display()
-            )
+            bail!("another {} is running with the journal {}: wait for it or stop it", kind.name, path.display())
         }
         Err(error) => Err(error).with_context(|| format!("cannot lock the journal {}", path.display())),
     }

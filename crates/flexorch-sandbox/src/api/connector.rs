@@ -88,8 +88,7 @@ impl Connector {
             let found = spellings.iter().find_map(|field| given(field)).map(str::to_owned);
             found.ok_or_else(|| ApiError::validation(format!("config.{} is missing.", spellings[0])))
         });
-        let credentials =
-            Credentials { access_key_id: access_key_id?, secret_access_key: secret_access_key? };
+        let credentials = Credentials { access_key_id: access_key_id?, secret_access_key: secret_access_key? };
         let config = config.into_iter().filter(|(field, _)| KEPT_CONFIG.contains(&field.as_str())).collect();
         Ok(Self {
             id,

@@ -60,17 +60,25 @@ impl Header {
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub(super) enum Line {
     /// An access key is about to be created.
-    KeyRequested { at: Timestamp },
+    KeyRequested {
+        at: Timestamp,
+    },
     /// IAM refused the last request.
     KeyRefused,
     /// The last request created this access key.
-    KeyCreated { access_key_id: String },
+    KeyCreated {
+        access_key_id: String,
+    },
     /// An access key whose creation was never confirmed, and whose secret nobody has, is deleted.
-    LostKeyDeleted { access_key_id: String },
+    LostKeyDeleted {
+        access_key_id: String,
+    },
     /// The new access key is deleted again.
     KeyDeleted,
     /// A connector of this name is about to be created.
-    ConnectorRequested { name: String },
+    ConnectorRequested {
+        name: String,
+    },
     /// FlexOrch has no connector of that name: the request had no effect.
     ConnectorAbsent,
     /// The request created this connector.
@@ -81,11 +89,15 @@ pub(super) enum Line {
     /// The new connector is deleted again.
     ConnectorDeleted,
     /// The secret names the new connector.
-    SecretWritten { at: Timestamp },
+    SecretWritten {
+        at: Timestamp,
+    },
     OldConnectorDeleted,
     OldKeyDeleted,
     /// The rotation failed for good: what it created is to be deleted.
-    GivenUp { reason: String },
+    GivenUp {
+        reason: String,
+    },
 }
 
 /// A connector's id as its JSON text: serde buffers the fields of a tagged line, and a buffered number loses digits.

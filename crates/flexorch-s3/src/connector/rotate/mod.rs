@@ -154,7 +154,8 @@ impl Subject<'_> {
         let keys = AccessKeys::new(context.aws().await?, &header.user);
         if let Some(told) = &options.old_access_key_id {
             // A key that the rotation created is never the old one.
-            let known: Vec<Key> = keys.list().await?.into_iter().filter(|key| header.known_keys.contains(&key.id)).collect();
+            let known: Vec<Key> =
+                keys.list().await?.into_iter().filter(|key| header.known_keys.contains(&key.id)).collect();
             if header.old_key.is_none() && !known.iter().any(|key| key.id == *told) {
                 return Err(plan::Obstacle::NotTheUsers { user: header.user, id: told.clone(), keys: known }.into());
             }
@@ -186,7 +187,17 @@ impl Subject<'_> {
         let secrets: SecretStore = context.secrets().await?;
         let (memory, credentials) = (Memory::default(), None);
         let mut rotation = Rotation {
-            context, header, journal, progress, terms, secrets, secret, flexorch, keys, memory, credentials,
+            context,
+            header,
+            journal,
+            progress,
+            terms,
+            secrets,
+            secret,
+            flexorch,
+            keys,
+            memory,
+            credentials,
         };
         let ended = rotation.run(&mut interruption).await;
         let Rotation { journal, header, progress, secret, .. } = rotation;
@@ -195,7 +206,11 @@ impl Subject<'_> {
         if is_over {
             journal.remove()?;
         }
-        let again = if is_over { String::new() } else { format!("; to continue, run the same command again (journal {})", path.display()) };
+        let again = if is_over {
+            String::new()
+        } else {
+            format!("; to continue, run the same command again (journal {})", path.display())
+        };
         let report = Report { header: &header, progress: &progress, secret: &secret, drain: drain.time };
         match ended {
             Ok(Ending::Finished) => {
@@ -216,6 +231,7 @@ impl Subject<'_> {
 /// Returns the journal's path for a secret, whose whole ARN ends with its name and six random characters.
 fn default_path(secret: &SecretDocument) -> PathBuf {
     let name = secret.arn.rsplit(':').next().unwrap_or(&secret.arn);
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
     PathBuf::from(format!("flexorch-rotate-{name}.jsonl"))
 }

@@ -93,7 +93,8 @@ impl Target {
     pub(super) fn of(secret: &SecretDocument, old: Option<&ConnectorView>) -> Result<Self> {
         let id = &secret.id;
         let from = |read: fn(&ConnectorView) -> &Option<String>| old.and_then(|view| read(view).clone());
-        let missing = |field: &str| anyhow!("secret {id:?} lacks `{field}`: write it into the secret; nothing was changed");
+        let missing =
+            |field: &str| anyhow!("secret {id:?} lacks `{field}`: write it into the secret; nothing was changed");
         let there = from(|view| &view.bucket);
         let bucket = secret.text("bucket")?.or_else(|| there.clone()).ok_or_else(|| missing("bucket"))?;
         let prefix = secret.text("prefix")?.unwrap_or_default();
@@ -136,7 +137,10 @@ pub(super) async fn user_of_stack(secret: &SecretDocument, context: &Context) ->
     })?;
     let stack = response.tags().iter().find(|tag| tag.key() == Some(STACK_TAG)).and_then(|tag| tag.value());
     stack.map(|stack| format!("{stack}-connector")).ok_or_else(|| {
-        anyhow!("which IAM user does FlexOrch read the bucket with? Secret {:?} belongs to no stack: name it with --user", secret.id)
+        anyhow!(
+            "which IAM user does FlexOrch read the bucket with? Secret {:?} belongs to no stack: name it with --user",
+            secret.id
+        )
     })
 }
 
@@ -163,7 +167,8 @@ mod tests {
 
     #[test]
     fn of_two_keys_the_one_that_the_connector_does_not_use_is_proposed_for_deletion() {
-        let refusal = |told| old_key("u", Named { told, recorded: [None; 2] }, &keys(&["A", "B"])).unwrap_err().to_string();
+        let refusal =
+            |told| old_key("u", Named { told, recorded: [None; 2] }, &keys(&["A", "B"])).unwrap_err().to_string();
         assert!(refusal(Some("A")).contains("--access-key-id B"), "{}", refusal(Some("A")));
         assert!(refusal(None).contains("A (active) and B (active)") && refusal(None).contains("--access-key-id ID"));
     }
@@ -171,8 +176,12 @@ mod tests {
     #[test]
     fn a_name_has_the_key_of_the_last_rotation_alone() {
         for name in ["docs/in/", "docs/in/ (key ...AAAA)"] {
-            let target =
-                Target { bucket: String::new(), region: String::new(), prefix: String::new(), name: without_key(name).to_owned() };
+            let target = Target {
+                bucket: String::new(),
+                region: String::new(),
+                prefix: String::new(),
+                name: without_key(name).to_owned(),
+            };
             assert_eq!(target.name_with("AKIABBBB"), "docs/in/ (key ...BBBB)");
         }
         assert_eq!(without_key("a (key) b)"), "a (key) b)");

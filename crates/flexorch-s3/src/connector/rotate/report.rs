@@ -129,22 +129,17 @@ impl Report<'_> {
         self.document("interrupted", output)
     }
 
-    /// Returns why a rotation failed for good.
+    /// Returns why a rotation failed for good, and what is left.
     pub(super) fn failed(self, reason: &str) -> String {
-        format!(
-            "FlexOrch cannot read the bucket with a new access key of IAM user {:?}: {}. The user needs s3:GetObject and s3:ListBucket there. \
-             The new connector and the new access key were deleted again; secret {:?} is unchanged",
-            self.header.user,
-            escaped(reason.trim_end_matches('.')),
-            self.secret.id
-        )
+        format!("{reason}; everything that was created is deleted again, and secret {:?} is unchanged", self.secret.id)
     }
 
     /// Returns what is the case now.
     pub(super) fn standing(self) -> String {
         let Self { header, progress, .. } = self;
         let old = &header.old_connector;
-        let old_key = header.old_key.as_deref().map(|key| format!(" and access key {}", shortened(key))).unwrap_or_default();
+        let old_key =
+            header.old_key.as_deref().map(|key| format!(" and access key {}", shortened(key))).unwrap_or_default();
         match (&progress.written, &progress.connector, &progress.key) {
             (Some(_), Some(new), _) if progress.old_connector_deleted => {
                 format!("the secret names connector {new}; connector {old} is deleted, its access key not yet")
@@ -154,7 +149,10 @@ impl Report<'_> {
                 at.strftime("%T UTC")
             ),
             (_, Some(new), _) => {
-                format!("connector {new} is created, and secret {:?} still names connector {old}, which works", self.secret.id)
+                format!(
+                    "connector {new} is created, and secret {:?} still names connector {old}, which works",
+                    self.secret.id
+                )
             }
             (_, None, Some(key)) => {
                 format!("access key {} is created, and connector {old} works as before", shortened(key))
@@ -176,10 +174,7 @@ impl Report<'_> {
                 access_key: header.old_key.as_deref().map(shortened),
                 access_key_deleted: progress.old_key_deleted,
             },
-            new: New {
-                connector_id: progress.connector.as_ref(),
-                access_key: progress.key.as_deref().map(shortened),
-            },
+            new: New { connector_id: progress.connector.as_ref(), access_key: progress.key.as_deref().map(shortened) },
             secret_written_at: progress.written.map(|at| at.to_string()),
             drain_seconds: drain.as_secs(),
         })

@@ -75,25 +75,50 @@ pub(super) enum Step {
     FindLostKeys,
     CreateKey,
     /// Find out whether a connector of this name was created.
-    FindConnector { name: String },
-    CreateConnector { key: String },
-    Test { connector: ConnectorId },
+    FindConnector {
+        name: String,
+    },
+    CreateConnector {
+        key: String,
+    },
+    Test {
+        connector: ConnectorId,
+    },
     /// Wait until a new access key may have become valid.
-    WaitToTest { until: Timestamp },
-    /// Give up; delete what was created.
-    GiveUp { reason: String },
-    WriteSecret { connector: ConnectorId, key: String },
+    WaitToTest {
+        until: Timestamp,
+    },
+    /// Give up: FlexOrch still cannot read the bucket, for the reason in its message.
+    GiveUp {
+        message: String,
+    },
+    WriteSecret {
+        connector: ConnectorId,
+        key: String,
+    },
     /// Wait until no function uses the old connector.
-    Drain { until: Timestamp },
-    DeleteOldConnector { new: ConnectorId },
-    DeleteOldKey { key: String },
+    Drain {
+        until: Timestamp,
+    },
+    DeleteOldConnector {
+        new: ConnectorId,
+    },
+    DeleteOldKey {
+        key: String,
+    },
     /// Delete the new connector, which the secret does not name.
-    DiscardConnector { connector: ConnectorId },
+    DiscardConnector {
+        connector: ConnectorId,
+    },
     /// Delete the new access key, which no connector uses.
-    DiscardKey { key: String },
+    DiscardKey {
+        key: String,
+    },
     Finish,
     /// Everything that was created is deleted again.
-    Fail { reason: String },
+    Fail {
+        reason: String,
+    },
 }
 
 impl Progress {
@@ -156,7 +181,7 @@ impl Progress {
                 Testing::Failed { since, last, tests, message } => {
                     let next = later(*last, interval(*tests));
                     match () {
-                        () if next > later(*since, terms.test_for) => Step::GiveUp { reason: message.clone() },
+                        () if next > later(*since, terms.test_for) => Step::GiveUp { message: message.clone() },
                         () if next > now => Step::WaitToTest { until: next },
                         () => Step::Test { connector: connector.clone() },
                     }

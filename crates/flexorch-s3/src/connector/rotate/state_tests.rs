@@ -146,7 +146,8 @@ impl World {
             }
             Step::FindConnector { name } => {
                 let found = self.connectors.iter().find(|(_, (there, _))| *there == name);
-                line = Some(found.map_or(Line::ConnectorAbsent, |(number, _)| Line::ConnectorCreated { id: id(*number) }));
+                line =
+                    Some(found.map_or(Line::ConnectorAbsent, |(number, _)| Line::ConnectorCreated { id: id(*number) }));
             }
             Step::CreateConnector { key } => {
                 assert!(memory.holds_secret, "a connector needs the secret of its key");
@@ -163,7 +164,7 @@ impl World {
                 false => memory.test.failed("denied".into(), self.now),
             },
             Step::WaitToTest { until } | Step::Drain { until } => self.now = until,
-            Step::GiveUp { reason } => line = Some(Line::GivenUp { reason }),
+            Step::GiveUp { message } => line = Some(Line::GivenUp { reason: message }),
             Step::WriteSecret { connector, .. } => {
                 if has_effect {
                     self.named = number(&connector);
@@ -262,7 +263,7 @@ fn a_failed_test_is_repeated_in_growing_intervals_and_not_for_ever() {
                 testing.failed("no".into(), now);
             }
             Step::WaitToTest { until } => now = until,
-            step => break assert_eq!(step, Step::GiveUp { reason: "no".into() }),
+            step => break assert_eq!(step, Step::GiveUp { message: "no".into() }),
         }
     }
     assert_eq!(tests, [0, 1, 3, 7, 15, 23]);

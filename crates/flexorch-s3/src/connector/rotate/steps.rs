@@ -144,7 +144,15 @@ impl Rotation<'_> {
             Step::FindConnector { name } => self.find_connector(&name).await,
             Step::CreateConnector { key } => self.create_connector(&key).await,
             Step::Test { connector } => self.test(&connector).await,
-            Step::GiveUp { reason } => self.record(Line::GivenUp { reason }),
+            Step::GiveUp { message } => {
+                let reason = format!(
+                    "FlexOrch cannot read the bucket with the new access key: {}. IAM user {:?} needs s3:GetObject and s3:ListBucket there, and \
+                     the region must be the bucket's",
+                    message.trim_end_matches('.'),
+                    self.header.user
+                );
+                self.record(Line::GivenUp { reason })
+            }
             Step::WriteSecret { connector, key } => self.write_secret(&connector, &key).await,
             Step::DeleteOldConnector { new } => self.delete_old_connector(&new).await,
             Step::DeleteOldKey { key } => {
@@ -182,7 +190,9 @@ impl Rotation<'_> {
             self.keys.delete(&access_key_id).await?;
             let shown = shortened(&access_key_id);
             self.record(Line::LostKeyDeleted { access_key_id })?;
-            self.done(format_args!("access key {shown} deleted: an interrupted run created it, and its secret is lost"))?;
+            self.done(format_args!(
+                "access key {shown} deleted: an interrupted run created it, and its secret is lost"
+            ))?;
         }
         match self.progress.written {
             None => self.memory.searched = true,
@@ -275,7 +285,8 @@ impl Rotation<'_> {
                 written.push(super::KEY_ID_FIELD);
             }
             if self.terms.secret_has_credentials {
-                let credentials = self.credentials.as_ref().ok_or_else(|| anyhow!("the new access key's secret is lost"))?;
+                let credentials =
+                    self.credentials.as_ref().ok_or_else(|| anyhow!("the new access key's secret is lost"))?;
                 self.secret.set(super::KEY_SECRET_FIELD, &credentials.secret_access_key.expose_secret())?;
                 written.push(super::KEY_SECRET_FIELD);
             }
