@@ -15,6 +15,7 @@
 //! | `local` | embedded FlexOrch and AWS services, and a function that uses them |
 //! | `context` | AWS and FlexOrch clients, from the global options |
 //! | `management` | FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage |
+//! | `journal_file` | the file from which an interrupted command resumes |
 //! | `connector_secret` | reads and writes a connector's secret |
 //! | `bucket` | a bucket's region and notification configuration |
 //! | `notification` | what a bucket's notification configuration may contain |
@@ -38,6 +39,7 @@ mod exit;
 mod forwarder;
 mod interruption;
 mod invoke;
+mod journal_file;
 mod local;
 mod management;
 mod notification;

@@ -30,6 +30,11 @@ impl Moment {
         format!("{:.3}", self.timestamp())
     }
 
+    /// Returns the beginning of its second.
+    pub(crate) fn whole_second(self) -> Self {
+        Self(Duration::from_secs(self.0.as_secs()))
+    }
+
     /// Returns the day in UTC, `2026-01-31`.
     pub(crate) fn date(self) -> String {
         self.timestamp().strftime("%F").to_string()

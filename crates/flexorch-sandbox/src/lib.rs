@@ -8,7 +8,7 @@
 //!                               ▼          ▼
 //!                            record      fault
 //!
-//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets
+//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam
 //!  function ─▶ server ──▶ runtime_api
 //! ```
 //!
@@ -23,7 +23,7 @@
 //! | `record` | the submissions so far |
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
-//! | [`secrets_manager`], [`queues`], [`buckets`] | AWS Secrets Manager, Amazon SQS and Amazon S3 |
+//! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
 //! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
 //!
@@ -41,6 +41,7 @@ mod clock;
 mod fault;
 mod hex;
 mod http;
+pub mod iam;
 mod options;
 pub mod queues;
 mod record;

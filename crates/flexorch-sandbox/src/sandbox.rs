@@ -10,6 +10,7 @@ use super::{
     clock::Clock,
     fault::Faults,
     http::{self, Shared},
+    iam::AccessKeys,
     options::SandboxOptions,
     record::{Log, RecordedRequest},
     server::{SandboxError, Server},
@@ -35,6 +36,7 @@ impl Sandbox {
             log: Log::default(),
             clock: Clock::start(),
             latency: options.latency,
+            access_keys: Arc::default(),
             stop: CancellationToken::new(),
         };
         let server = Server::start(options.port, shared.stop.clone(), http::router(shared.clone())).await?;
@@ -85,6 +87,17 @@ impl Sandbox {
     /// Restores a revoked API key; returns `false` if it was not revoked.
     pub fn restore_key(&self, key: &str) -> bool {
         self.shared.flexorch().restore(&ApiKey::new(key))
+    }
+
+    /// Lets a connector's test fail if AWS does not accept its access key. Without it, FlexOrch reads every bucket.
+    pub fn check_access_keys(&self, keys: AccessKeys) {
+        let _ = self.shared.access_keys.set(keys);
+    }
+
+    /// Returns whether a tenant has a connector that works now: it is not deleted, and its test would succeed.
+    pub fn has_working_connector(&self, key: &str, id: &str) -> bool {
+        let mut flexorch = self.shared.flexorch();
+        flexorch.tenant(&ApiKey::new(key)).connector(id).is_ok_and(|connector| self.shared.can_read(connector).is_ok())
     }
 
     /// Changes the rate limit of all tenants, in requests a minute; `None` is unlimited.

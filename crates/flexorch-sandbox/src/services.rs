@@ -1,6 +1,7 @@
-//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3 and Lambda's Runtime API.
+//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3, IAM and Lambda's Runtime API.
 
 use super::buckets::Buckets;
+use super::iam::Iam;
 use super::options::SandboxOptions;
 use super::queues::Queues;
 use super::runtime_api::RuntimeApi;
@@ -28,6 +29,8 @@ pub struct Services {
     pub queues: Queues,
     /// S3.
     pub buckets: Buckets,
+    /// IAM. FlexOrch does not know its access keys unless [`Sandbox::check_access_keys`] is called.
+    pub iam: Iam,
     /// Lambda's Runtime API.
     pub runtime_api: RuntimeApi,
 }
@@ -53,12 +56,13 @@ impl Services {
             secrets,
             queues: Queues::start(0).await?,
             buckets: Buckets::start(0).await?,
+            iam: Iam::start(0).await?,
             runtime_api: RuntimeApi::start(0).await?,
         })
     }
 
     /// Returns the environment variables that make a program use these services.
-    pub fn environment(&self) -> [(&'static str, String); 8] {
+    pub fn environment(&self) -> [(&'static str, String); 9] {
         [
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
@@ -66,6 +70,7 @@ impl Services {
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.endpoint_url()),
             ("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url()),
             ("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url()),
+            ("AWS_ENDPOINT_URL_IAM", self.iam.endpoint_url()),
             ("AWS_LAMBDA_RUNTIME_API", self.runtime_api.address()),
             ("FLEXORCH_BASE_URL", self.flexorch.base_url()),
         ]
@@ -77,6 +82,7 @@ impl Services {
         self.secrets.shutdown().await;
         self.queues.shutdown().await;
         self.buckets.shutdown().await;
+        self.iam.shutdown().await;
         self.runtime_api.shutdown().await;
     }
 }

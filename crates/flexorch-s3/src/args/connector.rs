@@ -3,12 +3,14 @@
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
+use super::rotate::RotateOptions;
 use super::shared::SecretOption;
 
 /// `flexorch-s3 connector …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectorAction {
     Create(CreateOptions),
+    Rotate(RotateOptions),
     /// Have FlexOrch test whether it can read the connector's bucket
     #[command(after_help = "\
 Examples:

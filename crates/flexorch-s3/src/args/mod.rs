@@ -7,6 +7,7 @@ mod doctor;
 mod global;
 mod help;
 mod invoke;
+mod rotate;
 mod sandbox;
 mod schedule;
 mod shared;
@@ -20,6 +21,7 @@ pub(crate) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneCon
 pub(crate) use doctor::DoctorOptions;
 pub(crate) use global::{Color, GlobalOptions};
 pub(crate) use invoke::{DemoOptions, InvokeOptions};
+pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
 pub(crate) use shared::{Moment, SecretOption};
@@ -57,7 +59,7 @@ impl Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create, test, list, show or delete FlexOrch connectors
+    /// Create, test, rotate, list, show or delete FlexOrch connectors
     #[command(
         subcommand,
         after_help = "\

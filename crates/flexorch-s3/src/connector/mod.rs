@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `create` | finds or creates the connector that a secret describes, tests it, and writes its id into the secret |
 //! | `fields` | gathers the fields that the secret lacks |
+//! | `rotate` | replaces the access key with which FlexOrch reads the bucket |
 //! | `view` | a connector and its test, as text |
 
 mod create;
 mod fields;
+mod rotate;
 mod view;
 
 use anyhow::{Result, bail};
@@ -27,6 +29,7 @@ use view::{place, test_result};
 pub(crate) async fn run(action: ConnectorAction, context: &Context) -> Result<Exit> {
     match action {
         ConnectorAction::Create(options) => create::run(options, context).await,
+        ConnectorAction::Rotate(options) => rotate::run(options, context).await,
         ConnectorAction::Test(which) => test(&which, context).await,
         ConnectorAction::List(secret) => list(&secret, context).await,
         ConnectorAction::Show(which) => show(&which, context).await,

@@ -26,6 +26,9 @@ pub(crate) struct ConnectorView {
     pub(crate) region: Option<String>,
     /// The prefix that it reads.
     pub(crate) prefix: Option<String>,
+    /// The id of the access key that it uses, if FlexOrch shows it. It is never printed.
+    #[serde(skip)]
+    pub(crate) access_key_id: Option<String>,
     /// When it was created.
     pub(crate) created_at: Option<String>,
     /// When it was last tested.
@@ -53,6 +56,7 @@ impl ConnectorView {
             bucket: text(&config["bucket"]),
             region: text(&config["region"]),
             prefix: text(&config["prefix"]),
+            access_key_id: text(&config["aws_access_key_id"]).or_else(|| text(&config["access_key_id"])),
             created_at: text(&value["created_at"]),
             last_tested_at: text(&value["last_tested_at"]),
             last_used_at: text(&value["last_used_at"]),

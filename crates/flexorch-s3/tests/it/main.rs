@@ -8,5 +8,6 @@ mod command_line;
 mod connector;
 mod doctor;
 mod redaction;
+mod rotate;
 mod submit;
 mod support;

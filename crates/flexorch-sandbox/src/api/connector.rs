@@ -1,5 +1,7 @@
 //! Connectors: the buckets that FlexOrch would read documents from.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -10,14 +12,14 @@ use super::{
     schedule::{MAX_SCHEDULES, NewSchedule, Schedule},
 };
 
-/// The configuration that is kept and shown. The rest, such as credentials, is dropped after the check.
+/// The configuration that is kept and shown. Credentials are kept apart, and the rest is dropped after the check.
 const KEPT_CONFIG: [&str; 4] = ["bucket", "region", "prefix", "endpoint_url"];
 
 /// The spellings of the two credentials: first that of the connector's page, then that of the SDKs' examples.
 const CREDENTIALS: [[&str; 2]; 2] =
     [["aws_access_key_id", "access_key_id"], ["aws_secret_access_key", "secret_access_key"]];
 
-/// The body of `POST /connectors`. It has no `Debug` because it holds credentials, and it is dropped with the request.
+/// The body of `POST /connectors`. It has no `Debug` because it holds credentials.
 #[derive(Deserialize)]
 pub(crate) struct NewConnector {
     #[serde(default)]
@@ -28,13 +30,30 @@ pub(crate) struct NewConnector {
     config: Value,
 }
 
-/// A connector of one tenant, without its credentials.
+/// Why FlexOrch cannot read a connector's bucket: the message of its test.
+pub(crate) type Unreadable = String;
+
+/// The access key that a connector reads its bucket with. It is never shown.
+#[derive(Clone)]
+struct Credentials {
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// A connector of one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     id: u64,
     schedules: Vec<Schedule>,
     name: String,
     config: Map<String, Value>,
+    credentials: Credentials,
     /// A deleted connector stays, inactive and hidden, so that its id is known to be deleted.
     pub(crate) active: bool,
     created: Moment,
@@ -43,7 +62,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Checks a new connector and drops its credentials.
+    /// Checks a new connector.
     pub(crate) fn create(id: u64, new: NewConnector, now: Moment) -> Result<Self, ApiError> {
         let name = new
             .name
@@ -61,22 +80,22 @@ impl Connector {
         let Value::Object(config) = new.config else {
             return Err(ApiError::validation("config must be an object."));
         };
-        let given = |field: &str| config.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-        if !given("bucket") {
+        let given = |field: &str| config.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if given("bucket").is_none() {
             return Err(ApiError::validation("config.bucket is missing."));
         }
-        for spellings in CREDENTIALS {
-            if !spellings.iter().any(|field| given(field)) {
-                let message = format!("config.{} is missing.", spellings[0]);
-                return Err(ApiError::validation(message));
-            }
-        }
+        let [access_key_id, secret_access_key] = CREDENTIALS.map(|spellings| {
+            let found = spellings.iter().find_map(|field| given(field)).map(str::to_owned);
+            found.ok_or_else(|| ApiError::validation(format!("config.{} is missing.", spellings[0])))
+        });
+        let credentials = Credentials { access_key_id: access_key_id?, secret_access_key: secret_access_key? };
         let config = config.into_iter().filter(|(field, _)| KEPT_CONFIG.contains(&field.as_str())).collect();
         Ok(Self {
             id,
             schedules: Vec::new(),
             name: name.to_owned(),
             config,
+            credentials,
             active: true,
             created: now,
             last_tested: None,
@@ -98,16 +117,26 @@ impl Connector {
         })
     }
 
-    /// Returns the result of a test. The sandbox reads no bucket: the test fails if the bucket's name contains `denied`, so that a
-    /// failure can be rehearsed.
-    pub(crate) fn test(&mut self, now: Moment) -> Value {
-        self.last_tested = Some(now);
+    /// Returns whether FlexOrch can read its bucket. The sandbox reads none: it cannot if AWS does not accept the access key, or if the
+    /// bucket's name contains `denied`, so that a failure can be rehearsed.
+    pub(crate) fn readable(&self, accepts: impl FnOnce(&str, &str) -> bool) -> Result<(), Unreadable> {
         let bucket = self.config["bucket"].as_str().unwrap_or_default();
         if bucket.contains("denied") {
-            let message = format!("Access denied: the credentials lack s3:ListBucket on arn:aws:s3:::{bucket}.");
-            return json!({"success": false, "latency_ms": 38, "message": message});
+            return Err(format!("Access denied: the credentials lack s3:ListBucket on arn:aws:s3:::{bucket}."));
         }
-        json!({"success": true, "latency_ms": 42, "message": "Connection successful"})
+        match accepts(&self.credentials.access_key_id, &self.credentials.secret_access_key) {
+            true => Ok(()),
+            false => Err("InvalidAccessKeyId: The AWS Access Key Id does not exist in AWS's records.".to_owned()),
+        }
+    }
+
+    /// Returns the result of a test.
+    pub(crate) fn test(&mut self, readable: Result<(), Unreadable>, now: Moment) -> Value {
+        self.last_tested = Some(now);
+        match readable {
+            Ok(()) => json!({"success": true, "latency_ms": 42, "message": "Connection successful"}),
+            Err(message) => json!({"success": false, "latency_ms": 38, "message": message}),
+        }
     }
 
     /// Adds a schedule if the plan and the number of schedules allow it.
@@ -172,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_dropped_and_the_rest_is_shown() {
+    fn credentials_are_never_shown_and_the_rest_is() {
         let body = json!({"type": "s3", "name": "Docs", "config": config("docs")});
         let connector = create(body).unwrap();
         assert_eq!(connector.show()["config"], json!({"bucket": "docs", "region": "eu-west-1", "prefix": "in/"}));
@@ -207,12 +236,17 @@ mod tests {
     }
 
     #[test]
-    fn a_test_fails_for_a_bucket_that_is_called_denied() {
+    fn a_test_fails_for_a_bucket_that_is_called_denied_and_for_an_access_key_that_aws_does_not_accept() {
         let test = |bucket| {
             let body = json!({"type": "s3", "name": "Docs", "config": config(bucket)});
-            create(body).unwrap().test(NOW)["success"].clone()
+            let mut connector = create(body).unwrap();
+            let readable = connector.readable(|_, _| true);
+            connector.test(readable, NOW)["success"].clone()
         };
         assert_eq!(test("docs"), true);
         assert_eq!(test("docs-denied"), false);
+        let body = json!({"type": "s3", "name": "Docs", "config": config("docs")});
+        let refused = create(body).unwrap().readable(|id, secret| (id, secret) != ("AKIAEXAMPLE", "very-secret"));
+        assert!(refused.unwrap_err().contains("InvalidAccessKeyId"));
     }
 }

@@ -12,7 +12,7 @@
 
 pub(crate) mod connector;
 mod flexorch;
-mod form;
+pub(crate) mod form;
 mod ids;
 mod job;
 mod rate;

@@ -163,6 +163,7 @@ impl<S: Service> Shared<S> {
             Damage::BrokenOff => TruncatedBody::response(StatusCode::OK),
             Damage::WithoutValue => Response::from_parts(parts, S::EMPTY_DOCUMENT.into()),
             Damage::Page => Html("<html>maintenance</html>").into_response(),
+            Damage::Hang => self.hang().await,
         }
     }
 

@@ -16,6 +16,8 @@ pub enum AwsFault {
     Internal,
     /// No response until the client disconnects or the server stops.
     Hang,
+    /// The call has its effect, and then there is no response until the client disconnects or the server stops.
+    HangAfterEffect,
     /// Every second entry of a batch fails with an internal error. Calls without entries succeed.
     PartialFailure,
     /// The first half of the body, with a `Content-Length` that matches.
@@ -44,6 +46,8 @@ pub(crate) enum Damage {
     BrokenOff,
     WithoutValue,
     Page,
+    /// It is never sent.
+    Hang,
 }
 
 /// What happens to a call.
@@ -70,6 +74,7 @@ impl From<Option<AwsFault>> for Verdict {
             Some(AwsFault::BrokenOff) => Self::Damage(Damage::BrokenOff),
             Some(AwsFault::WithoutValue) => Self::Damage(Damage::WithoutValue),
             Some(AwsFault::Page) => Self::Damage(Damage::Page),
+            Some(AwsFault::HangAfterEffect) => Self::Damage(Damage::Hang),
             Some(AwsFault::Hang) => Self::Hang,
             Some(AwsFault::NotFound) => Self::Fail(Failure::NotFound),
             Some(AwsFault::AccessDenied) => Self::Fail(Failure::AccessDenied),

@@ -6,8 +6,10 @@
 //! | `fault` | what can happen to a call, and which calls it happens to |
 //! | `json` | AWS's JSON protocols over HTTP |
 //! | `signature` | the region that a call was signed for |
+//! | `xml` | elements of XML documents |
 
 pub(crate) mod endpoint;
 pub(crate) mod fault;
 pub(crate) mod json;
 pub(crate) mod signature;
+pub(crate) mod xml;

@@ -2,7 +2,12 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::{error::S3Error, operation::Listing, store::Page};
+use super::{
+    super::aws::xml::{element, escape},
+    error::S3Error,
+    operation::Listing,
+    store::Page,
+};
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
@@ -76,35 +81,6 @@ pub(super) fn listing(bucket: &str, listing: &Listing, page: &Page) -> String {
         xml.push_str("</Contents>");
     }
     xml + "</ListBucketResult>"
-}
-
-fn element(xml: &mut String, name: &str, text: &str) {
-    for part in ["<", name, ">"] {
-        xml.push_str(part);
-    }
-    escape(xml, text);
-    for part in ["</", name, ">"] {
-        xml.push_str(part);
-    }
-}
-
-/// Escapes text. S3 writes references even to characters of a key that XML 1.0 does not allow; `encoding-type=url` is there for
-/// parsers that refuse them.
-fn escape(xml: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '<' => xml.push_str("&lt;"),
-            '>' => xml.push_str("&gt;"),
-            '&' => xml.push_str("&amp;"),
-            '"' => xml.push_str("&quot;"),
-            '\'' => xml.push_str("&apos;"),
-            // Parsers would read a bare CR as LF.
-            '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {
-                xml.push_str(&format!("&#x{:x};", u32::from(c)));
-            }
-            c => xml.push(c),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,10 @@ pub(crate) async fn test(
     Path(id): Path<String>,
 ) -> ApiResult {
     let now = shared.clock.now();
-    with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.test(now))))
+    with(&shared, &key, &id, |connector| {
+        let readable = shared.can_read(connector);
+        Ok(Reply::ok(connector.test(readable, now)))
+    })
 }
 
 /// `POST /connectors/{id}/schedules`.

@@ -47,6 +47,11 @@ impl SecretsManager {
         self.shared().service().create_empty(name.into(), now);
     }
 
+    /// Sets a tag of a secret, if it exists.
+    pub fn tag(&self, name: &str, key: &str, value: &str) {
+        self.shared().service().tag(name, key, value);
+    }
+
     /// Returns the values of a secret's versions, oldest first; the last is the current one.
     pub fn versions(&self, name: &str) -> Vec<String> {
         self.shared().service().versions(name)

@@ -23,6 +23,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Secret {
     created: Moment,
+    tags: BTreeMap<String, String>,
     /// Oldest first: the last is AWSCURRENT, the one before it AWSPREVIOUS.
     versions: Vec<Version>,
 }
@@ -72,7 +73,7 @@ impl Store {
 
     fn add(&mut self, name: String, version: Version) {
         let created = version.created;
-        let secret = self.secrets.entry(name).or_insert_with(|| Secret { created, versions: Vec::new() });
+        let secret = self.secrets.entry(name).or_insert_with(|| Secret::new(created));
         secret.versions.push(version);
     }
 
@@ -83,7 +84,14 @@ impl Store {
 
     /// Creates a secret without a version.
     pub(super) fn create_empty(&mut self, name: String, now: Moment) {
-        self.secrets.entry(name).or_insert_with(|| Secret { created: now, versions: Vec::new() });
+        self.secrets.entry(name).or_insert_with(|| Secret::new(now));
+    }
+
+    /// Sets a tag of a secret, if it exists.
+    pub(super) fn tag(&mut self, name: &str, key: &str, value: &str) {
+        if let Some(secret) = self.secrets.get_mut(name) {
+            secret.tags.insert(key.to_owned(), value.to_owned());
+        }
     }
 
     /// Returns the values of a secret's versions, oldest first.
@@ -149,6 +157,7 @@ impl Store {
             "CreatedDate": secret.created.epoch_seconds(),
             "LastChangedDate": changed.epoch_seconds(),
             "VersionIdsToStages": stages,
+            "Tags": secret.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect::<Vec<_>>(),
         }))
     }
 
@@ -165,7 +174,7 @@ impl Store {
             let message = format!("The operation failed because the secret {name} already exists.");
             return Err(SecretsError::client("ResourceExistsException", message));
         }
-        let empty = Secret { created: now, versions: Vec::new() };
+        let empty = Secret::new(now);
         self.secrets.insert(name.to_owned(), empty);
         match secret_string {
             Some(secret_string) => self.put_value(name, region, secret_string, token, now),
@@ -217,6 +226,10 @@ impl Store {
 }
 
 impl Secret {
+    fn new(created: Moment) -> Self {
+        Self { created, tags: BTreeMap::new(), versions: Vec::new() }
+    }
+
     fn stage(&self, at: usize) -> Option<&'static str> {
         match self.versions.len() - at {
             1 => Some("AWSCURRENT"),

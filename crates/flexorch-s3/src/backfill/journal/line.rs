@@ -6,18 +6,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backfill::scope::TypedScope;
+use crate::journal_file::Kind;
 
-/// The beginning of a journal's first line. No other file is ever overwritten.
-pub(crate) const MARK: &str = r#"{"journal":"flexorch-s3 backfill","#;
-
-/// The format version.
-pub(crate) const VERSION: u32 = 1;
+/// The journal of a backfill.
+pub(crate) static KIND: Kind = Kind {
+    name: "backfill",
+    version: 1,
+    if_damaged: "to start over, use another file (--journal); objects that are done are then sent again",
+};
 
 /// The first line, which identifies the backfill. No line contains credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) journal: String,
-    pub(crate) version: u32,
+    pub(crate) version: u64,
     #[serde(flatten)]
     pub(crate) identity: Identity,
     /// `since`, as resolved when the backfill started.
@@ -43,8 +45,8 @@ impl Header {
     /// Creates the header of a backfill that starts now.
     pub(crate) fn new(identity: Identity, since: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
-            journal: "flexorch-s3 backfill".to_owned(),
-            version: VERSION,
+            journal: KIND.label(),
+            version: KIND.version,
             identity,
             modified_since: since,
             modified_until: until,

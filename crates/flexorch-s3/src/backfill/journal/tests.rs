@@ -29,7 +29,7 @@ fn what_was_written_is_found_again() {
     drop(journal);
     let found = Journal::find(&path).unwrap().unwrap();
     assert_eq!((found.header, found.replay.tally.forwarded, found.replay.open_keys()), (header(), 2, 1));
-    assert!(std::fs::read_to_string(&path).unwrap().starts_with(MARK));
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with(&KIND.mark()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::process::Command;
 
+use flexorch_sandbox::iam::SECRET_PREFIX;
 pub use flexorch_sandbox::services::{API_KEY, REGION, SECRET_ACCESS_KEY};
 use flexorch_sandbox::{SandboxOptions, Services};
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ use super::run::{PROGRAM, Run};
 /// The AWS secret key that FlexOrch reads a bucket with.
 pub const CONNECTORS_SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+hidden";
 /// What no program may print.
-pub const HIDDEN: [&str; 3] = [API_KEY, CONNECTORS_SECRET_KEY, SECRET_ACCESS_KEY];
+pub const HIDDEN: [&str; 4] = [API_KEY, CONNECTORS_SECRET_KEY, SECRET_ACCESS_KEY, SECRET_PREFIX];
 
 /// The services and the folder.
 pub struct Surroundings {
