@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
-    SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageAttributeValue, SendMessageBatchRequestEntry,
 };
 use futures_util::{StreamExt, stream};
 use reqwest::Url;
@@ -16,7 +16,7 @@ use super::failure::{Action, CallError, FailureKind, call_until};
 use super::sdk::{Regional, endpoint_override};
 use crate::clock::Clock;
 use crate::model::arn::QueueArn;
-use crate::model::message::{AttributeValue, LONGEST_DELAY, MessageAttribute};
+use crate::model::message::{AttributeValue, LONGEST_DELAY, MessageAttribute, MessageGroup};
 use crate::redaction::redacted;
 
 /// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`).
@@ -43,8 +43,10 @@ pub struct OutgoingMessage {
     pub body: String,
     /// Its message attributes, as they are.
     pub attributes: Vec<MessageAttribute>,
-    /// How long it stays hidden, [`LONGEST_DELAY`] at most.
+    /// How long it stays hidden, [`LONGEST_DELAY`] at most. A FIFO queue accepts no delay of a single message.
     pub delay: Duration,
+    /// Its group, if it has one.
+    pub group: Option<MessageGroup>,
 }
 
 /// How long a received message stays hidden.
@@ -119,11 +121,16 @@ impl Queues {
             message.body.len() + message.attributes.iter().map(MessageAttribute::size).sum::<usize>()
         };
         let entry = |id: String, message: &OutgoingMessage| {
-            let seconds = message.delay.min(LONGEST_DELAY).as_secs();
-            let mut entry = SendMessageBatchRequestEntry::builder()
-                .id(id)
-                .message_body(&message.body)
-                .delay_seconds(i32::try_from(seconds).unwrap_or_default());
+            let mut entry = SendMessageBatchRequestEntry::builder().id(id).message_body(&message.body);
+            match &message.group {
+                Some(MessageGroup { id, deduplication_id }) => {
+                    entry = entry.message_group_id(id).set_message_deduplication_id(deduplication_id.clone());
+                }
+                None => {
+                    let seconds = message.delay.min(LONGEST_DELAY).as_secs();
+                    entry = entry.delay_seconds(i32::try_from(seconds).unwrap_or_default());
+                }
+            }
             for attribute in &message.attributes {
                 entry = entry.message_attributes(&attribute.name, to_sdk(attribute)?);
             }
@@ -162,6 +169,36 @@ impl Queues {
                 let entries = entries(changes, entry)?;
                 let Calls { client, url, action, end } = &calls;
                 let call = || client.change_message_visibility_batch().queue_url(url).set_entries(Some(entries)).send();
+                let output = call_until(&self.clock, *end, *action, call).await?;
+                let successful = output.successful.into_iter().map(|entry| entry.id).collect();
+                Ok(BatchOutput { successful, failed: output.failed })
+            },
+        )
+        .await
+    }
+
+    /// Deletes received messages, until `end` at the latest. Returns for each receipt handle, in order, whether it is deleted.
+    pub async fn delete(
+        &self,
+        queue_arn: &str,
+        receipt_handles: &[String],
+        end: SystemTime,
+    ) -> Vec<Result<(), CallError>> {
+        let calls = match self.calls(queue_arn, "sqs:DeleteMessage", end) {
+            Ok(calls) => calls,
+            Err(error) => return vec![Err(error); receipt_handles.len()],
+        };
+        let entry = |id: String, handle: &String| {
+            DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(handle).build().map_err(invalid)
+        };
+        self.in_batches(
+            &calls,
+            receipt_handles,
+            |_| 0,
+            async |handles| {
+                let entries = entries(handles, entry)?;
+                let Calls { client, url, action, end } = &calls;
+                let call = || client.delete_message_batch().queue_url(url).set_entries(Some(entries)).send();
                 let output = call_until(&self.clock, *end, *action, call).await?;
                 let successful = output.successful.into_iter().map(|entry| entry.id).collect();
                 Ok(BatchOutput { successful, failed: output.failed })

@@ -164,7 +164,7 @@ fn build(
     original: Option<&Original>,
     named: &[&Reported],
 ) -> Option<Vec<OutgoingMessage>> {
-    let one = |body, attributes, delay| Some(vec![OutgoingMessage { body, attributes, delay }]);
+    let one = |body, attributes, delay| Some(vec![OutgoingMessage { body, attributes, delay, group: None }]);
     match addition {
         Addition::DeadLetter => None,
         Addition::Rest { order, cursor, delay } => {
@@ -177,7 +177,7 @@ fn build(
         Addition::Replacement(delay) => {
             let attributes = original?.attributes.clone()?;
             let bodies = deferred_only(original?, named)?;
-            let message = |body| OutgoingMessage { body, attributes: attributes.clone(), delay: *delay };
+            let message = |body| OutgoingMessage { body, attributes: attributes.clone(), delay: *delay, group: None };
             Some(bodies.into_iter().map(message).collect())
         }
     }

@@ -43,7 +43,7 @@ pub mod attribute {
     /// The secret id of the connector that the object belongs to.
     pub const CONNECTOR: &str = "connector";
     /// The id of that connector at FlexOrch.
-    pub(crate) const CONNECTOR_ID: &str = "connector_id";
+    pub const CONNECTOR_ID: &str = "connector_id";
     /// FlexOrch's error code, or [`UNREADABLE`](super::UNREADABLE).
     pub const CODE: &str = "code";
     /// FlexOrch's message, or what is wrong with the message or record: fields, never contents.

@@ -64,6 +64,34 @@ pub enum ConnectorError {
     },
 }
 
+/// What a secret's field `paused` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pause {
+    /// Nothing is paused: the field is `null`, `false` or empty.
+    No,
+    /// The connector is paused, for this reason if the field states one.
+    Yes(Option<String>),
+}
+
+impl Pause {
+    /// Parses the field's value.
+    ///
+    /// # Errors
+    /// If it has another type than it may have.
+    pub fn read(value: &RawValue) -> Result<Self, ConnectorError> {
+        match (value.get(), text_in(value)) {
+            ("null" | "false", _) => Ok(Self::No),
+            ("true", _) => Ok(Self::Yes(None)),
+            (_, Some(text)) if text.is_empty() => Ok(Self::No),
+            (_, Some(text)) => Ok(Self::Yes(Some(text).filter(|text| !text.trim().is_empty()))),
+            (_, None) => {
+                let expected = "`true`, `false` or a string that says why";
+                Err(ConnectorError::Wrong { field: "paused", expected })
+            }
+        }
+    }
+}
+
 /// A secret's fields, each with the text of its value.
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
@@ -147,15 +175,10 @@ fn text_in(value: &RawValue) -> Option<String> {
 
 /// Returns why the connector is paused, without the credentials that are in the same secret.
 fn pause_reason(fields: &Fields<'_>, api_key: &ApiKey) -> Result<Option<String>, ConnectorError> {
-    let wrong = ConnectorError::Wrong { field: "paused", expected: "`true`, `false` or a string that says why" };
-    let Some(paused) = optional(fields, "paused") else { return Ok(None) };
-    let reason = match (paused.get(), text_in(paused)) {
-        ("false", _) => return Ok(None),
-        ("true", _) => return Ok(Some(NO_PAUSE_REASON.to_owned())),
-        (_, Some(text)) if text.is_empty() => return Ok(None),
-        (_, Some(text)) if text.trim().is_empty() => return Ok(Some(NO_PAUSE_REASON.to_owned())),
-        (_, Some(text)) => text,
-        (_, None) => return Err(wrong),
+    let reason = match fields.get("paused").map(|value| Pause::read(value)).transpose()? {
+        None | Some(Pause::No) => return Ok(None),
+        Some(Pause::Yes(None)) => return Ok(Some(NO_PAUSE_REASON.to_owned())),
+        Some(Pause::Yes(Some(reason))) => reason,
     };
     let aws = ["aws_access_key_id", "aws_secret_access_key"].map(|name| optional(fields, name).and_then(text_in));
     // Redacted first, shortened then: a cut could leave a part of a credential that is not recognized any more.

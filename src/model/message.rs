@@ -16,6 +16,15 @@ pub struct MessageAttribute {
     pub value: AttributeValue,
 }
 
+/// The group that a message belongs to: its order in a FIFO queue, or its tenant in a standard one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageGroup {
+    /// `MessageGroupId`.
+    pub id: String,
+    /// `MessageDeduplicationId`, which only FIFO queues accept.
+    pub deduplication_id: Option<String>,
+}
+
 /// The value of a message attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttributeValue {

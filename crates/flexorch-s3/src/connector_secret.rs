@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::aws_failure::{AwsFailure, FailureKind};
 use crate::region::in_region;
 use flexorch_s3_ingester::model::arn::region_of;
-use flexorch_s3_ingester::model::connector::{Connector, ConnectorError};
+use flexorch_s3_ingester::model::connector::{Connector, ConnectorError, Pause};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
 
 /// Why a secret could not be read. No variant contains a value of the secret.
@@ -250,6 +250,19 @@ impl SecretDocument {
         let raw = serde_json::value::to_raw_value(value).map_err(|_| WriteError::NotJson)?;
         self.fields.insert(field.to_owned(), raw);
         Ok(())
+    }
+
+    /// Removes a field. The others stay unchanged, byte for byte, and in their order.
+    pub(crate) fn remove(&mut self, field: &str) {
+        self.fields.shift_remove(field);
+    }
+
+    /// Returns whether the connector is paused, as the function reads it.
+    ///
+    /// # Errors
+    /// If the field is of another type.
+    pub(crate) fn paused(&self) -> Result<Pause, ConnectorError> {
+        self.fields.get("paused").map_or(Ok(Pause::No), |value| Pause::read(value))
     }
 
     fn wrong(&self, field: &'static str, expected: &'static str) -> FieldError {

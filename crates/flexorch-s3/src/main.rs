@@ -10,9 +10,12 @@
 //! | `attach` | adds a notification to a bucket, or removes one |
 //! | `doctor` | checks everything between the bucket and FlexOrch, and suggests fixes |
 //! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share |
+//! | `letters` | lists, redrives, exports and deletes dead letters |
+//! | `pause` | pauses and resumes a connector, in its secret |
 //! | `invoke`, `samples` | run the handler on events from files, or on the samples |
 //! | `serve` | runs the sandbox until it is interrupted |
 //! | `local` | embedded FlexOrch and AWS services, and a function that uses them |
+//! | `commands` | suggested commands, complete: with the options that were given, and quoted for the shell |
 //! | `context` | AWS and FlexOrch clients, from the global options |
 //! | `management` | FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage |
 //! | `journal_file` | the file from which an interrupted command resumes |
@@ -31,6 +34,7 @@ mod attach;
 mod aws_failure;
 mod backfill;
 mod bucket;
+mod commands;
 mod connector;
 mod connector_secret;
 mod context;
@@ -40,11 +44,13 @@ mod forwarder;
 mod interruption;
 mod invoke;
 mod journal_file;
+mod letters;
 mod local;
 mod management;
 mod notification;
 mod outcome;
 mod output;
+mod pause;
 mod region;
 mod samples;
 mod schedule;
@@ -62,7 +68,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use args::{Arguments, Command};
 use context::Context;
-use exit::Exit;
+use exit::{Exit, WrongArgument};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_process();
@@ -99,6 +105,9 @@ async fn dispatch(arguments: Arguments) -> Result<Exit> {
         Command::Doctor(options) => doctor::run(&options, &context).await,
         Command::Backfill(options) => backfill::run(options, &context).await,
         Command::Submit(options) => submit::run(options, &context).await,
+        Command::Pause(options) => pause::run(options, &context).await,
+        Command::Resume(options) => pause::run_resume(options, &context).await,
+        Command::Letters(action) => letters::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Demo(options) => invoke::demo(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
@@ -120,5 +129,5 @@ fn report(error: &anyhow::Error) -> Exit {
         return Exit::Success;
     }
     output::print_error(&text::escaped(&format!("{error:#}")));
-    Exit::Failure
+    if error.is::<WrongArgument>() { Exit::Usage } else { Exit::Failure }
 }

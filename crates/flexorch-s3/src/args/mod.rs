@@ -8,6 +8,8 @@ mod global;
 mod help;
 mod invoke;
 mod rotate;
+mod letters;
+mod pause;
 mod sandbox;
 mod schedule;
 mod shared;
@@ -22,6 +24,10 @@ pub(crate) use doctor::DoctorOptions;
 pub(crate) use global::{Color, GlobalOptions};
 pub(crate) use invoke::{DemoOptions, InvokeOptions};
 pub(crate) use rotate::RotateOptions;
+pub(crate) use letters::{
+    DropOptions, ExportOptions, LettersAction, ListOptions, QueueName, QueueOption, RedriveOptions, Selection,
+};
+pub(crate) use pause::{PauseOptions, ResumeOptions};
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
 pub(crate) use shared::{Moment, SecretOption};
@@ -73,6 +79,17 @@ Examples:
     Doctor(DoctorOptions),
     Backfill(BackfillOptions),
     Submit(SubmitOptions),
+    Pause(PauseOptions),
+    Resume(ResumeOptions),
+    /// List, redrive, export or delete dead letters: what FlexOrch rejected, and what could not be read or processed
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  flexorch-s3 letters list --function flexorch-ingest
+  flexorch-s3 letters redrive --function flexorch-ingest --code none"
+    )]
+    Letters(LettersAction),
     /// Manage FlexOrch's Scheduled Sync of a connector (optional)
     #[command(
         subcommand,

@@ -7,6 +7,8 @@ mod backfill;
 mod command_line;
 mod connector;
 mod doctor;
+mod letters;
+mod pause;
 mod redaction;
 mod rotate;
 mod submit;

@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     pub(super) message_body: Option<String>,
     pub(super) message_attributes: BTreeMap<String, AttributeInput>,
     pub(super) delay_seconds: Option<i64>,
+    pub(super) message_group_id: Option<String>,
+    pub(super) message_deduplication_id: Option<String>,
     pub(super) receipt_handle: Option<String>,
     pub(super) visibility_timeout: Option<i64>,
 }

@@ -23,6 +23,14 @@ pub(super) struct Draft {
     pub(super) body: String,
     pub(super) attributes: Attributes,
     pub(super) delay: Duration,
+    pub(super) group: Group,
+}
+
+/// The group that a message was sent in. It is returned to receivers; neither order nor deduplication follows from it here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) id: Option<String>,
+    pub(super) deduplication_id: Option<String>,
 }
 
 impl Draft {
@@ -36,7 +44,7 @@ impl Draft {
         check_text(&body)?;
         let attributes = attribute::read(attributes)?;
         let delay = Duration::from_secs(in_range("DelaySeconds", delay_seconds, 0..=LONGEST_DELAY)?.unwrap_or(0));
-        Ok(Self { body, attributes, delay })
+        Ok(Self { body, attributes, delay, group: Group::default() })
     }
 
     /// Returns the bytes of the body and of the attributes' names, types and values.

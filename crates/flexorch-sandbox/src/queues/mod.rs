@@ -26,9 +26,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use self::{attribute::AttributeInput, message::Draft, store::Store};
+use self::{
+    attribute::AttributeInput,
+    message::{Draft, Group},
+    store::Store,
+};
 pub use self::{
     service::QueueCall,
     store::{StoredMessage, VisibilityChange},
@@ -59,7 +63,17 @@ impl Queues {
     /// Sends a message with these text attributes, and returns its id; `None` if SQS would refuse it.
     pub fn send(&self, name: &str, body: &str, attributes: &[(&str, &str)]) -> Option<String> {
         let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), AttributeInput::text(text)));
-        let draft = Draft::read(Some(body.to_owned()), attributes.collect(), None).ok()?;
+        self.send_draft(name, Draft::read(Some(body.to_owned()), attributes.collect(), None).ok()?)
+    }
+
+    /// Sends a message in a group, with a deduplication id, and returns its id; `None` if SQS would refuse it.
+    pub fn send_in_group(&self, name: &str, body: &str, group: &str, deduplication_id: &str) -> Option<String> {
+        let mut draft = Draft::read(Some(body.to_owned()), BTreeMap::new(), None).ok()?;
+        draft.group = Group { id: Some(group.to_owned()), deduplication_id: Some(deduplication_id.to_owned()) };
+        self.send_draft(name, draft)
+    }
+
+    fn send_draft(&self, name: &str, draft: Draft) -> Option<String> {
         let now = self.shared().now();
         let mut store = self.shared().service();
         let id = store.send(name, draft, now).ok();

@@ -10,8 +10,8 @@ use super::{
     check::in_range,
     error::SqsError,
     input::{Entry, Input},
-    message::{Draft, MOST_BYTES},
-    queue::{DEFAULT_VISIBILITY, LONGEST_VISIBILITY, Message},
+    message::{Draft, Group, MOST_BYTES},
+    queue::{DEFAULT_VISIBILITY, LONGEST_VISIBILITY, Message, Queue},
     store::{self, Store},
 };
 
@@ -48,6 +48,12 @@ pub(super) fn respond(
             let queue = input.required_queue()?;
             return queue_attributes(store, &queue, &input.attribute_names, place.region, now);
         }
+        "ListDeadLetterSourceQueues" if operation == single => {
+            let queue = input.required_queue()?;
+            store.queue(&queue)?;
+            let urls: Vec<_> = store.sources_of(&queue).map(|source| store::url(place.host, source)).collect();
+            return Ok(json!({"queueUrls": urls}));
+        }
         "SetQueueAttributes" if operation == single => {
             let queue = input.required_queue()?;
             return set_queue_attributes(store, &queue, input.attributes);
@@ -68,7 +74,8 @@ pub(super) fn respond(
 }
 
 fn send(store: &mut Store, queue: &str, entry: Entry, now: Moment) -> Result<Value, SqsError> {
-    let draft = Draft::read(entry.message_body, entry.message_attributes, entry.delay_seconds)?;
+    let mut draft = Draft::read(entry.message_body, entry.message_attributes, entry.delay_seconds)?;
+    draft.group = Group { id: entry.message_group_id, deduplication_id: entry.message_deduplication_id };
     draft.check_size()?;
     let md5_of_body = draft.md5_of_body();
     let md5_of_attributes = attribute::md5(&draft.attributes);
@@ -147,7 +154,15 @@ fn message_json(number: u64, handle: &str, message: &Message, input: &Input) -> 
     ];
     // The first of the two parameters is the old name of the other.
     let asked = [&input.attribute_names, &input.message_system_attribute_names];
-    let shown = shown(system, asked.into_iter().flatten());
+    let mut shown = shown(system, asked.into_iter().flatten());
+    let Group { id, deduplication_id } = &message.draft.group;
+    for (name, value) in [("MessageGroupId", id), ("MessageDeduplicationId", deduplication_id)] {
+        if let Some(value) = value
+            && asked.iter().any(|asked| asked.iter().any(|asked| asked == "All" || asked == name))
+        {
+            shown.insert(name.to_owned(), value.as_str().into());
+        }
+    }
     if !shown.is_empty() {
         json["Attributes"] = shown.into();
     }
@@ -179,15 +194,23 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
         ("Policy", queue.policy.clone().unwrap_or_default()),
         ("QueueArn", store::arn(name, region)),
         ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),
+        ("RedrivePolicy", redrive_policy(queue, region)),
         ("VisibilityTimeout", DEFAULT_VISIBILITY.as_secs().to_string()),
     ];
     if let Some(unknown) = asked.iter().find(|asked| *asked != "All" && all.iter().all(|(name, _)| name != *asked)) {
         return Err(SqsError::unknown_attribute(unknown));
     }
     let mut shown = shown(all, asked.iter());
-    // These two are in the response only if they were set.
-    shown.retain(|name, value| !matches!(name.as_str(), "Policy" | "KmsMasterKeyId") || value != "");
+    // These are in the response only if they were set.
+    shown.retain(|name, value| !matches!(name.as_str(), "Policy" | "KmsMasterKeyId" | "RedrivePolicy") || value != "");
     Ok(if shown.is_empty() { json!({}) } else { json!({"Attributes": shown}) })
+}
+
+fn redrive_policy(queue: &Queue, region: &str) -> String {
+    let policy = |(target, receives): &(String, u32)| {
+        json!({"deadLetterTargetArn": store::arn(target, region), "maxReceiveCount": receives}).to_string()
+    };
+    queue.redrive.as_ref().map(policy).unwrap_or_default()
 }
 
 /// `SetQueueAttributes`, for the attributes that can be set here. An empty policy removes the policy.

@@ -24,6 +24,10 @@ pub struct StoredMessage {
     pub body: String,
     /// The values of the message attributes by their names; the Base64 of binary data.
     pub attributes: BTreeMap<String, String>,
+    /// The group that it was sent in, if any.
+    pub group: Option<String>,
+    /// Its deduplication id, if it has one.
+    pub deduplication_id: Option<String>,
     /// When it was sent.
     pub sent_at: SystemTime,
     /// How often it was received.
@@ -107,6 +111,12 @@ impl Store {
         self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)
     }
 
+    /// Returns the names of the queues whose dead letters a queue receives.
+    pub(super) fn sources_of<'a>(&'a self, dead_letters: &'a str) -> impl Iterator<Item = &'a str> {
+        let is_source = move |queue: &Queue| queue.redrive.as_ref().is_some_and(|(target, _)| target == dead_letters);
+        self.queues.iter().filter(move |(_, queue)| is_source(queue)).map(|(name, _)| name.as_str())
+    }
+
     /// Sends a message and returns its id.
     pub(super) fn send(&mut self, name: &str, draft: Draft, now: Moment) -> Result<String, SqsError> {
         let queue = self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)?;
@@ -156,11 +166,13 @@ impl Store {
 }
 
 fn stored(number: u64, message: &Message, now: Moment) -> StoredMessage {
-    let Draft { body, attributes, .. } = &message.draft;
+    let Draft { body, attributes, group, .. } = &message.draft;
     StoredMessage {
         id: message_id(number),
         body: body.clone(),
         attributes: attributes.iter().map(|(name, attribute)| (name.clone(), attribute.text())).collect(),
+        group: group.id.clone(),
+        deduplication_id: group.deduplication_id.clone(),
         sent_at: UNIX_EPOCH + message.sent.since(Moment::from_epoch(Duration::ZERO)),
         receive_count: message.receives,
         in_flight: message.is_in_flight(now),

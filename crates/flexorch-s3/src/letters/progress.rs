@@ -1,0 +1,63 @@
+//! Shows progress: a line that is updated in place on a terminal, a line from time to time elsewhere.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::Output;
+
+/// The interval of lines that are not on a terminal.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Shows how many letters are done.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    output: Output,
+    what: &'static str,
+    total: u64,
+    bar: Option<ProgressBar>,
+    last: Cell<Instant>,
+}
+
+impl Progress {
+    /// Starts to show. `what` follows the number, such as `letters read`.
+    pub(crate) fn begin(output: Output, what: &'static str, total: u64) -> Self {
+        let is_terminal = std::io::stderr().is_terminal() && !output.is_json();
+        let bar = is_terminal.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} of {len} {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { output, what, total, bar, last: Cell::new(Instant::now()) }
+    }
+
+    /// Shows that this many are done.
+    pub(crate) fn show(&self, done: usize) {
+        let position = u64::try_from(done).unwrap_or(u64::MAX);
+        match &self.bar {
+            Some(bar) => {
+                // The count was approximate.
+                bar.set_length(self.total.max(position));
+                bar.set_position(position);
+            }
+            None if self.last.get().elapsed() >= INTERVAL => {
+                self.last.set(Instant::now());
+                self.output.progress(format!("{done} of {} {}", self.total.max(position), self.what));
+            }
+            None => {}
+        }
+    }
+
+    /// Removes it.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

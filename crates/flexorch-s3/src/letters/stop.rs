@@ -1,0 +1,48 @@
+//! Ctrl-C and SIGTERM: the first ends a run in order, the second ends the process.
+
+use anyhow::Result;
+use tokio::sync::watch;
+
+use crate::interruption::Interruption;
+
+/// Tells whether the run is to end.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop(watch::Receiver<u8>);
+
+impl Stop {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Result<Self> {
+        let mut interruption = Interruption::listen()?;
+        let (sender, receiver) = watch::channel(0_u8);
+        tokio::spawn(async move {
+            loop {
+                interruption.next().await;
+                sender.send_modify(|signals| *signals = signals.saturating_add(1));
+            }
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Returns whether there was a signal.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    /// Waits for the first signal.
+    pub(crate) async fn requested(&self) {
+        self.after(1).await;
+    }
+
+    /// Waits for the second signal.
+    pub(crate) async fn insisted(&self) {
+        self.after(2).await;
+    }
+
+    async fn after(&self, signals: u8) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|seen| *seen >= signals).await.is_err() {
+            // The listener is gone, so there will be no signal.
+            std::future::pending::<()>().await;
+        }
+    }
+}
