@@ -13,6 +13,7 @@
 //! | `invoke`, `samples` | run the handler on events from files, or on the samples |
 //! | `serve` | runs the sandbox until it is interrupted |
 //! | `local` | embedded FlexOrch and AWS services, and a function that uses them |
+//! | `commands` | suggested commands, complete: with the options that were given, and quoted for the shell |
 //! | `context` | AWS and FlexOrch clients, from the global options |
 //! | `management` | FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage |
 //! | `connector_secret` | reads and writes a connector's secret |
@@ -30,6 +31,7 @@ mod attach;
 mod aws_failure;
 mod backfill;
 mod bucket;
+mod commands;
 mod connector;
 mod connector_secret;
 mod context;

@@ -11,7 +11,6 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `check`, `name`, `report` | a check's result with its fix; the checks' names; the printed report |
-//! | `commands` | suggested commands, complete |
 //! | `aws` | clients for each region, and calls with a time limit |
 //! | `subject`, `secret` | the connector, as its secret describes it |
 //! | `flexorch`, `bucket` | checks of FlexOrch and of the bucket |
@@ -24,7 +23,6 @@
 mod aws;
 mod bucket;
 mod check;
-mod commands;
 mod coverage;
 mod dead_letters;
 mod delivery;
@@ -44,6 +42,7 @@ mod subscriptions;
 use anyhow::{Context as _, Result};
 
 use crate::args::DoctorOptions;
+use crate::commands;
 use crate::context::Context;
 use crate::exit::Exit;
 use aws::Aws;

@@ -1,16 +1,19 @@
-//! Suggested commands, complete: with the options that were given to `doctor`, and values quoted for the shell.
+//! Suggested commands, complete: they run as printed, with the options that were given to this command, and values quoted for the shell.
+
+/// The option that selects FlexOrch's API, which the AWS CLI does not have.
+pub(crate) const FLEXORCH_URL: &str = "--flexorch-url";
 
 /// Builds commands.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commands {
-    /// Options that select account, region and endpoint, which `aws` and `flexorch-s3` have in common.
+    /// The given options that select account, region, endpoint and FlexOrch.
     options: Vec<(&'static str, String)>,
     /// The default region.
     region: String,
 }
 
 impl Commands {
-    /// Creates a builder with the options that were given to `doctor`, and the default region.
+    /// Creates a builder with the options that were given, and the default region.
     pub(crate) fn new(given: &[(&'static str, Option<&str>)], region: String) -> Self {
         let options = given.iter().filter_map(|(name, value)| Some((*name, (*value)?.to_owned()))).collect();
         Self { options, region }
@@ -27,18 +30,19 @@ impl Commands {
         other
     }
 
-    fn options(&self) -> String {
-        self.options.iter().map(|(name, value)| format!(" {name} {}", quoted(value))).collect()
+    fn options(&self, belongs: impl Fn(&str) -> bool) -> String {
+        let options = self.options.iter().filter(|(name, _)| belongs(name));
+        options.map(|(name, value)| format!(" {name} {}", quoted(value))).collect()
     }
 
     /// Builds a command of the AWS CLI.
     pub(crate) fn aws(&self, command: impl std::fmt::Display) -> String {
-        format!("aws {command}{}", self.options())
+        format!("aws {command}{}", self.options(|name| name != FLEXORCH_URL))
     }
 
     /// Builds a command of this program.
     pub(crate) fn own(&self, command: impl std::fmt::Display) -> String {
-        format!("flexorch-s3 {command}{}", self.options())
+        format!("flexorch-s3 {command}{}", self.options(|_| true))
     }
 
     /// Builds a command that changes a secret's JSON with a jq filter. The secret's value is not part of it.
@@ -88,14 +92,19 @@ mod tests {
     }
 
     #[test]
-    fn suggested_commands_have_the_options_of_doctor() {
-        let given = [("--profile", Some("a b")), ("--region", None), ("--endpoint-url", Some("x"))];
+    fn suggested_commands_have_the_options_that_were_given() {
+        let given = [
+            ("--profile", Some("a b")),
+            ("--region", None),
+            ("--endpoint-url", Some("x")),
+            (FLEXORCH_URL, Some("https://f/v1")),
+        ];
         let commands = Commands::new(&given, "eu-west-1".into());
         assert_eq!(
             commands.aws("sts get-caller-identity"),
             "aws sts get-caller-identity --profile 'a b' --endpoint-url x"
         );
-        assert_eq!(commands.own("doctor"), "flexorch-s3 doctor --profile 'a b' --endpoint-url x");
+        assert_eq!(commands.own("doctor"), "flexorch-s3 doctor --profile 'a b' --endpoint-url x --flexorch-url https://f/v1");
         assert_eq!(commands.in_region("eu-west-1").own("x"), commands.own("x"));
         assert!(commands.in_region("us-east-1").own("x").ends_with("--region us-east-1"));
     }
