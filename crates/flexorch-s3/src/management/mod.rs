@@ -1,6 +1,7 @@
 //! FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage. Calls are retried unless that could repeat an effect.
-//! `shapes` has the requests and responses.
+//! `shapes` has the requests and responses, `credits` the month's credits.
 
+mod credits;
 mod shapes;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+pub(crate) use credits::{Credits, Documents};
 pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
