@@ -11,7 +11,7 @@ use super::{
     error::SqsError,
     input::{Entry, Input},
     message::{Draft, MOST_BYTES},
-    queue::{DEFAULT_VISIBILITY, LONGEST_VISIBILITY, Message},
+    queue::{DEFAULT_VISIBILITY, LONGEST_VISIBILITY, Message, Queue},
     store::{self, Store},
 };
 
@@ -47,6 +47,15 @@ pub(super) fn respond(
         "GetQueueAttributes" if operation == single => {
             let queue = input.required_queue()?;
             return queue_attributes(store, &queue, &input.attribute_names, place.region, now);
+        }
+        "ListDeadLetterSourceQueues" if operation == single => {
+            let sources = store.dead_letter_sources(&input.required_queue()?)?;
+            let urls: Vec<_> = sources.into_iter().map(|name| store::url(place.host, name)).collect();
+            return Ok(json!({"queueUrls": urls}));
+        }
+        "ListQueueTags" if operation == single => {
+            let queue = store.queue(&input.required_queue()?)?;
+            return Ok(if queue.tags.is_empty() { json!({}) } else { json!({"Tags": queue.tags}) });
         }
         "SetQueueAttributes" if operation == single => {
             let queue = input.required_queue()?;
@@ -179,15 +188,24 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
         ("Policy", queue.policy.clone().unwrap_or_default()),
         ("QueueArn", store::arn(name, region)),
         ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),
+        ("RedrivePolicy", redrive_policy(queue, region)),
         ("VisibilityTimeout", DEFAULT_VISIBILITY.as_secs().to_string()),
     ];
     if let Some(unknown) = asked.iter().find(|asked| *asked != "All" && all.iter().all(|(name, _)| name != *asked)) {
         return Err(SqsError::unknown_attribute(unknown));
     }
     let mut shown = shown(all, asked.iter());
-    // These two are in the response only if they were set.
-    shown.retain(|name, value| !matches!(name.as_str(), "Policy" | "KmsMasterKeyId") || value != "");
+    // These are in the response only if they were set.
+    shown.retain(|name, value| !matches!(name.as_str(), "Policy" | "KmsMasterKeyId" | "RedrivePolicy") || value != "");
     Ok(if shown.is_empty() { json!({}) } else { json!({"Attributes": shown}) })
+}
+
+/// Returns the queue's redrive policy; empty if it has none.
+fn redrive_policy(queue: &Queue, region: &str) -> String {
+    let policy = queue.redrive.as_ref().map(|(dead_letters, receives)| {
+        json!({"deadLetterTargetArn": store::arn(dead_letters, region), "maxReceiveCount": receives}).to_string()
+    });
+    policy.unwrap_or_default()
 }
 
 /// `SetQueueAttributes`, for the attributes that can be set here. An empty policy removes the policy.

@@ -107,6 +107,13 @@ impl Store {
         self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)
     }
 
+    /// Returns the names of the queues whose dead-letter queue is the one of this name.
+    pub(super) fn dead_letter_sources(&self, name: &str) -> Result<Vec<&str>, SqsError> {
+        self.queue(name)?;
+        let is_source = |queue: &Queue| queue.redrive.as_ref().is_some_and(|(dead_letters, _)| dead_letters == name);
+        Ok(self.queues.iter().filter(|(_, queue)| is_source(queue)).map(|(name, _)| name.as_str()).collect())
+    }
+
     /// Sends a message and returns its id.
     pub(super) fn send(&mut self, name: &str, draft: Draft, now: Moment) -> Result<String, SqsError> {
         let queue = self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)?;
