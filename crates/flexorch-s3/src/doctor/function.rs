@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_lambda::types::{LastUpdateStatus, State};
+use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, State};
 
 use super::aws::{Aws, call, call_optional};
-use super::check::{Check, Fix, skipped};
+use super::check::{Check, Fix, Unknown, skipped};
 use super::commands::{Commands, quoted};
 use super::coverage::Coverage;
 use super::name;
 use super::subject::Subject;
 use crate::aws_failure::AwsFailure;
+use crate::stack::{Owner, parameter_of};
 use flexorch_s3_ingester::config::{Config, DEFAULT_BASE_URL};
 use flexorch_s3_ingester::model::arn::{FunctionArn, region_of};
 
@@ -32,6 +33,8 @@ pub(crate) struct Function {
     /// Why Lambda does not return the variables.
     hidden: Option<String>,
     reserved: Option<i32>,
+    /// The stack that it belongs to, if any.
+    pub(crate) owner: Owner,
 }
 
 impl Function {
@@ -40,14 +43,21 @@ impl Function {
         let request = aws.lambda(region_of(name)).get_function().function_name(name).send();
         let Some(answer) = call_optional("lambda:GetFunction", name, request).await? else { return Ok(None) };
         let reserved = answer.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
+        let tags = answer.tags.filter(|tags| !tags.is_empty());
         let Some(found) = answer.configuration else { return Ok(None) };
+        let arn = unqualified(found.function_arn().unwrap_or_default()).to_owned();
+        let owner = match &tags {
+            Some(tags) => Owner::of(tags),
+            // Lambda returns tags here only to callers that may list them.
+            None => tags_owner(aws, &arn).await,
+        };
         let hidden = found.environment().and_then(|environment| environment.error()).map(|error| {
             format!("{}: {}", error.error_code().unwrap_or("error"), error.message().unwrap_or("no message"))
         });
         let number = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
         Ok(Some(Self {
             name: found.function_name.unwrap_or_else(|| name.to_owned()),
-            arn: unqualified(&found.function_arn.unwrap_or_default()).to_owned(),
+            arn,
             timeout: number(found.timeout),
             memory: number(found.memory_size),
             runtime: found.runtime.map_or_else(|| "image".to_owned(), |runtime| runtime.as_str().to_owned()),
@@ -58,7 +68,16 @@ impl Function {
             variables: found.environment.and_then(|environment| environment.variables).unwrap_or_default(),
             hidden,
             reserved,
+            owner,
         }))
+    }
+
+    /// Creates a function with one connector and these settings.
+    #[cfg(test)]
+    pub(crate) fn with_settings(settings: &[(&str, &str)]) -> Self {
+        let settings = [("CONNECTOR_SECRET_IDS", "docs")].iter().chain(settings);
+        let variables = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { name: "f".into(), variables, ..Self::default() }
     }
 
     /// Returns its region.
@@ -74,6 +93,18 @@ impl Function {
     /// Returns a setting, unless it is empty.
     pub(crate) fn setting(&self, variable: &str) -> Option<&str> {
         self.variables.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the secrets that `CONNECTOR_SECRET_IDS` names.
+    pub(crate) fn secret_ids(&self) -> Vec<&str> {
+        let ids = self.setting("CONNECTOR_SECRET_IDS").unwrap_or_default().split(',').map(str::trim);
+        ids.filter(|id| !id.is_empty()).collect()
+    }
+
+    /// Returns the fix that sets one variable: now, and for the next deployment.
+    pub(crate) fn set(&self, action: &str, variable: &str, value: &str, commands: &Commands) -> Fix {
+        let action = self.owner.advice(action, parameter_of(variable));
+        Fix::new(action, commands.set_variable(&self.name, variable, value))
     }
 
     /// Parses the settings as the function does.
@@ -107,16 +138,33 @@ pub(crate) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Opt
     Ok(None)
 }
 
-/// Finds the only function that reads a queue. Returns `None` if there is none, or several.
-pub(crate) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Option<String>, AwsFailure> {
-    let request = aws.lambda(region_of(queue_arn)).list_event_source_mappings().event_source_arn(queue_arn).send();
-    let answer = call("lambda:ListEventSourceMappings", queue_arn, request).await?;
-    let mut functions: Vec<_> = answer.event_source_mappings().iter().filter_map(|m| m.function_arn()).collect();
-    functions.dedup();
-    Ok(match functions.as_slice() {
-        [one] => Some((*one).to_owned()),
-        _ => None,
-    })
+/// Reads a function's owner from its tags.
+async fn tags_owner(aws: &Aws<'_>, arn: &str) -> Owner {
+    let request = aws.lambda(region_of(arn)).list_tags().resource(arn).send();
+    let answer = call("lambda:ListTags", arn, request).await;
+    answer.map_or(Owner::Unknown, |answer| answer.tags().map_or(Owner::NoStack, Owner::of))
+}
+
+/// Finds the functions that read a queue, by their ARNs.
+pub(crate) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Vec<String>, AwsFailure> {
+    let request = aws.lambda(region_of(queue_arn)).list_event_source_mappings().event_source_arn(queue_arn);
+    let mappings = request.into_paginator().items().send().collect::<Result<Vec<_>, _>>();
+    let mappings = call("lambda:ListEventSourceMappings", queue_arn, mappings).await?;
+    Ok(mappings.into_iter().filter_map(|mapping| mapping.function_arn).collect())
+}
+
+/// Finds the functions of a region whose `CONNECTOR_SECRET_IDS` names the secret, by their ARNs.
+pub(crate) async fn that_name(aws: &Aws<'_>, subject: &Subject, region: &str) -> Result<Vec<String>, AwsFailure> {
+    let request = aws.lambda(Some(region)).list_functions();
+    let functions = request.into_paginator().items().send().collect::<Result<Vec<_>, _>>();
+    let functions = call("lambda:ListFunctions", &format!("the functions of {region}"), functions).await?;
+    let names_it = |found: &FunctionConfiguration| {
+        let variables = found.environment().and_then(|environment| environment.variables());
+        let ids = variables.and_then(|variables| variables.get("CONNECTOR_SECRET_IDS"))?;
+        subject.named_by(ids.split(',').map(str::trim)).ok().flatten()?;
+        found.function_arn().map(|arn| unqualified(arn).to_owned())
+    };
+    Ok(functions.iter().filter_map(names_it).collect())
 }
 
 /// Checks the function and its settings.
@@ -133,14 +181,21 @@ pub(crate) fn checks(
             "your AWS identity needs kms:Decrypt on the key of the function's environment",
             commands.aws("sts get-caller-identity"),
         );
-        checks.push(Check::failed(name::SETTINGS, format!("Lambda does not return them: {reason}"), next));
-        checks.extend(skipped(&name::OF_SETTINGS, "the settings are unknown"));
+        checks
+            .push(Check::unknown(name::SETTINGS, Unknown::new(format!("Lambda does not return them: {reason}"), next)));
+        checks
+            .extend(skipped(&name::OF_SETTINGS, "could not be checked without kms:Decrypt: the settings are unknown"));
         return checks;
     }
     match function.config() {
         Ok(config) => {
             checks.push(Check::well(name::SETTINGS, "valid"));
-            checks.extend(of_settings(function, &config, subject, address, commands));
+            checks.extend([
+                Check::decided(name::FUNCTION_SECRET, names_secret(function, &config, subject, commands)),
+                address_check(function, &config, address, commands),
+                filters(function, &config, subject, commands),
+                time(function, &config, commands),
+            ]);
         }
         Err(error) => {
             let value = match error.variable {
@@ -149,10 +204,7 @@ pub(crate) fn checks(
                 // Empty is the default.
                 _ => "",
             };
-            let next = Fix::new(
-                "set it here and in the stack's parameters, so that the next deployment keeps it",
-                commands.set_variable(&function.name, error.variable, value),
-            );
+            let next = function.set("correct it", error.variable, value, commands);
             checks.push(Check::failed(name::SETTINGS, format!("the function cannot start: {error}"), next));
             checks.extend(skipped(&name::OF_SETTINGS, "the settings are invalid"));
         }
@@ -171,7 +223,7 @@ fn state(function: &Function, how_found: &str, commands: &Commands) -> Check {
             name::FUNCTION,
             format!("{function_name}{how_found} cannot run: its reserved concurrency is 0"),
             Fix::new(
-                "remove the limit",
+                function.owner.advice("remove the limit", Some("ReservedConcurrency")),
                 commands
                     .aws(format_args!("lambda delete-function-concurrency --function-name {}", quoted(function_name))),
             ),
@@ -208,52 +260,47 @@ fn state(function: &Function, how_found: &str, commands: &Commands) -> Check {
     }
 }
 
-fn of_settings(
+fn names_secret(
     function: &Function,
     config: &Config,
     subject: &Subject,
-    address: &str,
     commands: &Commands,
-) -> Vec<Check> {
-    vec![
-        secret(function, config, subject, commands),
-        address_check(function, config, address, commands),
-        filters(function, config, subject, commands),
-        time(function, config, commands),
-    ]
-}
-
-fn secret(function: &Function, config: &Config, subject: &Subject, commands: &Commands) -> Check {
+) -> Result<Check, Unknown> {
     let ids = &config.connector_secret_ids;
-    let Some(entry) = ids.iter().find(|entry| subject.is_named_by(entry)) else {
+    let named = subject.named_by(ids.iter().map(String::as_str));
+    let Some(entry) = named.map_err(|failure| Unknown::because(failure, commands))? else {
+        let others = ids.join(", ");
+        if subject.secret_arn.is_none() {
+            let found = format!("there is no such connector; CONNECTOR_SECRET_IDS names {others}");
+            return Ok(Check::skipped(name::FUNCTION_SECRET, found));
+        }
         let mut all = ids.clone();
         all.push(subject.secret_arn.clone().unwrap_or_else(|| subject.secret.clone()));
-        let set = commands.set_variable(&function.name, "CONNECTOR_SECRET_IDS", &all.join(","));
-        return Check::failed(
+        return Ok(Check::failed(
             name::FUNCTION_SECRET,
-            format!("CONNECTOR_SECRET_IDS names {}, not this secret", ids.join(", ")),
-            Fix::new("deploy with ConnectorSecretArns, so that the role may read it; if it may already", set),
-        );
+            format!("CONNECTOR_SECRET_IDS names {others}, not this secret"),
+            function.set(
+                "name it, if the function's role may read it",
+                "CONNECTOR_SECRET_IDS",
+                &all.join(","),
+                commands,
+            ),
+        ));
     };
     let secret_region = subject.secret_arn.as_deref().and_then(region_of);
-    match (region_of(entry), secret_region, function.region()) {
-        (None, Some(theirs), Some(own)) if theirs != own => Check::failed(
-            name::FUNCTION_SECRET,
-            format!(
-                "CONNECTOR_SECRET_IDS names {entry:?} without a region: the function expects it in {own}, but it is in {theirs}"
-            ),
-            Fix::new(
-                "name it by its ARN",
-                commands.set_variable(
-                    &function.name,
-                    "CONNECTOR_SECRET_IDS",
-                    &ids.iter()
-                        .map(|id| if id == entry { subject.secret_arn.as_deref().unwrap_or(id) } else { id })
-                        .collect::<Vec<_>>()
-                        .join(","),
+    Ok(match (region_of(entry), secret_region, function.region()) {
+        (None, Some(theirs), Some(own)) if theirs != own => {
+            let with_arn =
+                ids.iter().map(|id| if id == entry { subject.secret_arn.as_deref().unwrap_or(id) } else { id });
+            let value = with_arn.collect::<Vec<_>>().join(",");
+            Check::failed(
+                name::FUNCTION_SECRET,
+                format!(
+                    "CONNECTOR_SECRET_IDS names {entry:?} without a region: the function expects it in {own}, but it is in {theirs}"
                 ),
-            ),
-        ),
+                function.set("name it by its ARN", "CONNECTOR_SECRET_IDS", &value, commands),
+            )
+        }
         _ => {
             let others = match ids.len() - 1 {
                 0 => String::new(),
@@ -261,7 +308,7 @@ fn secret(function: &Function, config: &Config, subject: &Subject, commands: &Co
             };
             Check::well(name::FUNCTION_SECRET, format!("CONNECTOR_SECRET_IDS names it{others}"))
         }
-    }
+    })
 }
 
 fn address_check(function: &Function, config: &Config, address: &str, commands: &Commands) -> Check {
@@ -273,9 +320,11 @@ fn address_check(function: &Function, config: &Config, address: &str, commands: 
     Check::failed(
         name::ADDRESS,
         format!("the function submits to {own}, but this command uses {address}"),
-        Fix::new(
-            format!("if the function is right, run this again with --flexorch-url {}; otherwise", quoted(own)),
-            commands.set_variable(&function.name, "FLEXORCH_BASE_URL", value),
+        function.set(
+            &format!("if the function is right, run this again with --flexorch-url {}; otherwise set it", quoted(own)),
+            "FLEXORCH_BASE_URL",
+            value,
+            commands,
         ),
     )
 }
@@ -291,14 +340,14 @@ fn filters(function: &Function, config: &Config, subject: &Subject, commands: &C
     }
     let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
     let Some(prefix) = &subject.prefix else {
-        return Check::skipped(name::FILTERS, "the connector's prefix is unknown");
+        return Check::skipped(name::FILTERS, subject.unknown("the connector's prefix"));
     };
     // An empty list matches all keys.
     let wider = match prefix.as_str() {
         "" => String::new(),
         prefix => scope.key_prefixes.iter().map(String::as_str).chain([prefix]).collect::<Vec<_>>().join(","),
     };
-    let next = Fix::new("add the connector's prefix", commands.set_variable(&function.name, "KEY_PREFIXES", &wider));
+    let next = function.set("add the connector's prefix", "KEY_PREFIXES", &wider, commands);
     match Coverage::of_prefixes(&scope.key_prefixes, prefix) {
         Coverage::All => Check::well(name::FILTERS, format!("match all keys under the connector's prefix{limits}")),
         Coverage::Part(prefixes) => Check::warning(
@@ -329,11 +378,11 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
                 seconds(timeout),
                 seconds(config.deadline_margin)
             ),
-            Fix::new("reserve less", commands.set_variable(&function.name, "DEADLINE_MARGIN_MS", "1000")),
+            function.set("reserve less", "DEADLINE_MARGIN_MS", "1000", commands),
         );
     }
     if config.request_timeout > left {
-        let set = commands.set_variable(&function.name, "REQUEST_TIMEOUT_MS", &(left.as_millis() / 2).to_string());
+        let shorter = (left.as_millis() / 2).to_string();
         return Check::warning(
             name::TIME,
             format!(
@@ -341,7 +390,12 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
                 seconds(config.request_timeout),
                 seconds(left)
             ),
-            Fix::new("shorten the request timeout, or raise the function's timeout", set),
+            function.set(
+                "shorten the request timeout, or raise the function's timeout",
+                "REQUEST_TIMEOUT_MS",
+                &shorter,
+                commands,
+            ),
         );
     }
     Check::well(name::TIME, format!("{} for all requests, {} for each", seconds(left), seconds(config.request_timeout)))
@@ -350,12 +404,9 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
 /// Returns the fix if there is no such function, or none was named.
 pub(crate) fn unnamed(commands: &Commands, secret: &str) -> Fix {
     let list = "lambda list-functions --query 'Functions[?Environment.Variables.CONNECTOR_SECRET_IDS].FunctionName' --output text";
+    let again = commands.own(format_args!("doctor --secret {} --function NAME", quoted(secret)));
     Fix::new(
-        format!(
-            "name it (output FunctionName of the stack): flexorch-s3 doctor --secret {} --function NAME; to list functions that have \
-             connectors",
-            quoted(secret)
-        ),
+        format!("name it (output FunctionName of the stack): {again}; to list functions that have connectors"),
         commands.aws(list),
     )
 }
@@ -398,23 +449,23 @@ mod tests {
         }
         let mut function = function(&[]);
         function.variables.extend(unique.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        look(&function).iter().find(|found| found.check == check).unwrap().status
+        look(&function).iter().find(|found| found.check == check).unwrap().status()
     }
 
     #[test]
     fn a_function_as_deployed_passes() {
         let checks = look(&function(&[("KEY_PREFIXES", ""), ("REQUESTS_PER_MINUTE", "30"), ("MAX_OBJECT_BYTES", "")]));
-        assert!(checks.iter().all(|check| check.status == Status::Well), "{checks:#?}");
+        assert!(checks.iter().all(|check| check.status() == Status::Well), "{checks:#?}");
         assert_eq!(checks.len(), 6);
     }
 
     #[test]
     fn a_wrong_setting_is_named_with_what_is_allowed_and_the_rest_is_skipped() {
         let checks = look(&function(&[("MAX_ATTEMPTS", "none")]));
-        assert_eq!(checks[1].status, Status::Failed);
+        assert_eq!(checks[1].status(), Status::Failed);
         assert!(checks[1].found.contains("MAX_ATTEMPTS is \"none\", but must be"), "{}", checks[1].found);
         assert!(checks[1].command.as_deref().unwrap().contains(".Variables.MAX_ATTEMPTS = \"\""));
-        assert!(checks[2..].iter().all(|check| check.status == Status::Skipped));
+        assert!(checks[2..].iter().all(|check| check.status() == Status::Skipped));
     }
 
     #[test]
@@ -441,7 +492,7 @@ mod tests {
         assert!(look(&off)[0].command.as_deref().unwrap().contains("delete-function-concurrency"));
         let mut failed = function(&[]);
         failed.update = Some(LastUpdateStatus::Failed);
-        assert_eq!(look(&failed)[0].status, Status::Failed);
+        assert_eq!(look(&failed)[0].status(), Status::Failed);
     }
 
     #[test]

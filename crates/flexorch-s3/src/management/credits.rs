@@ -108,12 +108,14 @@ mod tests {
 
     #[test]
     fn no_limit_and_an_unknown_one_are_told_apart() {
-        for shape in [json!({"unlimited": true}), json!({"usage": {"credits": {"used": 7, "limit": -1, "remaining": -1}}})]
+        for shape in
+            [json!({"unlimited": true}), json!({"usage": {"credits": {"used": 7, "limit": -1, "remaining": -1}}})]
         {
             let credits = Credits::from_json(&shape);
             assert!(credits.unlimited && credits.limit.is_none() && credits.remaining.is_none(), "{shape}");
         }
-        for shape in [json!(null), json!([]), json!({"usage": "many"}), json!({"usage": {"credits": {"limit": null}}})] {
+        for shape in [json!(null), json!([]), json!({"usage": "many"}), json!({"usage": {"credits": {"limit": null}}})]
+        {
             assert_eq!(Credits::from_json(&shape), Credits::default(), "{shape}");
         }
     }

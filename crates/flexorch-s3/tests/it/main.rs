@@ -7,6 +7,8 @@ mod backfill;
 mod command_line;
 mod connector;
 mod doctor;
+mod doctor_chain;
+mod doctor_waiting;
 mod redaction;
 mod submit;
 mod support;
