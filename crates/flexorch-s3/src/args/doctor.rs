@@ -14,7 +14,7 @@ use super::shared::{SecretOption, duration};
 /// not change it, but a check that could not be made, because a permission is missing or time ran out, does. In JSON, such a check has the
 /// status "failed", and what was found begins with "could not be checked".
 ///
-/// Nothing is changed. Up to six requests of the plan's rate are used, two of them to test the connector. Up to ten dead letters are
+/// Nothing is changed. Up to five requests of the plan's rate are used. Up to ten dead letters are
 /// received and stay in the queue; SQS counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only
 /// counted.
 #[derive(Debug, Args)]

@@ -199,7 +199,7 @@ impl Request<'_> {
                 return vec![Check::could_not_check(name::NOTIFICATION, failure, commands), skipped];
             }
             (None, None) if self.subject.bucket.is_some() => return skipped(&both, "the bucket could not be checked"),
-            (None, _) => return skipped(&both, &self.subject.unknown("the connector's bucket or prefix")),
+            (None, _) => return skipped(&both, &self.subject.lacks("bucket")),
         };
         let mut checks = vec![
             Check::decided(name::NOTIFICATION, subscriptions.check_notification()),
@@ -292,7 +292,7 @@ impl Request<'_> {
         };
         self.report.add([flexorch.exports.check(watched, commands)]);
         if let Some(key) = self.key {
-            self.report.add(self.object_checks(key, source, chain, connector.as_ref(), subscriptions, commands));
+            self.report.add(self.object_checks(key, source, chain, connector.as_ref(), subscriptions, flexorch));
         }
     }
 
@@ -304,10 +304,11 @@ impl Request<'_> {
         chain: Option<&Chain>,
         connector: Option<&Connector>,
         subscriptions: Option<Subscriptions<'_>>,
-        commands: &Commands,
+        flexorch: &FlexOrchFacts,
     ) -> Vec<Check> {
+        let commands = &self.commands_for(chain.and_then(|chain| chain.function.region()));
         let (Some(head), Some(bucket)) = (&source.object, self.subject.bucket.as_deref()) else {
-            return skipped(&name::OF_OBJECT, &self.subject.unknown("the bucket"));
+            return skipped(&name::OF_OBJECT, &self.subject.lacks("bucket"));
         };
         let config = chain.and_then(|chain| chain.function.config().ok());
         let context = ObjectContext {
@@ -317,6 +318,7 @@ impl Request<'_> {
             retry: chain.and_then(|chain| chain.retry.as_ref()?.as_ref().ok()?.as_ref()),
             dead: chain.and_then(|chain| chain.dead.as_ref()),
             letters: chain.and_then(|chain| chain.letters.as_ref()?.as_deref().ok()),
+            block: flexorch.block.as_ref(),
             commands,
         };
         object::checks(head, bucket, key, subscriptions.as_ref(), context)

@@ -152,7 +152,8 @@ fn loops(
         scope.key_prefixes.iter().chain([&connector.prefix]).filter(|prefix| prefix.starts_with(&export.prefix));
     let starts = [&export.prefix].into_iter().chain(narrower);
     starts.flat_map(|start| sample_keys(start, export.format.as_deref())).any(|key| {
-        let is_notified = subscriptions.is_none_or(|all| !matches!(all.deliver(&key), Ok(None)));
+        // A notification that is broken now will be fixed.
+        let is_notified = subscriptions.is_none_or(|all| !all.has_active() || !matches!(all.deliver(&key), Ok(None)));
         let in_scope =
             ObjectKey::verbatim(&key).is_ok_and(|key| router.route(&S3Object::new(bucket, key)).is_in_scope());
         is_notified && in_scope

@@ -57,22 +57,22 @@ impl Search<'_> {
     /// # Errors
     /// The check of the function if there is none, or several.
     pub(crate) async fn unnamed(&self) -> Result<Found, Check> {
-        let by_bucket = self.by_bucket().await;
-        let by_bucket = match <[Function; 1]>::try_from(by_bucket.functions) {
+        let Candidates { functions, failure } = self.by_bucket().await;
+        let functions = match <[Function; 1]>::try_from(functions) {
             Ok([function]) => return Ok(Found { function, how: " (found by the bucket's notification)" }),
-            Err(functions) => Candidates { functions, failure: by_bucket.failure },
+            Err(functions) => functions,
         };
+        if !functions.is_empty() {
+            return Err(self.undecided(&functions, failure));
+        }
         let all = self.by_secret().await;
         match <[Function; 1]>::try_from(all.functions) {
-            Ok([function]) if by_bucket.functions.is_empty() => {
-                Ok(Found { function, how: " (found by its CONNECTOR_SECRET_IDS)" })
-            }
-            Ok(functions) => Err(self.undecided(Vec::from(functions), by_bucket.failure.or(all.failure))),
-            Err(functions) => Err(self.undecided(functions, by_bucket.failure.or(all.failure))),
+            Ok([function]) => Ok(Found { function, how: " (found by its CONNECTOR_SECRET_IDS)" }),
+            Err(functions) => Err(self.undecided(&functions, all.failure.or(failure))),
         }
     }
 
-    fn undecided(&self, functions: Vec<Function>, failure: Option<AwsFailure>) -> Check {
+    fn undecided(&self, functions: &[Function], failure: Option<AwsFailure>) -> Check {
         let names: Vec<_> = functions.iter().map(|function| function.name.as_str()).collect();
         let why = match (names.as_slice(), failure) {
             ([], Some(failure)) => format!("the function was not named, and not found: {}", described(&failure)),

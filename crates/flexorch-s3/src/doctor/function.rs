@@ -271,7 +271,7 @@ fn names_secret(
     let Some(entry) = named.map_err(|failure| Unknown::because(failure, commands))? else {
         let others = ids.join(", ");
         if subject.secret_arn.is_none() {
-            let found = format!("there is no such connector; CONNECTOR_SECRET_IDS names {others}");
+            let found = format!("there is no connector to look for; CONNECTOR_SECRET_IDS names {others}");
             return Ok(Check::skipped(name::FUNCTION_SECRET, found));
         }
         let mut all = ids.clone();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::aws::{Aws, call_optional};
+use super::block::Block;
 use super::check::{Check, Fix, skipped};
 use super::commands::{Commands, quoted};
 use super::dead_letters::{self, DeadLetter};
@@ -43,6 +44,8 @@ pub(crate) struct ObjectContext<'a> {
     pub(crate) dead: Option<&'a Queue>,
     /// The dead letters that were received.
     pub(crate) letters: Option<&'a [DeadLetter]>,
+    /// Why FlexOrch takes nothing from the connector, if it does not.
+    pub(crate) block: Option<&'a Block>,
     pub(crate) commands: &'a Commands,
 }
 
@@ -178,6 +181,10 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let (dead_letters, waiting) = (dead.all(), retry.all());
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);
+    if let Some(block) = context.block.filter(|_| waiting > 0) {
+        let found = format!("it may be among {waiting} waiting messages, which wait because {}", block.why());
+        return Check::warning(name::OBJECT_FATE, found, block.fix(context.commands));
+    }
     if unseen > 0 || waiting > 0 {
         return Check::warning(
             name::OBJECT_FATE,

@@ -68,6 +68,15 @@ impl Subject {
             }
     }
 
+    /// Returns why a field of the secret is not known: the secret could not be read, or does not have it.
+    pub(crate) fn lacks(&self, field: &str) -> String {
+        match (&self.unread, &self.secret_arn) {
+            (Some(failure), _) => without(failure),
+            (None, None) => "there is no secret that can be read".to_owned(),
+            (None, Some(_)) => format!("the secret names no {field}"),
+        }
+    }
+
     /// Returns why what the secret says is not known.
     pub(crate) fn unknown(&self, what: &str) -> String {
         self.unread.as_ref().map_or_else(|| format!("{what} is unknown"), without)

@@ -54,6 +54,11 @@ impl<'a> Subscriptions<'a> {
         of_rules.or(self.own.doubt().filter(|_| may_be_own))
     }
 
+    /// Returns whether any uploads are delivered, as far as is known.
+    pub(crate) fn has_active(&self) -> bool {
+        self.all().iter().any(|one| one.is_active(self.notifications))
+    }
+
     /// Returns whether uploads of the key are delivered, as far as is known. `Err`: it could not be determined.
     pub(crate) fn deliver<'b>(&'b self, key: &'b str) -> Result<Option<Subscription<'b>>, &'b AwsFailure> {
         let of_key: Subscriptions<'b> = Subscriptions { prefix: key, ..*self };

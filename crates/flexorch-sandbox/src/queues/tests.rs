@@ -166,7 +166,7 @@ async fn a_queue_shows_its_tags_its_dead_letter_queue_and_whose_it_is() {
     let policy = attributes.unwrap().attributes.unwrap()[&QueueAttributeName::RedrivePolicy].clone();
     assert!(policy.contains(&queues.arn("dead", "eu-west-1")) && policy.contains("120"), "{policy}");
     let sources = sdk.list_dead_letter_source_queues().queue_url(&dead).send().await.unwrap();
-    assert_eq!(sources.queue_urls(), [retry.clone()]);
+    assert_eq!(sources.queue_urls(), std::slice::from_ref(&retry));
     let tags = sdk.list_queue_tags().queue_url(&retry).send().await.unwrap();
     assert_eq!(tags.tags().unwrap()["team"], "documents");
     assert!(sdk.list_queue_tags().queue_url(&dead).send().await.unwrap().tags().is_none());
