@@ -20,6 +20,7 @@ use super::own_queue::{Evidence, OwnQueue};
 use super::queue::{self, Queue};
 use super::report::Report;
 use super::secret::SecretState;
+use super::settings;
 use super::subject::Subject;
 use super::subscriptions::Subscriptions;
 use crate::aws_failure::AwsFailure;
@@ -141,7 +142,8 @@ impl Request<'_> {
     /// Reads and checks the function, and everything that leads to it.
     async fn chain(&self, source: &Source, Found { function, how }: Found) -> Chain {
         let commands = &self.commands_for(function.region());
-        self.report.add(function::checks(&function, how, self.subject, self.address, commands));
+        self.report.add([function::state(&function, how, commands)]);
+        self.report.add(settings::checks(&function, self.subject, self.address, commands));
         let (policy, on_failure, mappings, rules) = tokio::join!(
             function::policy(self.aws, &function),
             function::on_failure(self.aws, &function),

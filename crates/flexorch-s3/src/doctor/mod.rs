@@ -19,6 +19,7 @@
 //! | `delivery` | reads and reports everything between them, link by link |
 //! | `find`, `own_queue` | which function it is, and which queue is the function's own |
 //! | `function`, `mapping`, `queue`, `dead_letters` | read and check one AWS resource each |
+//! | `settings` | checks the function's settings against the connector |
 //! | `notification`, `subscriptions` | read and check how uploads are notified |
 //! | `exports` | checks whether FlexOrch writes into what the function watches |
 //! | `object` | checks of one object |
@@ -44,6 +45,7 @@ mod pattern;
 mod queue;
 mod report;
 mod secret;
+mod settings;
 mod subject;
 mod subscriptions;
 
