@@ -175,14 +175,22 @@ def test_a_deployed_stack_is_well_and_every_link_was_looked_at(chain):
     assert seen.text.count("✓") == len(seen.checks)
 
 
-def test_the_function_is_found_through_the_bucket_unless_only_eventbridge_knows_it(chains):
-    for shape in ["Direct", "Queue"]:
+def test_the_function_is_found_through_the_bucket_or_by_the_secret_that_it_names(chains):
+    for shape in SHAPES:
         seen = Diagnosis(chains[shape])
         assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
-        assert "found by the bucket's notification" in seen.checks["function"]["found"]
-    seen = Diagnosis(chains["EventBridge"])
-    assert seen.status == 0 and seen.of("warning") == {"function"} and not seen.of("failed"), seen.text
-    assert chains["EventBridge"].function in follow(chains["EventBridge"], seen.checks["function"])
+        by = "CONNECTOR_SECRET_IDS" if shape == "EventBridge" else "the bucket's notification"
+        assert f"{chains[shape].function} (found by" in seen.checks["function"]["found"], seen.text
+        assert by in seen.checks["function"]["found"], seen.text
+
+
+def test_a_secret_that_no_function_names_leaves_the_function_unchecked(chains):
+    stack = chains["EventBridge"]
+    with variables(stack, CONNECTOR_SECRET_IDS="somebody-elses"):
+        seen = Diagnosis(stack)
+        assert (seen.status, seen.of("failed")) == (3, {"function"}), seen.text
+        assert "could not be checked" in seen.checks["function"]["found"], seen.text
+        assert stack.function in follow(stack, seen.checks["function"])
 
 
 def test_a_function_that_is_not_there_is_named(chains):

@@ -24,6 +24,7 @@
 //! | `notification` | what a bucket's notification configuration may contain |
 //! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
 //! | `region` | selects the region of an AWS client |
+//! | `stack` | which CloudFormation stack owns a resource, and what that means for a change of it |
 //! | `outcome` | what happened to an object, as text and as JSON |
 //! | `output`, `text`, `interruption`, `exit` | output and prompts; formatting; Ctrl-C; exit statuses |
 
@@ -55,6 +56,7 @@ mod region;
 mod samples;
 mod schedule;
 mod serve;
+mod stack;
 mod submit;
 mod text;
 

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,21 @@ use super::server::{SandboxError, Server};
 /// A running server. It stops in the background when it is dropped.
 #[derive(Debug)]
 pub struct Stub(Server);
+
+/// A request to a stub.
+#[derive(Debug)]
+pub struct StubRequest {
+    /// The method, such as `GET`.
+    pub method: String,
+    /// The path, percent-encoded as it was sent.
+    pub path: String,
+    /// The query without its question mark; empty if there is none.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
 
 impl Stub {
     /// Starts a server on a free port of 127.0.0.1. `respond` takes a request's headers and body, and returns the status, media
@@ -25,8 +40,22 @@ impl Stub {
     where
         F: Fn(&HeaderMap, &[u8]) -> (u16, &'static str, String) + Clone + Send + Sync + 'static,
     {
-        let handler = async move |headers: HeaderMap, body: Bytes| {
-            let (status, media_type, body) = respond(&headers, &body);
+        Self::routed(move |request| respond(&request.headers, &request.body)).await
+    }
+
+    /// Starts a server as [`Stub::start`] does, for responses that depend on the method or path, too.
+    ///
+    /// # Errors
+    ///
+    /// If no port can be bound.
+    pub async fn routed<F>(respond: F) -> Result<Self, SandboxError>
+    where
+        F: Fn(&StubRequest) -> (u16, &'static str, String) + Clone + Send + Sync + 'static,
+    {
+        let handler = async move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+            let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
+            let request = StubRequest { method: method.to_string(), path, query, headers, body };
+            let (status, media_type, body) = respond(&request);
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, [(CONTENT_TYPE, media_type)], body).into_response()
         };

@@ -14,7 +14,8 @@ use clap::builder::NonEmptyStringValueParser;
 /// s3:TestEvent to the queues and topics of the bucket.
 ///
 /// If the policy of the function or queue does not allow S3 to send to it, a statement that does is added, and removed again if the
-/// notification cannot be written.
+/// notification cannot be written. If a CloudFormation stack owns the queue, whose next deployment may undo that, the command refuses unless
+/// --force is given.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,6 +34,9 @@ pub(crate) struct AttachOptions {
     /// Only keys that end with this, case-sensitive: .pdf does not match .PDF
     #[arg(long, conflicts_with = "eventbridge")]
     pub(crate) suffix: Option<String>,
+    /// Change the policy of a queue even if a CloudFormation stack owns the queue
+    #[arg(long, conflicts_with = "eventbridge")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) change: ChangeOptions,
 }

@@ -1,17 +1,22 @@
 //! `flexorch-s3 doctor`, as typed.
 
+use std::time::Duration;
+
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::shared::SecretOption;
+use super::shared::{SecretOption, duration};
 
 /// Check everything between the bucket and FlexOrch, and suggest fixes
 ///
-/// Each check passes (✓), warns (!), fails (✗) or is skipped (–). A warning or failure comes with the next command to run. Warnings do not
-/// change the exit status; a check that could not be made because a permission is missing counts as failed.
+/// Each check passes (✓), warns (!), fails (✗), could not be made (?) or is skipped (–), and is printed as soon as its result is known.
+/// Everything but a pass comes with the next command to run. The exit status is 0 only if every check was made and none failed: warnings do
+/// not change it, but a check that could not be made, because a permission is missing or time ran out, does. In JSON, such a check has the
+/// status "failed", and what was found begins with "could not be checked".
 ///
-/// Nothing is changed. Testing the connector takes two requests of the plan's rate. Up to ten dead letters are received and stay in the
-/// queue; SQS counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only counted.
+/// Nothing is changed. Up to five requests of the plan's rate are used. Up to ten dead letters are
+/// received and stay in the queue; SQS counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only
+/// counted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,10 +28,13 @@ Examples:
 pub(crate) struct DoctorOptions {
     #[command(flatten)]
     pub(crate) secret: SecretOption,
-    /// The function: its name or ARN (the stack's output FunctionName) [default: the one that the bucket notifies]
+    /// The function: its name or ARN (the stack's output FunctionName) [default: the only one that names the secret]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) function: Option<String>,
     /// Find out why this object is not at FlexOrch: its key, not URL-encoded
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: Option<String>,
+    /// The time limit of the whole command. What is not finished by then could not be checked
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub(crate) timeout: Duration,
 }

@@ -7,6 +7,7 @@ use super::bucket::Bucket;
 use crate::aws_failure::{AwsFailure, optional};
 use crate::context::Context;
 use crate::notification::{self, Grantee, Policy, Service, own_statement_id};
+use crate::stack::{self, Owner};
 use crate::text::escaped;
 use flexorch_s3_ingester::model::arn::{ArnError, FunctionArn, QueueArn};
 
@@ -215,6 +216,32 @@ impl Destination {
         let answer = request.send().await;
         optional(answer.map_err(|error| AwsFailure::new(&error, "lambda:RemovePermission", &self.arn)))?;
         Ok(())
+    }
+
+    /// Checks whether its policy may be changed here. Returns a warning if that could not be determined.
+    ///
+    /// # Errors
+    /// If a stack owns a queue: the next deployment of its template would undo the change, and uploads would be lost from then on.
+    pub(crate) async fn check_owner(&self) -> Result<Option<String>> {
+        if self.service != Service::Queue {
+            return Ok(None);
+        }
+        let arn = &self.arn;
+        let owner = match self.access().await? {
+            Some(access) => stack::of_queue(&self.sqs, &access.queue_url, arn).await,
+            None => return Ok(None),
+        };
+        match owner {
+            Ok(Owner::Stack(stack)) => bail!(
+                "the policy of {arn} does not allow S3 to send for this bucket, and the queue belongs to stack {stack}, whose next \
+                 deployment may undo a change here: set the stack's parameters Trigger and BucketName and run `sam deploy`, or add --force. \
+                 Nothing was changed"
+            ),
+            Ok(_) => Ok(None),
+            Err(failure) => Ok(Some(format!(
+                "could not check whether a stack owns the queue, which would undo the change of its policy ({failure})"
+            ))),
+        }
     }
 
     async fn set_policy(&self, url: &str, policy: &Policy) -> Result<()> {

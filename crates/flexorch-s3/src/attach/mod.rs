@@ -59,6 +59,9 @@ pub(crate) async fn run(options: AttachOptions, context: &Context) -> Result<Exi
         }
     };
     if let Some((destination, grantee)) = &grant {
+        if !options.force {
+            report.notes.extend(destination.check_owner().await?);
+        }
         report.permissions.push(PermissionChange::added(destination, grantee));
     }
     report.show(&change, context.output)?;

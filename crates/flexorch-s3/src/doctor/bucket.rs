@@ -17,7 +17,7 @@ pub(crate) async fn check(
     commands: &Commands,
 ) -> (Check, Option<String>) {
     let Some(bucket) = &subject.bucket else {
-        return (Check::skipped(name::BUCKET, "the secret names no bucket"), None);
+        return (Check::skipped(name::BUCKET, subject.lacks("bucket")), None);
     };
     let expected = subject.region.as_deref().unwrap_or(home);
     let (client, resource) = (aws.s3(Some(expected)), arn::of_bucket(bucket, Some(expected)));

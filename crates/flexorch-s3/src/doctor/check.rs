@@ -1,31 +1,46 @@
 //! The result of one check, and how to fix a problem.
 
-use serde::Serialize;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
 
 use super::commands::Commands;
 use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::text::friendly;
 
 /// The status of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// It passed.
     Well,
     /// It works, but needs attention.
     Warning,
-    /// It is broken, or could not be checked.
+    /// It is broken.
     Failed,
-    /// Not checked, because an earlier check failed or it was not named.
+    /// It could not be checked: nothing is known about it, neither good nor bad.
+    Unknown,
+    /// Not checked, because an earlier check did not pass.
     Skipped,
 }
 
-/// One check.
+impl Serialize for Status {
+    /// A link that could not be checked counts as failed: nothing shows that it works.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Well => "well",
+            Self::Warning => "warning",
+            Self::Failed | Self::Unknown => "failed",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// One check. It is made by the function for its status, so that a problem always has a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
     /// Its name.
     pub(crate) check: &'static str,
-    /// The status of a check.
-    pub(crate) status: Status,
+    status: Status,
     /// What was found.
     pub(crate) found: String,
     /// What to do.
@@ -46,6 +61,35 @@ impl Fix {
     pub(crate) fn new(action: impl Into<String>, command: impl Into<String>) -> Self {
         Self { action: action.into(), command: command.into() }
     }
+}
+
+/// Why something could not be checked. It is the error of every decision that needs what could not be read, so that neither a pass nor
+/// a diagnosis can follow from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    why: String,
+    fix: Fix,
+}
+
+impl Unknown {
+    /// Creates the reason from something that could not be determined, and how to determine it.
+    pub(crate) fn new(why: impl Into<String>, fix: Fix) -> Self {
+        Self { why: why.into(), fix }
+    }
+
+    /// Creates the reason from a failed call, with the permission that it needs.
+    pub(crate) fn because(failure: &AwsFailure, commands: &Commands) -> Self {
+        let command = match failure.kind {
+            FailureKind::Unavailable | FailureKind::OtherRegion => "aws configure list".to_owned(),
+            _ => commands.aws("sts get-caller-identity"),
+        };
+        Self::new(described(failure), Fix::new(failure.hint(), command))
+    }
+}
+
+/// Describes a failed call, with its action and resource.
+pub(crate) fn described(failure: &AwsFailure) -> String {
+    format!("{} on {}: {}", failure.action, failure.resource, failure.cause)
 }
 
 impl Check {
@@ -69,19 +113,35 @@ impl Check {
         Self { check, status: Status::Skipped, found: why.into(), action: None, command: None }
     }
 
-    /// Creates a check that could not be made because a call to AWS failed. It counts as failed.
-    pub(crate) fn could_not_check(check: &'static str, failure: &AwsFailure, commands: &Commands) -> Self {
-        let found = format!("could not check: {} on {}: {}", failure.action, failure.resource, failure.cause);
-        let command = match failure.kind {
-            FailureKind::Unavailable | FailureKind::OtherRegion => "aws configure list".to_owned(),
-            _ => commands.aws("sts get-caller-identity"),
-        };
-        Self::failed(check, found, Fix::new(failure.hint(), command))
+    /// Creates a check that could not be made.
+    pub(crate) fn unknown(check: &'static str, Unknown { why, fix }: Unknown) -> Self {
+        Self::with_fix(check, Status::Unknown, format!("could not be checked: {why}"), fix)
     }
 
-    /// Returns whether it failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.status == Status::Failed
+    /// Creates a check that could not be made because a call to AWS failed.
+    pub(crate) fn could_not_check(check: &'static str, failure: &AwsFailure, commands: &Commands) -> Self {
+        Self::unknown(check, Unknown::because(failure, commands))
+    }
+
+    /// Creates a check that was not finished in time.
+    pub(crate) fn out_of_time(check: &'static str, limit: Duration, again: &str) -> Self {
+        let why = format!("no result within {}", friendly(limit));
+        Self::unknown(check, Unknown::new(why, Fix::new("check the network, or allow more time", again)))
+    }
+
+    /// Creates a check from a decision.
+    pub(crate) fn decided(check: &'static str, decision: Result<Self, Unknown>) -> Self {
+        decision.unwrap_or_else(|unknown| Self::unknown(check, unknown))
+    }
+
+    /// Returns its status.
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Returns whether it was made and found nothing broken.
+    pub(crate) fn has_passed(&self) -> bool {
+        matches!(self.status, Status::Well | Status::Warning)
     }
 
     /// Returns whether both were skipped for the same reason.
@@ -97,4 +157,9 @@ impl Check {
 /// Skips several checks for one reason.
 pub(crate) fn skipped(checks: &[&'static str], why: &str) -> Vec<Check> {
     checks.iter().map(|check| Check::skipped(check, why)).collect()
+}
+
+/// Returns why checks are skipped that need what a failed call would have returned.
+pub(crate) fn without(failure: &AwsFailure) -> String {
+    format!("could not be checked without {} on {}", failure.action, failure.resource)
 }

@@ -174,7 +174,7 @@ mod tests {
         queue.arn = "arn:aws:sqs:eu-west-1:1:dead".into();
         let letters = [letter(Some("FILE_TOO_LARGE")), letter(None), letter(Some("FILE_TOO_LARGE"))];
         let found = check(&queue, "arn:aws:sqs:eu-west-1:1:retry", Some(&letters), &Commands::default());
-        assert_eq!(found.status, Status::Failed);
+        assert_eq!(found.status(), Status::Failed);
         assert!(
             found.found.contains("3 dead letters")
                 && found.found.contains("2 × FILE_TOO_LARGE: too large, such as in/a b.pdf")
@@ -184,7 +184,7 @@ mod tests {
             found.command.unwrap(),
             "aws sqs start-message-move-task --source-arn arn:aws:sqs:eu-west-1:1:dead --destination-arn arn:aws:sqs:eu-west-1:1:retry"
         );
-        assert_eq!(check(&queue, "x", Some(&[]), &Commands::default()).status, Status::Well);
+        assert_eq!(check(&queue, "x", Some(&[]), &Commands::default()).status(), Status::Well);
     }
 
     #[test]

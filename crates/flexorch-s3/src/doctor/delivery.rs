@@ -1,364 +1,390 @@
-//! Reads and checks what is between the bucket and FlexOrch: the function, its queues, and the notifications.
+//! Reads what is between the bucket and FlexOrch, link by link, and reports each check as soon as it is known.
+
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use super::aws::Aws;
-use super::check::{Check, Fix, skipped};
+use super::bucket;
+use super::check::{Check, Fix, Status, Unknown, skipped, without};
 use super::commands::Commands;
 use super::dead_letters::{self, DeadLetter};
+use super::exports::Watched;
+use super::find::{Found, Search};
+use super::flexorch::FlexOrchFacts;
 use super::function::{self, Function};
 use super::mapping::{self, Mapping};
 use super::name;
 use super::notification::{self, Notifications, Rule};
 use super::object::{self, ObjectContext};
+use super::own_queue::{Evidence, OwnQueue};
 use super::queue::{self, Queue};
+use super::report::Report;
+use super::secret::SecretState;
+use super::settings;
 use super::subject::Subject;
 use super::subscriptions::Subscriptions;
 use crate::aws_failure::AwsFailure;
-use crate::management::RateLimits;
 use crate::notification::{Destination, Service};
-use flexorch_s3_ingester::model::arn::{QueueArn, region_of};
+use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::ObjectKey;
 
-/// The result of a call; `None` if it was not made.
-type Response<T> = Option<Result<T, AwsFailure>>;
-
-/// Everything that was read.
-#[derive(Debug, Default)]
-pub(crate) struct Delivery {
-    /// The function's name, and whether it was found through the bucket.
-    named: Option<(String, bool)>,
-    function: Response<Option<Function>>,
-    policy: Response<Option<String>>,
-    on_failure: Response<Option<String>>,
-    mappings: Response<Vec<Mapping>>,
-    notifications: Response<Notifications>,
-    rules: Response<Vec<Rule>>,
-    retry: Response<Option<Queue>>,
-    dead: Response<Option<Queue>>,
-    letters: Response<Vec<DeadLetter>>,
-    /// Bucket and key of the object, and the object in S3.
-    object: Option<(String, ObjectKey, object::HeadResult)>,
-}
+/// What was read, or why it could not be.
+type Read<T> = Result<T, AwsFailure>;
 
 /// What to check.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    /// The bucket's region.
-    pub(crate) region: Option<&'a str>,
+    pub(crate) aws: &'a Aws<'a>,
+    pub(crate) secret: &'a SecretState,
+    pub(crate) subject: &'a Subject,
+    /// The configured region.
+    pub(crate) home: &'a str,
+    /// FlexOrch's address.
+    pub(crate) address: &'a str,
     /// The function's name or ARN.
     pub(crate) function: Option<&'a str>,
     /// An object's key.
-    pub(crate) key: Option<ObjectKey>,
-    pub(crate) bucket_exists: bool,
+    pub(crate) key: Option<&'a ObjectKey>,
+    pub(crate) commands: &'a Commands,
+    pub(crate) report: &'a Report,
 }
 
-impl Delivery {
-    /// Reads everything, from the bucket's notifications and the function to the dead letters.
-    pub(crate) async fn read(aws: &Aws<'_>, subject: &Subject, request: Request<'_>) -> Self {
-        let mut delivery = Self::default();
-        if let Some(bucket) = subject.bucket.as_deref().filter(|_| request.bucket_exists) {
-            delivery.notifications = Some(Notifications::read(aws, bucket, request.region).await);
-            if let Some(key) = request.key {
-                let head = object::read(aws, bucket, &key, request.region).await;
-                delivery.object = Some((bucket.to_owned(), key, head));
-            }
-        }
-        delivery.named = match request.function {
-            Some(name) => Some((name.to_owned(), false)),
-            None => delivery.follow_bucket(aws).await.map(|name| (name, true)),
-        };
-        if let Some((name, _)) = &delivery.named {
-            delivery.function = Some(Function::read(aws, name).await);
-        }
-        let Some(Ok(Some(function))) = &delivery.function else { return delivery };
-        let (policy, on_failure, mappings, rules) = tokio::join!(
-            function::policy(aws, function),
-            function::on_failure(aws, function),
-            mapping::read(aws, function),
-            notification::rules(aws, Destination { service: Service::Function, arn: function.arn.clone() })
-        );
-        delivery.rules = Some(rules);
-        (delivery.policy, delivery.on_failure, delivery.mappings) = (Some(policy), Some(on_failure), Some(mappings));
-        let Some(queue) = delivery.mapping().map(|mapping| mapping.queue.clone()) else { return delivery };
-        let (rules, retry) = tokio::join!(notification::rules(aws, to_queue(&queue)), Queue::read(aws, &queue));
-        delivery.retry = Some(retry);
-        match (&mut delivery.rules, rules) {
-            (Some(Ok(all)), Ok(rules)) => all.extend(rules),
-            (all, Err(failure)) => *all = Some(Err(failure)),
-            _ => {}
-        }
-        let Some(Ok(Some(retry))) = &delivery.retry else { return delivery };
-        let Some((dead, _)) = retry.redrive() else { return delivery };
-        delivery.dead = Some(Queue::read(aws, &dead).await);
-        // If the queue has its own dead-letter queue, receiving a message could move it there.
-        if let Some(Ok(Some(dead))) = &delivery.dead
-            && dead.redrive().is_none()
-        {
-            delivery.letters = Some(dead_letters::peek(aws, dead).await);
-        }
-        delivery
-    }
+/// The bucket's side: its notifications and the requested object; `None` for what was not read.
+struct Source {
+    notifications: Option<Read<Notifications>>,
+    object: Option<object::HeadResult>,
+}
 
-    /// Finds the function that the bucket notifies, if it notifies one.
-    async fn follow_bucket(&self, aws: &Aws<'_>) -> Option<String> {
-        let Some(Ok(notifications)) = &self.notifications else { return None };
-        match notifications.destinations().as_slice() {
-            [Destination { service: Service::Function, arn }] => Some(arn.clone()),
-            [Destination { service: Service::Queue, arn }] => function::fed_by(aws, arn).await.ok().flatten(),
-            _ => None,
-        }
-    }
+/// The function and everything that leads to it.
+struct Chain {
+    function: Function,
+    policy: Read<Option<String>>,
+    own: OwnQueue,
+    rules: Read<Vec<Rule>>,
+    on_failure: Read<Option<String>>,
+    /// The function's own queue; `None` if it is not known.
+    retry: Option<Read<Option<Queue>>>,
+    dead: Option<Queue>,
+    letters: Option<Read<Vec<DeadLetter>>>,
+}
 
-    /// Returns the mapping of the retry queue: the queue that the bucket notifies, else the on-failure destination, else the first.
-    fn mapping(&self) -> Option<&Mapping> {
-        let Some(Ok(mappings)) = &self.mappings else { return None };
-        if let Some(Ok(notifications)) = &self.notifications {
-            let destinations = notifications.destinations();
-            let is_notified = |mapping: &&Mapping| destinations.contains(&&to_queue(&mapping.queue));
-            if let Some(mapping) = mappings.iter().find(is_notified) {
-                return Some(mapping);
-            }
-        }
-        let failed = match &self.on_failure {
-            Some(Ok(destination)) => destination.as_deref(),
-            _ => None,
-        };
-        mappings.iter().find(|mapping| Some(mapping.queue.as_str()) == failed).or_else(|| mappings.first())
-    }
+/// The checks that need the function.
+const OF_FUNCTION: [&str; 13] = [
+    name::SETTINGS,
+    name::FUNCTION_SECRET,
+    name::ADDRESS,
+    name::FILTERS,
+    name::TIME,
+    name::NOTIFICATION,
+    name::PERMISSION,
+    name::BATCHES,
+    name::PACE,
+    name::RETRY_QUEUE,
+    name::DEAD_LETTER_QUEUE,
+    name::WAITING,
+    name::DEAD_LETTERS,
+];
 
-    /// Returns the queue that the function should read, if it reads none.
-    fn unread(&self) -> Option<&str> {
-        let failed = match &self.on_failure {
-            Some(Ok(destination)) => destination.as_deref().filter(|arn| QueueArn::parse(arn).is_ok()),
-            _ => None,
-        };
-        let Some(Ok(notifications)) = &self.notifications else { return failed };
-        let mut destinations = notifications.entries.iter().map(|entry| &entry.destination);
-        destinations.find(|to| to.service == Service::Queue).map(|queue| queue.arn.as_str()).or(failed)
-    }
-
-    /// Checks what was read.
-    pub(crate) fn checks(
-        &self,
-        subject: &Subject,
-        address: &str,
-        rate: Option<&RateLimits>,
-        commands: &Commands,
-    ) -> Vec<Check> {
-        let after = [
-            &[name::SETTINGS][..],
-            &name::OF_SETTINGS,
-            &[
-                name::NOTIFICATION,
-                name::PERMISSION,
-                name::BATCHES,
-                name::PACE,
-                name::RETRY_QUEUE,
-                name::DEAD_LETTER_QUEUE,
-            ],
-            &[name::WAITING, name::DEAD_LETTERS],
-        ]
-        .concat();
-        let without = |first: Check, why: &str| {
-            let mut checks = vec![first];
-            checks.extend(skipped(&after, why));
-            checks
-        };
-        let unnamed = || function::unnamed(commands, &subject.secret);
-        let (function, found_by_bucket) = match (&self.named, &self.function) {
-            (Some((_, found_by_bucket)), Some(Ok(Some(function)))) => (function, *found_by_bucket),
-            (Some((name, _)), Some(Ok(None))) => {
-                let found = format!("there is no function {name:?} in this region and account");
-                return without(Check::failed(name::FUNCTION, found, unnamed()), "there is no such function");
-            }
-            (_, Some(Err(failure))) => {
-                let check = Check::could_not_check(name::FUNCTION, failure, commands);
-                return without(check, "the function could not be checked");
-            }
-            _ => {
-                let why = match &self.notifications {
-                    Some(Err(failure)) => format!("it could not be found through the bucket ({})", failure.hint()),
-                    _ => "the bucket's notifications do not lead to one function".to_owned(),
+impl Request<'_> {
+    /// Checks everything from the bucket to the dead letters. `flexorch` is awaited for the checks that need FlexOrch's responses.
+    pub(crate) async fn run(&self, flexorch: oneshot::Receiver<FlexOrchFacts>) {
+        let (source, region) = self.source().await;
+        let chain = match self.find(&source, region.as_deref()).await {
+            Ok(found) => Some(self.chain(&source, found).await),
+            Err(check) => {
+                let why = match check.status() {
+                    Status::Failed => "there is no such function",
+                    _ => "the function could not be checked",
                 };
-                let found = format!("not named, and {why}: everything between the bucket and FlexOrch was skipped");
-                return without(Check::warning(name::FUNCTION, found, unnamed()), "no function was named");
-            }
-        };
-        let commands = &function.region().map_or_else(|| commands.clone(), |region| commands.in_region(region));
-        let how_found = if found_by_bucket { " (found by the bucket's notification)" } else { "" };
-        let mut checks = function::checks(function, how_found, subject, address, commands);
-        checks.extend(self.notifications(function, subject, commands));
-        checks.extend(self.queues(function, rate, commands));
-        checks
-    }
-
-    fn notifications(&self, function: &Function, subject: &Subject, commands: &Commands) -> Vec<Check> {
-        let both = [name::NOTIFICATION, name::PERMISSION];
-        let (Some(bucket), Some(prefix)) = (&subject.bucket, &subject.prefix) else {
-            return skipped(&both, "the connector's bucket is unknown");
-        };
-        let notifications = match &self.notifications {
-            None => return skipped(&both, "the bucket could not be checked"),
-            Some(Err(failure)) => {
-                let mut checks = vec![Check::could_not_check(name::NOTIFICATION, failure, commands)];
-                checks.extend(skipped(&both[1..], "the bucket's notifications are unknown"));
-                return checks;
-            }
-            Some(Ok(notifications)) => notifications,
-        };
-        let mut unknown = Vec::new();
-        let mut known =
-            |failure: &AwsFailure, check: &'static str| unknown.push(Check::could_not_check(check, failure, commands));
-        let rules = match &self.rules {
-            Some(Ok(rules)) => rules.as_slice(),
-            // If S3 notifies directly, no rule is needed.
-            Some(Err(failure)) if notifications.destinations().is_empty() => {
-                known(failure, name::NOTIFICATION);
-                &[]
-            }
-            _ => &[],
-        };
-        let policy = match &self.policy {
-            Some(Ok(policy)) => policy.as_deref(),
-            Some(Err(failure))
-                if notifications
-                    .destinations()
-                    .into_iter()
-                    .chain(rules.iter().map(|rule| &rule.target))
-                    .any(|to| to.service == Service::Function) =>
-            {
-                known(failure, name::PERMISSION);
+                self.report.add([check]);
+                self.report.add(skipped(&OF_FUNCTION, why));
                 None
             }
-            _ => None,
         };
-        let queue = found(&self.retry);
-        let subscriptions = Subscriptions { bucket, prefix, notifications, rules, function, policy, queue, commands };
-        let mut checks = Vec::new();
-        for (name, checked) in
-            [(both[0], subscriptions.check_notification()), (both[1], subscriptions.check_permission())]
-        {
-            let position = unknown.iter().position(|check| check.check == name);
-            checks.push(position.map_or(checked, |position| unknown.remove(position)));
+        let flexorch = flexorch.await.unwrap_or_default();
+        self.conclude(&source, chain.as_ref(), &flexorch);
+    }
+
+    /// Checks the bucket, and reads its notifications and the object.
+    async fn source(&self) -> (Source, Option<String>) {
+        let (bucket, region) = bucket::check(self.aws, self.subject, self.home, self.commands).await;
+        // A caller that may not list a bucket may still read its notifications.
+        let is_there = !matches!(bucket.status(), Status::Failed | Status::Skipped);
+        self.report.add([bucket]);
+        let region = region.or_else(|| self.subject.region.clone());
+        let Some(bucket) = self.subject.bucket.as_deref().filter(|_| is_there) else {
+            return (Source { notifications: None, object: None }, region);
+        };
+        let (notifications, object) = tokio::join!(Notifications::read(self.aws, bucket, region.as_deref()), async {
+            match self.key {
+                Some(key) => Some(object::read(self.aws, bucket, key, region.as_deref()).await),
+                None => None,
+            }
+        });
+        (Source { notifications: Some(notifications), object }, region)
+    }
+
+    async fn find(&self, source: &Source, region: Option<&str>) -> Result<Found, Check> {
+        let search = Search {
+            aws: self.aws,
+            subject: self.subject,
+            notifications: source.notifications(),
+            region: region.unwrap_or(self.home),
+            commands: self.commands,
+        };
+        match self.function {
+            Some(name) => search.named(name).await,
+            None => search.unnamed().await,
         }
+    }
+
+    /// Reads and checks the function, and everything that leads to it.
+    async fn chain(&self, source: &Source, Found { function, how }: Found) -> Chain {
+        let commands = &self.commands_for(function.region());
+        self.report.add([function::state(&function, how, commands)]);
+        self.report.add(settings::checks(&function, self.subject, self.address, commands));
+        let (policy, on_failure, mappings, rules) = tokio::join!(
+            function::policy(self.aws, &function),
+            function::on_failure(self.aws, &function),
+            mapping::read(self.aws, &function),
+            notification::rules(self.aws, to(Service::Function, &function.arn))
+        );
+        let (own, rules) = self.own_queue(source, &function, &on_failure, &mappings, rules).await;
+        let retry = match own.arn() {
+            Some(arn) => Some(Queue::read(self.aws, arn).await),
+            None => None,
+        };
+        let mut chain = Chain { function, policy, own, rules, on_failure, retry, dead: None, letters: None };
+        self.report.add(self.notification_checks(source, &chain, commands));
+        self.report.add(chain.retry_checks(commands));
+        self.dead_letters(&mut chain).await;
+        chain
+    }
+
+    /// Decides which queue is the function's own, with the rules that deliver to the function or one of its queues.
+    async fn own_queue(
+        &self,
+        source: &Source,
+        function: &Function,
+        on_failure: &Read<Option<String>>,
+        mappings: &Read<Vec<Mapping>>,
+        rules: Read<Vec<Rule>>,
+    ) -> (OwnQueue, Read<Vec<Rule>>) {
+        let notified: Vec<&str> = source.notified_queues();
+        let has_mapping = mappings.as_ref().is_ok_and(|mappings| !mappings.is_empty());
+        let evidence = Evidence::read(self.aws, function, on_failure.clone(), has_mapping, &notified).await;
+        // Without the rules' part, to know whose rules to read.
+        let by_bucket = OwnQueue::decide(mappings, &evidence, |queue| notified.contains(&queue));
+        let queues: Vec<&str> = match mappings {
+            Ok(mappings) if has_mapping => mappings.iter().map(|mapping| mapping.queue.as_str()).collect(),
+            _ => by_bucket.arn().into_iter().collect(),
+        };
+        let of_queues = queues.iter().map(|queue| notification::rules(self.aws, to(Service::Queue, queue)));
+        let of_queues: Read<Vec<Vec<Rule>>> = join_all(of_queues).await.into_iter().collect();
+        let rules = rules.and_then(|mut all| {
+            all.extend(of_queues?.into_iter().flatten());
+            Ok(all)
+        });
+        let has_rule =
+            |queue: &str| rules.as_ref().is_ok_and(|rules| rules.iter().any(|rule| rule.target.arn == queue));
+        let own = OwnQueue::decide(mappings, &evidence, |queue| notified.contains(&queue) || has_rule(queue));
+        (own, rules)
+    }
+
+    fn notification_checks(&self, source: &Source, chain: &Chain, commands: &Commands) -> Vec<Check> {
+        let both = [name::NOTIFICATION, name::PERMISSION];
+        let subscriptions = match (self.subscriptions(source, chain, commands), &source.notifications) {
+            (Some(subscriptions), _) => subscriptions,
+            (None, Some(Err(failure))) => {
+                let skipped = Check::skipped(name::PERMISSION, without(failure));
+                return vec![Check::could_not_check(name::NOTIFICATION, failure, commands), skipped];
+            }
+            (None, None) if self.subject.bucket.is_some() => return skipped(&both, "the bucket could not be checked"),
+            (None, _) => return skipped(&both, &self.subject.lacks("bucket")),
+        };
+        let mut checks = vec![
+            Check::decided(name::NOTIFICATION, subscriptions.check_notification()),
+            Check::decided(name::PERMISSION, subscriptions.check_permission()),
+        ];
         if subscriptions.is_direct() {
-            checks.push(match &self.on_failure {
-                Some(Err(failure)) => Check::could_not_check(name::FAILED_NOTIFICATIONS, failure, commands),
-                Some(Ok(destination)) => subscriptions.check_failed_notifications(destination.as_deref()),
-                None => subscriptions.check_failed_notifications(None),
-            });
+            let destination = chain.on_failure.as_ref().map(Option::as_deref);
+            checks.push(Check::decided(
+                name::FAILED_NOTIFICATIONS,
+                subscriptions.check_failed_notifications(destination),
+            ));
         }
         checks
+    }
+
+    fn subscriptions<'a>(
+        &'a self,
+        source: &'a Source,
+        chain: &'a Chain,
+        commands: &'a Commands,
+    ) -> Option<Subscriptions<'a>> {
+        Some(Subscriptions {
+            bucket: self.subject.bucket.as_deref()?,
+            prefix: self.subject.prefix.as_deref()?,
+            notifications: source.notifications()?,
+            rules: chain.rules.as_deref(),
+            function: &chain.function,
+            policy: chain.policy.as_ref().map(Option::as_deref),
+            own: &chain.own,
+            queue: chain.retry.as_ref().map_or(Ok(None), |retry| retry.as_ref().map(Option::as_ref)),
+            commands,
+        })
+    }
+
+    /// Reads and checks the dead-letter queue of the retry queue.
+    async fn dead_letters(&self, chain: &mut Chain) {
+        let both = [name::DEAD_LETTER_QUEUE, name::DEAD_LETTERS];
+        let retry = match &chain.retry {
+            Some(Ok(Some(retry))) => retry,
+            Some(Err(failure)) => return self.report.add(skipped(&both, &without(failure))),
+            _ => return self.report.add(skipped(&both, &chain.no_queue())),
+        };
+        let commands = &self.commands_for(region_of(&retry.arn));
+        let Some((arn, _)) = retry.redrive() else {
+            return self.report.add(skipped(&both, "the retry queue has no dead-letter queue"));
+        };
+        let dead = match Queue::read(self.aws, &arn).await {
+            Ok(Some(dead)) => dead,
+            other => {
+                self.report.add([unread_queue(name::DEAD_LETTER_QUEUE, &arn, &other, commands)]);
+                let why =
+                    other.err().map_or_else(|| "there is no dead-letter queue".to_owned(), |error| without(&error));
+                return self.report.add(skipped(&both[1..], &why));
+            }
+        };
+        self.report.add([dead_letter_queue(&dead, &chain.function, commands)]);
+        // If the queue has its own dead-letter queue, receiving a message could move it there.
+        let letters = match dead.redrive() {
+            None => Some(dead_letters::peek(self.aws, &dead).await),
+            Some(_) => None,
+        };
+        self.report.add([match &letters {
+            Some(Err(failure)) => Check::could_not_check(name::DEAD_LETTERS, failure, commands),
+            Some(Ok(letters)) => dead_letters::check(&dead, &retry.arn, Some(letters), commands),
+            None => dead_letters::check(&dead, &retry.arn, None, commands),
+        }]);
+        (chain.dead, chain.letters) = (Some(dead), letters);
+    }
+
+    /// Reports the checks that need both sides.
+    fn conclude(&self, source: &Source, chain: Option<&Chain>, flexorch: &FlexOrchFacts) {
+        let commands = &self.commands_for(chain.and_then(|chain| chain.function.region()));
+        if let Some(chain) = chain {
+            self.report.add([
+                chain.pace(flexorch, commands),
+                match &chain.retry {
+                    Some(Ok(Some(retry))) => queue::waiting(retry, &chain.function, flexorch, commands),
+                    Some(Err(failure)) => Check::skipped(name::WAITING, without(failure)),
+                    _ => Check::skipped(name::WAITING, chain.no_queue()),
+                },
+            ]);
+        }
+        let connector = self.secret.document().and_then(|secret| secret.as_connector().ok());
+        let subscriptions = chain.and_then(|chain| self.subscriptions(source, chain, commands));
+        let watched = Watched {
+            connector: connector.as_ref(),
+            function: chain.map(|chain| &chain.function),
+            subscriptions,
+            address: self.address,
+        };
+        self.report.add([flexorch.exports.check(watched, commands)]);
+        if let Some(key) = self.key {
+            self.report.add(self.object_checks(key, source, chain, connector.as_ref(), subscriptions, flexorch));
+        }
     }
 
     /// Checks the requested object.
-    pub(crate) fn object_checks(
+    fn object_checks(
         &self,
-        subject: &Subject,
+        key: &ObjectKey,
+        source: &Source,
+        chain: Option<&Chain>,
         connector: Option<&Connector>,
-        commands: &Commands,
+        subscriptions: Option<Subscriptions<'_>>,
+        flexorch: &FlexOrchFacts,
     ) -> Vec<Check> {
-        let Some((bucket, key, head)) = &self.object else { return Vec::new() };
-        let function = found(&self.function);
-        let commands =
-            &function.and_then(Function::region).map_or_else(|| commands.clone(), |region| commands.in_region(region));
-        let config = function.and_then(|function| function.config().ok());
-        let subscriptions = match (function, &self.notifications, &self.rules, &subject.prefix) {
-            (Some(function), Some(Ok(notifications)), Some(Ok(rules)), Some(prefix)) => {
-                let queue = found(&self.retry);
-                Some(Subscriptions { bucket, prefix, notifications, rules, function, policy: None, queue, commands })
-            }
-            _ => None,
+        let commands = &self.commands_for(chain.and_then(|chain| chain.function.region()));
+        let (Some(head), Some(bucket)) = (&source.object, self.subject.bucket.as_deref()) else {
+            return skipped(&name::OF_OBJECT, &self.subject.lacks("bucket"));
         };
+        let config = chain.and_then(|chain| chain.function.config().ok());
         let context = ObjectContext {
             connector,
             scope: config.as_ref().map(|config| &config.scope),
-            function: function.map(|function| function.name.as_str()),
-            retry: found(&self.retry),
-            dead: found(&self.dead),
-            letters: self.letters.as_ref().and_then(|letters| letters.as_deref().ok()),
+            function: chain.map(|chain| &chain.function),
+            retry: chain.and_then(|chain| chain.retry.as_ref()?.as_ref().ok()?.as_ref()),
+            dead: chain.and_then(|chain| chain.dead.as_ref()),
+            letters: chain.and_then(|chain| chain.letters.as_ref()?.as_deref().ok()),
+            block: flexorch.block.as_ref(),
             commands,
         };
         object::checks(head, bucket, key, subscriptions.as_ref(), context)
     }
 
-    fn queues(&self, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Vec<Check> {
-        let after = [name::PACE, name::RETRY_QUEUE, name::DEAD_LETTER_QUEUE, name::WAITING, name::DEAD_LETTERS];
-        let mut checks = Vec::new();
-        let mappings = match &self.mappings {
-            Some(Ok(mappings)) => mappings,
-            Some(Err(failure)) => {
-                checks.push(Check::could_not_check(name::BATCHES, failure, commands));
-                checks.extend(skipped(&after, "the function's queues are unknown"));
-                return checks;
-            }
-            None => return checks,
-        };
-        checks.push(mapping::batches(mappings, self.mapping(), self.unread(), function, commands));
-        let Some(mapping) = self.mapping() else {
-            checks.extend(skipped(&after, "the function reads no queue"));
-            return checks;
-        };
-        checks.push(mapping::pace(mapping, function, rate, commands));
-        let commands = &region_of(&mapping.queue).map_or_else(|| commands.clone(), |region| commands.in_region(region));
-        let retry = match &self.retry {
-            Some(Ok(Some(queue))) => queue,
-            other => {
-                checks.push(unread_queue(name::RETRY_QUEUE, &mapping.queue, other.as_ref(), commands));
-                checks.extend(skipped(&after[2..], "the retry queue is unknown"));
-                return checks;
-            }
-        };
-        checks.push(queue::retry(retry, function, commands));
-        let Some((dead_arn, _)) = retry.redrive() else {
-            checks.extend(skipped(&[name::DEAD_LETTER_QUEUE], "the retry queue has none"));
-            checks.push(queue::waiting(retry, function, rate, commands));
-            checks.extend(skipped(&[name::DEAD_LETTERS], "there is no dead-letter queue"));
-            return checks;
-        };
-        let dead = match &self.dead {
-            Some(Ok(Some(dead))) => {
-                checks.push(dead_letter_queue(dead, function, commands));
-                Some(dead)
-            }
-            other => {
-                checks.push(unread_queue(name::DEAD_LETTER_QUEUE, &dead_arn, other.as_ref(), commands));
-                None
-            }
-        };
-        checks.push(queue::waiting(retry, function, rate, commands));
-        checks.push(match (dead, &self.letters) {
-            (None, _) => Check::skipped(name::DEAD_LETTERS, "the dead-letter queue is unknown"),
-            (Some(_), Some(Err(failure))) => Check::could_not_check(name::DEAD_LETTERS, failure, commands),
-            (Some(dead), Some(Ok(letters))) => dead_letters::check(dead, &retry.arn, Some(letters), commands),
-            (Some(dead), None) => dead_letters::check(dead, &retry.arn, None, commands),
-        });
-        checks
+    fn commands_for(&self, region: Option<&str>) -> Commands {
+        region.map_or_else(|| self.commands.clone(), |region| self.commands.in_region(region))
     }
 }
 
-fn to_queue(arn: &str) -> Destination {
-    Destination { service: Service::Queue, arn: arn.to_owned() }
-}
+impl Source {
+    fn notifications(&self) -> Option<&Notifications> {
+        self.notifications.as_ref()?.as_ref().ok()
+    }
 
-/// Returns what was read, if it exists.
-fn found<T>(response: &Response<Option<T>>) -> Option<&T> {
-    match response {
-        Some(Ok(Some(found))) => Some(found),
-        _ => None,
+    /// Returns the queues that the bucket notifies of uploads.
+    fn notified_queues(&self) -> Vec<&str> {
+        let destinations = self.notifications().map(Notifications::destinations).unwrap_or_default();
+        destinations.into_iter().filter(|to| to.service == Service::Queue).map(|to| to.arn.as_str()).collect()
     }
 }
 
-/// Returns the check of a queue that could not be read.
-fn unread_queue(
-    check: &'static str,
-    arn: &str,
-    response: Option<&Result<Option<Queue>, AwsFailure>>,
-    commands: &Commands,
-) -> Check {
+impl Chain {
+    /// Returns why there is no queue to check.
+    fn no_queue(&self) -> String {
+        match (&self.retry, self.own.doubt()) {
+            (Some(_), _) => "the queue does not exist".to_owned(),
+            (None, Some(failure)) => without(failure),
+            (None, None) => "the function reads no queue".to_owned(),
+        }
+    }
+
+    /// Checks how the function reads its queue, and the queue's settings.
+    fn retry_checks(&self, commands: &Commands) -> Vec<Check> {
+        let queue = match (&self.retry, self.own.arn()) {
+            (Some(Ok(Some(retry))), _) => queue::retry(retry, &self.function, commands),
+            (Some(other), Some(arn)) => unread_queue(name::RETRY_QUEUE, arn, other, commands),
+            _ => Check::skipped(name::RETRY_QUEUE, self.no_queue()),
+        };
+        vec![Check::decided(name::BATCHES, mapping::batches(&self.own, &self.function, commands)), queue]
+    }
+
+    fn pace(&self, flexorch: &FlexOrchFacts, commands: &Commands) -> Check {
+        match self.own.mapping(commands) {
+            Ok(Some(mapping)) => mapping::pace(mapping, &self.function, flexorch.rate.as_ref(), commands),
+            Ok(None) => Check::skipped(name::PACE, "the function reads no queue"),
+            Err(_) => Check::skipped(name::PACE, self.no_queue_for_pace()),
+        }
+    }
+
+    fn no_queue_for_pace(&self) -> String {
+        self.own.doubt().map_or_else(|| "the function's mappings are unknown".to_owned(), without)
+    }
+}
+
+fn to(service: Service, arn: &str) -> Destination {
+    Destination { service, arn: arn.to_owned() }
+}
+
+/// Returns the check of a queue that could not be read or does not exist.
+fn unread_queue(check: &'static str, arn: &str, response: &Read<Option<Queue>>, commands: &Commands) -> Check {
     match response {
-        Some(Err(failure)) => Check::could_not_check(check, failure, commands),
-        _ => Check::failed(
+        Err(failure) => Check::unknown(check, Unknown::because(failure, commands)),
+        Ok(_) => Check::failed(
             check,
             format!("there is no queue {arn}"),
             Fix::new(
@@ -371,12 +397,12 @@ fn unread_queue(
 
 /// Checks whether the function sends rejected objects to the retry queue's dead-letter queue.
 fn dead_letter_queue(dead: &Queue, function: &Function, commands: &Commands) -> Check {
-    let set = || commands.set_variable(&function.name, "DEAD_LETTER_QUEUE_URL", &dead.url);
+    let set = |action: &str| function.set(action, "DEAD_LETTER_QUEUE_URL", &dead.url, commands);
     match function.setting("DEAD_LETTER_QUEUE_URL") {
         None => Check::warning(
             name::DEAD_LETTER_QUEUE,
             format!("{} exists, but DEAD_LETTER_QUEUE_URL is not set: rejected objects are only logged", dead.name()),
-            Fix::new("set it", set()),
+            set("set it"),
         ),
         Some(url) if url.rsplit('/').next() != Some(dead.name()) => Check::warning(
             name::DEAD_LETTER_QUEUE,
@@ -384,7 +410,7 @@ fn dead_letter_queue(dead: &Queue, function: &Function, commands: &Commands) -> 
                 "the retry queue's is {}, but DEAD_LETTER_QUEUE_URL is {url}: only the former was checked",
                 dead.name()
             ),
-            Fix::new("use the same queue for both", set()),
+            set("use the same queue for both"),
         ),
         Some(_) => Check::well(name::DEAD_LETTER_QUEUE, format!("{} exists", dead.name())),
     }

@@ -1,92 +1,134 @@
-//! Checks FlexOrch: is it reachable, does it accept the API key, and can the connector read its bucket?
+//! Checks FlexOrch: is it reachable, does it accept the API key, are there credits left, and can the connector read its bucket?
 
 use std::time::Duration;
 
-use super::check::{Check, Fix, Status, skipped};
+use super::block::Block;
+use super::check::{Check, Fix, Status, Unknown, skipped};
 use super::commands::{Commands, quoted};
+use super::exports::Exports;
 use super::name;
+use super::report::Report;
+use super::secret::SecretState;
 use super::subject::Subject;
 use crate::connector_secret::SecretDocument;
-use crate::management::{CallError, ConnectorView, Management, RateLimits};
-use crate::output::Output;
+use crate::management::{CallError, ConnectorView, Credits, Management, RateLimits};
 use crate::text::escaped;
+use flexorch_s3_ingester::model::credentials::ConnectorId;
 use flexorch_s3_ingester::model::{arn, codes};
 
-/// The time limit of the first call, which does not count towards the plan's rate.
+/// The time limit of the first call. Later calls, which may have to wait for the plan's next minute, have the whole command's.
 const FIRST: Duration = Duration::from_secs(35);
-/// The time limit of later calls, which may have to wait for the plan's next minute.
-const LATER: Duration = Duration::from_secs(80);
 
-/// The checks of FlexOrch.
+/// What the checks of FlexOrch found that other checks need.
 #[derive(Debug, Default)]
-pub(crate) struct FlexOrchChecks {
-    pub(crate) checks: Vec<Check>,
+pub(crate) struct FlexOrchFacts {
     /// The plan's rate, if known.
     pub(crate) rate: Option<RateLimits>,
+    /// The billing period's credits, if known.
+    pub(crate) credits: Option<Credits>,
+    /// Why FlexOrch takes nothing from this connector, if it does not.
+    pub(crate) block: Option<Block>,
+    /// What FlexOrch writes into buckets.
+    pub(crate) exports: Exports,
 }
 
 /// Calls FlexOrch, and checks its responses.
 pub(crate) async fn check(
     flexorch: Option<&Management>,
     address: &str,
-    secret: Option<&SecretDocument>,
+    secret: &SecretState,
     subject: &Subject,
     commands: &Commands,
-    output: Output,
-) -> FlexOrchChecks {
-    let (Some(flexorch), Some(secret)) = (flexorch, secret) else {
-        let all = [name::FLEXORCH, name::API_KEY, name::PLAN, name::CONNECTOR, name::TEST];
-        return FlexOrchChecks { checks: skipped(&all, "there is no API key"), ..FlexOrchChecks::default() };
+    report: &Report,
+) -> FlexOrchFacts {
+    let mut facts = FlexOrchFacts::default();
+    let (Some(flexorch), Some(document)) = (flexorch, secret.document()) else {
+        let all = [name::FLEXORCH, name::API_KEY, name::PLAN, name::CREDITS, name::CONNECTOR, name::TEST];
+        let why = subject.unread.as_ref().map_or_else(|| "there is no API key".to_owned(), super::check::without);
+        report.add(skipped(&all, &why));
+        facts.exports = Exports::NotRead(why);
+        return facts;
     };
-    let mut result = FlexOrchChecks::default();
-    let response = tokio::time::timeout(FIRST, flexorch.rate_limits()).await;
-    let (checks, rate) = account(response.ok(), address, secret, commands);
-    let is_key_valid = checks.iter().any(|check| check.check == name::API_KEY && check.status == Status::Well);
-    result.checks = checks;
-    result.rate = rate;
+    let paused = document.as_connector().ok().and_then(|connector| connector.paused);
+    facts.block = paused.map(|reason| Block::Paused { secret: document.id.clone(), reason });
+    let response = tokio::time::timeout(FIRST, flexorch.rate_limits()).await.ok();
+    facts.learn(response.as_ref().and_then(|response| response.as_ref().err()), document);
+    let (checks, rate) = account(response, address, document, commands);
+    let is_key_valid = checks.iter().any(|check| check.check == name::API_KEY && check.status() == Status::Well);
+    report.add(checks);
+    facts.rate = rate;
     if !is_key_valid {
-        result.checks.extend(skipped(&[name::CONNECTOR, name::TEST], "the API key could not be verified"));
-        return result;
+        let why = "the API key could not be verified";
+        report.add(skipped(&[name::CREDITS, name::CONNECTOR, name::TEST], why));
+        facts.exports = Exports::NotRead(why.to_owned());
+        return facts;
     }
+    if facts.rate.as_ref().is_some_and(is_used_up) {
+        report.note("the plan's requests of this minute are used up; waiting for the next minute");
+    }
+    let response = flexorch.credits().await;
+    facts.learn(response.as_ref().err(), document);
+    report.add([credits(&response, document, commands)]);
+    facts.credits = response.ok();
+    if facts.credits.as_ref().is_some_and(|credits| credits.remaining == Some(0)) {
+        facts.block.get_or_insert(Block::CreditsUsedUp { secret: document.id.clone() });
+    }
+    check_connector(flexorch, document, subject, commands, report, &mut facts).await;
+    facts.exports = Exports::read(flexorch, document.connector_id().ok().flatten().as_ref()).await;
+    facts
+}
+
+impl FlexOrchFacts {
+    /// Remembers why FlexOrch refuses everything of this connector, if an error says so. A pause comes first: it was decided here.
+    fn learn(&mut self, error: Option<&CallError>, secret: &SecretDocument) {
+        if let (None, Some(error)) = (&self.block, error) {
+            self.block = Block::of(error, &secret.id);
+        }
+    }
+
+    fn refuse(&mut self, why: String, secret: &SecretDocument) {
+        self.block.get_or_insert(Block::Refused { secret: secret.id.clone(), why });
+    }
+}
+
+/// Checks the connector and tests it.
+async fn check_connector(
+    flexorch: &Management,
+    secret: &SecretDocument,
+    subject: &Subject,
+    commands: &Commands,
+    report: &Report,
+    facts: &mut FlexOrchFacts,
+) {
     let Ok(Some(id)) = secret.connector_id() else {
-        result.checks.extend(skipped(&[name::CONNECTOR, name::TEST], "the secret names no connector"));
-        return result;
+        return report.add(skipped(&[name::CONNECTOR, name::TEST], "the secret names no connector"));
     };
-    if result.rate.as_ref().is_some_and(is_used_up) {
-        output.progress("the plan's requests of this minute are used up; waiting for the next minute");
-    }
-    let found = tokio::time::timeout(LATER, flexorch.connector(&id)).await;
+    let found = flexorch.connector(&id).await;
     let view = match found {
-        Ok(Ok(Some(view))) => view,
-        Ok(Ok(None)) => {
-            result.checks.push(Check::failed(
-                name::CONNECTOR,
-                format!("FlexOrch has no connector {id} for this API key"),
-                Fix::new(
-                    "find or create it, and write its id into the secret",
-                    commands.own(format_args!("connector create --secret {}", quoted(&secret.id))),
-                ),
-            ));
-            result.checks.extend(skipped(&[name::TEST], "there is no such connector"));
-            return result;
+        Ok(Some(view)) => view,
+        Ok(None) => {
+            facts.refuse(format!("FlexOrch has no connector {id} for this API key"), secret);
+            report.add([absent(&id, &secret.id, commands)]);
+            return report.add(skipped(&[name::TEST], "there is no such connector"));
         }
-        other => {
-            let found = other
-                .map_or_else(|_| slow(LATER), |found| found.err().map(|error| message(&error)).unwrap_or_default());
+        Err(error) => {
+            facts.learn(Some(&error), secret);
             let again = commands.own(format_args!("connector show --secret {}", quoted(&secret.id)));
-            result.checks.push(Check::failed(name::CONNECTOR, found, Fix::new("try again", again)));
-            result.checks.extend(skipped(&[name::TEST], "the connector could not be read"));
-            return result;
+            report.add([refused(name::CONNECTOR, &error, again)]);
+            return report.add(skipped(&[name::TEST], "the connector could not be read"));
         }
     };
-    result.checks.push(connector(&view, subject, &secret.id, commands));
+    if view.active == Some(false) {
+        facts.refuse(format!("connector {} is disabled", view.id), secret);
+    }
+    report.add([connector(&view, subject, &secret.id, commands)]);
     let test = commands.own(format_args!("connector test --secret {}", quoted(&secret.id)));
-    result.checks.push(match tokio::time::timeout(LATER, flexorch.test_connector(&view.id)).await {
-        Ok(Ok(tested)) if tested.success => {
+    report.add([match flexorch.test_connector(&view.id).await {
+        Ok(tested) if tested.success => {
             let took = tested.latency_ms.map(|millis| format!(", {millis} ms")).unwrap_or_default();
             Check::well(name::TEST, format!("FlexOrch can read the bucket{took}"))
         }
-        Ok(Ok(tested)) => {
+        Ok(tested) => {
             let place = arn::of_bucket(subject.bucket.as_deref().unwrap_or("BUCKET"), subject.region.as_deref());
             Check::failed(
                 name::TEST,
@@ -97,10 +139,78 @@ pub(crate) async fn check(
                 ),
             )
         }
-        Ok(Err(error)) => Check::failed(name::TEST, message(&error), Fix::new(error.hint(), test)),
-        Err(_) => Check::failed(name::TEST, slow(LATER), Fix::new("try again", test)),
-    });
-    result
+        Err(error) => {
+            facts.learn(Some(&error), secret);
+            refused(name::TEST, &error, test)
+        }
+    }]);
+}
+
+/// Returns the check of a call that failed: a refusal is a finding, but no response and an error of FlexOrch's own are not.
+fn refused(check: &'static str, error: &CallError, again: String) -> Check {
+    let next = Fix::new(error.hint(), again);
+    match error.error.status {
+        0 | 300..=399 | 408 | 429 | 500..=599 if Block::of(error, "").is_none() => {
+            Check::unknown(check, Unknown::new(message(error), next))
+        }
+        _ => Check::failed(check, message(error), next),
+    }
+}
+
+fn absent(id: &ConnectorId, secret: &str, commands: &Commands) -> Check {
+    Check::failed(
+        name::CONNECTOR,
+        format!("FlexOrch has no connector {id} for this API key"),
+        Fix::new(
+            "find or create it, and write its id into the secret",
+            commands.own(format_args!("connector create --secret {}", quoted(secret))),
+        ),
+    )
+}
+
+/// Checks whether there are credits left, and says for how many documents.
+fn credits(response: &Result<Credits, CallError>, secret: &SecretDocument, commands: &Commands) -> Check {
+    let again = commands.own(format_args!("doctor --secret {}", quoted(&secret.id)));
+    let credits = match response {
+        Ok(credits) => credits,
+        // An API that has no such resource names no credits.
+        Err(error) if error.is_not_found() => &Credits::default(),
+        Err(error) => return refused(name::CREDITS, error, again),
+    };
+    let used = credits.used.map(|used| format!("{used} used")).unwrap_or_default();
+    match (credits.remaining, credits.documents()) {
+        (Some(0), _) => Check::failed(
+            name::CREDITS,
+            match (credits.used, credits.limit) {
+                (Some(used), Some(limit)) => format!("the billing period's credits are used up ({used} of {limit})"),
+                _ => "the billing period's credits are used up".to_owned(),
+            },
+            Fix::new(
+                "upgrade the plan, or wait for the next billing period: until then uploads wait, and none expires. To check again",
+                again,
+            ),
+        ),
+        (Some(left), Some(documents)) => {
+            let limit = credits.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+            let used = if used.is_empty() { used } else { format!(", {used}") };
+            Check::well(
+                name::CREDITS,
+                format!(
+                    "{left}{limit} left{used}: enough for about {} to {} documents at 1 to 3 credits each; a premium model takes 5 to 15",
+                    documents.at_least, documents.at_most
+                ),
+            )
+        }
+        _ if credits.unlimited || credits.used.is_some() => {
+            let used = if used.is_empty() { used } else { format!("{used}, ") };
+            Check::well(name::CREDITS, format!("{used}no limit is reported"))
+        }
+        _ => Check::warning(
+            name::CREDITS,
+            "FlexOrch does not report them",
+            Fix::new("see FlexOrch's usage page; to check again", again),
+        ),
+    }
 }
 
 /// Checks address, key and plan, by one response, or `None` if it did not arrive in time.
@@ -143,8 +253,7 @@ fn account(
         // FlexOrch accepted the key, but refused the request.
         (402 | 403 | 429, _) => {
             let again = commands.own(format_args!("connector list --secret {}", quoted(&secret.id)));
-            let plan = Check::failed(name::PLAN, message(&error), Fix::new(error.hint(), again));
-            (vec![reachable, key(), plan], None)
+            (vec![reachable, key(), refused(name::PLAN, &error, again)], None)
         }
         _ => {
             let next = Fix::new("see the plan's rate on FlexOrch's usage page", call.clone());
@@ -225,7 +334,7 @@ fn connector(view: &ConnectorView, subject: &Subject, secret: &str, commands: &C
 }
 
 /// Formats an error without its hint.
-fn message(error: &CallError) -> String {
+pub(super) fn message(error: &CallError) -> String {
     format!("{}: {}", error.call, error.error)
 }
 

@@ -3,10 +3,11 @@
 use aws_sdk_lambda::types::FunctionResponseType;
 
 use super::aws::{Aws, call};
-use super::check::{Check, Fix};
+use super::check::{Check, Fix, Unknown};
 use super::commands::{Commands, quoted};
 use super::function::Function;
 use super::name;
+use super::own_queue::OwnQueue;
 use crate::aws_failure::AwsFailure;
 use crate::management::RateLimits;
 use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
@@ -28,9 +29,10 @@ pub(crate) struct Mapping {
 
 /// Reads the function's mappings of queues.
 pub(crate) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mapping>, AwsFailure> {
-    let request = aws.lambda(function.region()).list_event_source_mappings().function_name(&function.name).send();
-    let response = call("lambda:ListEventSourceMappings", &function.arn, request).await?;
-    let of_queues = response.event_source_mappings().iter().filter_map(|found| {
+    let request = aws.lambda(function.region()).list_event_source_mappings().function_name(&function.name);
+    let mappings = request.into_paginator().items().send().collect::<Result<Vec<_>, _>>();
+    let mappings = call("lambda:ListEventSourceMappings", &function.arn, mappings).await?;
+    let of_queues = mappings.iter().filter_map(|found| {
         let queue = found.event_source_arn().filter(|arn| QueueArn::parse(arn).is_ok())?;
         Some(Mapping {
             uuid: found.uuid().unwrap_or_default().to_owned(),
@@ -46,18 +48,12 @@ pub(crate) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mappi
     Ok(of_queues.collect())
 }
 
-/// Checks whether batches are processed, with partial batch responses. `fallback` is the queue to read if there is no mapping.
-pub(crate) fn batches(
-    mappings: &[Mapping],
-    chosen: Option<&Mapping>,
-    fallback: Option<&str>,
-    function: &Function,
-    commands: &Commands,
-) -> Check {
-    let Some(mapping) = chosen else {
-        let next = match fallback {
+/// Checks whether batches are processed, with partial batch responses.
+pub(crate) fn batches(own: &OwnQueue, function: &Function, commands: &Commands) -> Result<Check, Unknown> {
+    let Some(mapping) = own.mapping(commands)? else {
+        let next = match own.arn() {
             Some(queue) => Fix::new(
-                format!("create a mapping for {}", queue_name(queue)),
+                function.owner.advice(&format!("create a mapping for {}", queue_name(queue)), None),
                 commands.aws(format_args!(
                     "lambda create-event-source-mapping --function-name {} --event-source-arn {} --batch-size 1000 \
                      --maximum-batching-window-in-seconds 5 --function-response-types ReportBatchItemFailures --scaling-config \
@@ -71,8 +67,13 @@ pub(crate) fn batches(
                 commands.aws("sqs list-queues"),
             ),
         };
-        return Check::failed(name::BATCHES, "the function reads no queue: failed objects are not retried", next);
+        return Ok(Check::failed(name::BATCHES, "the function reads no queue: failed objects are not retried", next));
     };
+    Ok(of_mapping(mapping, own.number_read(), function, commands))
+}
+
+/// Checks one mapping, of `number` that the function has.
+fn of_mapping(mapping: &Mapping, number: usize, function: &Function, commands: &Commands) -> Check {
     let update = |options: &str| {
         commands.aws(format_args!("lambda update-event-source-mapping --uuid {} {options}", quoted(&mapping.uuid)))
     };
@@ -80,14 +81,17 @@ pub(crate) fn batches(
     if !mapping.partial {
         let found =
             format!("{queue}: ReportBatchItemFailures is off, so a batch returns as a whole if one object fails");
-        let next = Fix::new("enable it", update("--function-response-types ReportBatchItemFailures"));
+        let next = Fix::new(
+            function.owner.advice("enable it", None),
+            update("--function-response-types ReportBatchItemFailures"),
+        );
         return Check::failed(name::BATCHES, found, next);
     }
     match mapping.state.as_str() {
         "Disabled" | "Disabling" => Check::failed(
             name::BATCHES,
             format!("{queue} is not read: its event source mapping is disabled"),
-            Fix::new("enable it", update("--enabled")),
+            Fix::new(function.owner.advice("enable it", None), update("--enabled")),
         ),
         "Creating" | "Enabling" | "Updating" => Check::warning(
             name::BATCHES,
@@ -109,8 +113,9 @@ pub(crate) fn batches(
             ),
         ),
         _ => {
-            let others = match mappings.len() {
+            let others = match number {
                 0 | 1 => String::new(),
+                2 => "; also another queue".to_owned(),
                 all => format!("; also {} other queues", all - 1),
             };
             Check::well(
@@ -132,7 +137,10 @@ pub(crate) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLim
             name::PACE,
             "the number of processes is not limited (no MaximumConcurrency)",
             Fix::new(
-                "limit them, so that each can have its share of the plan's rate",
+                function.owner.advice(
+                    "limit them, so that each can have its share of the plan's rate",
+                    Some("MaximumConcurrency"),
+                ),
                 commands.aws(format_args!(
                     "lambda update-event-source-mapping --uuid {} --scaling-config MaximumConcurrency=2",
                     quoted(&mapping.uuid)
@@ -141,9 +149,11 @@ pub(crate) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLim
         );
     };
     let share = (plan / processes).max(1).to_string();
-    let next = Fix::new(
+    let next = function.set(
         "set each process's share of the plan's rate; requests above it get a 429 response and are retried later",
-        commands.set_variable(&function.name, "REQUESTS_PER_MINUTE", &share),
+        "REQUESTS_PER_MINUTE",
+        &share,
+        commands,
     );
     match own {
         None => Check::warning(
@@ -187,31 +197,30 @@ mod tests {
     }
 
     fn look(mapping: &Mapping) -> Check {
-        batches(std::slice::from_ref(mapping), Some(mapping), None, &Function::default(), &Commands::default())
+        of_mapping(mapping, 1, &Function::default(), &Commands::default())
     }
 
     #[test]
     fn a_mapping_that_is_disabled_or_ignores_partial_responses_fails() {
-        assert_eq!(look(&mapping()).status, Status::Well);
+        assert_eq!(look(&mapping()).status(), Status::Well);
         let off = look(&Mapping { state: "Disabled".into(), ..mapping() });
         assert_eq!(off.command.as_deref(), Some("aws lambda update-event-source-mapping --uuid u-1 --enabled"));
         let whole = look(&Mapping { partial: false, ..mapping() });
-        assert!(whole.has_failed() && whole.command.unwrap().ends_with("ReportBatchItemFailures"));
-        assert!(look(&Mapping { last: Some("PROBLEM: Function call failed".into()), ..mapping() }).has_failed());
-        assert_eq!(look(&Mapping { state: "Updating".into(), ..mapping() }).status, Status::Warning);
-        let none = |queue| batches(&[], None, queue, &Function::default(), &Commands::default()).command.unwrap();
+        assert!((whole.status() == Status::Failed) && whole.command.unwrap().ends_with("ReportBatchItemFailures"));
         assert!(
-            none(Some("arn:aws:sqs:eu-west-1:1:retry")).contains("--event-source-arn arn:aws:sqs:eu-west-1:1:retry")
+            (look(&Mapping { last: Some("PROBLEM: Function call failed".into()), ..mapping() }).status()
+                == Status::Failed)
         );
-        assert_eq!(none(None), "aws sqs list-queues");
+        assert_eq!(look(&Mapping { state: "Updating".into(), ..mapping() }).status(), Status::Warning);
     }
 
     #[test]
     fn without_the_plans_rate_the_pace_is_skipped_and_without_a_limit_it_passes() {
         let unlimited = RateLimits { plan: None, per_minute: None, used: None, reset_in_seconds: None };
         let function = Function::default();
-        let pace =
-            |rate: Option<&RateLimits>, mapping: &Mapping| pace(mapping, &function, rate, &Commands::default()).status;
+        let pace = |rate: Option<&RateLimits>, mapping: &Mapping| {
+            pace(mapping, &function, rate, &Commands::default()).status()
+        };
         assert_eq!(pace(None, &mapping()), Status::Skipped);
         assert_eq!(pace(Some(&unlimited), &mapping()), Status::Well);
         let starter = RateLimits { per_minute: Some(60), ..unlimited };

@@ -6,7 +6,8 @@
 //!                secret ──▶ API key, connector ──▶ FlexOrch
 //! ```
 //!
-//! First everything is read, concurrently if possible; the checks are pure functions of what was read.
+//! FlexOrch and AWS are asked concurrently, and each check is printed when its result is known. The checks are pure functions of what
+//! was read. What could not be read is an error ([`check::Unknown`]) from which neither a pass nor a diagnosis follows.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -14,72 +15,113 @@
 //! | `aws` | clients for each region, and calls with a time limit |
 //! | `subject`, `secret` | the connector, as its secret describes it |
 //! | `flexorch`, `bucket` | checks of FlexOrch and of the bucket |
-//! | `delivery` | reads everything between them, and checks it |
+//! | `block` | why FlexOrch takes nothing until someone acts |
+//! | `delivery` | reads and reports everything between them, link by link |
+//! | `find`, `own_queue` | which function it is, and which queue is the function's own |
 //! | `function`, `mapping`, `queue`, `dead_letters` | read and check one AWS resource each |
+//! | `settings` | checks the function's settings against the connector |
 //! | `notification`, `subscriptions` | read and check how uploads are notified |
+//! | `exports` | checks whether FlexOrch writes into what the function watches |
 //! | `object` | checks of one object |
 //! | `coverage`, `pattern` | which keys filters and rules match |
 
 mod aws;
+mod block;
 mod bucket;
 mod check;
 mod coverage;
 mod dead_letters;
 mod delivery;
+mod exports;
+mod find;
 mod flexorch;
 mod function;
 mod mapping;
 mod name;
 mod notification;
 mod object;
+mod own_queue;
 mod pattern;
 mod queue;
 mod report;
 mod secret;
+mod settings;
 mod subject;
 mod subscriptions;
 
 use anyhow::{Context as _, Result};
+use tokio::sync::oneshot;
 
 use crate::args::DoctorOptions;
 use crate::commands;
 use crate::context::Context;
 use crate::exit::Exit;
 use aws::Aws;
-use commands::Commands;
-use delivery::{Delivery, Request};
+use check::Check;
+use commands::{Commands, quoted};
+use delivery::Request;
+use report::Report;
 use subject::Subject;
 
 use flexorch_s3_ingester::model::object::ObjectKey;
 
-/// Runs the command. The exit status is 3 if a check failed.
+/// Runs the command. The exit status is 3 if a check failed or could not be made.
 ///
 /// # Errors
 /// Without AWS credentials, a region or a valid base URL, because then nothing can be checked.
 pub(crate) async fn run(options: &DoctorOptions, context: &Context) -> Result<Exit> {
     let key = options.key.as_deref().map(ObjectKey::verbatim).transpose().context("--key is not a valid object key")?;
-    let address = context.flexorch_url()?.as_str().trim_end_matches('/').to_owned();
-    let (store, home) = (context.secrets().await?, context.region().await?);
-    let aws = Aws::new(context.aws().await?);
+    context.flexorch_url()?;
+    let home = context.region().await?;
     let commands = Commands::new(&context.given_options(), home.clone());
-    let (mut checks, document) = secret::check(&store, &options.secret.secret, &commands).await;
-    let subject = Subject::new(&options.secret.secret, document.as_ref());
-    let api_key = document.as_ref().and_then(|secret| secret.api_key().ok());
+    let report = Report::new(context.output, key.is_some());
+    let work = check_all(options, key.as_ref(), &home, context, &commands, &report);
+    // What is not finished by then stays unknown.
+    if let Ok(result) = tokio::time::timeout(options.timeout, work).await {
+        result?;
+    }
+    let again = commands.own(format_args!(
+        "doctor --secret {}{} --timeout 5m",
+        quoted(&options.secret.secret),
+        options.function.as_deref().map(|name| format!(" --function {}", quoted(name))).unwrap_or_default()
+    ));
+    report.conclude(|name| Check::out_of_time(name, options.timeout, &again))
+}
+
+async fn check_all(
+    options: &DoctorOptions,
+    key: Option<&ObjectKey>,
+    home: &str,
+    context: &Context,
+    commands: &Commands,
+    report: &Report,
+) -> Result<()> {
+    let address = context.flexorch_url()?.as_str().trim_end_matches('/').to_owned();
+    let aws = Aws::new(context.aws().await?);
+    let (checks, secret) = secret::check(&context.secrets().await?, &options.secret.secret, commands).await;
+    report.add(checks);
+    let subject = Subject::new(&options.secret.secret, &secret);
+    let api_key = secret.document().and_then(|secret| secret.api_key().ok());
     let flexorch = api_key.map(|key| context.flexorch(key)).transpose()?;
-    let connector = document.as_ref().and_then(|secret| secret.as_connector().ok());
-    let (flexorch, (bucket, delivery)) = tokio::join!(
-        flexorch::check(flexorch.as_ref(), &address, document.as_ref(), &subject, &commands, context.output),
+    let request = Request {
+        aws: &aws,
+        secret: &secret,
+        subject: &subject,
+        home,
+        address: &address,
+        function: options.function.as_deref(),
+        key,
+        commands,
+        report,
+    };
+    let (known, facts) = oneshot::channel();
+    tokio::join!(
         async {
-            let (bucket, region) = bucket::check(&aws, &subject, &home, &commands).await;
-            let region = region.as_deref().or(subject.region.as_deref());
-            let request =
-                Request { region, function: options.function.as_deref(), key, bucket_exists: !bucket.has_failed() };
-            (bucket, Delivery::read(&aws, &subject, request).await)
-        }
+            let found = flexorch::check(flexorch.as_ref(), &address, &secret, &subject, commands, report).await;
+            // The receiver waits for it below.
+            let _ = known.send(found);
+        },
+        request.run(facts)
     );
-    checks.extend(flexorch.checks);
-    checks.push(bucket);
-    checks.extend(delivery.checks(&subject, &address, flexorch.rate.as_ref(), &commands));
-    checks.extend(delivery.object_checks(&subject, connector.as_ref(), &commands));
-    report::print(&checks, context.output)
+    Ok(())
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::aws::{Aws, call_optional};
+use super::block::Block;
 use super::check::{Check, Fix, skipped};
 use super::commands::{Commands, quoted};
-use super::coverage::Coverage;
 use super::dead_letters::{self, DeadLetter};
+use super::function::Function;
 use super::name;
-use super::notification::Subscription;
 use super::queue::Queue;
 use super::subscriptions::Subscriptions;
 use crate::aws_failure::AwsFailure;
@@ -39,12 +39,13 @@ pub(crate) struct ObjectContext<'a> {
     pub(crate) connector: Option<&'a Connector>,
     /// The function's filters.
     pub(crate) scope: Option<&'a Scope>,
-    /// The function's name.
-    pub(crate) function: Option<&'a str>,
+    pub(crate) function: Option<&'a Function>,
     pub(crate) retry: Option<&'a Queue>,
     pub(crate) dead: Option<&'a Queue>,
     /// The dead letters that were received.
     pub(crate) letters: Option<&'a [DeadLetter]>,
+    /// Why FlexOrch takes nothing from the connector, if it does not.
+    pub(crate) block: Option<&'a Block>,
     pub(crate) commands: &'a Commands,
 }
 
@@ -89,16 +90,14 @@ pub(crate) fn checks(
 }
 
 fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
-    let (Some(connector), Some(scope)) = (context.connector, context.scope) else {
+    let (Some(connector), Some(scope), Some(function)) = (context.connector, context.scope, context.function) else {
         return Check::skipped(name::OBJECT_SCOPE, "the connector or the function's settings are unknown");
     };
     let Route::Skip(reason) = Router::new(&[Arc::new(connector.clone())], &[], scope).route(object) else {
         return Check::well(name::OBJECT_SCOPE, "in scope of the connector and the filters");
     };
     let key = object.key.as_str();
-    let set = |variable: &str, value: &str| {
-        context.commands.set_variable(context.function.unwrap_or_default(), variable, value)
-    };
+    let set = |action: &str, variable: &str, value: &str| function.set(action, variable, value, context.commands);
     let show = || context.commands.own(format_args!("connector show --secret {}", quoted(&connector.secret_id)));
     let (found, next) = match reason {
         SkipReason::OutOfPrefix if !key.starts_with(&connector.prefix) => (
@@ -107,19 +106,17 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
         ),
         SkipReason::OutOfPrefix => (
             format!("the key starts with none of KEY_PREFIXES ({})", scope.key_prefixes.join(",")),
-            Fix::new(
+            set(
                 "add it to the filter",
-                set("KEY_PREFIXES", &[scope.key_prefixes.join(","), connector.prefix.clone()].join(",")),
+                "KEY_PREFIXES",
+                &[scope.key_prefixes.join(","), connector.prefix.clone()].join(","),
             ),
         ),
         SkipReason::OutOfSuffix => {
             let end = key.rsplit_once('.').map_or(key, |(start, _)| &key[start.len()..]);
             (
                 format!("the key ends with none of KEY_SUFFIXES ({})", scope.key_suffixes.join(",")),
-                Fix::new(
-                    "add it to the filter",
-                    set("KEY_SUFFIXES", &format!("{},{end}", scope.key_suffixes.join(","))),
-                ),
+                set("add it to the filter", "KEY_SUFFIXES", &format!("{},{end}", scope.key_suffixes.join(","))),
             )
         }
         SkipReason::Excluded => {
@@ -127,14 +124,15 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
             let others = scope.key_excludes.iter().filter(|pattern| !pattern.matches(key)).map(ToString::to_string);
             (
                 format!("it matches one of KEY_EXCLUDES ({})", patterns.join(",")),
-                Fix::new("remove the pattern", set("KEY_EXCLUDES", &others.collect::<Vec<_>>().join(","))),
+                set("remove the pattern", "KEY_EXCLUDES", &others.collect::<Vec<_>>().join(",")),
             )
         }
         SkipReason::TooLarge => (
             format!("it is larger than MAX_OBJECT_BYTES ({})", scope.max_object_bytes.unwrap_or_default()),
-            Fix::new(
+            set(
                 "raise the limit, if FlexOrch's plan allows it",
-                set("MAX_OBJECT_BYTES", &object.size.unwrap_or_default().to_string()),
+                "MAX_OBJECT_BYTES",
+                &object.size.unwrap_or_default().to_string(),
             ),
         ),
         other => (format!("skipped: {}", other.as_str()), Fix::new("check what the connector reads", show())),
@@ -144,28 +142,19 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
 
 fn notified(key: &ObjectKey, subscriptions: Option<&Subscriptions<'_>>) -> Check {
     let Some(subscriptions) = subscriptions else {
-        return Check::skipped(name::OBJECT_NOTIFICATION, "the bucket's notifications are unknown");
+        return Check::skipped(name::OBJECT_NOTIFICATION, "the bucket's notifications or the function are unknown");
     };
-    // A filter that matches every key with this prefix matches the key.
-    let covered = subscriptions.attach_command();
-    let subscriptions = Subscriptions { prefix: key.as_str(), ..*subscriptions };
-    let ends = |one: &Subscription<'_>| {
-        one.suffixes.is_empty() || one.suffixes.iter().any(|suffix| key.as_str().ends_with(suffix.as_str()))
-    };
-    let all = subscriptions.all();
-    match all
-        .iter()
-        .find(|one| one.is_active(subscriptions.notifications) && one.coverage == Coverage::All && ends(one))
-    {
-        Some(one) => Check::well(
+    match subscriptions.deliver(key.as_str()) {
+        Ok(Some(one)) => Check::well(
             name::OBJECT_NOTIFICATION,
-            format!("uploads of it are notified ({})", subscriptions.sender(one)),
+            format!("uploads of it are notified ({})", subscriptions.sender(&one)),
         ),
-        None => Check::failed(
+        Ok(None) => Check::failed(
             name::OBJECT_NOTIFICATION,
             "uploads of it are not notified",
-            Fix::new("add a notification that matches it", covered),
+            subscriptions.attach("add a notification that matches it"),
         ),
+        Err(failure) => Check::could_not_check(name::OBJECT_NOTIFICATION, failure, subscriptions.commands),
     }
 }
 
@@ -192,6 +181,10 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let (dead_letters, waiting) = (dead.all(), retry.all());
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);
+    if let Some(block) = context.block.filter(|_| waiting > 0) {
+        let found = format!("it may be among {waiting} waiting messages, which wait because {}", block.why());
+        return Check::warning(name::OBJECT_FATE, found, block.fix(context.commands));
+    }
     if unseen > 0 || waiting > 0 {
         return Check::warning(
             name::OBJECT_FATE,

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
-use super::aws::{Aws, call_optional};
+use super::aws::{Aws, call_optional, within_time};
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
+use super::flexorch::FlexOrchFacts;
 use super::function::Function;
 use super::name;
 use crate::aws_failure::AwsFailure;
-use crate::management::RateLimits;
+use crate::stack::{self, Owner};
 use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
 
 /// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
@@ -25,6 +26,8 @@ pub(crate) struct Queue {
     pub(crate) arn: String,
     pub(crate) url: String,
     attributes: HashMap<String, String>,
+    /// The stack that it belongs to, if any.
+    pub(crate) owner: Owner,
 }
 
 impl Queue {
@@ -39,11 +42,15 @@ impl Queue {
             .queue_url(&url)
             .attribute_names(QueueAttributeName::All)
             .send();
-        let response = call_optional(action, arn, request).await?;
-        Ok(response.map(|response| {
+        let client = aws.sqs(Some(parsed.region));
+        let owner = within_time("sqs:ListQueueTags", arn, stack::of_queue(&client, &url, arn));
+        let (response, owner) = tokio::join!(call_optional(action, arn, request), owner);
+        // The owner matters only for advice.
+        let owner = owner.and_then(|owner| owner).unwrap_or_default();
+        Ok(response?.map(|response| {
             let attributes = response.attributes.unwrap_or_default();
             let attributes = attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
-            Self { arn: arn.to_owned(), url, attributes }
+            Self { arn: arn.to_owned(), url, attributes, owner }
         }))
     }
 
@@ -116,7 +123,9 @@ pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
     let timeout = u64::from(function.timeout);
     let wanted = timeout * VISIBILITY_TIMES_TIMEOUT;
     let lengthen = Fix::new(
-        format!("set it to {VISIBILITY_TIMES_TIMEOUT} times the function's timeout"),
+        queue
+            .owner
+            .advice(&format!("set it to {VISIBILITY_TIMES_TIMEOUT} times the function's timeout"), Some("Timeout")),
         queue.set(&json!({"VisibilityTimeout": wanted.to_string()}), commands),
     );
     let seen = format!("{}: visibility timeout {visibility} s", queue.name());
@@ -134,7 +143,10 @@ pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
                 let target =
                     QueueArn::parse(&queue.arn).map_or_else(|_| dead.to_owned(), |arn| arn.sibling(dead).to_string());
                 let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": "120"}).to_string();
-                Fix::new("set its redrive policy", queue.set(&json!({"RedrivePolicy": policy}), commands))
+                Fix::new(
+                    queue.owner.advice("set its redrive policy", None),
+                    queue.set(&json!({"RedrivePolicy": policy}), commands),
+                )
             }
             None => Fix::new(
                 "create one, and set the queue's redrive policy and DEAD_LETTER_QUEUE_URL; the template does all of this",
@@ -159,7 +171,7 @@ pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
                 queue.name()
             ),
             Fix::new(
-                "120 receives last through an outage of a day",
+                queue.owner.advice("120 receives last through an outage of a day", Some("MaxReceiveCount")),
                 queue.set(&json!({"RedrivePolicy": policy}), commands),
             ),
         );
@@ -174,26 +186,31 @@ pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
     Check::well(name::RETRY_QUEUE, format!("{seen}, dead letter after {receives} receives"))
 }
 
-/// Checks how many messages wait, and estimates how long they take.
-pub(crate) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
+/// Checks how many messages wait, and why, or how long they take.
+pub(crate) fn waiting(queue: &Queue, function: &Function, flexorch: &FlexOrchFacts, commands: &Commands) -> Check {
     let (visible, hidden, delayed) = queue.counts();
     let all = queue.all();
     if all == 0 {
         return Check::well(name::WAITING, "no messages are waiting");
     }
+    let messages = if all == 1 { "1 message" } else { &format!("{all} messages") };
+    let found = format!("{messages}: {visible} visible, {hidden} in flight or deferred, {delayed} delayed");
+    if let Some(block) = &flexorch.block {
+        let whose = if function.secret_ids().len() > 1 { "this connector's wait" } else { "they wait" };
+        return Check::warning(name::WAITING, format!("{found}; {whose} because {}", block.why()), block.fix(commands));
+    }
     let keys = function.setting("MAX_KEYS_PER_REQUEST").and_then(|text| text.parse::<u64>().ok()).unwrap_or(100).max(1);
-    let drained = rate.and_then(|rate| rate.per_minute).map(|plan| {
+    let drained = flexorch.rate.as_ref().and_then(|rate| rate.per_minute).map(|plan| {
         let minutes = all.div_ceil(keys).div_ceil(plan.max(1));
         format!("; at the plan's {plan} requests per minute they take up to {minutes} min")
     });
+    let left = flexorch.credits.as_ref().and_then(|credits| credits.remaining).filter(|left| *left < all);
+    let short = left.map(|left| format!("; the {left} credits left are enough for at most {left} documents"));
     Check::warning(
         name::WAITING,
-        format!(
-            "{all} messages: {visible} visible, {hidden} in flight or deferred, {delayed} delayed{}",
-            drained.unwrap_or_default()
-        ),
+        format!("{found}{}{}", drained.unwrap_or_default(), short.unwrap_or_default()),
         Fix::new(
-            "they are processed once no check above fails; the function's log says why they wait",
+            "they can be processed once no check fails; the function's log says why they wait",
             commands.aws(format_args!(
                 "logs tail \"$({})\" --since 1h",
                 commands.aws(format_args!(
@@ -208,7 +225,9 @@ pub(crate) fn waiting(queue: &Queue, function: &Function, rate: Option<&RateLimi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::block::Block;
     use crate::doctor::check::Status;
+    use crate::management::RateLimits;
 
     fn queue(attributes: &[(&str, &str)]) -> Queue {
         let usual = [
@@ -220,6 +239,7 @@ mod tests {
             arn: "arn:aws:sqs:eu-west-1:1:retry".into(),
             url: "http://q/1/retry".into(),
             attributes: attributes.collect(),
+            owner: Owner::NoStack,
         }
     }
 
@@ -230,7 +250,7 @@ mod tests {
     }
 
     fn status(attributes: &[(&str, &str)]) -> Status {
-        retry(&queue(attributes), &function(), &Commands::default()).status
+        retry(&queue(attributes), &function(), &Commands::default()).status()
     }
 
     #[test]
@@ -246,12 +266,29 @@ mod tests {
     #[test]
     fn a_backlog_is_estimated_in_minutes_at_the_plans_rate() {
         let rate = RateLimits { plan: None, per_minute: Some(60), used: None, reset_in_seconds: None };
+        let flexorch = FlexOrchFacts { rate: Some(rate), ..FlexOrchFacts::default() };
         let look =
-            |attributes: &[(&str, &str)]| waiting(&queue(attributes), &function(), Some(&rate), &Commands::default());
-        assert_eq!(look(&[("ApproximateNumberOfMessages", "0")]).status, Status::Well);
+            |attributes: &[(&str, &str)]| waiting(&queue(attributes), &function(), &flexorch, &Commands::default());
+        assert_eq!(look(&[("ApproximateNumberOfMessages", "0")]).status(), Status::Well);
         let backlog = look(&[("ApproximateNumberOfMessages", "12000"), ("ApproximateNumberOfMessagesNotVisible", "1")]);
-        assert_eq!(backlog.status, Status::Warning);
+        assert_eq!(backlog.status(), Status::Warning);
         // 12,001 objects are 121 requests, and 60 fit into a minute.
         assert!(backlog.found.contains("12001 messages") && backlog.found.contains("up to 3 min"), "{}", backlog.found);
+    }
+
+    #[test]
+    fn what_waits_for_someone_is_never_said_to_follow() {
+        let some = queue(&[("ApproximateNumberOfMessages", "7")]);
+        for block in [
+            Block::Paused { secret: "docs".into(), reason: "maintenance".into() },
+            Block::CreditsUsedUp { secret: "docs".into() },
+            Block::Refused { secret: "docs".into(), why: "FlexOrch has no connector 4711".into() },
+        ] {
+            let flexorch = FlexOrchFacts { block: Some(block.clone()), ..FlexOrchFacts::default() };
+            let found = waiting(&some, &function(), &flexorch, &Commands::default());
+            assert!(found.found.contains(&block.why()) && !found.found.contains("take up to"), "{}", found.found);
+            let action = found.action.unwrap();
+            assert!(action.contains("until") && !action.contains("can be processed"), "{action}");
+        }
     }
 }

@@ -1,61 +1,175 @@
-//! Prints the checks, as text and as JSON.
+//! Prints the checks: as text, each as soon as its result is known; as JSON, one document at the end.
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::check::{Check, Status};
+use super::name;
 use crate::exit::Exit;
 use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, styled};
 use crate::text::escaped;
 
+/// How often the spinner moves.
+const TICK: Duration = Duration::from_millis(100);
+
 /// The JSON document.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
-    /// Whether no check failed.
+struct Document<'a> {
+    /// Whether every check was made and none failed.
     well: bool,
     checks: &'a [Check],
 }
 
-/// Prints the checks, and returns the exit status.
-pub(crate) fn print(checks: &[Check], output: Output) -> Result<Exit> {
-    let well = !checks.iter().any(Check::has_failed);
-    let width = checks.iter().map(|check| check.check.chars().count()).max().unwrap_or_default();
-    let mut left = checks;
-    while let Some((check, rest)) = left.split_first() {
-        left = rest;
-        let (style, mark) = match check.status {
-            Status::Well => (SUCCESS, "✓"),
-            Status::Warning => (WARNING, "!"),
-            Status::Failed => (FAILURE, "✗"),
-            Status::Skipped => (DIM, "–"),
-        };
-        // Checks that were skipped for one reason share a line.
-        let alike = rest.iter().take_while(|next| check.is_skipped_like(next)).count();
-        let mut found = escaped(&check.found);
-        if alike > 1 {
-            let names: Vec<_> = rest[..alike].iter().map(|check| check.check).collect();
-            found.push_str(&format!("; also skipped: {}", names.join(", ")));
-            left = &rest[alike..];
-        }
-        output.line(format!("{} {:<width$}  {found}", styled(style, mark), check.check))?;
-        let margin = " ".repeat(width + 4);
-        if let Some(action) = &check.action {
-            output.line(format!("{margin}{}", styled(DIM, format_args!("→ {}", escaped(action)))))?;
-        }
-        if let Some(command) = &check.command {
-            output.line(format!("{margin}  {}", escaped(command)))?;
+/// Collects the checks and prints them.
+#[derive(Debug)]
+pub(crate) struct Report {
+    output: Output,
+    /// The names of the checks that are made in any case.
+    expected: Vec<&'static str>,
+    /// The width of the names' column.
+    width: usize,
+    progress: RefCell<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    checks: Vec<Check>,
+    /// The spinner, on a terminal.
+    spinner: Option<ProgressBar>,
+    /// The first failure to print a check.
+    unprinted: Option<anyhow::Error>,
+}
+
+impl Report {
+    /// Creates an empty report, with or without the checks of an object.
+    pub(crate) fn new(output: Output, has_object: bool) -> Self {
+        let possible: Vec<_> =
+            name::ALL.into_iter().filter(|name| has_object || !name::OF_OBJECT.contains(name)).collect();
+        let width = possible.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+        let expected = possible.into_iter().filter(|name| *name != name::FAILED_NOTIFICATIONS).collect();
+        let spinner = (std::io::stderr().is_terminal() && !output.is_json()).then(spinner);
+        Self {
+            output,
+            expected,
+            width,
+            progress: RefCell::new(Progress { checks: Vec::new(), spinner, unprinted: None }),
         }
     }
-    let count = |status| checks.iter().filter(|check| check.status == status).count();
-    let (failed, warnings, skipped) = (count(Status::Failed), count(Status::Warning), count(Status::Skipped));
-    output.line("")?;
-    output.line(match (failed, warnings + skipped) {
-        (0, 0) => styled(SUCCESS, "All checks passed."),
-        (0, _) => format!("No check failed; {}.", counted(&[(warnings, "warning"), (skipped, "skipped")])),
-        _ => styled(FAILURE, counted(&[(failed, "failed"), (warnings, "warning"), (skipped, "skipped")])),
-    })?;
-    output.document(&Report { well, checks })?;
-    Ok(if well { Exit::Success } else { Exit::Problem })
+
+    /// Adds checks whose results are known, and prints them.
+    pub(crate) fn add(&self, checks: impl IntoIterator<Item = Check>) {
+        let checks: Vec<_> = checks.into_iter().collect();
+        let mut progress = self.progress.borrow_mut();
+        let printed = match &progress.spinner {
+            Some(spinner) => spinner.suspend(|| self.print(&checks)),
+            None => self.print(&checks),
+        };
+        if let (Err(error), None) = (printed, &progress.unprinted) {
+            progress.unprinted = Some(error);
+        }
+        progress.checks.extend(checks);
+        if let Some(spinner) = &progress.spinner {
+            let made = progress.checks.iter().map(|check| check.check);
+            let left = self.expected.iter().filter(|name| !made.clone().any(|made| made == **name));
+            spinner.set_message(left.take(3).copied().collect::<Vec<_>>().join(", "));
+        }
+    }
+
+    /// Prints a line of progress.
+    pub(crate) fn note(&self, line: &str) {
+        match &self.progress.borrow().spinner {
+            Some(spinner) => spinner.suspend(|| self.output.progress(line)),
+            None => self.output.progress(line),
+        }
+    }
+
+    /// Adds every expected check that was not made, prints the summary or the document, and returns the exit status.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub(crate) fn conclude(self, missing: impl Fn(&'static str) -> Check) -> Result<Exit> {
+        let made: Vec<_> = self.progress.borrow().checks.iter().map(|check| check.check).collect();
+        self.add(self.expected.iter().copied().filter(|name| !made.contains(name)).map(missing));
+        let Progress { mut checks, spinner, unprinted } = self.progress.into_inner();
+        if let Some(spinner) = spinner {
+            spinner.finish_and_clear();
+        }
+        if let Some(error) = unprinted {
+            return Err(error);
+        }
+        checks.sort_by_key(|check| name::ALL.iter().position(|name| *name == check.check));
+        let well = checks.iter().all(Check::has_passed);
+        self.output.line("")?;
+        self.output.line(summary(&checks))?;
+        self.output.document(&Document { well, checks: &checks })?;
+        Ok(if well { Exit::Success } else { Exit::Problem })
+    }
+
+    fn print(&self, checks: &[Check]) -> Result<()> {
+        let mut left = checks;
+        while let Some((check, rest)) = left.split_first() {
+            left = rest;
+            let (style, mark) = match check.status() {
+                Status::Well => (SUCCESS, "✓"),
+                Status::Warning => (WARNING, "!"),
+                Status::Failed => (FAILURE, "✗"),
+                Status::Unknown => (WARNING, "?"),
+                Status::Skipped => (DIM, "–"),
+            };
+            // Checks that were skipped for one reason share a line.
+            let alike = rest.iter().take_while(|next| check.is_skipped_like(next)).count();
+            let mut found = escaped(&check.found);
+            if alike > 1 {
+                let names: Vec<_> = rest[..alike].iter().map(|check| check.check).collect();
+                found.push_str(&format!("; also skipped: {}", names.join(", ")));
+                left = &rest[alike..];
+            }
+            self.output.line(format!(
+                "{} {:<width$}  {found}",
+                styled(style, mark),
+                check.check,
+                width = self.width
+            ))?;
+            let margin = " ".repeat(self.width + 4);
+            if let Some(action) = &check.action {
+                self.output.line(format!("{margin}{}", styled(DIM, format_args!("→ {}", escaped(action)))))?;
+            }
+            if let Some(command) = &check.command {
+                self.output.line(format!("{margin}  {}", escaped(command)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} checking {wide_msg}") {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(TICK);
+    spinner
+}
+
+/// Returns the last line.
+fn summary(checks: &[Check]) -> String {
+    let count = |status| checks.iter().filter(|check| check.status() == status).count();
+    let counts = [
+        (count(Status::Failed), "failed"),
+        (count(Status::Unknown), "could not be checked"),
+        (count(Status::Warning), "warning"),
+        (count(Status::Skipped), "skipped"),
+    ];
+    match counts {
+        [(0, _), (0, _), (0, _), (0, _)] => styled(SUCCESS, "All checks passed."),
+        [(0, _), (0, _), ..] => format!("No check failed; {}.", counted(&counts)),
+        _ => styled(FAILURE, counted(&counts)),
+    }
 }
 
 /// Formats counts, such as `1 failed, 2 warnings`.

@@ -1,28 +1,51 @@
 //! Checks the connector's secret: can it be read, and does it describe a connector?
 
-use super::check::{Check, Fix, skipped};
+use super::check::{Check, Fix, skipped, without};
 use super::commands::{Commands, quoted};
 use super::name;
-use crate::aws_failure::FailureKind;
+use crate::aws_failure::{AwsFailure, FailureKind};
 use crate::connector_secret::{ReadError, SecretDocument, SecretStore};
 use flexorch_s3_ingester::model::arn::account_of;
 
 /// Credentials that only the creation of the connector needs.
 const LEFTOVERS: [&str; 2] = ["aws_access_key_id", "aws_secret_access_key"];
 
+/// The secret, or why there is none.
+#[derive(Debug)]
+pub(crate) enum SecretState {
+    /// Its fields, which may be incomplete.
+    Read(SecretDocument),
+    /// It does not exist.
+    Absent,
+    /// It is not a JSON object.
+    Malformed,
+    /// It could not be read, so nothing is known about it.
+    Unread(AwsFailure),
+}
+
+impl SecretState {
+    /// Returns its fields, if they could be read.
+    pub(crate) fn document(&self) -> Option<&SecretDocument> {
+        match self {
+            Self::Read(document) => Some(document),
+            _ => None,
+        }
+    }
+}
+
 /// Reads and checks the secret.
-pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) -> (Vec<Check>, Option<SecretDocument>) {
+pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) -> (Vec<Check>, SecretState) {
+    let after = [name::FIELDS, name::PAUSE];
     match store.read(id).await {
         Ok(secret) => {
             let account = account_of(&secret.arn).map(|account| format!(", account {account}")).unwrap_or_default();
-            let mut checks = vec![Check::well(name::SECRET, format!("{id} can be read{account}"))];
-            checks.push(fields(&secret, commands));
-            (checks, Some(secret))
+            let first = Check::well(name::SECRET, format!("{id} can be read{account}"));
+            (vec![first, fields(&secret, commands), pause(&secret, commands)], SecretState::Read(secret))
         }
         Err(ReadError::Aws(failure)) if failure.kind != FailureKind::NotFound => {
             let mut checks = vec![Check::could_not_check(name::SECRET, &failure, commands)];
-            checks.extend(skipped(&[name::FIELDS], "the secret cannot be read"));
-            (checks, None)
+            checks.extend(skipped(&after, &without(&failure)));
+            (checks, SecretState::Unread(failure))
         }
         Err(error @ (ReadError::Absent { .. } | ReadError::Aws(_))) => {
             let found = match &error {
@@ -34,8 +57,8 @@ pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) ->
                 commands.aws("secretsmanager list-secrets --query 'SecretList[].Name'"),
             );
             let mut checks = vec![Check::failed(name::SECRET, found, next)];
-            checks.extend(skipped(&[name::FIELDS], "there is no secret"));
-            (checks, None)
+            checks.extend(skipped(&after, "there is no secret"));
+            (checks, SecretState::Absent)
         }
         Err(error @ (ReadError::Binary(_) | ReadError::NotAnObject { .. })) => {
             let found = match &error {
@@ -49,11 +72,32 @@ pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) ->
             let fill = commands.own(format_args!("connector create --secret {}", quoted(id)));
             let next =
                 Fix::new("replace it; its value stays available as version AWSPREVIOUS", format!("{empty} && {fill}"));
-            (
-                vec![Check::well(name::SECRET, format!("{id} can be read")), Check::failed(name::FIELDS, found, next)],
-                None,
-            )
+            let checks = vec![
+                Check::well(name::SECRET, format!("{id} can be read")),
+                Check::failed(name::FIELDS, found, next),
+                Check::skipped(name::PAUSE, "the secret is not a JSON object"),
+            ];
+            (checks, SecretState::Malformed)
         }
+    }
+}
+
+/// Checks whether the connector is paused, as the function decides it.
+fn pause(secret: &SecretDocument, commands: &Commands) -> Check {
+    let connector = match secret.as_connector() {
+        Ok(connector) => connector,
+        Err(_) => return Check::skipped(name::PAUSE, "the secret does not describe a connector"),
+    };
+    match connector.paused {
+        None => Check::well(name::PAUSE, "the connector is not paused"),
+        Some(reason) => Check::warning(
+            name::PAUSE,
+            format!("the connector is paused ({reason}): its uploads wait, and none is submitted"),
+            Fix::new(
+                "when the pause is over, resume it",
+                commands.own(format_args!("resume --secret {}", quoted(&secret.id))),
+            ),
+        ),
     }
 }
 

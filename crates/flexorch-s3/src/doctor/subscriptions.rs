@@ -2,40 +2,77 @@
 
 use serde_json::json;
 
-use super::check::{Check, Fix};
+use super::check::{Check, Fix, Unknown, without};
 use super::commands::{Commands, quoted};
 use super::coverage::Coverage;
 use super::function::Function;
 use super::name;
 use super::notification::{Notifications, Rule, Sender, Subscription, subscriptions};
+use super::own_queue::OwnQueue;
 use super::queue::Queue;
+use crate::aws_failure::AwsFailure;
 use crate::notification::{Destination, Grantee, Policy, Service};
 use flexorch_s3_ingester::model::arn::{self, account_of, queue_name, region_of};
 
-/// Everything that decides whether uploads are delivered.
+/// Everything that decides whether uploads are delivered, as far as it could be read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subscriptions<'a> {
     pub(crate) bucket: &'a str,
     pub(crate) prefix: &'a str,
     pub(crate) notifications: &'a Notifications,
-    pub(crate) rules: &'a [Rule],
+    /// The rules whose target is the function or one of its queues.
+    pub(crate) rules: Result<&'a [Rule], &'a AwsFailure>,
     pub(crate) function: &'a Function,
     /// The function's policy.
-    pub(crate) policy: Option<&'a str>,
-    pub(crate) queue: Option<&'a Queue>,
+    pub(crate) policy: Result<Option<&'a str>, &'a AwsFailure>,
+    pub(crate) own: &'a OwnQueue,
+    /// The function's own queue; `None` if it does not exist or is not known.
+    pub(crate) queue: Result<Option<&'a Queue>, &'a AwsFailure>,
     pub(crate) commands: &'a Commands,
 }
 
 impl<'a> Subscriptions<'a> {
-    /// Returns the subscriptions of the function and its queue, active or not.
+    /// Returns the known subscriptions of the function and its queue, active or not.
     pub(crate) fn all(&self) -> Vec<Subscription<'a>> {
-        subscriptions(self.notifications, self.rules, self.bucket, self.prefix, |destination| {
-            match destination.service {
-                Service::Function => self.function.is(&destination.arn),
-                Service::Queue => self.queue.is_some_and(|queue| queue.arn == destination.arn),
-                Service::Topic => false,
-            }
-        })
+        let rules = self.rules.unwrap_or_default();
+        subscriptions(self.notifications, rules, self.bucket, self.prefix, |destination| self.is_own(destination))
+    }
+
+    fn is_own(&self, destination: &Destination) -> bool {
+        match destination.service {
+            Service::Function => self.function.is(&destination.arn),
+            Service::Queue => self.own.is(&destination.arn),
+            Service::Topic => false,
+        }
+    }
+
+    /// Returns why uploads may be delivered by something that is not known here.
+    fn blind_spot(&self) -> Option<&'a AwsFailure> {
+        let of_rules = self.rules.err().filter(|_| self.notifications.eventbridge);
+        let is_other_queue = |to: &&Destination| to.service == Service::Queue && !self.is_own(to);
+        let may_be_own = self.notifications.eventbridge || self.notifications.destinations().iter().any(is_other_queue);
+        of_rules.or(self.own.doubt().filter(|_| may_be_own))
+    }
+
+    /// Returns whether any uploads are delivered, as far as is known.
+    pub(crate) fn has_active(&self) -> bool {
+        self.all().iter().any(|one| one.is_active(self.notifications))
+    }
+
+    /// Returns whether uploads of the key are delivered, as far as is known. `Err`: it could not be determined.
+    pub(crate) fn deliver<'b>(&'b self, key: &'b str) -> Result<Option<Subscription<'b>>, &'b AwsFailure> {
+        let of_key: Subscriptions<'b> = Subscriptions { prefix: key, ..*self };
+        let ends = |one: &Subscription<'_>| {
+            one.suffixes.is_empty() || one.suffixes.iter().any(|suffix| key.ends_with(suffix.as_str()))
+        };
+        let found = of_key.all().into_iter().find(|one| {
+            // A filter that matches every key with this prefix matches the key.
+            one.is_active(self.notifications) && one.coverage == Coverage::All && ends(one)
+        });
+        match (found, self.blind_spot()) {
+            (None, Some(failure)) => Err(failure),
+            (found, _) => Ok(found),
+        }
     }
 
     fn source(&self) -> String {
@@ -51,17 +88,30 @@ impl<'a> Subscriptions<'a> {
     pub(crate) fn attach_command(&self) -> String {
         let allows_s3 = |queue: &&Queue| appears_to_allow(queue.policy(), &sender_to(S3, self.source(), queue));
         let prefix = if self.prefix.is_empty() { String::new() } else { format!(" --prefix {}", quoted(self.prefix)) };
-        let to = match self.queue {
+        let has_rule = self.rules.is_ok_and(|rules| !rules.is_empty());
+        let to = match self.queue.ok().flatten() {
             // With EventBridge, rules select the keys.
-            _ if !self.rules.is_empty() => "--eventbridge".to_owned(),
+            _ if has_rule => "--eventbridge".to_owned(),
             Some(queue) if allows_s3(&queue) => format!("--queue {}{prefix}", quoted(&queue.arn)),
             _ => format!("--function {}{prefix}", quoted(&self.function.arn)),
         };
         self.commands.own(format_args!("attach --bucket {} {to}", quoted(self.bucket)))
     }
 
+    /// Returns the fix that adds the notification.
+    pub(crate) fn attach(&self, action: &str) -> Fix {
+        let action = match self.function.owner.stack() {
+            Some(stack) => format!(
+                "{action}; if stack {stack} created the bucket (Trigger Direct or Queue), set its parameter NotificationPrefix and run \
+                 `sam deploy` instead"
+            ),
+            None => action.to_owned(),
+        };
+        Fix::new(action, self.attach_command())
+    }
+
     /// Checks whether uploads are delivered.
-    pub(crate) fn check_notification(&self) -> Check {
+    pub(crate) fn check_notification(&self) -> Result<Check, Unknown> {
         let all = self.all();
         let active: Vec<_> = all.iter().filter(|one| one.is_active(self.notifications)).collect();
         if active.is_empty() {
@@ -95,20 +145,24 @@ impl<'a> Subscriptions<'a> {
             gaps.push(format!("not keys that end with {end}, which KEY_SUFFIXES includes"));
         }
         let found = format!("{} is notified{ends} ({})", self.receiver(&active), senders.join(", "));
-        match gaps.is_empty() {
-            true => Check::well(name::NOTIFICATION, found),
-            false => Check::warning(
-                name::NOTIFICATION,
-                format!("{found}: {}", gaps.join("; ")),
-                Fix::new("if that is not intended, add a notification for all keys", self.attach_command()),
-            ),
+        if gaps.is_empty() {
+            return Ok(Check::well(name::NOTIFICATION, found));
         }
+        // Something else may fill the gaps.
+        if let Some(failure) = self.blind_spot() {
+            return Err(Unknown::because(failure, self.commands));
+        }
+        Ok(Check::warning(
+            name::NOTIFICATION,
+            format!("{found}: {}", gaps.join("; ")),
+            self.attach("if that is not intended, add a notification for all keys"),
+        ))
     }
 
     fn receiver(&self, active: &[&Subscription<'_>]) -> String {
         let is_function = |one: &&&Subscription<'_>| one.sender.destination().service == Service::Function;
         match active.iter().filter(is_function).count() {
-            0 => self.queue.map_or("the queue", |queue| queue.name()).to_owned(),
+            0 => active.first().map_or("the queue", |one| queue_name(&one.sender.destination().arn)).to_owned(),
             _ => "the function".to_owned(),
         }
     }
@@ -123,8 +177,44 @@ impl<'a> Subscriptions<'a> {
     }
 
     /// Fails the check, with the most likely cause.
-    fn explain_missing(&self, all: &[Subscription<'_>]) -> Check {
-        let attach = || Fix::new("add the notification", self.attach_command());
+    ///
+    /// # Errors
+    /// If something may deliver uploads that could not be read: another notification would then submit them twice.
+    fn explain_missing(&self, all: &[Subscription<'_>]) -> Result<Check, Unknown> {
+        if let Some(failure) = self.blind_spot() {
+            return Err(Unknown::because(failure, self.commands));
+        }
+        Ok(self.unread_queue().unwrap_or_else(|| self.missing(all)))
+    }
+
+    /// Fails the check if the function reads no queue, and the bucket notifies one that may have been meant for it.
+    fn unread_queue(&self) -> Option<Check> {
+        if !self.own.is_unread() || self.own.arn().is_some() {
+            return None;
+        }
+        let destinations = self.notifications.destinations();
+        let queues: Vec<_> = destinations.iter().filter(|to| to.service == Service::Queue).collect();
+        let first = queues.first()?;
+        let names: Vec<_> = queues.iter().map(|to| queue_name(&to.arn)).collect();
+        Some(Check::failed(
+            name::NOTIFICATION,
+            format!(
+                "{} notifies {}, which the function does not read; nothing shows that it is the function's",
+                self.bucket,
+                names.join(", ")
+            ),
+            Fix::new(
+                "if another function reads it, see `flexorch-s3 attach --help`; to list who reads it",
+                self.commands.aws(format_args!(
+                    "lambda list-event-source-mappings --event-source-arn {} --query 'EventSourceMappings[].FunctionArn'",
+                    quoted(&first.arn)
+                )),
+            ),
+        ))
+    }
+
+    fn missing(&self, all: &[Subscription<'_>]) -> Check {
+        let attach = || self.attach("add the notification");
         let rule = all.iter().find_map(|one| match one.sender {
             Sender::Rule(rule) if one.coverage != Coverage::Nothing => Some(rule),
             _ => None,
@@ -173,23 +263,30 @@ impl<'a> Subscriptions<'a> {
     }
 
     /// Checks whether the policies allow the notifications.
-    pub(crate) fn check_permission(&self) -> Check {
+    pub(crate) fn check_permission(&self) -> Result<Check, Unknown> {
         let active: Vec<_> = self.all().into_iter().filter(|one| one.is_active(self.notifications)).collect();
         if active.is_empty() {
-            return Check::skipped(name::PERMISSION, "there is no notification");
+            let why = self.blind_spot().map_or_else(|| "there is no notification".to_owned(), without);
+            return Ok(Check::skipped(name::PERMISSION, why));
         }
+        let mut unknown = None;
         for one in &active {
-            if let Some(refused) = self.refused(one) {
-                return refused;
+            match self.refused(one) {
+                Ok(Some(refused)) => return Ok(refused),
+                Ok(None) => {}
+                Err(failure) => unknown = Some(Unknown::because(failure, self.commands)),
             }
         }
-        Check::well(
-            name::PERMISSION,
-            format!("the policy of {} allows it", self.receiver(&active.iter().collect::<Vec<_>>())),
+        unknown.map_or_else(
+            || {
+                let receiver = self.receiver(&active.iter().collect::<Vec<_>>());
+                Ok(Check::well(name::PERMISSION, format!("the policy of {receiver} allows it")))
+            },
+            Err,
         )
     }
 
-    fn refused(&self, subscription: &Subscription<'_>) -> Option<Check> {
+    fn refused(&self, subscription: &Subscription<'_>) -> Result<Option<Check>, &'a AwsFailure> {
         let (source, service) = match subscription.sender {
             Sender::Bucket(_) => (self.source(), S3),
             Sender::Rule(rule) => (rule.arn.clone(), "events.amazonaws.com"),
@@ -197,8 +294,8 @@ impl<'a> Subscriptions<'a> {
         if subscription.sender.destination().service == Service::Function {
             let (action, resource) = ("lambda:InvokeFunction", self.function.arn.clone());
             let wanted = Grantee { service, source: source.clone(), account: None, action, resource };
-            if appears_to_allow(self.policy, &wanted) {
-                return None;
+            if appears_to_allow(self.policy?, &wanted) {
+                return Ok(None);
             }
             let account = account_of(&self.function.arn).unwrap_or_default();
             let add = self.commands.aws(format_args!(
@@ -208,50 +305,56 @@ impl<'a> Subscriptions<'a> {
                 self.bucket.replace('.', "-"),
             ));
             let found = format!("the function's policy does not allow {source} to invoke it");
-            return Some(Check::failed(name::PERMISSION, found, Fix::new("allow it", add)));
+            let action = self.function.owner.advice("allow it", Some("Trigger (and BucketName)"));
+            return Ok(Some(Check::failed(name::PERMISSION, found, Fix::new(action, add))));
         }
-        let queue = self.queue?;
+        // A queue that does not exist has its own check; the policies of other queues that the function reads are not checked.
+        let Some(queue) = self.queue?.filter(|queue| queue.arn == subscription.sender.destination().arn) else {
+            return Ok(None);
+        };
         let wanted = sender_to(service, source.clone(), queue);
         if appears_to_allow(queue.policy(), &wanted) {
-            return None;
+            return Ok(None);
         }
         let found = format!("the policy of {} does not allow {source} to send to it", queue.name());
-        Some(Check::failed(
+        let action = queue.owner.advice("allow it", Some("BucketName (and Trigger)"));
+        Ok(Some(Check::failed(
             name::PERMISSION,
             found,
-            Fix::new("allow it", queue.allow_command(&wanted.statement(), self.commands)),
-        ))
+            Fix::new(action, queue.allow_command(&wanted.statement(), self.commands)),
+        )))
     }
 
     /// Checks where notifications go that the function fails on, if it is invoked directly.
-    pub(crate) fn check_failed_notifications(&self, destination: Option<&str>) -> Check {
-        let Some(queue) = self.queue else {
-            return Check::skipped(name::FAILED_NOTIFICATIONS, "the retry queue is unknown");
+    pub(crate) fn check_failed_notifications(
+        &self,
+        destination: Result<Option<&str>, &AwsFailure>,
+    ) -> Result<Check, Unknown> {
+        let destination = destination.map_err(|failure| Unknown::because(failure, self.commands))?;
+        let Some(own) = self.own.arn() else {
+            let why = self.own.doubt().map_or_else(|| "the function has no retry queue".to_owned(), without);
+            return Ok(Check::skipped(name::FAILED_NOTIFICATIONS, why));
         };
-        match destination {
-            Some(arn) if arn == queue.arn => {
-                Check::well(name::FAILED_NOTIFICATIONS, format!("sent to {}", queue.name()))
+        let found = match destination {
+            Some(arn) if arn == own => {
+                return Ok(Check::well(name::FAILED_NOTIFICATIONS, format!("sent to {}", queue_name(own))));
             }
-            other => {
-                let found = match other {
-                    None => "lost: the function has no on-failure destination".to_owned(),
-                    Some(arn) => format!("sent to {}, not to {}", queue_name(arn), queue.name()),
-                };
-                let set = json!({"OnFailure": {"Destination": queue.arn}}).to_string();
-                Check::failed(
-                    name::FAILED_NOTIFICATIONS,
-                    found,
-                    Fix::new(
-                        "set the on-failure destination",
-                        self.commands.aws(format_args!(
-                            "lambda put-function-event-invoke-config --function-name {} --maximum-retry-attempts 0 --destination-config {}",
-                            quoted(&self.function.name),
-                            quoted(&set)
-                        )),
-                    ),
-                )
-            }
-        }
+            None => "lost: the function has no on-failure destination".to_owned(),
+            Some(arn) => format!("sent to {}, not to {}", queue_name(arn), queue_name(own)),
+        };
+        let set = json!({"OnFailure": {"Destination": own}}).to_string();
+        Ok(Check::failed(
+            name::FAILED_NOTIFICATIONS,
+            found,
+            Fix::new(
+                self.function.owner.advice("set the on-failure destination", None),
+                self.commands.aws(format_args!(
+                    "lambda put-function-event-invoke-config --function-name {} --maximum-retry-attempts 0 --destination-config {}",
+                    quoted(&self.function.name),
+                    quoted(&set)
+                )),
+            ),
+        ))
     }
 }
 
@@ -276,6 +379,7 @@ fn rule_region(rule: &Rule) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::doctor::check::Status;
+    use crate::doctor::own_queue::Evidence;
     use crate::notification::{Configuration, Filter, Notification};
 
     const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:f";
@@ -285,17 +389,20 @@ mod tests {
         let mut function = Function::default();
         (function.name, function.arn) = ("f".into(), FUNCTION.into());
         let commands = Commands::default();
+        let nothing = Evidence { on_failure: Ok(None), sources: Ok(Vec::new()), of_stack: Ok(Vec::new()) };
+        let own = OwnQueue::decide(&Ok(Vec::new()), &nothing, |_| false);
         let subscriptions = Subscriptions {
             bucket: "docs",
             prefix: "in/",
             notifications: &notifications,
-            rules,
+            rules: Ok(rules),
             function: &function,
-            policy,
-            queue: None,
+            policy: Ok(policy),
+            own: &own,
+            queue: Ok(None),
             commands: &commands,
         };
-        (subscriptions.check_notification(), subscriptions.check_permission())
+        (subscriptions.check_notification().unwrap(), subscriptions.check_permission().unwrap())
     }
 
     fn function(arn: &str) -> Destination {
@@ -314,10 +421,10 @@ mod tests {
     #[test]
     fn several_narrow_filters_are_reported_together() {
         let (notification, _) = look(notifying(function(FUNCTION), &["in/a/", "in/b/"]), &[], None);
-        assert_eq!(notification.status, Status::Warning);
+        assert_eq!(notification.status(), Status::Warning);
         assert!(notification.found.contains("only keys under in/a/, in/b/"), "{}", notification.found);
         let (notification, _) = look(notifying(function(FUNCTION), &["in/a/", "i"]), &[], None);
-        assert_eq!(notification.status, Status::Well);
+        assert_eq!(notification.status(), Status::Well);
     }
 
     #[test]
@@ -329,17 +436,17 @@ mod tests {
                  </S3Key></Filter></CloudFunctionConfiguration></NotificationConfiguration>"
             );
             let (notification, _) = look(Notifications::of(&Configuration::parse_lenient(&xml).unwrap()), &[], None);
-            assert_eq!(notification.status, status, "{}", notification.found);
+            assert_eq!(notification.status(), status, "{}", notification.found);
         }
     }
 
     #[test]
     fn another_function_or_a_topic_is_not_this_function() {
         let (notification, permission) = look(notifying(function(&format!("{FUNCTION}2")), &[""]), &[], None);
-        assert_eq!((notification.status, permission.status), (Status::Failed, Status::Skipped));
+        assert_eq!((notification.status(), permission.status()), (Status::Failed, Status::Skipped));
         let arn = "arn:aws:sns:eu-west-1:123456789012:uploads".to_owned();
         let (notification, _) = look(notifying(Destination { service: Service::Topic, arn }, &[""]), &[], None);
-        assert_eq!(notification.status, Status::Warning);
+        assert_eq!(notification.status(), Status::Warning);
         assert!(notification.command.unwrap().contains("sns list-subscriptions-by-topic"));
     }
 
@@ -355,11 +462,11 @@ mod tests {
         };
         let eventbridge = || Notifications { entries: Vec::new(), eventbridge: true };
         let (notification, permission) = look(eventbridge(), std::slice::from_ref(&rule), None);
-        assert_eq!((notification.status, permission.status), (Status::Well, Status::Failed));
+        assert_eq!((notification.status(), permission.status()), (Status::Well, Status::Failed));
         assert!(permission.command.unwrap().contains(&format!("--principal events.amazonaws.com --source-arn {arn}")));
         let policy = json!({"Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
             "Action": "lambda:InvokeFunction", "Resource": FUNCTION, "Condition": {"ArnLike": {"AWS:SourceArn": arn}}}]});
         let (_, permission) = look(eventbridge(), &[rule], Some(&policy.to_string()));
-        assert_eq!(permission.status, Status::Well);
+        assert_eq!(permission.status(), Status::Well);
     }
 }

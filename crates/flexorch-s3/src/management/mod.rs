@@ -1,7 +1,9 @@
 //! FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage. Calls are retried unless that could repeat an effect.
-//! `shapes` has the requests and responses.
+//! `shapes` has the requests and responses, `credits` the month's credits, `webhooks` the webhooks that export datasets.
 
+mod credits;
 mod shapes;
+mod webhooks;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,9 +16,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+pub(crate) use credits::{Credits, Documents};
 pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
+pub(crate) use webhooks::AutoExport;
 
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, endpoint};

@@ -7,6 +7,7 @@ use flexorch_sandbox::SandboxOptions;
 use flexorch_sandbox::aws_fault::AwsFault;
 use serde_json::{Value, json};
 
+use crate::support::account::STACK_TAG;
 use crate::support::run::Run;
 use crate::support::surroundings::{REGION, Surroundings};
 
@@ -173,7 +174,7 @@ async fn a_dry_run_shows_the_difference_and_changes_nothing() {
 async fn the_queue_allows_s3_as_long_as_a_notification_needs_it() {
     let account = Account::bare().await;
     let theirs = r#"{"Version":"2012-10-17","Statement":[{"Sid":"TlsOnly","Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}"#;
-    set_attribute(&account, "Policy", theirs).await;
+    account.set_queue_attribute("retry", "Policy", theirs).await;
     account.attach(&["--prefix", "a/"]).await.ok();
     let policy: Value = serde_json::from_str(&account.queues.policy("retry").unwrap()).unwrap();
     let own = &policy["Statement"][1];
@@ -190,22 +191,6 @@ async fn the_queue_allows_s3_as_long_as_a_notification_needs_it() {
     account.detach(&["--all"]).await.ok();
     assert_eq!(account.queues.policy("retry").as_deref(), Some(theirs));
     assert!(!account.notifications().contains("flexorch-s3-"));
-}
-
-async fn set_attribute(account: &Account, name: &str, value: &str) {
-    let scope = format!("AKIDEXAMPLE/20260131/{REGION}/sqs/aws4_request");
-    let body = json!({"QueueUrl": account.queues.url("retry"), "Attributes": {name: value}});
-    let answer = http::client(None)
-        .unwrap()
-        .post(account.queues.endpoint_url())
-        .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"))
-        .header("x-amz-target", "AmazonSQS.SetQueueAttributes")
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(body.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]
@@ -387,10 +372,38 @@ async fn a_queue_with_a_kms_key_is_attached_with_a_note_on_the_key_policy() {
     for (key, told) in
         [("alias/ours", "its key policy must allow s3.amazonaws.com"), ("alias/aws/sqs", "the AWS managed key")]
     {
-        set_attribute(&account, "KmsMasterKeyId", key).await;
+        account.set_queue_attribute("retry", "KmsMasterKeyId", key).await;
         let shown = account.attach(&[]).await;
         assert!(shown.ok().contains(told), "{}", shown.out);
     }
+}
+
+#[tokio::test]
+async fn the_policy_of_a_stacks_queue_is_changed_only_with_force() {
+    let account = Account::start().await;
+    account.queues.set_tag("retry", STACK_TAG, "documents");
+    let before = (account.notifications(), account.writes());
+    for more in [&["--prefix", "in/"][..], &["--prefix", "in/", "--dry-run"]] {
+        let refused = account.attach(more).await;
+        for told in
+            [&account.retry_arn(), "stack documents", "BucketName", "sam deploy", "--force", "Nothing was changed"]
+        {
+            assert!(refused.failed().contains(told), "{told} is not in {}", refused.err);
+        }
+    }
+    assert_eq!((account.notifications(), account.writes()), before);
+    account.attach(&["--prefix", "in/", "--force"]).await.ok();
+    // The policy allows S3 now, so that another notification changes it no more.
+    account.attach(&["--prefix", "out/"]).await.ok();
+}
+
+#[tokio::test]
+async fn if_the_queues_tags_may_not_be_read_the_difference_says_so() {
+    let account = Account::start().await;
+    account.queues.set_operation_fault("ListQueueTags", Some(AwsFault::AccessDenied));
+    let shown = account.attach(&["--prefix", "in/"]).await;
+    assert!(shown.ok().contains("! could not check whether a stack owns the queue"), "{}", shown.out);
+    assert!(shown.out.contains("sqs:ListQueueTags"), "{}", shown.out);
 }
 
 #[tokio::test]

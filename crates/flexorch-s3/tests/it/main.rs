@@ -9,6 +9,8 @@ mod connector;
 mod doctor;
 mod letters;
 mod pause;
+mod doctor_chain;
+mod doctor_waiting;
 mod redaction;
 mod rotate;
 mod submit;

@@ -9,13 +9,14 @@ pub(crate) struct Ids {
     connector: u64,
     schedule: u64,
     run: u64,
+    webhook: u64,
     job: u64,
 }
 
 impl Ids {
     /// Returns the ids of a new sandbox.
     pub(crate) fn new() -> Self {
-        Self { connector: FIRST_CONNECTOR, schedule: 0, run: 0, job: 0 }
+        Self { connector: FIRST_CONNECTOR, schedule: 0, run: 0, webhook: 0, job: 0 }
     }
 
     /// Returns the id that the next connector will have.
@@ -40,6 +41,17 @@ impl Ids {
     pub(crate) fn next_run(&mut self) -> u64 {
         self.run += 1;
         self.run
+    }
+
+    /// Returns the id that the next webhook will have.
+    pub(crate) fn peek_webhook(&self) -> u64 {
+        self.webhook + 1
+    }
+
+    /// Issues the id of a webhook.
+    pub(crate) fn next_webhook(&mut self) -> u64 {
+        self.webhook += 1;
+        self.webhook
     }
 
     /// Issues the number of a job.

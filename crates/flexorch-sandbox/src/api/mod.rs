@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `flexorch` | the whole state |
 //! | `rules`, `ids` | the limits of every tenant, and the ids that were issued |
-//! | `tenant`, `connector`, `schedule`, `job` | what belongs to one API key |
+//! | `tenant`, `connector`, `schedule`, `webhook`, `job` | what belongs to one API key |
 //! | `rate` | the requests of a minute |
 //! | `submission`, `form` | the body of a submission |
 //! | `usage` | the usage endpoints |
@@ -22,5 +22,6 @@ pub(crate) mod schedule;
 pub(crate) mod submission;
 mod tenant;
 pub(crate) mod usage;
+pub(crate) mod webhook;
 
 pub(crate) use self::{flexorch::FlexOrch, rules::Rules};

@@ -14,6 +14,7 @@ use super::{
     response::ApiError,
     rules::Rules,
     submission::{Submission, is_supported},
+    webhook::{NewWebhook, Webhook},
 };
 
 /// Everything of one API key. Other tenants' connectors, jobs and documents do not exist for it.
@@ -21,6 +22,7 @@ use super::{
 pub(crate) struct Tenant {
     pub(crate) window: RateWindow,
     pub(crate) connectors: BTreeMap<u64, Connector>,
+    webhooks: BTreeMap<u64, Webhook>,
     jobs: Vec<Job>,
     /// The place of each job in `jobs`, by its id.
     job_places: HashMap<String, usize>,
@@ -176,6 +178,25 @@ impl Tenant {
             .and_then(|id: u64| self.connectors.get_mut(&id))
             .filter(|connector| connector.active)
             .ok_or_else(|| ApiError::not_found(format_args!("Connector {id:?}")))
+    }
+
+    /// Adds a webhook.
+    pub(crate) fn create_webhook(&mut self, new: NewWebhook, ids: &mut Ids, now: Moment) -> Result<Value, ApiError> {
+        let webhook = Webhook::create(ids.peek_webhook(), new, now)?;
+        let shown = webhook.show();
+        self.webhooks.insert(ids.next_webhook(), webhook);
+        Ok(shown)
+    }
+
+    /// Returns the webhooks, oldest first.
+    pub(crate) fn list_webhooks(&self) -> Vec<Value> {
+        self.webhooks.values().map(Webhook::show).collect()
+    }
+
+    /// Deletes a webhook.
+    pub(crate) fn delete_webhook(&mut self, id: &str) -> Result<(), ApiError> {
+        let removed = id.parse().ok().and_then(|id: u64| self.webhooks.remove(&id));
+        removed.map(|_| ()).ok_or_else(|| ApiError::not_found(format_args!("Webhook {id:?}")))
     }
 
     /// Returns a job, which moves on with every poll.

@@ -134,6 +134,6 @@ fn with(shared: &Shared, key: &ApiKey, id: &str, then: impl FnOnce(&mut Connecto
 }
 
 /// Parses a JSON object. The error does not quote the body, which may hold credentials.
-fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|_| ApiError::validation("The body must be a JSON object."))
 }

@@ -11,6 +11,7 @@ mod front_door;
 mod respond;
 mod shared;
 mod usage;
+mod webhooks;
 
 use axum::{
     Router,
@@ -42,6 +43,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/usage/rate-limits", get(usage::rate_limits))
         .route("/v1/usage/history", get(usage::history))
         .route("/v1/usage/quality-trend", get(usage::quality_trend))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/v1/webhooks/{webhook}", delete(webhooks::delete))
         .fallback(not_here)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(shared.clone(), front_door::pass))

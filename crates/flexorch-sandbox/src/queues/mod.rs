@@ -103,6 +103,13 @@ impl Queues {
         }
     }
 
+    /// Sets a tag of a queue.
+    pub fn set_tag(&self, name: &str, tag: &str, value: &str) {
+        if let Ok(queue) = self.shared().service().queue_mut(name) {
+            queue.tags.insert(tag.to_owned(), value.to_owned());
+        }
+    }
+
     /// Sets how long a queue keeps a message: 4 days from the start.
     pub fn set_retention(&self, name: &str, retention: Duration) {
         if let Ok(queue) = self.shared().service().queue_mut(name) {

@@ -21,6 +21,7 @@ pub(super) struct Queue {
     /// The JSON of its policy, unchanged.
     pub(super) policy: Option<String>,
     pub(super) kms_key: Option<String>,
+    pub(super) tags: BTreeMap<String, String>,
     /// The queue that messages move to, and after how many receives.
     pub(super) redrive: Option<(String, u32)>,
     pub(super) retention: Duration,
@@ -75,6 +76,7 @@ impl Queue {
             created: now,
             policy: None,
             kms_key: None,
+            tags: BTreeMap::new(),
             redrive: None,
             retention: DEFAULT_RETENTION,
             expired: 0,

@@ -157,6 +157,22 @@ async fn a_queue_is_found_by_name_and_described() {
 }
 
 #[tokio::test]
+async fn a_queue_shows_its_tags_its_dead_letter_queue_and_whose_it_is() {
+    let queues = Queues::start(0).await.unwrap();
+    let (sdk, retry, dead) = (sdk(&queues, 1), queues.create("retry"), queues.create("dead"));
+    queues.set_redrive("retry", "dead", 120);
+    queues.set_tag("retry", "team", "documents");
+    let attributes = sdk.get_queue_attributes().queue_url(&retry).attribute_names(QueueAttributeName::All).send().await;
+    let policy = attributes.unwrap().attributes.unwrap()[&QueueAttributeName::RedrivePolicy].clone();
+    assert!(policy.contains(&queues.arn("dead", "eu-west-1")) && policy.contains("120"), "{policy}");
+    let sources = sdk.list_dead_letter_source_queues().queue_url(&dead).send().await.unwrap();
+    assert_eq!(sources.queue_urls(), std::slice::from_ref(&retry));
+    let tags = sdk.list_queue_tags().queue_url(&retry).send().await.unwrap();
+    assert_eq!(tags.tags().unwrap()["team"], "documents");
+    assert!(sdk.list_queue_tags().queue_url(&dead).send().await.unwrap().tags().is_none());
+}
+
+#[tokio::test]
 async fn an_unknown_queue_is_an_error_that_the_sdk_knows() {
     let bench = Bench::start().await;
     let url = bench.url.replace("retry", "other");

@@ -172,9 +172,32 @@ async fn jobs_run_to_their_end_and_are_listed() {
 }
 
 #[tokio::test]
+async fn webhooks_are_created_listed_and_deleted_and_never_show_their_signing_secret() {
+    let bench = Bench::start(SandboxOptions::default()).await;
+    let export = json!({"connector_id": 42, "format": "xlsx", "prefix": "exports/"});
+    let webhook = json!({"url": "https://example.org/hook", "events": ["job.completed"], "secret": "whsec_hidden", "auto_export": export});
+    let created = bench.post("/webhooks", webhook).await;
+    assert_eq!((created.status, &created.json()["data"]["id"]), (201, &json!(1)));
+    let listed = bench.get("/webhooks").await;
+    assert_eq!(listed.json()["data"]["items"][0]["auto_export"], export);
+    assert!(!created.text.contains("whsec_hidden") && !listed.text.contains("whsec_hidden"));
+    let theirs = bench.call(Method::DELETE, "/webhooks/1", OTHER_KEY, None).await;
+    assert_eq!(theirs.status, 404);
+    assert_eq!(bench.call(Method::DELETE, "/webhooks/1", KEY, None).await.status, 204);
+    assert_eq!(bench.get("/webhooks").await.json()["data"]["items"], json!([]));
+    for wrong in [
+        json!({"events": ["job.completed"]}),
+        json!({"url": "https://example.org", "events": ["job.vanished"]}),
+        json!({"url": "https://example.org", "events": ["job.failed"], "auto_export": {"format": "xlsx"}}),
+    ] {
+        assert_eq!(bench.post("/webhooks", wrong).await.code(), "422 VALIDATION_ERROR");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_says_so_as_the_api_does() {
     let bench = Bench::start(SandboxOptions::default()).await;
-    assert_eq!(bench.get("/webhooks").await.code(), "404 NOT_FOUND");
+    assert_eq!(bench.get("/datasets").await.code(), "404 NOT_FOUND");
     assert_eq!(bench.get("/data-process/async").await.code(), "405 METHOD_NOT_ALLOWED");
     let without_v1 = bench.sandbox.base_url().replace("/v1", "/connectors");
     let response = client().get(without_v1).send().await.unwrap();

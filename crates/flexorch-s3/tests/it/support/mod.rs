@@ -1,5 +1,7 @@
 //! What the tests share: the built command line and everything that it talks to, on random ports.
 
+pub mod account;
+pub mod clinic;
 pub mod operator;
 pub mod run;
 pub mod site;

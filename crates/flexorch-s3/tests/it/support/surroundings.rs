@@ -6,6 +6,7 @@ use std::process::Command;
 use flexorch_sandbox::iam::SECRET_PREFIX;
 pub use flexorch_sandbox::services::{API_KEY, REGION, SECRET_ACCESS_KEY};
 use flexorch_sandbox::{SandboxOptions, Services};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::run::{PROGRAM, Run};
@@ -41,6 +42,23 @@ impl Surroundings {
             .env("AWS_ENDPOINT_URL_EVENTBRIDGE", "http://127.0.0.1:9")
             .envs(self.environment());
         command
+    }
+
+    /// Sets an attribute of a queue over HTTP, as another client would.
+    pub async fn set_queue_attribute(&self, queue: &str, name: &str, value: &str) {
+        let scope = format!("AKIDEXAMPLE/20260131/{REGION}/sqs/aws4_request");
+        let body = json!({"QueueUrl": self.queues.url(queue), "Attributes": {name: value}});
+        let answer = flexorch_s3_ingester::aws::http::client(None)
+            .unwrap()
+            .post(self.queues.endpoint_url())
+            .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"))
+            .header("x-amz-target", "AmazonSQS.SetQueueAttributes")
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
     }
 
     /// The command line with these arguments, not started yet.
