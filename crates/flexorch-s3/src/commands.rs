@@ -104,7 +104,10 @@ mod tests {
             commands.aws("sts get-caller-identity"),
             "aws sts get-caller-identity --profile 'a b' --endpoint-url x"
         );
-        assert_eq!(commands.own("doctor"), "flexorch-s3 doctor --profile 'a b' --endpoint-url x --flexorch-url https://f/v1");
+        assert_eq!(
+            commands.own("doctor"),
+            "flexorch-s3 doctor --profile 'a b' --endpoint-url x --flexorch-url https://f/v1"
+        );
         assert_eq!(commands.in_region("eu-west-1").own("x"), commands.own("x"));
         assert!(commands.in_region("us-east-1").own("x").ends_with("--region us-east-1"));
     }

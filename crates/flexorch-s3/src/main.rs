@@ -10,13 +10,14 @@
 //! | `attach` | adds a notification to a bucket, or removes one |
 //! | `doctor` | checks everything between the bucket and FlexOrch, and suggests fixes |
 //! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share |
-//! | `invoke`, `samples` | run the handler on events from files, or on the samples |
+//! | `invoke`, `demo`, `samples` | run the handler on events from files, or on the samples |
 //! | `serve` | runs the sandbox until it is interrupted |
 //! | `local` | embedded FlexOrch and AWS services, and a function that uses them |
 //! | `commands` | suggested commands, complete: with the options that were given, and quoted for the shell |
 //! | `context` | AWS and FlexOrch clients, from the global options |
 //! | `management` | FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage |
 //! | `connector_secret` | reads and writes a connector's secret |
+//! | `input` | JSON that people write into files |
 //! | `bucket` | a bucket's region and notification configuration |
 //! | `notification` | what a bucket's notification configuration may contain |
 //! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
@@ -35,9 +36,11 @@ mod commands;
 mod connector;
 mod connector_secret;
 mod context;
+mod demo;
 mod doctor;
 mod exit;
 mod forwarder;
+mod input;
 mod interruption;
 mod invoke;
 mod local;
@@ -100,7 +103,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit> {
         Command::Backfill(options) => backfill::run(options, &context).await,
         Command::Submit(options) => submit::run(options, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
-        Command::Demo(options) => invoke::demo(options, &context).await,
+        Command::Demo(options) => demo::run(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {

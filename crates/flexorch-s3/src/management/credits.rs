@@ -35,6 +35,11 @@ pub(crate) struct Documents {
     pub(crate) at_most: u64,
 }
 
+/// Returns how many credits these documents need at least and, without a premium model, at most.
+pub(crate) fn credits_for(documents: u64) -> (u64, u64) {
+    (documents, documents.saturating_mul(USUAL_CREDITS_PER_DOCUMENT))
+}
+
 impl Management {
     /// Reads the month's credits: `GET /usage`. A response of an unknown shape is not an error, but names no credits.
     ///
@@ -108,12 +113,14 @@ mod tests {
 
     #[test]
     fn no_limit_and_an_unknown_one_are_told_apart() {
-        for shape in [json!({"unlimited": true}), json!({"usage": {"credits": {"used": 7, "limit": -1, "remaining": -1}}})]
+        for shape in
+            [json!({"unlimited": true}), json!({"usage": {"credits": {"used": 7, "limit": -1, "remaining": -1}}})]
         {
             let credits = Credits::from_json(&shape);
             assert!(credits.unlimited && credits.limit.is_none() && credits.remaining.is_none(), "{shape}");
         }
-        for shape in [json!(null), json!([]), json!({"usage": "many"}), json!({"usage": {"credits": {"limit": null}}})] {
+        for shape in [json!(null), json!([]), json!({"usage": "many"}), json!({"usage": {"credits": {"limit": null}}})]
+        {
             assert_eq!(Credits::from_json(&shape), Credits::default(), "{shape}");
         }
     }
