@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::config::variable;
+use crate::model::connector::without_byte_order_mark;
 
 /// The text that replaces a secret.
 pub const REDACTED: &str = "[redacted]";
@@ -54,7 +55,7 @@ pub fn register_aws(credential: &str) {
 
 /// Registers the credentials in the text of a connector's secret, even if the text does not describe a connector.
 pub fn register_connector_secret(text: &str) {
-    let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return };
+    let Ok(Value::Object(fields)) = serde_json::from_str(without_byte_order_mark(text)) else { return };
     for name in SECRET_FIELDS {
         let Some(secret) = fields.get(name).and_then(Value::as_str).map(str::trim) else { continue };
         if name == "api_key" { register(secret) } else { register_aws(secret) }
@@ -277,12 +278,13 @@ mod tests {
 
     #[test]
     fn the_secrets_of_a_connector_are_registered_even_if_it_is_malformed() {
+        register_connector_secret("\u{feff}{\"api_key\": \"dfx_registered_2\"}");
         register_connector_secret(
             r#"{"api_key": " dfx_registered_1 ", "aws_access_key_id": "AKIAREGISTERED00", "aws_secret_access_key": "test"}"#,
         );
         register_connector_secret("not JSON");
-        let text = "dfx_registered_1 AKIAREGISTERED00 test";
-        assert_eq!(redacted(text), "[redacted] [redacted] test");
+        let text = "dfx_registered_1 AKIAREGISTERED00 test dfx_registered_2";
+        assert_eq!(redacted(text), "[redacted] [redacted] test [redacted]");
     }
 
     #[test]

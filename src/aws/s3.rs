@@ -149,37 +149,26 @@ impl Buckets {
     /// # Errors
     /// [`CallError`], with the permission that it takes.
     pub async fn list(&self, keys: Keys<'_>, from: &Position, end: SystemTime) -> Result<Page, CallError> {
-        let Keys { bucket, region, prefix } = keys;
+        let bucket = keys.bucket;
         let action = Action { service: "S3", permission: "s3:ListBucket", resource: &format!("bucket {bucket:?}") };
-        let request = || {
-            let request = self.list_request(bucket, region, prefix);
-            match &from.token {
-                Some(token) => request.continuation_token(token),
-                None => request.set_start_after(from.after.clone()),
-            }
-            .send()
-        };
-        let output = call_until(&self.clock, end, action, request).await;
+        let output = call_until(&self.clock, end, action, || self.list_request(keys, from).send()).await;
         output.map(|output| page_of(&output)).map_err(|error| with_bucket_hint(error, bucket))
     }
 
-    /// Lists a page after a key, with the SDK's own error and limits of time.
+    /// Lists a page from a position on, with the SDK's own error and limits of time.
     ///
     /// # Errors
     /// The SDK's.
-    pub async fn page(
-        &self,
-        bucket: &str,
-        region: Option<&str>,
-        prefix: &str,
-        after: Option<&str>,
-    ) -> Result<Page, Box<SdkError<ListObjectsV2Error>>> {
-        let request = self.list_request(bucket, region, prefix).set_start_after(after.map(str::to_owned));
-        Ok(page_of(&request.send().await.map_err(Box::new)?))
+    pub async fn page(&self, keys: Keys<'_>, from: &Position) -> Result<Page, Box<SdkError<ListObjectsV2Error>>> {
+        Ok(page_of(&self.list_request(keys, from).send().await.map_err(Box::new)?))
     }
 
-    fn list_request(&self, bucket: &str, region: Option<&str>, prefix: &str) -> ListObjectsV2FluentBuilder {
-        self.client(region).list_objects_v2().bucket(bucket).prefix(prefix)
+    fn list_request(&self, keys: Keys<'_>, from: &Position) -> ListObjectsV2FluentBuilder {
+        let request = self.client(keys.region).list_objects_v2().bucket(keys.bucket).prefix(keys.prefix);
+        match &from.token {
+            Some(token) => request.continuation_token(token),
+            None => request.set_start_after(from.after.clone()),
+        }
     }
 
     /// Whether the object exists (`HeadObject`). `None` if S3 does not say: without `s3:ListBucket` it returns 403 for an

@@ -89,9 +89,7 @@ impl Queues {
 
     /// Sends dead letters to a queue, until `end` at the latest. Returns for each, in order, whether it is there.
     pub async fn send(&self, queue: &Url, letters: &[DeadLetter], end: SystemTime) -> Vec<Result<(), CallError>> {
-        let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue.as_str() };
-        let client = self.client(region_of_url(queue).as_deref());
-        let calls = Calls { client, url: queue.as_str().to_owned(), action, end };
+        let calls = self.calls_to_url(queue, end);
         let size = |letter: &DeadLetter| {
             letter.body.len() + letter.attributes.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>()
         };
@@ -113,10 +111,23 @@ impl Queues {
         messages: &[OutgoingMessage],
         end: SystemTime,
     ) -> Vec<Result<(), CallError>> {
-        let calls = match self.calls(queue_arn, "sqs:SendMessage", end) {
-            Ok(calls) => calls,
-            Err(error) => return vec![Err(error); messages.len()],
-        };
+        match self.calls(queue_arn, "sqs:SendMessage", end) {
+            Ok(calls) => self.send_all(&calls, messages).await,
+            Err(error) => vec![Err(error); messages.len()],
+        }
+    }
+
+    /// Sends messages to the queue of this URL, until `end` at the latest. Returns for each, in order, whether it is there.
+    pub async fn send_to_url(
+        &self,
+        queue: &Url,
+        messages: &[OutgoingMessage],
+        end: SystemTime,
+    ) -> Vec<Result<(), CallError>> {
+        self.send_all(&self.calls_to_url(queue, end), messages).await
+    }
+
+    async fn send_all(&self, calls: &Calls<'_>, messages: &[OutgoingMessage]) -> Vec<Result<(), CallError>> {
         let size = |message: &OutgoingMessage| {
             message.body.len() + message.attributes.iter().map(MessageAttribute::size).sum::<usize>()
         };
@@ -136,10 +147,8 @@ impl Queues {
             }
             entry.build().map_err(invalid)
         };
-        self.in_batches(&calls, messages, size, async |messages| {
-            self.send_batch(&calls, entries(messages, entry)?).await
-        })
-        .await
+        self.in_batches(calls, messages, size, async |messages| self.send_batch(calls, entries(messages, entry)?).await)
+            .await
     }
 
     /// Sets how long messages stay hidden, until `end` at the latest. Returns for each, in order, whether it is set.
@@ -246,6 +255,12 @@ impl Queues {
         let action = Action { service: "SQS", permission, resource: queue_arn };
         let url = queue.url(endpoint_override(&self.sdk, "SQS").as_deref());
         Ok(Calls { client: self.client(Some(queue.region)), url, action, end })
+    }
+
+    /// Prepares sends to the queue of this URL.
+    fn calls_to_url<'a>(&self, queue: &'a Url, end: SystemTime) -> Calls<'a> {
+        let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue.as_str() };
+        Calls { client: self.client(region_of_url(queue).as_deref()), url: queue.as_str().to_owned(), action, end }
     }
 
     fn client(&self, region: Option<&str>) -> Client {

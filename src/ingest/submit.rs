@@ -16,7 +16,7 @@ use crate::aws::secrets::{Refresh, SecretCache};
 use crate::clock::Clock;
 use crate::flexorch::client::FlexOrchClient;
 use crate::flexorch::key_results::{KeyResult, SubmissionResult};
-use crate::flexorch::response::{ApiError, Response};
+use crate::flexorch::response::{ApiError, Block, Response};
 use crate::model::connector::Connector;
 use crate::model::credentials::ApiKey;
 use crate::model::object::S3Object;
@@ -219,6 +219,7 @@ fn log_response(request: &Request, response: &Response, took: Duration, submissi
             "FlexOrch refused a request as a whole"
         ),
         Response::Transient { rate_limited: true, .. } => submission.metrics.count_rate_limited(),
+        Response::Blocked { block: Block::Quota, .. } => submission.metrics.count_quota_exceeded(),
         _ => {}
     }
 }

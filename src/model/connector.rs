@@ -101,6 +101,7 @@ impl Connector {
     /// # Errors
     /// [`ConnectorError`], which names the field and never a value.
     pub fn from_secret(secret_id: &str, secret: &str) -> Result<Self, ConnectorError> {
+        let secret = without_byte_order_mark(secret);
         if secret.trim().is_empty() {
             return Err(ConnectorError::Empty);
         }
@@ -152,6 +153,12 @@ impl Connector {
     pub fn is_same_connector(&self, other: &Self) -> bool {
         (&self.id, &self.bucket, &self.prefix) == (&other.id, &other.bucket, &other.prefix)
     }
+}
+
+/// Returns a text without the byte-order mark that some editors and shells write at its beginning.
+#[must_use]
+pub fn without_byte_order_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn required<'a>(fields: &Fields<'a>, name: &'static str) -> Result<&'a RawValue, ConnectorError> {
@@ -220,6 +227,12 @@ mod tests {
         .unwrap();
         assert_eq!((connector.bucket.as_deref(), connector.prefix.as_str()), (Some("b"), "p/"));
         assert!(!format!("{connector:?}").contains("shh"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_json_is_ignored() {
+        assert!(read("\u{feff}{\"api_key\":\"dfx_a\",\"connector_id\":1}").is_ok());
+        assert_eq!(read("\u{feff}").unwrap_err(), ConnectorError::Empty);
     }
 
     #[test]

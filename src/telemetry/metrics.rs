@@ -20,6 +20,7 @@ pub struct Metrics {
     requests: AtomicU64,
     retries: AtomicU64,
     rate_limited: AtomicU64,
+    quota_exceeded: AtomicU64,
     auth_failures: AtomicU64,
     latencies: Mutex<Vec<u64>>,
     lags: Mutex<Vec<u64>>,
@@ -36,6 +37,11 @@ impl Metrics {
     /// FlexOrch answered 429 for its rate limit.
     pub fn count_rate_limited(&self) {
         self.rate_limited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// FlexOrch answered 429 because the month's credits are used up.
+    pub fn count_quota_exceeded(&self) {
+        self.quota_exceeded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// FlexOrch did not accept the API key.
@@ -63,9 +69,14 @@ impl Metrics {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many of them FlexOrch answered 429.
+    /// How many of them FlexOrch answered 429 for its rate limit.
     pub fn rate_limited(&self) -> u64 {
         self.rate_limited.load(Ordering::Relaxed)
+    }
+
+    /// How many of them FlexOrch answered 429 because the month's credits are used up.
+    pub fn quota_exceeded(&self) -> u64 {
+        self.quota_exceeded.load(Ordering::Relaxed)
     }
 
     /// The lines to print.

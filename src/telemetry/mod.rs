@@ -16,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::safe_lines::SafeLines;
+pub use self::safe_lines::is_unsafe;
 use crate::config::variable;
 use crate::redaction;
 

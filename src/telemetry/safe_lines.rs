@@ -51,8 +51,10 @@ fn safe<'l>(line: &'l str, secrets: &Redactor) -> Cow<'l, str> {
     let mut escaped = String::with_capacity(clean.len() + 16);
     for c in text.chars() {
         if is_unsafe(c) {
-            // Writing to a `String` never fails.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a `String` never fails.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
         } else {
             escaped.push(c);
         }
@@ -63,14 +65,17 @@ fn safe<'l>(line: &'l str, secrets: &Redactor) -> Cow<'l, str> {
 
 /// Whether an unsafe character's UTF-8 form may begin with this byte.
 fn may_begin_unsafe(byte: u8) -> bool {
-    matches!(byte, 0..0x20 | 0x7f | 0xc2 | 0xe2)
+    matches!(byte, 0..0x20 | 0x7f | 0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xef | 0xf3)
 }
 
-/// Whether a terminal may interpret the character, or a reader may see it as the end of a line or see the text after it in
-/// another order: control characters (Unicode's general category Cc), line and paragraph separators, and the controls of
-/// bidirectional text.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal may interpret the character, or a reader may not see it, see it as the end of a line, or see the text after it
+/// in another order: control characters (Unicode's general category Cc), line and paragraph separators, and the format characters
+/// (Cf) that are not part of a script: controls of bidirectional text, characters without width, and tags.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -98,12 +103,14 @@ mod tests {
             clean("\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}"),
             "\\u2028\\u2029\\u202a\\u202e\\u2066\\u2069"
         );
+        assert_eq!(clean("\u{200b}\u{feff}\u{e0041}"), "\\u200b\\ufeff\\udb40\\udc41");
         assert_eq!(clean("key dfx_abc\u{7f}\n"), "key [redacted]\\u007f\n");
     }
 
     #[test]
     fn a_json_line_stays_valid_and_means_the_same() {
-        let text: String = (0..=0x2070).filter_map(char::from_u32).collect();
+        let text: String =
+            (0..=0x2070).chain(0xfe00..=0xffff).chain(0xe0000..=0xe0080).filter_map(char::from_u32).collect();
         let line = serde_json::json!({"key": text}).to_string();
         let written = clean(&format!("{line}\n"));
         assert!(written.strip_suffix('\n').unwrap().chars().all(|c| !is_unsafe(c)));

@@ -10,9 +10,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::commands::{Commands, quoted};
 use crate::region::in_region;
 use flexorch_s3_ingester::model::arn::region_of;
-use flexorch_s3_ingester::model::connector::{Connector, ConnectorError, Pause};
+use flexorch_s3_ingester::model::connector::{Connector, ConnectorError, Pause, without_byte_order_mark};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
 
 /// Why a secret could not be read. No variant contains a value of the secret.
@@ -72,16 +73,20 @@ pub(crate) enum FieldError {
         expected: &'static str,
     },
     /// There is no API key.
-    #[error("secret {id:?} contains no `api_key`: run `flexorch-s3 connector create --secret {id}`, which asks for it")]
+    #[error("secret {id:?} contains no `api_key`: run `{create}`, which asks for it")]
     NoApiKey {
         /// The secret, as requested.
         id: String,
+        /// The command that completes it.
+        create: String,
     },
     /// It does not describe a connector.
-    #[error("secret {id:?}: {error} (complete it with `flexorch-s3 connector create --secret {id}`)")]
+    #[error("secret {id:?}: {error} (complete it with `{create}`)")]
     Incomplete {
         /// The secret, as requested.
         id: String,
+        /// The command that completes it.
+        create: String,
         /// What is missing or wrong.
         error: ConnectorError,
     },
@@ -91,6 +96,7 @@ pub(crate) enum FieldError {
 #[derive(Debug, Clone)]
 pub(crate) struct SecretStore {
     sdk: SdkConfig,
+    commands: Commands,
 }
 
 /// A secret's fields, each value as written.
@@ -99,6 +105,8 @@ pub(crate) struct SecretDocument {
     pub(crate) id: String,
     /// Its whole ARN.
     pub(crate) arn: String,
+    /// The command that completes it.
+    create: String,
     fields: IndexMap<String, Box<RawValue>>,
 }
 
@@ -110,9 +118,9 @@ impl fmt::Debug for SecretDocument {
 }
 
 impl SecretStore {
-    /// Creates a client.
-    pub(crate) fn new(sdk: SdkConfig) -> Self {
-        Self { sdk }
+    /// Creates a client. The commands are suggested by errors.
+    pub(crate) fn new(sdk: SdkConfig, commands: Commands) -> Self {
+        Self { sdk, commands }
     }
 
     /// Reads a secret. A secret without a value has no fields.
@@ -126,7 +134,7 @@ impl SecretStore {
                 let failure = AwsFailure::new(&error, "secretsmanager:GetSecretValue", id);
                 // A secret that was created without a value has no version.
                 if failure.kind == FailureKind::NotFound && failure.cause.contains("staging label") {
-                    return Ok(SecretDocument { id: id.to_owned(), arn: self.arn(id).await?, fields: IndexMap::new() });
+                    return Ok(self.document(id, self.arn(id).await?, IndexMap::new()));
                 }
                 if failure.kind == FailureKind::NotFound {
                     let region = self.client(id).config().region().map(ToString::to_string).unwrap_or_default();
@@ -141,7 +149,12 @@ impl SecretStore {
         };
         flexorch_s3_ingester::redaction::register_connector_secret(text);
         let fields = SecretDocument::parse(id, text)?;
-        Ok(SecretDocument { id: id.to_owned(), arn, fields })
+        Ok(self.document(id, arn, fields))
+    }
+
+    fn document(&self, id: &str, arn: String, fields: IndexMap<String, Box<RawValue>>) -> SecretDocument {
+        let create = self.commands.own(format_args!("connector create --secret {}", quoted(id)));
+        SecretDocument { id: id.to_owned(), arn, create, fields }
     }
 
     /// Writes a secret as a new version, and returns the version's id.
@@ -172,11 +185,11 @@ impl SecretStore {
 
 impl SecretDocument {
     fn parse(id: &str, text: &str) -> Result<IndexMap<String, Box<RawValue>>, ReadError> {
-        if text.trim().is_empty() {
+        if without_byte_order_mark(text).trim().is_empty() {
             return Ok(IndexMap::new());
         }
         // serde_json's message may repeat a part of the text.
-        serde_json::from_str(text).map_err(|error| ReadError::NotAnObject {
+        serde_json::from_str(without_byte_order_mark(text)).map_err(|error| ReadError::NotAnObject {
             id: id.to_owned(),
             line: error.line(),
             column: error.column(),
@@ -220,7 +233,7 @@ impl SecretDocument {
     /// If there is none that can be sent in a header.
     pub(crate) fn api_key(&self) -> Result<ApiKey, FieldError> {
         let Some(key) = self.text("api_key")? else {
-            return Err(FieldError::NoApiKey { id: self.id.clone() });
+            return Err(FieldError::NoApiKey { id: self.id.clone(), create: self.create.clone() });
         };
         ApiKey::new(SecretString::from(key)).ok_or_else(|| self.wrong("api_key", "visible ASCII characters"))
     }
@@ -230,7 +243,8 @@ impl SecretDocument {
     /// # Errors
     /// If a field is missing or wrong, with the command that completes the secret.
     pub(crate) fn connector(&self) -> Result<Connector, FieldError> {
-        self.as_connector().map_err(|error| FieldError::Incomplete { id: self.id.clone(), error })
+        let incomplete = |error| FieldError::Incomplete { id: self.id.clone(), create: self.create.clone(), error };
+        self.as_connector().map_err(incomplete)
     }
 
     /// Returns the connector that the secret describes, as the function reads it.
@@ -279,7 +293,8 @@ mod tests {
     use super::*;
 
     fn document(text: &str) -> SecretDocument {
-        SecretDocument { id: "docs".into(), arn: "docs".into(), fields: SecretDocument::parse("docs", text).unwrap() }
+        let fields = SecretDocument::parse("docs", text).unwrap();
+        SecretDocument { id: "docs".into(), arn: "docs".into(), create: "create".into(), fields }
     }
 
     #[test]

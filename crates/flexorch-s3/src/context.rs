@@ -11,6 +11,7 @@ use reqwest::{Client, Url};
 use tokio::sync::OnceCell;
 
 use crate::args::{Color, GlobalOptions};
+use crate::commands::{Commands, FLEXORCH_URL};
 use crate::connector_secret::{SecretDocument, SecretStore};
 use crate::management::Management;
 use crate::output::Output;
@@ -18,10 +19,13 @@ use crate::region::in_region;
 use flexorch_s3_ingester::aws::http::{self, SdkHttpClient};
 use flexorch_s3_ingester::aws::sdk;
 use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::config::{checked_base_url, variable};
+use flexorch_s3_ingester::config::{DEFAULT_BASE_URL, checked_base_url, variable};
 use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::credentials::ApiKey;
+
+/// The environment variable that sets FlexOrch's base URL, as in the function.
+const BASE_URL_VARIABLE: &str = "FLEXORCH_BASE_URL";
 
 /// Clients and output, shared by all commands.
 #[derive(Debug)]
@@ -77,8 +81,6 @@ impl Context {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(url) = &self.global.endpoint_url {
-            Url::parse(url)
-                .map_err(|_| anyhow!("--endpoint-url {url:?} is not a URL such as http://127.0.0.1:4566"))?;
             loader = loader.endpoint_url(url);
         }
         if let Some(profile) = &self.global.profile {
@@ -119,13 +121,12 @@ impl Context {
 
     /// Returns FlexOrch's base URL, validated as the function validates it.
     pub(crate) fn flexorch_url(&self) -> Result<Url> {
-        let text = match self.global.flexorch_url.trim() {
-            "" => flexorch_s3_ingester::config::DEFAULT_BASE_URL,
-            text => text,
-        };
-        checked_base_url(text).map_err(|allowed| {
-            anyhow!("invalid FlexOrch base URL (--flexorch-url, FLEXORCH_BASE_URL): it must be {allowed}")
-        })
+        if let Some(typed) = &self.global.flexorch_url {
+            return Ok(typed.clone());
+        }
+        let text = variable(BASE_URL_VARIABLE).filter(|text| !text.trim().is_empty());
+        checked_base_url(text.as_deref().unwrap_or(DEFAULT_BASE_URL).trim())
+            .map_err(|allowed| anyhow!("invalid FlexOrch base URL ({BASE_URL_VARIABLE}): it must be {allowed}"))
     }
 
     /// Returns a client for FlexOrch's API.
@@ -133,19 +134,25 @@ impl Context {
         Ok(Management::new(self.http.clone(), self.flexorch_url()?, api_key, self.clock))
     }
 
-    /// Returns the options that select account, region and endpoint, as given: a suggested command needs them too.
-    pub(crate) fn given_options(&self) -> [(&'static str, Option<&str>); 3] {
-        let GlobalOptions { profile, region, endpoint_url, .. } = &self.global;
+    /// Returns the options that select account, region, endpoint and FlexOrch, as given: a suggested command needs them too.
+    pub(crate) fn given_options(&self) -> [(&'static str, Option<&str>); 4] {
+        let GlobalOptions { profile, region, endpoint_url, flexorch_url, .. } = &self.global;
         [
             ("--profile", profile.as_deref()),
             ("--region", region.as_deref()),
             ("--endpoint-url", endpoint_url.as_deref()),
+            (FLEXORCH_URL, flexorch_url.as_ref().map(Url::as_str)),
         ]
+    }
+
+    /// Returns a builder of suggested commands.
+    pub(crate) fn commands(&self) -> Commands {
+        Commands::new(&self.given_options(), self.global.region.clone().unwrap_or_default())
     }
 
     /// Returns a client for secrets.
     pub(crate) async fn secrets(&self) -> Result<SecretStore> {
-        Ok(SecretStore::new(self.aws().await?.clone()))
+        Ok(SecretStore::new(self.aws().await?.clone(), self.commands()))
     }
 
     /// Reads a secret, which may be incomplete.

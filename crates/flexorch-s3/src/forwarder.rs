@@ -1,20 +1,21 @@
 //! Sends object keys to FlexOrch as the function does: the same retries, waits, halving and secret renewal.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
+use crate::commands::{Commands, quoted};
 use crate::context::Context;
 use flexorch_s3_ingester::aws::secrets::SecretCache;
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::flexorch::client::{FlexOrchClient, SubmitOptions};
-use flexorch_s3_ingester::ingest::session::{Settings, Work};
+use flexorch_s3_ingester::ingest::session::{Settings, Work, paused_deferral};
 use flexorch_s3_ingester::ingest::submit::{Submission, Submitter};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::S3Object;
-use flexorch_s3_ingester::model::outcome::Ledger;
+use flexorch_s3_ingester::model::outcome::{Ledger, Outcome};
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
 
 /// The timeout of one attempt: the default of the function's `REQUEST_TIMEOUT_MS`.
@@ -23,6 +24,14 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
 /// A secret is read again after this time, so that a rotated API key is used before the old one is refused.
 const SECRET_TTL: Duration = Duration::from_secs(300);
+
+/// Says that a connector is paused, so that nothing was sent, and how to resume it. `None` if it is not paused.
+pub(crate) fn pause_of(connector: &Connector, commands: &Commands) -> Option<String> {
+    let reason = connector.paused.as_deref()?;
+    let resume = commands.own(format_args!("resume --secret {}", quoted(&connector.secret_id)));
+    let secret = &connector.secret_id;
+    Some(format!("secret {secret:?} pauses its connector ({reason}): nothing is sent until you run `{resume}`"))
+}
 
 /// Limits of the requests.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +81,13 @@ impl Forwarder {
         metrics: &Metrics,
         end: SystemTime,
     ) {
-        let work = Work { connector: self.current(end).await, objects: positions, redelivered: Vec::new() };
+        let connector = self.current(end).await;
+        if connector.paused.is_some() {
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            positions.into_iter().for_each(|at| ledger.settle(at, Outcome::Deferred(paused_deferral(&connector))));
+            return;
+        }
+        let work = Work { connector, objects: positions, redelivered: Vec::new() };
         self.submitter.submit(vec![work], Submission { objects, ledger, metrics, end }).await;
     }
 

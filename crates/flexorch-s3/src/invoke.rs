@@ -1,29 +1,26 @@
-//! `flexorch-s3 invoke` and `demo`: run the handler on events as Lambda would, and show what happened to every object.
+//! `flexorch-s3 invoke`: runs the handler on events as Lambda would, and shows what happened to every object.
 
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::args::{DemoOptions, InvokeOptions};
+use crate::args::InvokeOptions;
 use crate::context::Context as Options;
 use crate::exit::Exit;
-use crate::local::{DEAD_LETTER_QUEUE, Local};
-use crate::outcome::{add_outcome, columns};
-use crate::samples::SAMPLES;
-use crate::text::{escaped, table, text_of};
+use crate::input;
+use crate::local::Local;
+use crate::outcome::{Columns, add_outcome, columns, style};
+use crate::output::{DIM, Output, WARNING, styled};
+use crate::text::{counted, escaped, table, text_within};
 use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::handler::{Handled, Ingester, InvocationContext, Reported};
+use flexorch_s3_ingester::model::outcome::Counts;
 use flexorch_sandbox::SandboxOptions;
-
-/// The bucket of the samples.
-const SAMPLE_BUCKET: &str = "my-documents";
-/// The prefix of the samples.
-const SAMPLE_PREFIX: &str = "invoices/";
-/// The timeout for each sample: the template's.
-const SAMPLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One event to run.
 struct Event {
@@ -31,82 +28,67 @@ struct Event {
     payload: String,
 }
 
-/// Runs every event and prints what happened.
+/// Runs every event and prints what happened. The exit status is 3 if an event ended in an error, or an object or message was rejected or
+/// deferred.
 pub(crate) async fn run(options: InvokeOptions, context: &Options) -> Result<Exit> {
     let events = read_events(&options.events)?;
-    let run = Run { timeout: options.timeout, expects_errors: options.no_fail, is_json: context.output.is_json() };
-    if options.sandbox {
+    let output = context.output;
+    let is_well = if options.sandbox {
         let sandbox = SandboxOptions { faults: options.faults.clone(), ..SandboxOptions::default() };
         let local = Local::start(sandbox, &options.bucket, &options.prefix).await?;
-        return run.in_sandbox(&events, local).await;
-    }
-    let config = Config { flexorch_base_url: context.flexorch_url()?, ..Config::from_env()? };
-    let sdk = context.aws().await?.clone();
-    let ingester = Ingester::with_clients(config, context.clock, context.http.clone(), sdk);
-    ingester.warm_up().await?;
-    run.events(&events, ingester).await
-}
-
-/// Runs the samples in the sandbox.
-pub(crate) async fn demo(options: DemoOptions, context: &Options) -> Result<Exit> {
-    let sample = |(name, payload): &(&str, &str)| Event { name: (*name).to_owned(), payload: (*payload).to_owned() };
-    let events: Vec<_> = SAMPLES.iter().map(sample).collect();
-    let sandbox = SandboxOptions { faults: options.faults, ..SandboxOptions::default() };
-    let local = Local::start(sandbox, SAMPLE_BUCKET, SAMPLE_PREFIX).await?;
-    // One sample shows what happens to an unknown event.
-    let run = Run { timeout: SAMPLE_TIMEOUT, expects_errors: true, is_json: context.output.is_json() };
-    run.in_sandbox(&events, local).await
-}
-
-/// Runs events.
-struct Run {
-    timeout: Duration,
-    /// An error from the handler does not change the exit status.
-    expects_errors: bool,
-    is_json: bool,
-}
-
-impl Run {
-    async fn in_sandbox(&self, events: &[Event], local: Local) -> Result<Exit> {
-        let code = self.events(events, local.ingester().await?).await?;
-        if !self.is_json {
-            let taken = local.services.flexorch.taken_keys().len();
-            let dead_letters = local.services.queues.messages(DEAD_LETTER_QUEUE).len();
-            print(&format!(
-                "FlexOrch (sandbox) accepted {taken} documents; the dead-letter queue has {dead_letters} messages.\n"
-            ))?;
-        }
+        let is_well = handle_all(&events, Invoker::new(local.ingester().await?, options.timeout), output).await?;
+        output.line(format!(
+            "FlexOrch (sandbox) accepted {}; the dead-letter queue has {}.",
+            counted(local.taken(), "document"),
+            counted(local.dead_letters(), "message")
+        ))?;
         local.shutdown().await;
-        Ok(code)
-    }
-
-    async fn events(&self, events: &[Event], ingester: Ingester) -> Result<Exit> {
-        let ingester = ingester.without_metrics();
-        let mut results = Vec::new();
-        let mut well = true;
-        for (number, event) in events.iter().enumerate() {
-            let invocation = InvocationContext {
-                request_id: format!("invoke-{}", number + 1),
-                deadline: SystemTime::now() + self.timeout,
-            };
-            let handled = ingester.handle(&event.payload, &invocation).await;
-            well &= handled.answer.is_ok();
-            if self.is_json {
-                results.push(as_json(&event.name, &handled));
-            } else {
-                print(&as_text(&event.name, &handled))?;
-            }
-        }
-        if self.is_json {
-            print(&format!("{:#}\n", Value::Array(results)))?;
-        }
-        Ok(if well || self.expects_errors { Exit::Success } else { Exit::Problem })
-    }
+        is_well
+    } else {
+        let config = Config { flexorch_base_url: context.flexorch_url()?, ..Config::from_env()? };
+        let sdk = context.aws().await?.clone();
+        let ingester = Ingester::with_clients(config, context.clock, context.http.clone(), sdk);
+        ingester.warm_up().await?;
+        handle_all(&events, Invoker::new(ingester, options.timeout), output).await?
+    };
+    Ok(if is_well || options.no_fail { Exit::Success } else { Exit::Problem })
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
+/// Runs events, and returns whether all of them ended well.
+async fn handle_all(events: &[Event], mut invoker: Invoker, output: Output) -> Result<bool> {
+    let (mut is_well, mut documents) = (true, Vec::new());
+    for event in events {
+        let handled = invoker.handle(&event.payload).await;
+        let counts = handled.report.counts();
+        is_well &= handled.answer.is_ok() && handled.report.unreadable_messages == 0;
+        is_well &= (counts.rejected, counts.deferred) == (0, 0);
+        print(&event.name, &handled, output)?;
+        documents.push(as_json(&event.name, &handled));
+    }
+    output.document(&documents)?;
+    Ok(is_well)
+}
+
+/// Invokes the handler as Lambda does.
+pub(crate) struct Invoker {
+    ingester: Ingester,
+    timeout: Duration,
+    invocations: u64,
+}
+
+impl Invoker {
+    /// Creates an invoker. Each invocation may take as long as `timeout`.
+    pub(crate) fn new(ingester: Ingester, timeout: Duration) -> Self {
+        Self { ingester: ingester.without_metrics(), timeout, invocations: 0 }
+    }
+
+    /// Runs an event.
+    pub(crate) async fn handle(&mut self, payload: &str) -> Handled {
+        self.invocations += 1;
+        let request_id = format!("invoke-{}", self.invocations);
+        let invocation = InvocationContext { request_id, deadline: SystemTime::now() + self.timeout };
+        self.ingester.handle(payload, &invocation).await
+    }
 }
 
 fn read_events(paths: &[PathBuf]) -> Result<Vec<Event>> {
@@ -115,7 +97,7 @@ fn read_events(paths: &[PathBuf]) -> Result<Vec<Event>> {
         if path.as_os_str() == "-" {
             let mut payload = String::new();
             std::io::stdin().read_to_string(&mut payload).context("cannot read an event from standard input")?;
-            events.push(Event { name: "standard input".into(), payload });
+            events.push(event("standard input".into(), &payload)?);
         } else if path.is_dir() {
             let files = json_files(path)?;
             if files.is_empty() {
@@ -133,7 +115,13 @@ fn read_events(paths: &[PathBuf]) -> Result<Vec<Event>> {
 
 fn read_event(path: &Path) -> Result<Event> {
     let payload = std::fs::read_to_string(path).with_context(|| format!("cannot read the event {}", path.display()))?;
-    Ok(Event { name: path.display().to_string(), payload })
+    event(path.display().to_string(), &payload)
+}
+
+/// Lambda hands over nothing but JSON.
+fn event(name: String, payload: &str) -> Result<Event> {
+    let payload: Box<RawValue> = input::parse(payload, &name, "JSON")?;
+    Ok(Event { name, payload: payload.get().to_owned() })
 }
 
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -150,31 +138,48 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn as_text(name: &str, handled: &Handled) -> String {
-    let counts = handled.report.counts();
-    let mut text = format!("{}\n", escaped(name));
-    if !handled.report.objects.is_empty() {
-        let mut rows = table(["  OUTCOME", "OBJECT", "REASON OR JOB", "CONNECTOR"]);
-        for reported in &handled.report.objects {
-            let (outcome, detail, connector) = columns(&reported.outcome);
-            rows.add_row([
-                format!("  {outcome}"),
-                escaped(&object_name(reported)),
-                escaped(&detail),
-                escaped(&connector),
-            ]);
-        }
-        text.push_str(&text_of(&rows));
+fn print(name: &str, handled: &Handled, output: Output) -> Result<()> {
+    output.line(escaped(name))?;
+    for line in rows(handled, crate::output::columns()) {
+        output.line(line)?;
     }
-    text.push_str(&format!(
-        "  received {} = forwarded {} + skipped {} + rejected {} + deferred {}\n",
-        counts.received, counts.forwarded, counts.skipped, counts.rejected, counts.deferred
-    ));
-    match &handled.answer {
-        Ok(answer) => text.push_str(&format!("  response: {answer}\n\n")),
-        Err(error) => text.push_str(&format!("  error: {}\n\n", escaped(&error.to_string()))),
+    output.line(format!("  {}", equation(&handled.report.counts())))?;
+    output.line(match &handled.answer {
+        Ok(answer) => format!("  response: {}\n", escaped(&answer.to_string())),
+        Err(error) => format!("  error: {}\n", escaped(&error.to_string())),
+    })
+}
+
+/// Returns the table of what happened to the objects, line by line, within so many columns. It names the connectors if there are several.
+pub(crate) fn rows(handled: &Handled, most_columns: Option<usize>) -> Vec<String> {
+    let objects: Vec<_> =
+        handled.report.objects.iter().map(|reported| (reported, columns(&reported.outcome))).collect();
+    let connectors: BTreeSet<_> = objects.iter().filter_map(|(_, columns)| columns.connector.as_deref()).collect();
+    let shown = if connectors.len() > 1 { 4 } else { 3 };
+    let mut rows = table([" OUTCOME", "OBJECT", "REASON OR JOB", "CONNECTOR"].into_iter().take(shown));
+    for (reported, Columns { outcome, detail, connector }) in &objects {
+        let connector = connector.as_deref().unwrap_or("-");
+        let cells = [format!(" {outcome}"), escaped(&object_name(reported)), escaped(detail), escaped(connector)];
+        rows.add_row(cells.into_iter().take(shown));
     }
-    text
+    let text = text_within(&rows, most_columns, Some(1));
+    let mut lines = text.lines();
+    let header = lines.next().filter(|_| !objects.is_empty()).map(|header| styled(DIM, header));
+    let colored = objects.iter().zip(lines).map(|((reported, Columns { outcome, .. }), line)| {
+        line.replacen(outcome, &styled(style(&reported.outcome), outcome), 1)
+    });
+    let unreadable = handled.report.unreadable_messages;
+    let unreadable =
+        (unreadable > 0).then(|| format!("  {}", styled(WARNING, counted(unreadable, "unreadable message"))));
+    header.into_iter().chain(colored).chain(unreadable).collect()
+}
+
+/// Returns the counts as the equation that holds for every invocation.
+pub(crate) fn equation(counts: &Counts) -> String {
+    let Counts { received, forwarded, skipped, rejected, deferred, .. } = counts;
+    format!(
+        "received {received} = forwarded {forwarded} + skipped {skipped} + rejected {rejected} + deferred {deferred}"
+    )
 }
 
 fn object_name(reported: &Reported) -> String {
@@ -184,7 +189,8 @@ fn object_name(reported: &Reported) -> String {
     }
 }
 
-fn as_json(name: &str, handled: &Handled) -> Value {
+/// Returns what happened, for programs.
+pub(crate) fn as_json(name: &str, handled: &Handled) -> Value {
     let objects: Vec<_> = handled.report.objects.iter().map(object_json).collect();
     let mut result = json!({
         "event": name,

@@ -18,16 +18,15 @@ use flexorch_sandbox::services::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use flexorch_sandbox::{SandboxOptions, Services};
 
 /// The secret of the embedded connector.
-pub(crate) const SECRET_ID: &str = "flexorch/sandbox-connector";
+const SECRET_ID: &str = "flexorch/sandbox-connector";
 
 /// The dead-letter queue for rejected objects.
-pub(crate) const DEAD_LETTER_QUEUE: &str = "flexorch-dead-letters";
+const DEAD_LETTER_QUEUE: &str = "flexorch-dead-letters";
 
 /// Embedded FlexOrch and AWS services, with one connector.
 #[derive(Debug)]
 pub(crate) struct Local {
-    /// The services.
-    pub(crate) services: Services,
+    services: Services,
 }
 
 impl Local {
@@ -85,6 +84,16 @@ impl Local {
                 s3: self.services.buckets.endpoint_url(),
             })
             .build()
+    }
+
+    /// Returns how many documents FlexOrch accepted.
+    pub(crate) fn taken(&self) -> u64 {
+        self.services.flexorch.taken_keys().len() as u64
+    }
+
+    /// Returns how many messages the dead-letter queue has.
+    pub(crate) fn dead_letters(&self) -> u64 {
+        self.services.queues.messages(DEAD_LETTER_QUEUE).len() as u64
     }
 
     /// Stops all services.

@@ -12,7 +12,7 @@
 //! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share |
 //! | `letters` | lists, redrives, exports and deletes dead letters |
 //! | `pause` | pauses and resumes a connector, in its secret |
-//! | `invoke`, `samples` | run the handler on events from files, or on the samples |
+//! | `invoke`, `demo`, `samples` | run the handler on events from files, or on the samples |
 //! | `serve` | runs the sandbox until it is interrupted |
 //! | `local` | embedded FlexOrch and AWS services, and a function that uses them |
 //! | `commands` | suggested commands, complete: with the options that were given, and quoted for the shell |
@@ -20,6 +20,7 @@
 //! | `management` | FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage |
 //! | `journal_file` | the file from which an interrupted command resumes |
 //! | `connector_secret` | reads and writes a connector's secret |
+//! | `input` | JSON that people write into files |
 //! | `bucket` | a bucket's region and notification configuration |
 //! | `notification` | what a bucket's notification configuration may contain |
 //! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
@@ -39,9 +40,11 @@ mod commands;
 mod connector;
 mod connector_secret;
 mod context;
+mod demo;
 mod doctor;
 mod exit;
 mod forwarder;
+mod input;
 mod interruption;
 mod invoke;
 mod journal_file;
@@ -111,7 +114,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit> {
         Command::Resume(options) => pause::run_resume(options, &context).await,
         Command::Letters(action) => letters::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
-        Command::Demo(options) => invoke::demo(options, &context).await,
+        Command::Demo(options) => demo::run(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,
         Command::Sandbox(options) => serve::run(options, &context).await,
         Command::Completions(options) => {

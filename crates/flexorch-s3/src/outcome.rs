@@ -1,28 +1,48 @@
 //! What happened to an object, as text and as JSON.
 
+use anstyle::Style;
 use serde_json::{Value, json};
 
+use crate::output::{DIM, FAILURE, SUCCESS, WARNING};
 use flexorch_s3_ingester::model::outcome::Outcome;
 
-/// Returns the outcome, its detail and the connector, as a table shows them.
-pub(crate) fn columns(outcome: &Outcome) -> (&'static str, String, String) {
-    let connector = |connector: Option<&str>| connector.unwrap_or("-").to_owned();
-    match outcome {
+/// An outcome as a table shows it.
+pub(crate) struct Columns {
+    /// The outcome in one word.
+    pub(crate) outcome: &'static str,
+    /// The job, or the reason.
+    pub(crate) detail: String,
+    /// The connector, if one was chosen.
+    pub(crate) connector: Option<String>,
+}
+
+/// Returns an outcome as a table shows it.
+pub(crate) fn columns(outcome: &Outcome) -> Columns {
+    let (word, detail, connector) = match outcome {
         Outcome::Forwarded(forwarded) => {
             let job = forwarded.job_id.as_deref().unwrap_or("id unknown");
             let known = if forwarded.duplicate { " (known content)" } else { "" };
-            ("forwarded", format!("job {job}{known}"), connector(Some(&forwarded.connector)))
+            ("forwarded", format!("job {job}{known}"), Some(&forwarded.connector))
         }
-        Outcome::Skipped(reason) => ("skipped", reason.as_str().to_owned(), connector(None)),
+        Outcome::Skipped(reason) => ("skipped", reason.as_str().to_owned(), None),
         Outcome::Rejected(rejection) => {
             let detail = format!("{} {}", rejection.code, rejection.message);
-            ("rejected", detail.trim().to_owned(), connector(rejection.connector.as_deref()))
+            ("rejected", detail.trim().to_owned(), rejection.connector.as_ref())
         }
-        Outcome::Deferred(deferral) => (
-            "deferred",
-            format!("{}: {}", deferral.class.as_str(), deferral.detail),
-            connector(deferral.connector.as_deref()),
-        ),
+        Outcome::Deferred(deferral) => {
+            ("deferred", format!("{}: {}", deferral.class.as_str(), deferral.detail), deferral.connector.as_ref())
+        }
+    };
+    Columns { outcome: word, detail, connector: connector.map(ToString::to_string) }
+}
+
+/// Returns the style of an outcome's word.
+pub(crate) fn style(outcome: &Outcome) -> Style {
+    match outcome {
+        Outcome::Forwarded(_) => SUCCESS,
+        Outcome::Skipped(_) => DIM,
+        Outcome::Rejected(_) => FAILURE,
+        Outcome::Deferred(_) => WARNING,
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) const SUCCESS: Style = AnsiColor::Green.on_default();
 pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().bold();
 /// The style of a warning.
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
+/// The style of a heading.
+pub(crate) const BOLD: Style = Style::new().bold();
 /// The style of secondary text.
 pub(crate) const DIM: Style = Style::new().dimmed();
 
@@ -66,6 +68,15 @@ impl Output {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
+}
+
+/// The columns of a terminal that does not say how many it has.
+const USUAL_COLUMNS: usize = 80;
+
+/// Returns the width of the terminal that standard output is; `None` if it is a file or a pipe.
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(if size.ws_col == 0 { USUAL_COLUMNS } else { size.ws_col.into() })
 }
 
 /// Returns text in a style. Printing removes the style if colors are off.

@@ -1,9 +1,10 @@
 //! `flexorch-s3 schedule …`: FlexOrch's Scheduled Sync, for polling as a safety net.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
 use crate::args::{ScheduleAction, ScheduleId};
+use crate::commands::{Commands, quoted};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::management::{CallError, Management, Schedule, moment};
@@ -13,11 +14,15 @@ use flexorch_s3_ingester::model::connector::Connector;
 
 /// Runs one of the commands.
 pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exit> {
+    let commands = context.commands();
     match action {
         ScheduleAction::Create(options) => {
             let (connector, flexorch) = open(&options.secret.secret, context).await?;
             let made = flexorch.create_schedule(&connector.id, &options.cron, options.prefix.as_deref()).await;
-            let made = made.map_err(with_plans)?;
+            let made = match made {
+                Err(error) if error.error.status == 429 => return Err(explain_429(error, &flexorch).await),
+                made => made.map_err(with_plans)?,
+            };
             context.output.line(format!(
                 "{} schedule {} created: FlexOrch lists {} at {} (UTC)",
                 styled(SUCCESS, "✓"),
@@ -34,8 +39,10 @@ pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exi
         }
         ScheduleAction::Trigger(which) => {
             let (connector, flexorch) = open(&which.secret.secret, context).await?;
-            let run =
-                flexorch.trigger_schedule(&connector.id, &which.schedule).await.map_err(|e| explain(e, &which))?;
+            let run = flexorch
+                .trigger_schedule(&connector.id, &which.schedule)
+                .await
+                .map_err(|e| explain(e, &which, &commands))?;
             let status = escaped(run.status.as_deref().unwrap_or("started"));
             context.output.line(format!(
                 "{} schedule {} started: {status}",
@@ -50,7 +57,7 @@ pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exi
             let (connector, flexorch) = open(&which.secret.secret, context).await?;
             let schedules = flexorch.schedules(&connector.id).await.map_err(with_plans)?;
             let Some(schedule) = schedules.iter().find(|schedule| id_of(schedule) == which.schedule) else {
-                bail!("{}", unknown(which));
+                bail!("{}", unknown(which, &commands));
             };
             let cron = escaped(schedule.cron_expression.as_deref().unwrap_or("no cron expression"));
             let question =
@@ -58,7 +65,10 @@ pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exi
             if !options.yes && !confirm(&question, "--yes")? {
                 bail!("cancelled; nothing was deleted");
             }
-            flexorch.delete_schedule(&connector.id, &which.schedule).await.map_err(|error| explain(error, which))?;
+            flexorch
+                .delete_schedule(&connector.id, &which.schedule)
+                .await
+                .map_err(|error| explain(error, which, &commands))?;
             context.output.line(format!("{} schedule {} deleted", styled(SUCCESS, "✓"), escaped(&which.schedule)))?;
             context.output.document(&json!({"deleted": schedule}))?;
         }
@@ -72,31 +82,38 @@ async fn open(secret_id: &str, context: &Context) -> Result<(Connector, Manageme
     Ok((connector, flexorch))
 }
 
-/// Adds to a refusal that the plan causes what each plan allows (FlexOrch documentation, "Scheduled Sync").
+/// What each plan allows (FlexOrch documentation, "Scheduled Sync").
+const PLANS: &str = "the plan does not allow this schedule: none on Trial, one run a day on Starter (such as '0 2 * * *'), any on Pro \
+                     and Enterprise";
+
+/// Adds to a refusal that the plan causes what each plan allows.
 fn with_plans(error: CallError) -> anyhow::Error {
     let is_plan = error.is_plan();
     let error = anyhow::Error::from(error);
-    match is_plan {
-        true => error.context(
-            "the plan does not allow this schedule: none on Trial, one run a day on Starter (such as '0 2 * * *'), any on Pro and \
-             Enterprise",
-        ),
-        false => error,
+    if is_plan { error.context(PLANS) } else { error }
+}
+
+/// Explains a 429 response to a new schedule: FlexOrch refuses a too short interval with the code of its rate limit. The rate tells them
+/// apart.
+async fn explain_429(error: CallError, flexorch: &Management) -> anyhow::Error {
+    match flexorch.rate_limits().await {
+        Ok(rate) if rate.has_room() => anyhow!("{PLANS}. FlexOrch, {}: {}", error.call, error.error),
+        _ => error.into(),
     }
 }
 
-fn explain(error: CallError, which: &ScheduleId) -> anyhow::Error {
+fn explain(error: CallError, which: &ScheduleId, commands: &Commands) -> anyhow::Error {
     match error.is_not_found() {
-        true => anyhow::Error::msg(unknown(which)),
+        true => anyhow::Error::msg(unknown(which, commands)),
         false => with_plans(error),
     }
 }
 
-fn unknown(which: &ScheduleId) -> String {
+fn unknown(which: &ScheduleId, commands: &Commands) -> String {
     format!(
-        "the connector has no schedule {}: `flexorch-s3 schedule list --secret {}` lists its schedules",
+        "the connector has no schedule {}: `{}` lists its schedules",
         escaped(&which.schedule),
-        which.secret.secret
+        commands.own(format_args!("schedule list --secret {}", quoted(&which.secret.secret)))
     )
 }
 
@@ -132,7 +149,8 @@ fn print_list(schedules: &[Schedule], connector: &Connector, context: &Context) 
 
 async fn print_runs(which: &ScheduleId, context: &Context) -> Result<()> {
     let (connector, flexorch) = open(&which.secret.secret, context).await?;
-    let runs = flexorch.schedule_runs(&connector.id, &which.schedule).await.map_err(|error| explain(error, which))?;
+    let runs = flexorch.schedule_runs(&connector.id, &which.schedule).await;
+    let runs = runs.map_err(|error| explain(error, which, &context.commands()))?;
     if runs.is_empty() {
         context.output.line(format!("Schedule {} has not run yet.", escaped(&which.schedule)))?;
     } else {

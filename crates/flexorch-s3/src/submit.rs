@@ -1,23 +1,24 @@
 //! `flexorch-s3 submit`: sends object keys from the command line or a file, as the function does.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, anyhow};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::args::SubmitOptions;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::forwarder::{Forwarder, Pace};
+use crate::forwarder::{Forwarder, Pace, pause_of};
 use crate::interruption::Interruption;
-use crate::outcome::{add_outcome, columns};
-use crate::text::escaped;
-use flexorch_s3_ingester::ingest::route::superseded;
+use crate::outcome::{Columns, add_outcome, columns};
+use crate::output::print_error;
+use crate::text::{counted, escaped, line_of};
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
@@ -31,9 +32,15 @@ const READ_AHEAD: usize = 256;
 /// Runs the command.
 pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exit> {
     let mut interruption = Interruption::listen()?;
-    let mut keys = Keys::open(&options)?;
     let connector = context.connector(&options.secret.secret).await?;
-    let (bucket, prefix) = (connector.bucket.clone().unwrap_or_default(), connector.prefix.clone());
+    let mut keys = Keys::open(&options, connector.bucket.clone())?;
+    let mut report = Report::begin(context);
+    if let Some(pause) = pause_of(&connector, &context.commands()) {
+        report.end(0)?;
+        print_error(&escaped(&pause));
+        return Ok(Exit::Problem);
+    }
+    let prefix = connector.prefix.clone();
     let pace = Pace {
         keys_per_request: options.keys_per_request,
         concurrency: options.concurrency,
@@ -41,12 +48,11 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
     };
     let forwarder = Forwarder::new(context, connector, pace).await?;
     let at_once = options.keys_per_request.get() * options.concurrency.get();
-    let mut report = Report::begin(context);
     let mut blocked: Option<Deferral> = None;
     let mut interrupted = false;
     while !interrupted {
         let objects = tokio::select! {
-            objects = keys.next(at_once, &bucket) => objects,
+            objects = keys.next(at_once) => objects,
             () = interruption.next() => {
                 interrupted = true;
                 break;
@@ -55,7 +61,7 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
         let objects = match objects {
             Ok(objects) => objects,
             Err(error) => {
-                report.end()?;
+                report.end(keys.repeated)?;
                 return Err(error.context("keys could not be read to the end; those before are reported above"));
             }
         };
@@ -85,7 +91,7 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
         blocked = blocked.or_else(|| outcomes.iter().find_map(block_of));
         report.add(&objects, &outcomes)?;
     }
-    report.end()?;
+    report.end(keys.repeated)?;
     if interrupted {
         if keys.has_more() {
             context.output.progress("interrupted; keys after the last one reported were not sent");
@@ -95,21 +101,14 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
     Ok(report.code())
 }
 
-/// Sends the objects whose keys start with `prefix`, each key once, and returns the outcome of every object.
+/// Sends the objects whose keys start with `prefix`, and returns the outcome of every object.
 async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context: &Context) -> Vec<Outcome> {
     let (ledger, metrics) = (Mutex::new(Ledger::new(objects.len())), Metrics::default());
-    let repeated = superseded(objects, |_| true);
-    let mut positions = Vec::new();
-    for (position, object) in objects.iter().enumerate() {
-        let skip = if !object.key.as_str().starts_with(prefix) {
-            SkipReason::OutOfPrefix
-        } else if repeated[position] {
-            SkipReason::Superseded
-        } else {
-            positions.push(position);
-            continue;
-        };
-        ledger.lock().unwrap_or_else(PoisonError::into_inner).settle(position, Outcome::Skipped(skip));
+    let (positions, outside): (Vec<_>, Vec<_>) =
+        (0..objects.len()).partition(|position| objects[*position].key.as_str().starts_with(prefix));
+    for position in outside {
+        let skipped = Outcome::Skipped(SkipReason::OutOfPrefix);
+        ledger.lock().unwrap_or_else(PoisonError::into_inner).settle(position, skipped);
     }
     if !positions.is_empty() {
         let end = context.clock.now() + LONGEST_SEND;
@@ -122,7 +121,8 @@ async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context
 fn block_of(outcome: &Outcome) -> Option<Deferral> {
     match outcome {
         Outcome::Deferred(deferral)
-            if deferral.class.needs_operator() && deferral.class != DeferClass::RequestRefused =>
+            if deferral.class == DeferClass::Paused
+                || deferral.class.needs_operator() && deferral.class != DeferClass::RequestRefused =>
         {
             Some(deferral.clone())
         }
@@ -130,20 +130,35 @@ fn block_of(outcome: &Outcome) -> Option<Deferral> {
     }
 }
 
-/// A source of keys.
-enum Keys {
-    Typed(std::vec::IntoIter<String>),
+/// The keys to send.
+struct Keys {
+    source: Source,
+    /// The connector's bucket, if its secret names one.
+    bucket: Option<String>,
+    /// The error after the last key that could be read.
+    failed: Option<Error>,
+    /// How often a key was named again in what is sent together. Such a key is sent once.
+    repeated: u64,
+}
+
+/// Where keys come from.
+enum Source {
+    Typed(std::vec::IntoIter<S3Object>),
     /// Read by a separate thread: a terminal or pipe may block it, and Ctrl-C must still work.
-    Read {
-        keys: mpsc::Receiver<Result<String>>,
-        /// The error after the last key that could be read.
-        failed: Option<Error>,
-    },
+    Read(mpsc::Receiver<Result<String>>),
 }
 
 impl Keys {
-    fn open(options: &SubmitOptions) -> Result<Self> {
-        let Some(path) = &options.keys_from else { return Ok(Self::Typed(options.keys.clone().into_iter())) };
+    /// Opens the source.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or a typed key cannot be sent: nothing is sent then.
+    fn open(options: &SubmitOptions, bucket: Option<String>) -> Result<Self> {
+        let keys = |source| Self { source, bucket: bucket.clone(), failed: None, repeated: 0 };
+        let Some(path) = &options.keys_from else {
+            let objects: Result<Vec<_>> = options.keys.iter().map(|key| object_of(key, bucket.as_deref())).collect();
+            return Ok(keys(Source::Typed(objects.context("nothing was sent")?.into_iter())));
+        };
         let (mut reader, name): (Box<dyn BufRead + Send>, _) = match path == Path::new("-") {
             true => (Box::new(BufReader::new(std::io::stdin())), "standard input".to_owned()),
             false => {
@@ -161,40 +176,60 @@ impl Keys {
                 }
             }
         });
-        Ok(Self::Read { keys: receiver, failed: None })
+        Ok(keys(Source::Read(receiver)))
     }
 
-    /// Returns the next keys, as objects; none at the end. If a key cannot be read, returns those before it first.
-    async fn next(&mut self, most: usize, bucket: &str) -> Result<Vec<S3Object>> {
-        let mut objects = Vec::new();
-        while objects.len() < most {
-            let key = match self {
-                Self::Typed(keys) => keys.next(),
-                Self::Read { failed: Some(_), .. } if !objects.is_empty() => None,
-                Self::Read { keys, failed } => match failed.take() {
-                    Some(error) => return Err(error),
-                    None => match keys.recv().await.transpose() {
-                        Ok(key) => key,
-                        Err(error) => {
-                            *failed = Some(error);
-                            continue;
-                        }
-                    },
-                },
-            };
-            let Some(key) = key else { break };
-            objects.push(S3Object::new(bucket, ObjectKey::verbatim(key)?));
+    /// Returns the next keys, as objects, each once; none at the end. If a key cannot be read, returns those before it first.
+    async fn next(&mut self, most: usize) -> Result<Vec<S3Object>> {
+        let (mut objects, mut seen) = (Vec::new(), HashSet::new());
+        while objects.len() < most && self.failed.is_none() {
+            match self.one().await.transpose() {
+                None => break,
+                Some(Ok(object)) if seen.insert(object.key.clone()) => objects.push(object),
+                Some(Ok(_)) => self.repeated += 1,
+                Some(Err(error)) => self.failed = Some(error),
+            }
         }
-        Ok(objects)
+        match self.failed.take_if(|_| objects.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(objects),
+        }
+    }
+
+    async fn one(&mut self) -> Result<Option<S3Object>> {
+        match &mut self.source {
+            Source::Typed(objects) => Ok(objects.next()),
+            Source::Read(keys) => {
+                let key = keys.recv().await.transpose()?;
+                key.map(|key| object_of(&key, self.bucket.as_deref())).transpose()
+            }
+        }
     }
 
     /// Returns whether there are more keys.
     fn has_more(&mut self) -> bool {
-        match self {
-            Self::Typed(keys) => keys.len() > 0,
-            Self::Read { keys, .. } => keys.try_recv().is_ok(),
+        match &mut self.source {
+            Source::Typed(objects) => objects.len() > 0,
+            Source::Read(keys) => keys.try_recv().is_ok(),
         }
     }
+}
+
+/// Returns the object that a key names. `s3://bucket/key` is accepted too, if the connector reads that bucket: FlexOrch is only ever sent
+/// keys.
+fn object_of(typed: &str, bucket: Option<&str>) -> Result<S3Object> {
+    let key = match typed.strip_prefix("s3://") {
+        None => typed,
+        Some(address) => match address.split_once('/') {
+            None | Some((_, "")) => bail!("{typed:?} names no object: expected s3://BUCKET/KEY"),
+            Some((named, key)) => match bucket {
+                Some(bucket) if bucket == named => key,
+                Some(bucket) => bail!("{typed:?} is in bucket {named:?}, but the secret's connector reads {bucket:?}"),
+                None => bail!("the secret names no bucket to compare {typed:?} with: pass the key alone"),
+            },
+        },
+    };
+    Ok(S3Object::new(bucket.unwrap_or_default(), ObjectKey::verbatim(key)?))
 }
 
 /// Reads the next line that is not empty.
@@ -235,30 +270,32 @@ impl<'a> Report<'a> {
                 add_outcome(&mut document, outcome);
                 let before = if self.counts.received == 0 { "{\"objects\": [\n  " } else { ",\n  " };
                 write(&format!("{before}{document}"))?;
-            } else if !matches!(outcome, Outcome::Forwarded(_)) {
-                let (name, detail, _) = columns(outcome);
-                self.context.output.line(format!(
-                    "{name:<9}  {}  {}",
-                    escaped(object.key.as_str()),
-                    escaped(&detail)
-                ))?;
+            } else {
+                let Columns { outcome: word, detail, .. } = columns(outcome);
+                let (before, key) = (format!("{word:<9}  "), escaped(object.key.as_str()));
+                self.context.output.line(line_of(&before, &key, &escaped(&detail)))?;
             }
             self.counts.add(outcome);
         }
         Ok(())
     }
 
-    fn end(&self) -> Result<()> {
+    fn end(&self, repeated: u64) -> Result<()> {
         let Counts { received, forwarded, skipped, rejected, deferred, duplicates, .. } = &self.counts;
         if self.context.output.is_json() {
             let before = if *received == 0 { "{\"objects\": [" } else { "\n" };
-            let summary: Value = json!(self.counts);
+            let mut summary: Value = json!(self.counts);
+            summary["repeated"] = repeated.into();
             return write(&format!("{before}], \"summary\": {summary}}}\n"));
         }
         let known = if *duplicates > 0 { format!(" ({duplicates} known content)") } else { String::new() };
         self.context.output.line(format!(
             "received {received} = forwarded {forwarded}{known} + skipped {skipped} + rejected {rejected} + deferred {deferred}"
         ))?;
+        if repeated > 0 {
+            let times = counted(repeated, "repeated key");
+            self.context.output.line(format!("  {times} not counted: each key is sent once"))?;
+        }
         let classes = self.counts.deferred_by_class.keys();
         for class in classes {
             self.context.output.line(format!("  {}: {}", class.as_str(), class.remedy()))?;

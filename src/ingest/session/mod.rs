@@ -35,7 +35,7 @@ use crate::model::outcome::{Deferral, Outcome};
 
 use lane::{Advance, Lane};
 pub use memory::Memory;
-pub(crate) use outcomes::paused_deferral;
+pub use outcomes::paused_deferral;
 
 /// The settings for requests; each field has the name of its environment variable.
 #[derive(Debug, Clone, Copy)]

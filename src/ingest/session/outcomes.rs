@@ -100,7 +100,8 @@ pub(super) fn out_of_time(connector: &Connector) -> Deferral {
 }
 
 /// Returns the deferral of a connector's objects while its secret pauses it.
-pub(crate) fn paused_deferral(connector: &Connector) -> Deferral {
+#[must_use]
+pub fn paused_deferral(connector: &Connector) -> Deferral {
     let reason = connector.paused.as_deref().unwrap_or_default();
     Deferral {
         class: DeferClass::Paused,

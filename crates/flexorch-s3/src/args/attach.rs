@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+
+use super::shared::SECRET_VARIABLE;
 
 /// Notify a function, a queue or EventBridge of a bucket's uploads
 ///
@@ -77,8 +80,17 @@ pub(crate) struct BucketOptions {
     #[arg(long, value_name = "NAME", required_unless_present = "secret", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) bucket: Option<String>,
     /// A connector's secret, which names the bucket and the prefix
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ID", env = SECRET_VARIABLE, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) secret: Option<String>,
+}
+
+impl BucketOptions {
+    /// Drops a secret that was not typed if a bucket was: the default of `--secret` is not meant then.
+    pub(super) fn prefer_typed_bucket(&mut self, matches: &ArgMatches) {
+        if self.bucket.is_some() && matches.value_source("secret") == Some(ValueSource::EnvVariable) {
+            self.secret = None;
+        }
+    }
 }
 
 /// The destination that `attach` notifies.

@@ -12,6 +12,9 @@ use super::shared::duration;
 /// Run the function's handler on events from files, and show what happened to every object
 ///
 /// Without --sandbox, the handler reads the function's environment variables and calls FlexOrch and AWS.
+///
+/// Exit status: 0 every object is forwarded or out of scope; 1 the command failed; 3 an event ended in an error, or an object or a message
+/// was rejected or deferred.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,12 +41,14 @@ pub(crate) struct InvokeOptions {
     /// The function's timeout for each event
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,
-    /// Exit with 0 even if the handler returns an error
+    /// Exit with 0 even if the handler returns an error, or rejects or defers an object
     #[arg(long)]
     pub(crate) no_fail: bool,
 }
 
 /// Run a sample of every event source through the handler, without AWS or FlexOrch accounts
+///
+/// Exit status: 0 every sample ended as expected; 3 one did not, because of --fault.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

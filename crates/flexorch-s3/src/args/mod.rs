@@ -15,10 +15,10 @@ mod schedule;
 mod shared;
 mod submit;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use attach::{AttachOptions, BucketOptions, ChangeOptions, DetachOptions};
-pub(crate) use backfill::{BackfillOptions, Via};
+pub(crate) use backfill::{BackfillOptions, QueueAddress, ScopeOptions};
 pub(crate) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(crate) use doctor::DoctorOptions;
 pub(crate) use global::{Color, GlobalOptions};
@@ -58,8 +58,25 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Parses the process's arguments. Ends the process with exit status 2 and a message if they are invalid.
     pub(crate) fn from_process() -> Self {
-        let matches = help::arrange(Self::command()).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let mut command = help::arrange(Self::command());
+        let matches = command.get_matches_mut();
+        let parsed = Self::from_arg_matches(&matches).and_then(|arguments| arguments.resolve(&matches));
+        parsed.unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+impl Arguments {
+    /// Resolves what clap's attributes cannot express.
+    fn resolve(mut self, matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let Some((_, typed)) = matches.subcommand() else { return Ok(self) };
+        match &mut self.command {
+            Command::Attach(AttachOptions { bucket, .. }) | Command::Detach(DetachOptions { bucket, .. }) => {
+                bucket.prefer_typed_bucket(typed);
+            }
+            Command::Backfill(options) => options.resolve()?,
+            _ => {}
+        }
+        Ok(self)
     }
 }
 

@@ -73,13 +73,45 @@ pub(crate) struct DeleteOptions {
 
 /// A text that [`cron`] cannot parse.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected five fields, such as '0 2 * * *' for 02:00 every night; found {0}")]
-struct NotCron(usize);
+enum NotCron {
+    /// It has another number of fields.
+    #[error("expected five fields, such as '0 2 * * *' for 02:00 every night; found {0}")]
+    Fields(usize),
+    /// A field is not valid.
+    #[error("{text:?} is not a valid {}: expected {}", .field.name, .field.allowed)]
+    Field { text: String, field: &'static Field },
+}
 
-/// Normalizes the spaces of a cron expression of five fields. FlexOrch checks what they contain.
+/// A field of a cron expression.
+#[derive(Debug, PartialEq, Eq)]
+struct Field {
+    name: &'static str,
+    allowed: &'static str,
+}
+
+/// The fields in their order.
+const FIELDS: [Field; 5] = [
+    Field { name: "minute", allowed: "0-59, *, lists, ranges and steps such as 0,30 or */15" },
+    Field { name: "hour", allowed: "0-23, *, lists, ranges and steps such as 8-18 or */6" },
+    Field { name: "day of month", allowed: "1-31, *, L, lists, ranges and steps such as 1,15" },
+    Field { name: "month", allowed: "1-12, JAN-DEC, *, lists, ranges and steps such as 1,7" },
+    Field { name: "day of week", allowed: "0-7, SUN-SAT, *, lists and ranges such as 1-5 or MON-FRI" },
+];
+
+/// Checks a cron expression of five fields, and normalizes its blanks.
 fn cron(text: &str) -> Result<String, NotCron> {
-    let fields: Vec<_> = text.split_whitespace().collect();
-    if fields.len() == 5 { Ok(fields.join(" ")) } else { Err(NotCron(fields.len())) }
+    let typed: Vec<_> = text.split_whitespace().collect();
+    if typed.len() != FIELDS.len() {
+        return Err(NotCron::Fields(typed.len()));
+    }
+    for (position, field) in FIELDS.iter().enumerate() {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[position] = typed[position];
+        if cronexpr::parse_crontab(&format!("{} UTC", alone.join(" "))).is_err() {
+            return Err(NotCron::Field { text: typed[position].to_owned(), field });
+        }
+    }
+    Ok(typed.join(" "))
 }
 
 #[cfg(test)]
@@ -89,7 +121,27 @@ mod tests {
     #[test]
     fn a_cron_expression_has_five_fields() {
         assert_eq!(cron(" 0  2 * * * ").unwrap(), "0 2 * * *");
-        assert_eq!(cron("daily"), Err(NotCron(1)));
-        assert!(NotCron(1).to_string().contains("five"));
+        assert_eq!(cron("daily"), Err(NotCron::Fields(1)));
+        assert!(NotCron::Fields(1).to_string().contains("five"));
+    }
+
+    #[test]
+    fn each_field_is_checked_and_the_wrong_one_is_named() {
+        for text in ["*/15 8-18 * * MON-FRI", "0 2 1,15 1,7 0", "0 0 L * *", "0 2 * JAN 7", "0 3 * * SUN"] {
+            assert_eq!(cron(text).as_deref(), Ok(text));
+        }
+        for (text, wrong, name) in [
+            ("61 2 * * *", "61", "minute"),
+            ("0 24 * * *", "24", "hour"),
+            ("0 2 0 * *", "0", "day of month"),
+            ("0 2 * 13 *", "13", "month"),
+            ("0 2 * * MOO", "MOO", "day of week"),
+            ("0 18-8 * * *", "18-8", "hour"),
+            ("*/0 2 * * *", "*/0", "minute"),
+            ("0 2 * * -", "-", "day of week"),
+        ] {
+            let error = cron(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{wrong:?} is not a valid {name}: expected ")), "{text}: {error}");
+        }
     }
 }

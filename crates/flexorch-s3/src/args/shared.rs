@@ -11,11 +11,14 @@ use jiff::{SignedDuration, Timestamp, civil};
 
 use flexorch_s3_ingester::event::reconcile::Since;
 
+/// The environment variable that names the default of `--secret`.
+pub(super) const SECRET_VARIABLE: &str = "FLEXORCH_S3_SECRET";
+
 /// The secret that describes a connector.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SecretOption {
     /// The connector's secret: its name or ARN in Secrets Manager
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ID", env = SECRET_VARIABLE, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) secret: String,
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
+use wildmatch::WildMatch;
 
 use super::bucket::Bucket;
 use crate::aws_failure::{AwsFailure, optional};
@@ -9,6 +10,7 @@ use crate::context::Context;
 use crate::notification::{self, Grantee, Policy, Service, own_statement_id};
 use crate::stack::{self, Owner};
 use crate::text::escaped;
+use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::model::arn::{ArnError, FunctionArn, QueueArn};
 
 /// A function or queue, which may not exist: see [`Destination::access`].
@@ -109,6 +111,18 @@ impl Destination {
             action: if self.service == Service::Queue { "sqs:SendMessage" } else { "lambda:InvokeFunction" },
             resource: self.arn.clone(),
         }
+    }
+
+    /// Returns a function's `KEY_EXCLUDES`: none for a queue, or if the settings cannot be read, which `attach` does not need.
+    pub(crate) async fn key_excludes(&self) -> Vec<WildMatch> {
+        let Ok(FunctionArn { unqualified: function, qualifier, .. }) = FunctionArn::parse(&self.arn) else {
+            return Vec::new();
+        };
+        let request = self.lambda.get_function_configuration().function_name(function);
+        let answer = request.set_qualifier(qualifier.map(str::to_owned)).send().await;
+        let variables = answer.ok().and_then(|answer| answer.environment?.variables).unwrap_or_default();
+        let config = Config::from_lookup(|name| Ok(variables.get(name).cloned()));
+        config.map(|config| config.scope.key_excludes).unwrap_or_default()
     }
 
     /// Reads the policy. Returns `None` if there is no such function or queue.

@@ -14,11 +14,13 @@ mod report;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use wildmatch::WildMatch;
 
 use self::bucket::{Bucket, ReplaceError};
 use self::destination::Destination;
 use self::report::{PermissionChange, Report};
 use crate::args::{AttachOptions, BucketOptions, DetachOptions};
+use crate::commands::{Commands, quoted};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::notification::{
@@ -43,8 +45,10 @@ pub(crate) async fn run(options: AttachOptions, context: &Context) -> Result<Exi
         None => switch_event_bridge(&before, true),
         Some(destination) => {
             report.notes.extend(place.uncovered_note(&filter));
+            report.notes.extend(excluded_note(&destination.key_excludes().await, &filter));
             let own = Notification::own(destination.as_notified(), filter);
-            notification::attach(&before, &own).map_err(|others| overlap(&bucket, &own, &others))?
+            notification::attach(&before, &own)
+                .map_err(|others| overlap(&bucket, &own, &others, &context.commands()))?
         }
     };
     let grant = match &destination {
@@ -242,22 +246,37 @@ impl Place {
     }
 }
 
-fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification]) -> anyhow::Error {
+/// Returns a warning if the function skips every key that the filter matches, because one of its `KEY_EXCLUDES` matches them all.
+fn excluded_note(excludes: &[WildMatch], filter: &Filter) -> Option<String> {
+    let Filter { prefix, suffix } = filter;
+    // A pattern that matches whatever stands between, as long as it may be, has a star there.
+    let between = |length: usize| format!("{prefix}{}{suffix}", "\u{10ffff}".repeat(length));
+    let pattern = excludes.iter().find(|pattern| (0..3).all(|length| pattern.matches(&between(length))))?;
+    Some(format!(
+        "the function skips every key that this notification matches: its KEY_EXCLUDES has {:?}",
+        pattern.to_string()
+    ))
+}
+
+fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification], commands: &Commands) -> anyhow::Error {
     let named: Vec<_> = others.iter().map(|other| escaped(&other.to_string())).collect();
     let way_out = match others.iter().find(|other| other.is_own()) {
         None if others.iter().all(|other| other.destination == own.destination) => {
             "It has the same destination but matches fewer keys or events: widen or remove it manually".to_owned()
         }
         Some(ours) => format!(
-            "It was added by attach: remove it with `flexorch-s3 detach --bucket {} --{} {}`",
-            bucket.name,
-            ours.destination.service.name(),
-            ours.destination.arn
+            "It was added by attach: remove it with `{}`",
+            commands.own(format_args!(
+                "detach --bucket {} --{} {}",
+                quoted(&bucket.name),
+                ours.destination.service.name(),
+                quoted(&ours.destination.arn)
+            ))
         ),
         None => format!(
             "Set --prefix or --suffix so that no key matches both; or use EventBridge for both, where overlaps are allowed \
-             (`flexorch-s3 attach --bucket {} --eventbridge`, and a rule); or replace the other with an SNS topic that notifies both",
-            bucket.name
+             (`{}`, and a rule); or replace the other with an SNS topic that notifies both",
+            commands.own(format_args!("attach --bucket {} --eventbridge", quoted(&bucket.name)))
         ),
     };
     anyhow!(
@@ -267,4 +286,32 @@ fn overlap(bucket: &Bucket, own: &Notification, others: &[Notification]) -> anyh
         own.events.join(","),
         named.join("; ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_of_which_the_function_skips_every_key_is_noticed() {
+        let note = |pattern: &str, prefix: &str, suffix: &str| {
+            excluded_note(&[WildMatch::new(pattern)], &Filter::new(prefix, suffix).unwrap())
+        };
+        for (pattern, prefix, suffix) in [
+            ("exports/*", "exports/", ""),
+            ("exports/*", "exports/2026/", ".pdf"),
+            ("*.tmp", "", ".tmp"),
+            ("*", "", ""),
+        ] {
+            assert!(note(pattern, prefix, suffix).unwrap().contains(pattern), "{pattern} {prefix} {suffix}");
+        }
+        for (pattern, prefix, suffix) in [
+            ("exports/*", "", ""),
+            ("exports/*.tmp", "exports/", ""),
+            ("exports/??", "exports/", ""),
+            ("exports/a*", "exports/", ""),
+        ] {
+            assert_eq!(note(pattern, prefix, suffix), None, "{pattern} {prefix} {suffix}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::mem;
 
 use super::ranges::Gap;
 use super::scope::Scope;
-use flexorch_s3_ingester::aws::s3::Listed;
+use flexorch_s3_ingester::aws::s3::{NoAdvance, Page, Position};
 use flexorch_s3_ingester::model::object::S3Object;
 
 /// A chunk ends after this many listed objects even if few are in scope, so that progress through the listing is journaled.
@@ -26,24 +26,13 @@ pub(crate) struct Chunk {
     pub(crate) objects: Vec<S3Object>,
 }
 
-/// The listing is not in the order of its keys.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "S3 lists {second:?} after {first:?}, but a backfill requires keys in order (directory buckets have none): send the keys with \
-     `flexorch-s3 submit --keys-from` instead"
-)]
-pub(crate) struct OutOfOrder {
-    first: String,
-    second: String,
-}
-
 /// Divides the listing of one gap into chunks.
 #[derive(Debug)]
 pub(crate) struct Chunker {
     through: Option<String>,
     most_objects: usize,
-    /// The last key that was listed.
-    last: Option<String>,
+    /// Where the next page starts.
+    position: Position,
     chunk: Chunk,
     is_done: bool,
 }
@@ -52,12 +41,12 @@ impl Chunker {
     /// Starts with a gap. Chunks contain up to `most_objects` objects to send.
     pub(crate) fn new(gap: Gap, most_objects: usize) -> Self {
         let chunk = Chunk { after: gap.after.clone(), ..Chunk::default() };
-        Self { through: gap.through, most_objects, last: gap.after, chunk, is_done: false }
+        Self { through: gap.through, most_objects, position: Position::after(gap.after), chunk, is_done: false }
     }
 
-    /// Returns the key after which the next page starts, or `None` at the beginning.
-    pub(crate) fn next_page_after(&self) -> Option<&str> {
-        self.last.as_deref()
+    /// Returns where the next page starts.
+    pub(crate) fn position(&self) -> &Position {
+        &self.position
     }
 
     /// Returns whether the gap is listed to its end.
@@ -65,38 +54,31 @@ impl Chunker {
         self.is_done
     }
 
-    /// Adds the next page, and returns the chunks that it completes.
+    /// Adds the page that was listed from [`Chunker::position`], and returns the chunks that it completes.
     ///
     /// # Errors
-    /// If the keys are out of order.
-    pub(crate) fn take(
-        &mut self,
-        page: Vec<Listed>,
-        more: bool,
-        scope: &Scope,
-        bucket: &str,
-    ) -> Result<Vec<Chunk>, OutOfOrder> {
+    /// If the listing does not advance. Nothing of the page is used then.
+    pub(crate) fn take(&mut self, page: Page, scope: &Scope, bucket: &str) -> Result<Vec<Chunk>, NoAdvance> {
+        let next = self.position.advance(&page)?;
         let mut chunks = Vec::new();
-        for listed in page {
-            let key = listed.key.as_str();
-            if let Some(last) = self.last.as_deref().filter(|last| *last >= key) {
-                return Err(OutOfOrder { first: last.to_owned(), second: key.to_owned() });
-            }
-            if self.through.as_deref().is_some_and(|through| key > through) {
+        let mut last = None;
+        for listed in page.objects {
+            if self.through.as_deref().is_some_and(|through| listed.key.as_str() > through) {
                 self.is_done = true;
                 break;
             }
-            self.last = Some(key.to_owned());
+            last = Some(listed.key.as_str().to_owned());
             self.chunk.listed += 1;
             match scope.admit(listed, bucket) {
                 Ok(object) => self.chunk.objects.push(object),
                 Err(reason) => *self.chunk.skipped.entry(reason.to_owned()).or_default() += 1,
             }
             if self.chunk.objects.len() >= self.most_objects || self.chunk.listed >= MOST_LISTED {
-                chunks.push(self.cut(self.last.clone()));
+                chunks.push(self.cut(last.clone()));
             }
         }
-        self.is_done |= !more || (self.through.is_some() && self.through == self.last);
+        self.is_done |= next.is_none() || (self.through.is_some() && self.through == last);
+        self.position = next.unwrap_or_default();
         // Nothing is left to close where the last cut was the gap's own end.
         if self.is_done && (self.through.is_none() || self.chunk.after != self.through) {
             chunks.push(self.cut(self.through.clone()));
@@ -113,13 +95,16 @@ impl Chunker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::ScopeOptions;
     use crate::backfill::ranges::Done;
     use crate::backfill::scope::TypedScope;
+    use flexorch_s3_ingester::aws::s3::Listed;
     use flexorch_s3_ingester::model::object::ObjectKey;
     use proptest::prelude::*;
 
     fn scope() -> Scope {
-        Scope::new(&TypedScope::new("", None, None, None, &[".pdf".into()], None).unwrap(), None, None)
+        let options = ScopeOptions { suffixes: vec![".pdf".into()], ..ScopeOptions::default() };
+        Scope::new(&TypedScope::new("", &options).unwrap(), None, None)
     }
 
     fn listed(key: &str) -> Listed {
@@ -131,11 +116,11 @@ mod tests {
         let mut chunker = Chunker::new(gap, most);
         let mut chunks = Vec::new();
         while !chunker.is_done() {
-            let rest = keys.iter().filter(|key| Some(key.as_str()) > chunker.next_page_after());
+            let rest = keys.iter().filter(|key| Some(key.as_str()) > chunker.position().after.as_deref());
             let rest: Vec<_> = rest.map(|key| listed(key)).collect();
             let more = rest.len() > page;
-            let page = rest.into_iter().take(page).collect();
-            chunks.extend(chunker.take(page, more, &scope(), "b").unwrap());
+            let objects = rest.into_iter().take(page).collect();
+            chunks.extend(chunker.take(Page { objects, more, token: None }, &scope(), "b").unwrap());
         }
         chunks
     }
@@ -149,8 +134,26 @@ mod tests {
     #[test]
     fn a_listing_out_of_order_is_an_error() {
         let mut chunker = Chunker::new(Gap { after: None, through: None }, 10);
-        let error = chunker.take(vec![listed("b"), listed("a")], false, &scope(), "b").unwrap_err();
-        assert_eq!(error, OutOfOrder { first: "b".into(), second: "a".into() });
+        let page = Page { objects: vec![listed("b"), listed("a")], more: false, token: None };
+        let error = chunker.take(page, &scope(), "b").unwrap_err();
+        assert_eq!(error, NoAdvance::Order { key: "a".into(), after: "b".into() });
+    }
+
+    #[test]
+    fn a_truncated_page_without_keys_is_not_the_end_of_the_listing() {
+        let mut chunker = Chunker::new(Gap { after: None, through: None }, 10);
+        let page = |keys: &[&str], more, token: Option<&str>| Page {
+            objects: keys.iter().map(|key| listed(key)).collect(),
+            more,
+            token: token.map(str::to_owned),
+        };
+        assert!(chunker.take(page(&["a.pdf"], true, Some("t")), &scope(), "b").unwrap().is_empty());
+        assert!(chunker.take(page(&[], true, Some("u")), &scope(), "b").unwrap().is_empty() && !chunker.is_done());
+        assert_eq!(chunker.take(page(&[], true, Some("u")), &scope(), "b"), Err(NoAdvance::SameToken));
+        let [chunk] = &chunker.take(page(&["b.pdf"], false, None), &scope(), "b").unwrap()[..] else {
+            panic!("one chunk")
+        };
+        assert_eq!((chunk.listed, chunk.objects.len()), (2, 2));
     }
 
     proptest! {

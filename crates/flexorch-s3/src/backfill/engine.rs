@@ -259,6 +259,7 @@ impl<'a> Engine<'a> {
             // No new results except for the number of requests.
             self.replay.tally.requests += settled.requests;
             self.replay.tally.rate_limited += settled.rate_limited;
+            self.replay.tally.quota_exceeded += settled.quota_exceeded;
         }
         if forwarded > 0 {
             self.taken += 1;

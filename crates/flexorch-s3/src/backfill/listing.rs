@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::chunk::{Chunk, Chunker, OutOfOrder};
+use super::chunk::{Chunk, Chunker};
 use super::ranges::Gap;
 use super::scope::Scope;
 use crate::aws_failure::{AwsFailure, FailureKind};
-use flexorch_s3_ingester::aws::s3::Buckets;
+use flexorch_s3_ingester::aws::s3::{Buckets, Keys, NoAdvance};
 use flexorch_s3_ingester::model::arn;
 
 /// What to list, and which objects are in scope.
@@ -35,8 +35,11 @@ pub(crate) enum ListError {
     #[error("{0}{hint}", hint = if .0.kind == FailureKind::OtherRegion { "; preferably, write it into the connector's secret as `region`" } else { "" })]
     Aws(AwsFailure),
     /// A backfill cannot use the listing.
-    #[error(transparent)]
-    OutOfOrder(#[from] OutOfOrder),
+    #[error(
+        "{0}. A backfill requires all keys in order, which directory buckets do not have: send the keys with `flexorch-s3 submit \
+         --keys-from` instead"
+    )]
+    NoAdvance(#[from] NoAdvance),
 }
 
 impl ListError {
@@ -66,11 +69,12 @@ impl<'a> Lister<'a> {
     pub(crate) async fn page(&mut self) -> Result<Vec<Chunk>, ListError> {
         let Some(chunker) = &mut self.chunker else { return Ok(Vec::new()) };
         let Listing { buckets, bucket, region, scope, .. } = self.listing;
-        let page = buckets.page(bucket, Some(region), &scope.prefix, chunker.next_page_after()).await;
+        let keys = Keys { bucket, region: Some(region), prefix: &scope.prefix };
+        let page = buckets.page(keys, chunker.position()).await;
         let page = page.map_err(|error| {
             ListError::Aws(AwsFailure::new(&error, "s3:ListBucket", arn::of_bucket(bucket, Some(region))))
         })?;
-        let chunks = chunker.take(page.objects, page.more, scope, bucket)?;
+        let chunks = chunker.take(page, scope, bucket)?;
         if chunker.is_done() {
             self.next_gap();
         }

@@ -36,31 +36,39 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use jiff::Timestamp;
+use serde_json::json;
 
-use crate::args::{BackfillOptions, Moment, Via};
+use crate::args::{BackfillOptions, Moment};
+use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::forwarder::{Forwarder, Pace};
+use crate::forwarder::{Forwarder, Pace, pause_of};
 use crate::interruption::Interruption;
-use crate::management::Management;
-use crate::text::escaped;
+use crate::management::{CallError, Credits, Management};
+use crate::output::print_error;
+use crate::text::{escaped, friendly};
 use chunk::Chunk;
 use engine::{EndReason, Engine, EngineOptions};
 use flexorch_s3_ingester::aws::s3::Buckets;
+use flexorch_s3_ingester::aws::sqs::Queues;
 use flexorch_s3_ingester::error::with_causes;
+use flexorch_s3_ingester::flexorch::response::ApiError;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use journal::{ExistingJournal, Header, Identity, Journal, Replay};
 use listing::{Lister, Listing};
-use progress::Progress;
+use progress::{Progress, Run};
 use queue::QueueSender;
-use report::RunSummary;
+use report::{DryRun, RunSummary};
 use scope::{Scope, TypedScope, fingerprint};
 use sink::{PendingChunk, Sink};
 use survey::Survey;
 
 /// How often FlexOrch is asked whether the plan has changed.
 const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
+
+/// How long to wait for the month's credits.
+const CREDITS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
@@ -70,6 +78,9 @@ pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<E
         () = interruption.next() => return Ok(Exit::Interrupted),
     };
     if let Some(code) = backfill.report_if_finished()? {
+        return Ok(code);
+    }
+    if let Some(code) = backfill.report_if_paused()? {
         return Ok(code);
     }
     let ready = tokio::select! {
@@ -97,6 +108,7 @@ struct Backfill<'a> {
 struct Ready<'a> {
     sink: Sink,
     pace: Option<NonZeroU32>,
+    credits: Result<Credits, CallError>,
     lister: Lister<'a>,
     first: Vec<Chunk>,
     total: Option<u64>,
@@ -104,37 +116,28 @@ struct Ready<'a> {
 
 impl<'a> Backfill<'a> {
     async fn prepare(options: &'a BackfillOptions, context: &'a Context) -> Result<Self> {
-        if options.via == Via::Api && options.queue.is_some() {
-            bail!("--queue requires --via queue: add it, or omit --queue to send to FlexOrch directly");
-        }
         let connector = context.connector(&options.secret.secret).await?;
         let Some(bucket) = connector.bucket.clone() else {
+            let create =
+                context.commands().own(format_args!("connector create --secret {}", quoted(&connector.secret_id)));
             bail!(
-                "secret {:?} names no bucket: write `bucket` into it (`flexorch-s3 connector create --secret {}` prompts for it)",
-                connector.secret_id,
+                "secret {:?} names no bucket: write `bucket` into it (`{create}` prompts for it)",
                 connector.secret_id
             );
         };
-        let typed = TypedScope::new(
-            &connector.prefix,
-            options.prefix.as_deref(),
-            options.since.as_ref(),
-            options.until.as_ref(),
-            &options.suffixes,
-            options.max_bytes,
-        )?;
+        let typed = TypedScope::new(&connector.prefix, &options.scope)?;
         let identity = Identity {
             bucket: bucket.clone(),
             connector_id: connector.id.to_string(),
             flexorch_url: context.flexorch_url()?.to_string(),
-            queue: options.queue.clone(),
+            queue: options.queue.as_ref().map(ToString::to_string),
             scope: typed,
         };
         let path = options.journal.clone().unwrap_or_else(|| default_path(&identity));
         let found = if options.dry_run { None } else { Journal::find(&path)? };
         let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
         let resolve = |moment: &Option<Moment>| moment.as_ref().map(|moment| moment.resolve(now));
-        let mut header = Header::new(identity, resolve(&options.since), resolve(&options.until), now);
+        let mut header = Header::new(identity, resolve(&options.scope.since), resolve(&options.scope.until), now);
         if let Some(found) = &found {
             let differences = found.header.identity.differences(&header.identity);
             if !differences.is_empty() {
@@ -173,18 +176,47 @@ impl<'a> Backfill<'a> {
         Ok(Some(code_of(&found.replay)))
     }
 
+    /// Refuses to send to FlexOrch while the connector is paused, and returns the exit status. A queue may be filled: there the objects
+    /// wait for the end of the pause.
+    fn report_if_paused(&self) -> Result<Option<Exit>> {
+        if self.options.dry_run || self.options.queue.is_some() {
+            return Ok(None);
+        }
+        let Some(pause) = self.pause() else { return Ok(None) };
+        print_error(&escaped(&pause));
+        self.context.output.document(&json!({"state": "paused", "reason": pause}))?;
+        Ok(Some(Exit::Problem))
+    }
+
+    fn pause(&self) -> Option<String> {
+        pause_of(&self.connector, &self.context.commands())
+    }
+
     /// Calls every service that a run needs. Returns `None` after a dry run.
     async fn make_ready(&self) -> Result<Option<Ready<'_>>> {
         let flexorch = self.context.flexorch(self.connector.api_key.clone())?;
-        let pace = self.pace(&flexorch).await?;
+        let (pace, credits) = tokio::join!(self.pace(&flexorch), credits(&flexorch));
+        let pace = pace?;
         let whole = || Lister::new(&self.listing, vec![ranges::Gap { after: None, through: None }]);
         if self.options.dry_run {
             let survey = Survey::run(whole()).await?;
-            report::dry_run(self.context.output, &self.header, &survey, pace, self.context.is_verbose())?;
+            let pause = self.pause();
+            let found = DryRun {
+                header: &self.header,
+                survey: &survey,
+                pace,
+                credits: &credits,
+                pause: pause.as_deref(),
+                show_keys: self.context.is_verbose(),
+            };
+            report::dry_run(self.context.output, &found)?;
             return Ok(None);
         }
         let sink = match &self.options.queue {
-            Some(url) => Sink::Queue(QueueSender::new(self.context.aws().await?, url)?),
+            Some(address) => {
+                let queues = Queues::new(self.context.aws().await?.clone(), self.context.clock);
+                Sink::Queue(Box::new(QueueSender::new(queues, address.clone())))
+            }
             None => {
                 let pace = Pace {
                     keys_per_request: self.options.keys_per_request,
@@ -205,12 +237,12 @@ impl<'a> Backfill<'a> {
             true => Some(Survey::run(whole()).await?.in_scope),
             false => None,
         };
-        Ok(Some(Ready { sink, pace, lister, first, total }))
+        Ok(Some(Ready { sink, pace, credits, lister, first, total }))
     }
 
     /// Returns the requests per minute of this backfill, or `None` for no limit.
     async fn pace(&self, flexorch: &Management) -> Result<Option<NonZeroU32>> {
-        if self.options.via == Via::Queue {
+        if self.options.queue.is_some() {
             return Ok(None);
         }
         if let Some(own) = self.options.requests_per_minute {
@@ -233,25 +265,28 @@ impl<'a> Backfill<'a> {
     }
 
     async fn work(&self, ready: Ready<'_>, interruption: &mut Interruption) -> Result<Exit> {
-        let Ready { sink, pace, lister, first, total } = ready;
+        let Ready { sink, pace, credits, lister, first, total } = ready;
         let output = self.context.output;
         let (journal, replay) = self.journal()?;
         let open = self.open_chunks(&replay)?;
         output.progress(self.opening_line(pace, &replay));
+        output.progress(format!("credits: {}", escaped(&plan::credits_words(&credits, total))));
+        if let Some(pause) = self.pause() {
+            output.progress(format!("{}; until then, the objects wait in the queue", escaped(&pause)));
+        }
         let options =
             EngineOptions { concurrency: self.options.concurrency.get(), give_up_after: self.options.give_up_after };
-        let progress = Progress::begin(output, total, &replay);
-        let began = std::time::Instant::now();
+        let run = Run::begin(report::unit_of(&self.header), pace, &replay);
+        let progress = Progress::begin(output, total, run);
         let engine = Engine::new(options, self.context.clock, &sink, lister, (journal, replay), open, progress);
         let (end, journal, replay) = tokio::select! {
             ended = engine.run(first, interruption) => ended,
             never = self.follow_plan(&sink, pace) => match never {},
         };
-        let took = Some(began.elapsed());
         let resume = format!("to continue, run the same command again (journal {})", journal.path().display());
         match end {
             EndReason::Finished => {
-                self.summary("finished", None, took, &replay)?;
+                self.summary("finished", None, Some(&run), &replay)?;
                 Ok(code_of(&replay))
             }
             EndReason::Refused { keys, why } => {
@@ -259,24 +294,24 @@ impl<'a> Backfill<'a> {
                     "FlexOrch refused {keys} objects and accepted none after them, so either they or the connector may be the cause: {why}; \
                      {resume}"
                 );
-                self.summary("incomplete", Some(&reason), took, &replay)?;
+                self.summary("incomplete", Some(&reason), Some(&run), &replay)?;
                 output.progress(reason);
                 journal.discard_if_new();
                 Ok(Exit::Problem)
             }
             EndReason::Interrupted => {
-                self.summary("interrupted", None, took, &replay)?;
+                self.summary("interrupted", None, Some(&run), &replay)?;
                 output.progress(format!("interrupted; {resume}"));
                 journal.discard_if_new();
                 Ok(Exit::Interrupted)
             }
             EndReason::Stopped { why } => {
-                self.summary("stopped", Some(&why), took, &replay)?;
+                self.summary("stopped", Some(&why), Some(&run), &replay)?;
                 journal.discard_if_new();
                 Err(anyhow!("{why}; {resume}"))
             }
             EndReason::Broken(error) => {
-                self.summary("stopped", Some(&with_causes(&*error)), took, &replay)?;
+                self.summary("stopped", Some(&with_causes(&*error)), Some(&run), &replay)?;
                 Err(error.context("stopped; the next run sends objects again whose results are not in the journal"))
             }
         }
@@ -308,7 +343,7 @@ impl<'a> Backfill<'a> {
         let flexorch = self.context.flexorch(self.connector.api_key.clone());
         loop {
             tokio::time::sleep(ASK_PLAN_EVERY).await;
-            if self.options.via == Via::Queue || self.options.requests_per_minute.is_some() {
+            if self.options.queue.is_some() || self.options.requests_per_minute.is_some() {
                 continue;
             }
             let Ok(flexorch) = &flexorch else { continue };
@@ -333,17 +368,19 @@ impl<'a> Backfill<'a> {
         escaped(&format!("s3://{}/{prefix}: {on}{at}; journal {}", self.listing.bucket, self.path.display()))
     }
 
-    fn summary(
-        &self,
-        state: &'static str,
-        reason: Option<&str>,
-        took: Option<Duration>,
-        replay: &Replay,
-    ) -> Result<()> {
+    fn summary(&self, state: &'static str, reason: Option<&str>, run: Option<&Run>, replay: &Replay) -> Result<()> {
         let journal = self.path.display().to_string();
-        let ending = RunSummary { header: &self.header, journal: &journal, state, reason, took };
+        let ending = RunSummary { header: &self.header, journal: &journal, state, reason, run };
         report::summary(self.context.output, &ending, replay)
     }
+}
+
+/// Asks for the month's credits. They are only shown, so a slow response is not waited for.
+async fn credits(flexorch: &Management) -> Result<Credits, CallError> {
+    tokio::time::timeout(CREDITS_TIMEOUT, flexorch.credits()).await.unwrap_or_else(|_| {
+        let error = ApiError::transport(format!("no response within {}", friendly(CREDITS_TIMEOUT)));
+        Err(CallError { call: "GET /usage".to_owned(), error })
+    })
 }
 
 fn default_path(identity: &Identity) -> PathBuf {

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use anyhow::Result;
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use super::journal::{Header, Replay, Tally};
-use super::plan::time_for;
+use super::plan::{credits_words, time_for};
+use super::progress::Run;
 use super::survey::Survey;
+use crate::commands::quoted;
+use crate::management::{CallError, Credits};
 use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, styled};
-use crate::text::{escaped, friendly};
+use crate::text::{escaped, friendly, line_of};
+use flexorch_s3_ingester::model::codes;
 
 /// The state of a backfill at the end of a run.
 pub(crate) struct RunSummary<'a> {
@@ -22,13 +25,13 @@ pub(crate) struct RunSummary<'a> {
     pub(crate) state: &'static str,
     /// Why it is not finished.
     pub(crate) reason: Option<&'a str>,
-    /// How long this run took; `None` if there was nothing to do.
-    pub(crate) took: Option<Duration>,
+    /// What this run did; `None` if there was nothing to do.
+    pub(crate) run: Option<&'a Run>,
 }
 
 /// Prints the summary.
 pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) -> Result<()> {
-    let RunSummary { header, journal, state, reason, took } = ending;
+    let RunSummary { header, journal, state, reason, run } = ending;
     let (tally, identity) = (&replay.tally, &header.identity);
     let verb = if identity.queue.is_some() { "queued" } else { "forwarded" };
     let place = escaped(&format!("s3://{}/{}", identity.bucket, identity.scope.prefix));
@@ -46,8 +49,10 @@ pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) 
     if replay.open_keys() > 0 {
         output.line(format!("  open       {} of the objects so far", replay.open_keys()))?;
     }
-    let took = took.map(|took| format!(", {} in this run", friendly(took))).unwrap_or_default();
-    output.line(format!("  requests   {}, {} of them rate-limited (429){took}", tally.requests, tally.rate_limited))?;
+    output.line(format!("  {:<10} {}", format!("{}s", unit_of(header)), requests_words(tally)))?;
+    if let Some(run) = run {
+        output.line(format!("  this run   {}", run.words(replay)))?;
+    }
     rejected(output, tally, journal)?;
     output.line(styled(DIM, format_args!("  journal    {}", escaped(journal))))?;
     output.document(&json!({
@@ -60,32 +65,53 @@ pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) 
         "journal": journal,
         "summary": tally,
         "open": replay.open_keys(),
-        "seconds": ending.took.map(|took| took.as_secs_f64()),
+        "seconds": run.map(|run| run.took().as_secs_f64()),
     }))
 }
 
 fn rejected(output: Output, tally: &Tally, journal: &str) -> Result<()> {
     for rejected in &tally.rejected_first {
         let why = format!("{} {}", rejected.code, rejected.message);
-        output.line(format!("    {}  {}", escaped(&rejected.key), escaped(why.trim())))?;
+        output.line(line_of("    ", &escaped(&rejected.key), &escaped(why.trim())))?;
     }
     let rest = tally.rejected - tally.rejected_first.len() as u64;
     if rest > 0 {
-        output.line(format!("    … and {rest} more: jq -c '.rejected[]?' {}", escaped(journal)))?;
+        output.line(format!("    … and {rest} more: jq -c '.rejected[]?' {}", escaped(&quoted(journal))))?;
     }
     Ok(())
 }
 
+/// Returns what a backfill sends: requests to FlexOrch, or messages to a queue.
+pub(crate) fn unit_of(header: &Header) -> &'static str {
+    if header.identity.queue.is_some() { "message" } else { "request" }
+}
+
+fn requests_words(tally: &Tally) -> String {
+    let refused = [(codes::RATE_LIMIT_EXCEEDED, tally.rate_limited), (codes::QUOTA_EXCEEDED, tally.quota_exceeded)];
+    let refused = refused.iter().filter(|(_, number)| *number > 0);
+    let words: String = refused.map(|(code, number)| format!(", {number} answered 429 {code}")).collect();
+    format!("{}{words}", tally.requests)
+}
+
+/// What a dry run has found.
+pub(crate) struct DryRun<'a> {
+    pub(crate) header: &'a Header,
+    pub(crate) survey: &'a Survey,
+    pub(crate) pace: Option<NonZeroU32>,
+    pub(crate) credits: &'a Result<Credits, CallError>,
+    /// Says that the connector is paused.
+    pub(crate) pause: Option<&'a str>,
+    pub(crate) show_keys: bool,
+}
+
 /// Prints the result of a dry run.
-pub(crate) fn dry_run(
-    output: Output,
-    header: &Header,
-    survey: &Survey,
-    pace: Option<NonZeroU32>,
-    show_keys: bool,
-) -> Result<()> {
+pub(crate) fn dry_run(output: Output, found: &DryRun<'_>) -> Result<()> {
+    let DryRun { header, survey, pace, credits, pause, show_keys } = *found;
     let identity = &header.identity;
-    let time = if identity.queue.is_some() { None } else { time_for(survey.requests, pace) };
+    let (sent, time) = match identity.queue {
+        Some(_) => (survey.messages, None),
+        None => (survey.requests, time_for(survey.requests, pace)),
+    };
     output.line(format!(
         "dry run, nothing was sent: {}",
         escaped(&format!("s3://{}/{}", identity.bucket, identity.scope.prefix))
@@ -96,11 +122,14 @@ pub(crate) fn dry_run(
         (Some(time), Some(pace)) => format!(", about {} at {pace} per minute", friendly(time)),
         _ => String::new(),
     };
-    let what = if identity.queue.is_some() { "calls" } else { "requests" };
-    output.line(format!("  {what:<10} {}{at_pace}", survey.requests))?;
+    output.line(format!("  {:<10} {sent}{at_pace}", format!("{}s", unit_of(header))))?;
+    output.line(format!("  credits    {}", escaped(&credits_words(credits, Some(survey.in_scope)))))?;
+    if let Some(pause) = pause {
+        output.line(format!("  {}     {}", styled(WARNING, "paused"), escaped(pause)))?;
+    }
     if show_keys {
         for key in &survey.first_keys {
-            output.line(format!("    {}", escaped(key)))?;
+            output.line(line_of("    ", &escaped(key), "").trim_end())?;
         }
     }
     let mut document: Value = json!({
@@ -111,6 +140,8 @@ pub(crate) fn dry_run(
         "queue": identity.queue,
         "summary": survey,
         "requests_per_minute": pace,
+        "credits": credits.as_ref().ok(),
+        "paused": pause.is_some(),
         "estimated_seconds": time.map(|time| time.as_secs()),
     });
     if !show_keys && let Some(summary) = document["summary"].as_object_mut() {

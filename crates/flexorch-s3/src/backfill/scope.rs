@@ -1,11 +1,14 @@
 //! The scope of a backfill: which of the bucket's objects, as typed and as resolved. Pure.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
 
-use crate::args::Moment;
+use crate::args::{Moment, ScopeOptions};
 use flexorch_s3_ingester::aws::s3::Listed;
 use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::scope::Scope as FunctionScope;
@@ -19,6 +22,9 @@ pub(crate) struct TypedScope {
     pub(crate) until: Option<String>,
     /// In lower case, sorted.
     pub(crate) suffixes: Vec<String>,
+    /// Patterns, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) excludes: Vec<String>,
     pub(crate) max_bytes: Option<u64>,
 }
 
@@ -27,27 +33,29 @@ impl TypedScope {
     ///
     /// # Errors
     /// If the connector does not read the prefix.
-    pub(crate) fn new(
-        connector_prefix: &str,
-        prefix: Option<&str>,
-        since: Option<&Moment>,
-        until: Option<&Moment>,
-        suffixes: &[String],
-        max_bytes: Option<u64>,
-    ) -> Result<Self> {
-        let prefix = prefix.unwrap_or(connector_prefix);
+    pub(crate) fn new(connector_prefix: &str, options: &ScopeOptions) -> Result<Self> {
+        let prefix = options.prefix.as_deref().unwrap_or(connector_prefix);
         if !prefix.starts_with(connector_prefix) {
             bail!(
                 "--prefix {prefix:?} is outside the connector's prefix {connector_prefix:?}: start with that, or omit --prefix"
             );
         }
-        let mut suffixes: Vec<_> =
-            suffixes.iter().map(|suffix| suffix.trim().to_lowercase()).filter(|suffix| !suffix.is_empty()).collect();
-        suffixes.sort();
-        suffixes.dedup();
-        let typed = |moment: Option<&Moment>| moment.map(|moment| moment.typed().to_owned());
-        Ok(Self { prefix: prefix.to_owned(), since: typed(since), until: typed(until), suffixes, max_bytes })
+        let typed = |moment: &Option<Moment>| moment.as_ref().map(|moment| moment.typed().to_owned());
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            since: typed(&options.since),
+            until: typed(&options.until),
+            suffixes: listed(options.suffixes.iter().map(|suffix| suffix.to_lowercase())),
+            excludes: listed(options.excludes.iter().cloned()),
+            max_bytes: options.max_bytes,
+        })
     }
+}
+
+/// Returns the items of a list that are not empty, without surrounding blanks, sorted, each once.
+fn listed(items: impl Iterator<Item = String>) -> Vec<String> {
+    let items = items.map(|item| item.trim().to_owned()).filter(|item| !item.is_empty());
+    items.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Returns sixteen hexadecimal digits that identify a text.
@@ -70,8 +78,8 @@ impl Scope {
         let filters = FunctionScope {
             key_prefixes: Vec::new(),
             key_suffixes: typed.suffixes.clone(),
+            key_excludes: typed.excludes.iter().map(|pattern| WildMatch::new(pattern)).collect(),
             max_object_bytes: typed.max_bytes,
-            ..FunctionScope::default()
         };
         Self { prefix: typed.prefix.clone(), since, until, filters }
     }
@@ -112,7 +120,10 @@ mod tests {
 
     #[test]
     fn a_prefix_narrows_the_connectors_and_cannot_leave_it() {
-        let scope = |prefix| TypedScope::new("invoices/", prefix, None, None, &[], None);
+        let scope = |prefix: Option<&str>| {
+            let prefix = prefix.map(str::to_owned);
+            TypedScope::new("invoices/", &ScopeOptions { prefix, ..ScopeOptions::default() })
+        };
         assert_eq!(scope(None).unwrap().prefix, "invoices/");
         assert_eq!(scope(Some("invoices/2026/")).unwrap().prefix, "invoices/2026/");
         for wrong in ["scans/", "in", ""] {
@@ -122,7 +133,13 @@ mod tests {
 
     #[test]
     fn each_limit_has_its_reason_and_since_is_inclusive_where_until_is_not() {
-        let typed = TypedScope::new("", None, None, None, &[".PDF".into(), " .docx".into()], Some(100)).unwrap();
+        let options = ScopeOptions {
+            suffixes: vec![".PDF".into(), " .docx".into()],
+            excludes: vec!["*/draft-?.pdf".into(), String::new()],
+            max_bytes: Some(100),
+            ..ScopeOptions::default()
+        };
+        let typed = TypedScope::new("", &options).unwrap();
         let (since, until) = ("2026-01-01T00:00:00Z".parse().ok(), "2026-02-01T00:00:00Z".parse().ok());
         let scope = Scope::new(&typed, since, until);
         let reason = |key: &str, size, modified: &str| scope.admit(listed(key, size, modified), "b").err();
@@ -131,16 +148,24 @@ mod tests {
         assert_eq!(reason("a.pdf", 1, "2026-02-01T00:00:00Z"), Some("too-new"));
         assert_eq!(reason("a.csv", 1, "2026-01-01T00:00:00Z"), Some("out-of-suffix"));
         assert_eq!(reason("a.pdf", 101, "2026-01-01T00:00:00Z"), Some("too-large"));
+        assert_eq!(reason("a/draft-1.pdf", 1, "2026-01-01T00:00:00Z"), Some("excluded"));
+        assert_eq!(reason("a/Draft-1.pdf", 1, "2026-01-01T00:00:00Z"), None);
         assert_eq!(reason("a/", 0, "2026-01-01T00:00:00Z"), Some("folder-marker"));
     }
 
     #[test]
     fn the_same_scope_typed_in_another_order_is_the_same() {
-        let scope = |suffixes: &[&str]| {
-            let suffixes: Vec<_> = suffixes.iter().map(|&suffix| suffix.to_owned()).collect();
-            TypedScope::new("", None, None, None, &suffixes, None).unwrap()
+        let scope = |items: &[&str]| {
+            let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
+            let options = ScopeOptions { suffixes: items.clone(), excludes: items, ..ScopeOptions::default() };
+            TypedScope::new("", &options).unwrap()
         };
-        assert_eq!(scope(&[".pdf", ".docx"]), scope(&[".DOCX", ".pdf", ""]));
+        assert_eq!(scope(&[".pdf", ".docx"]), scope(&[".docx", " .pdf", ""]));
+        let without = serde_json::to_string(&scope(&[])).unwrap();
+        assert_eq!(
+            without, r#"{"prefix":"","since":null,"until":null,"suffixes":[],"max_bytes":null}"#,
+            "as in older journals"
+        );
         assert_eq!(fingerprint("a"), "0cc175b9c0f1b6a8");
     }
 }

@@ -72,7 +72,9 @@ fn after(deferral: &flexorch_s3_ingester::model::outcome::Deferral) -> NextStep 
     let why = deferral.detail.to_string();
     match deferral.class {
         DeferClass::RequestRefused => NextStep::Refused { why },
-        class if class.needs_operator() => NextStep::Stop { why: format!("{why} ({})", class.remedy()) },
+        class if class.needs_operator() || class == DeferClass::Paused => {
+            NextStep::Stop { why: format!("{why} ({})", class.remedy()) }
+        }
         class => NextStep::Retry {
             not_before: deferral.not_before,
             affects_all: class != DeferClass::Unaccounted,
@@ -134,7 +136,9 @@ mod tests {
 
     #[test]
     fn a_failure_that_needs_an_operator_stops_and_outweighs_the_rest() {
-        for class in [DeferClass::QuotaExceeded, DeferClass::BadCredentials, DeferClass::ConnectorNotFound] {
+        for class in
+            [DeferClass::QuotaExceeded, DeferClass::BadCredentials, DeferClass::ConnectorNotFound, DeferClass::Paused]
+        {
             let next = next_of(vec![deferred(class, None), deferred(DeferClass::RateLimited, Some(5))]);
             let NextStep::Stop { why } = next else { panic!("{next:?}") };
             assert!(why.contains(class.remedy()), "{why}");

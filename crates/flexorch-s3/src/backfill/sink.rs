@@ -17,7 +17,7 @@ use flexorch_s3_ingester::telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub(crate) enum Sink {
     FlexOrch(Box<Forwarder>),
-    Queue(QueueSender),
+    Queue(Box<QueueSender>),
 }
 
 /// A chunk, or what is open of it, that is to be sent.
@@ -53,7 +53,7 @@ impl Sink {
         let objects = std::mem::take(&mut chunk.objects);
         let result = match self {
             Self::FlexOrch(forwarder) => to_flexorch(forwarder, objects, chunk.singly, end).await,
-            Self::Queue(queue) => queue.send(objects).await,
+            Self::Queue(queue) => queue.send(objects, end).await,
         };
         (chunk, result)
     }
@@ -91,5 +91,6 @@ async fn to_flexorch(forwarder: &Forwarder, objects: Vec<S3Object>, singly: bool
     let mut result = evaluate(objects, outcomes);
     result.settled.requests = metrics.requests();
     result.settled.rate_limited = metrics.rate_limited();
+    result.settled.quota_exceeded = metrics.quota_exceeded();
     result
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::chunk::Chunk;
 use super::listing::{ListError, Lister};
+use super::queue::RECORDS_PER_MESSAGE;
 
 /// How many keys a verbose dry run shows.
 const SHOWN: usize = 20;
@@ -20,6 +21,8 @@ pub(crate) struct Survey {
     pub(crate) bytes: u64,
     /// Requests that it takes if none fails.
     pub(crate) requests: u64,
+    /// Messages that it takes if the objects are sent to a queue.
+    pub(crate) messages: u64,
     /// The first keys in scope.
     pub(crate) first_keys: Vec<String>,
 }
@@ -43,6 +46,7 @@ impl Survey {
         self.listed += chunk.listed;
         self.in_scope += chunk.objects.len() as u64;
         self.requests += u64::from(!chunk.objects.is_empty());
+        self.messages += chunk.objects.len().div_ceil(RECORDS_PER_MESSAGE) as u64;
         self.bytes += chunk.objects.iter().filter_map(|object| object.size).sum::<u64>();
         for (reason, number) in chunk.skipped {
             *self.skipped.entry(reason).or_default() += number;

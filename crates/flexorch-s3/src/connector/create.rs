@@ -8,6 +8,7 @@ use super::fields::{Field, Fields};
 use super::view::{place, test_result};
 use crate::args::CreateOptions;
 use crate::bucket;
+use crate::commands::quoted;
 use crate::connector_secret::SecretDocument;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -168,5 +169,6 @@ fn report(
         [] => format!("{done} secret {:?} is complete; nothing changed", secret.id),
         written => format!("{done} secret {:?}: {} written, other fields unchanged", secret.id, written.join(", ")),
     })?;
-    output.line(styled(DIM, format_args!("  next: flexorch-s3 doctor --secret {}", secret.id)))
+    let next = context.commands().own(format_args!("doctor --secret {}", quoted(&secret.id)));
+    output.line(styled(DIM, format_args!("  next: {next}")))
 }

@@ -5,10 +5,11 @@ use std::io::Read;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::CreateOptions;
 use crate::connector_secret::SecretDocument;
+use crate::input;
 use crate::management::AwsCredentials;
 use crate::output::{ask, ask_hidden, is_interactive};
 use flexorch_s3_ingester::model::credentials::ApiKey;
@@ -210,25 +211,23 @@ fn read_source(source: &str) -> Result<Vec<(Field, SecretString)>> {
         (path, None) => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
     };
     read.with_context(|| format!("cannot read --fields-from {source}"))?;
-    parse_fields(&text).with_context(|| format!("--fields-from {source}"))
+    parse_fields(&text, &format!("--fields-from {source}"))
 }
 
-fn parse_fields(text: &str) -> Result<Vec<(Field, SecretString)>> {
+fn parse_fields(text: &str, source: &str) -> Result<Vec<(Field, SecretString)>> {
     let names = ALL.map(Field::name).join(", ");
-    // Neither the text nor serde_json's message is printed: they may contain a secret.
-    let Ok(Value::Object(object)) = serde_json::from_str(text) else {
-        bail!("expected a JSON object with some of {names}");
-    };
-    object
+    let fields = input::parse::<Map<_, _>>(text, source, "a JSON object");
+    let fields = fields.with_context(|| format!("expected a JSON object with some of {names}"))?;
+    fields
         .into_iter()
         .map(|(name, value)| {
             let field = ALL.into_iter().find(|field| field.name() == name);
-            let field = field.ok_or_else(|| anyhow!("unknown field {name:?}; allowed are {names}"))?;
+            let field = field.ok_or_else(|| anyhow!("{source}: unknown field {name:?}; allowed are {names}"))?;
             match value {
                 Value::String(text) if field == Field::Prefix || !text.trim().is_empty() => {
                     Ok((field, SecretString::from(text.trim())))
                 }
-                _ => Err(anyhow!("field `{name}` must be a non-empty string")),
+                _ => Err(anyhow!("{source}: field `{name}` must be a non-empty string")),
             }
         })
         .collect()
@@ -240,16 +239,16 @@ mod tests {
 
     #[test]
     fn fields_are_read_by_name_and_errors_never_repeat_them() {
-        let fields = parse_fields(r#"{"api_key":" dfx_a ","prefix":""}"#).unwrap();
+        let fields = parse_fields("\u{feff}{\"api_key\":\" dfx_a \",\"prefix\":\"\"}", "f").unwrap();
         assert_eq!(fields.len(), 2);
         for (text, told) in [
-            (r#"{"api_key":"dfx_hidden"#, "JSON object"),
+            ("{\n\"api_key\":\"dfx_hidden", "f is not a JSON object (line 2, column 21)"),
             (r#"["dfx_hidden"]"#, "JSON object"),
             (r#"{"secret":"dfx_hidden"}"#, "\"secret\""),
             (r#"{"api_key":["dfx_hidden"]}"#, "`api_key`"),
             (r#"{"api_key":" "}"#, "`api_key`"),
         ] {
-            let Err(error) = parse_fields(text) else { panic!("{text} is taken") };
+            let Err(error) = parse_fields(text, "f") else { panic!("{text} is taken") };
             let error = format!("{error:#}");
             assert!(error.contains(told) && !error.contains("hidden"), "{error}");
         }

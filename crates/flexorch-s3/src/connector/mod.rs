@@ -16,6 +16,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::args::{ConnectorAction, DeleteOptions, OneConnector, SecretOption};
+use crate::commands::{Commands, quoted};
 use crate::connector_secret::SecretDocument;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -70,6 +71,7 @@ struct Deleted<'a> {
 
 /// The selected connector: by its id, or the secret's.
 struct Chosen {
+    commands: Commands,
     secret: SecretDocument,
     flexorch: Management,
     id: ConnectorId,
@@ -81,22 +83,19 @@ impl Chosen {
         let flexorch = context.flexorch(secret.api_key()?)?;
         let named = which.connector.as_ref().and_then(|id| ConnectorId::from_text(id));
         let Some(id) = named.or(secret.connector_id()?) else {
-            bail!(
-                "secret {:?} names no connector: pass an id, or create one with `flexorch-s3 connector create --secret {}`",
-                secret.id,
-                secret.id
-            );
+            let create = context.commands().own(format_args!("connector create --secret {}", quoted(&secret.id)));
+            bail!("secret {:?} names no connector: pass an id, or create one with `{create}`", secret.id);
         };
-        Ok(Self { secret, flexorch, id })
+        Ok(Self { commands: context.commands(), secret, flexorch, id })
     }
 
     async fn view(&self) -> Result<ConnectorView> {
         match self.flexorch.connector(&self.id).await? {
             Some(view) => Ok(view),
             None => bail!(
-                "FlexOrch has no connector {} for this API key: list them with `flexorch-s3 connector list --secret {}`",
-                self.id,
-                self.secret.id
+                "FlexOrch has no connector {} for this API key: list them with `{}`",
+                escaped(&self.id.to_string()),
+                self.commands.own(format_args!("connector list --secret {}", quoted(&self.secret.id)))
             ),
         }
     }
@@ -166,10 +165,10 @@ async fn delete(options: DeleteOptions, context: &Context) -> Result<Exit> {
     output.line(format!("{} connector {} deleted", styled(SUCCESS, "✓"), view.id))?;
     let was_own = chosen.secret.connector_id()?.is_some_and(|own| own.to_string() == view.id.to_string());
     if was_own {
+        let create = chosen.commands.own(format_args!("connector create --secret {}", quoted(&chosen.secret.id)));
         output.line(format!(
-            "  Secret {:?} still names it: uploads wait in the retry queue until you create another connector with `flexorch-s3 \
-             connector create --secret {}`.",
-            chosen.secret.id, chosen.secret.id
+            "  Secret {:?} still names it: uploads wait in the retry queue until you create another connector with `{create}`.",
+            chosen.secret.id
         ))?;
     }
     output.document(&Deleted { deleted: &view, named_in_secret: was_own })?;

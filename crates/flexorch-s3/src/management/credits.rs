@@ -35,6 +35,11 @@ pub(crate) struct Documents {
     pub(crate) at_most: u64,
 }
 
+/// Returns how many credits these documents need at least and, without a premium model, at most.
+pub(crate) fn credits_for(documents: u64) -> (u64, u64) {
+    (documents, documents.saturating_mul(USUAL_CREDITS_PER_DOCUMENT))
+}
+
 impl Management {
     /// Reads the month's credits: `GET /usage`. A response of an unknown shape is not an error, but names no credits.
     ///

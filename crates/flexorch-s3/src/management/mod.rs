@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-pub(crate) use credits::{Credits, Documents};
+pub(crate) use credits::{Credits, Documents, credits_for};
 pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
@@ -62,7 +62,7 @@ impl CallError {
             }
             (402, _) => "the trial or subscription has ended: see FlexOrch's billing page",
             (403, _) => "the plan does not allow this: see FlexOrch's plans",
-            (404, _) => "it does not exist for this API key: see `flexorch-s3 connector list`",
+            (404, _) => "it does not exist for this API key",
             (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or upgrade the plan",
             (429, _) => "the plan's requests of this minute are used up: retry in a minute",
             (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's API: redirects are not followed",
@@ -107,6 +107,8 @@ enum Repeatable {
     Yes,
     /// The call may have had an effect: it is sent again only after a 429 response.
     OnlyIfRefused,
+    /// The same, if the response names a time. Without one, a 429 may refuse what is asked for: an interval shorter than the plan's.
+    OnlyIfPostponed,
 }
 
 impl Management {
@@ -212,7 +214,7 @@ impl Management {
     ) -> Result<Schedule, CallError> {
         let path = format!("connectors/{}/schedules", segment(connector));
         let body = json!({"cron_expression": cron, "prefix_filter": prefix});
-        let payload = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfRefused).await?;
+        let payload = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfPostponed).await?;
         serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
 
@@ -274,6 +276,7 @@ impl Management {
                 Err(_) => (ApiError::transport(format!("no response within {} s", TIMEOUT.as_secs())), None),
             };
             let may_repeat = match error.status {
+                429 if repeatable == Repeatable::OnlyIfPostponed => retry_after.is_some(),
                 429 => error.code.as_deref() != Some("QUOTA_EXCEEDED"),
                 0 | 408 | 500..=599 => repeatable == Repeatable::Yes,
                 _ => false,

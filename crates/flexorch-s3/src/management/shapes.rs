@@ -146,6 +146,13 @@ impl RateLimits {
     }
 }
 
+impl RateLimits {
+    /// Returns whether the current minute has room for another request, as far as is known.
+    pub(crate) fn has_room(&self) -> bool {
+        self.per_minute.zip(self.used).is_none_or(|(limit, used)| used < limit)
+    }
+}
+
 /// A schedule of FlexOrch's Scheduled Sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Schedule {

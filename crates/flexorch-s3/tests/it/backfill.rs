@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use flexorch_sandbox::Fault;
 use flexorch_sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::buckets::ListingFault;
 use serde_json::{Value, json};
 
 use crate::support::keys;
@@ -359,6 +360,77 @@ async fn a_dry_run_counts_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_and_the_plan_compare_the_objects_with_the_credits_that_are_left() {
+    let site = Site::with(|options| options.monthly_credits = Some(1_200)).await;
+    site.fill(numbered(250));
+    let output = site.run(&["backfill", "--dry-run"]).await;
+    output.says(0, &["credits    1200 of 1200 left; 250 objects need about 250 to 750\n"]);
+    assert_eq!(site.run(&["backfill", "--dry-run", "--json"]).await.json()["credits"]["remaining"], 1_200);
+    let output = site.run(&["backfill", "--suffix", "0.pdf"]).await;
+    output.says(0, &["credits: 1200 of 1200 left, enough for about 400 to 1200 documents"]);
+    site.fill(numbered(1_300));
+    let output = site.run(&["backfill", "--dry-run"]).await;
+    output.says(0, &["credits    1175 of 1200 left; 1300 objects need about 1300 to 3900; not enough"]);
+    for fault_text in ["status=500,path=*/usage", "hang,path=*/usage"] {
+        site.flexorch.faults().clear();
+        site.flexorch.faults().add(fault(fault_text));
+        site.run(&["backfill", "--dry-run"]).await.says(0, &["credits    unknown (", "in scope   1300"]);
+    }
+}
+
+#[tokio::test]
+async fn used_up_credits_are_counted_as_what_they_are() {
+    let site = Site::with(|options| options.monthly_credits = Some(300)).await;
+    site.fill(numbered(500));
+    let output = site.run(&["backfill", "--concurrency", "1"]).await;
+    output.says(1, &["forwarded  300", "requests   4, 1 answered 429 QUOTA_EXCEEDED", "this run   4 requests in "]);
+    assert!(output.err.contains("QUOTA_EXCEEDED") && output.err.contains("run the same command again"), "{output}");
+    let again = site.run(&["backfill", "--concurrency", "1"]).await;
+    again.says(1, &["this run   1 request in "]);
+    let document = site.run(&["backfill", "--json"]).await.json();
+    assert_eq!((&document["summary"]["forwarded"], &document["summary"]["rate_limited"]), (&json!(300), &json!(0)));
+}
+
+#[tokio::test]
+async fn an_excluded_key_is_not_sent_and_is_counted() {
+    let site = Site::start().await;
+    site.fill(["exports/a.pdf", "in/a.pdf", "in/b.tmp", "in/draft-1.pdf", "in/draft-10.pdf"].map(str::to_owned));
+    let output = site.run(&["backfill", "--exclude", "exports/*,*.tmp", "--exclude", "in/draft-?.pdf", "--json"]).await;
+    assert_eq!(output.status, Some(0), "{output}");
+    assert_eq!(output.json()["summary"]["skipped"], json!({"excluded": 3}));
+    assert_eq!(site.submitted_keys(), ["in/a.pdf", "in/draft-10.pdf"]);
+}
+
+#[tokio::test]
+async fn truncated_pages_without_keys_do_not_end_a_backfill() {
+    let site = Site::start().await;
+    site.fill(numbered(2_500));
+    site.buckets.set_listing_fault(Some(ListingFault::EmptyPages(3)));
+    site.run(&["backfill"]).await.says(0, &["listed     2500", "forwarded  2500"]);
+}
+
+#[tokio::test]
+async fn a_listing_that_does_not_advance_is_an_error_and_nothing_is_sent_twice() {
+    let site = Site::start().await;
+    site.fill(numbered(2_500));
+    site.buckets.set_listing_fault(Some(ListingFault::SameToken));
+    let output = site.run(&["backfill"]).await;
+    assert!(output.failed().contains("the listing does not advance"), "{output}");
+    assert!(output.err.contains("--keys-from"), "{output}");
+    assert!(site.submitted_keys().is_sorted_by(|one, next| one < next));
+}
+
+#[tokio::test]
+async fn a_queue_may_be_named_by_its_arn() {
+    let site = Site::start().await;
+    site.fill(numbered(25));
+    let arn = site.queues.arn("retry", REGION);
+    let output = site.run(&["backfill", "--queue", &arn]).await;
+    output.says(0, &["queued     25", "messages   3", &format!("starts into {arn}")]);
+    assert_eq!(site.queues.messages("retry").len(), 3);
+}
+
+#[tokio::test]
 async fn a_journal_of_another_bucket_connector_or_scope_is_refused_and_left_as_it_is() {
     let site = Site::start().await;
     site.fill(numbered(10));
@@ -425,9 +497,12 @@ async fn what_keeps_a_backfill_from_beginning_is_a_clear_error_and_leaves_nothin
     site.queues.set_fault(Some(AwsFault::AccessDenied));
     let url = site.queues.url("retry");
     refused(site.command(&["backfill", "--via", "queue", "--queue", &url]), &["sqs:SendMessage", &url]).await;
-    refused(site.command(&["backfill", "--queue", &url]), &["--via queue"]).await;
+    site.run(&["backfill", "--via", "api", "--queue", &url]).await.says(2, &["--via api"]);
+    site.run(&["backfill", "--via", "queue"]).await.says(2, &["--queue"]);
     let fifo = format!("{url}.fifo");
-    refused(site.command(&["backfill", "--via", "queue", "--queue", &fifo]), &["FIFO"]).await;
+    site.run(&["backfill", "--queue", &fifo]).await.says(2, &["FIFO"]);
+    site.run(&["backfill", "--queue", "retry"]).await.says(2, &["ARN", "sqs.eu-west-1.amazonaws.com"]);
+    assert!(site.files().is_empty());
     site.put_secret(&json!({"bucket": null}));
     refused(site.command(&["backfill"]), &["names no bucket"]).await;
 }
@@ -451,7 +526,7 @@ async fn via_the_queue_the_function_reads_the_same_keys() {
     site.fill(names.clone());
     site.queues.fail_next(1, AwsFault::PartialFailure);
     let url = site.queues.url("retry");
-    let output = site.run(&["backfill", "--via", "queue", "--queue", &url, "--json"]).await;
+    let output = site.run(&["backfill", "--queue", &url, "--json"]).await;
     assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(output.json()["summary"]["forwarded"], 231);
     assert!(site.flexorch.requests().is_empty());

@@ -19,7 +19,7 @@ fn invoke(arguments: &[&str]) -> Run {
 
 #[test]
 fn invoke_shows_what_happened_to_every_object_and_keeps_odd_keys_intact() {
-    let run = invoke(&["--sandbox", "events/s3-direct.json"]);
+    let run = invoke(&["--sandbox", "--no-fail", "events/s3-direct.json"]);
     let shown = run.ok();
     for told in [
         "forwarded  my-documents/invoices/日本/請求書 2026-11.pdf",
@@ -28,10 +28,44 @@ fn invoke_shows_what_happened_to_every_object_and_keeps_odd_keys_intact() {
         "folder-marker",
         "UNSUPPORTED_FILE",
         "received 17 = forwarded 12 + skipped 4 + rejected 1 + deferred 0",
-        "the dead-letter queue has 1 messages",
+        "FlexOrch (sandbox) accepted 12 documents; the dead-letter queue has 1 message.",
     ] {
         assert!(shown.contains(told), "{told} is not in:\n{shown}");
     }
+}
+
+#[test]
+fn an_event_that_is_not_json_is_refused_with_its_place_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("a.json"), folder.path().join("b.json"));
+    std::fs::write(&good, "\u{feff}{\"reconcile\": {\"since\": \"PT24H\"}}").unwrap();
+    std::fs::write(&bad, "{\n  \"Records\": [\n}").unwrap();
+    let run = invoke(&["--sandbox", good.to_str().unwrap()]);
+    run.says(0, &["forwarded 2"]);
+    let run = invoke(&["--sandbox", good.to_str().unwrap(), bad.to_str().unwrap()]);
+    run.says(1, &["b.json is not JSON (line 3, column 1)"]);
+    assert!(run.out.is_empty(), "{run}");
+}
+
+#[test]
+fn demo_explains_the_plain_case_first_fits_100_columns_and_ends_with_the_total() {
+    let run = Run::from(flexorch_s3(&["demo"]).output().unwrap());
+    let shown = run.ok();
+    assert!(shown.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 100), "{shown}");
+    let place = |words: &str| shown.find(words).unwrap_or_else(|| panic!("{words} is not in:\n{shown}"));
+    let order =
+        ["nothing leaves this machine", "s3-direct.json", "batch-job-1.0.json", "Base64", "unknown.json", "Next: "];
+    assert!(order.map(place).is_sorted(), "{shown}");
+    let total = shown.lines().last().unwrap();
+    assert_eq!(total, "✓ 19 samples as expected: received 64 = forwarded 43 + skipped 18 + rejected 3 + deferred 0");
+    let again = Run::from(flexorch_s3(&["demo", "--fault", "status=503,times=2"]).output().unwrap());
+    assert_eq!(again.out.lines().last(), Some(total), "two failures are retried: {again}");
+}
+
+#[test]
+fn demo_is_exit_status_3_if_a_sample_does_not_end_as_expected() {
+    let run = Run::from(flexorch_s3(&["demo", "--fault", "status=402,code=TRIAL_EXPIRED"]).output().unwrap());
+    run.says(3, &["✗ not as expected: error ObjectsDeferred", "TRIAL_EXPIRED", "of 19 samples not as expected: "]);
 }
 
 #[test]
@@ -64,6 +98,17 @@ fn an_error_from_the_handler_is_exit_status_3_unless_no_fail_is_given() {
     let output = invoke(&["--sandbox", "--fault", "status=402,code=TRIAL_EXPIRED", "events/eventbridge-direct.json"]);
     assert_eq!(output.status, Some(3));
     assert!(output.out.contains("deferred") && output.out.contains("TRIAL_EXPIRED"));
+}
+
+#[test]
+fn a_rejected_or_deferred_object_is_exit_status_3_unless_no_fail_is_given() {
+    let rejected = ["--sandbox", "events/sqs-s3.json"];
+    let deferred = ["--sandbox", "--fault", "status=402,code=TRIAL_EXPIRED", "events/sqs-sns-raw.json"];
+    for arguments in [&rejected[..], &deferred[..]] {
+        assert_eq!(invoke(arguments).status, Some(3), "{arguments:?}");
+        assert_eq!(invoke(&[arguments, &["--no-fail"]].concat()).status, Some(0), "{arguments:?}");
+    }
+    assert_eq!(invoke(&["--sandbox", "events/sqs-sns-raw.json"]).status, Some(0));
 }
 
 #[test]

@@ -262,19 +262,86 @@ async fn schedules_are_created_listed_run_and_deleted() {
 async fn a_schedule_that_the_plan_does_not_allow_is_explained() {
     let trial = Operator::with(SandboxOptions { plan: "trial".parse().unwrap(), ..SandboxOptions::default() }).await;
     let starter = Operator::start().await;
-    for operator in [&trial, &starter] {
+    for (operator, code) in [(&trial, "403"), (&starter, "429")] {
         operator.run(&CREATE).await.says(0, &[]);
         let hourly = ["schedule", "create", "--cron", "0 * * * *", "--secret", SECRET];
         operator
             .run(&hourly)
             .await
-            .says(1, &["the plan does not allow this schedule", "one run a day on Starter", "403"]);
+            .says(1, &["the plan does not allow this schedule", "one run a day on Starter", code]);
         operator
             .run(&["schedule", "trigger", "7", "--secret", SECRET])
             .await
             .says(1, &["no schedule 7", "schedule list"]);
         operator.run(&["schedule", "create", "--cron", "daily", "--secret", SECRET]).await.says(2, &["five"]);
+        let wrong = ["schedule", "create", "--cron", "0 25 * * *", "--secret", SECRET];
+        operator.run(&wrong).await.says(2, &["\"25\" is not a valid hour: expected 0-23"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_too_short_interval_is_asked_for_once_and_a_used_up_minute_is_waited_out() {
+    let operator = Operator::start().await;
+    operator.run(&CREATE).await.says(0, &[]);
+    let create = ["schedule", "create", "--cron", "0 2 * * *", "--secret", SECRET];
+    let refusal = |fault: &str| fault.parse::<Fault>().unwrap();
+    operator
+        .flexorch
+        .faults()
+        .add(refusal("status=429,code=RATE_LIMIT_EXCEEDED,message=24 hours,times=1,path=*schedules"));
+    let run = operator.run(&create).await;
+    run.says(1, &["the plan does not allow this schedule", "one run a day on Starter", "429", "24 hours"]);
+    assert!(!run.err.contains("retry in a minute"), "{run}");
+    operator
+        .flexorch
+        .faults()
+        .add(refusal("status=429,code=RATE_LIMIT_EXCEEDED,retry-after=1,times=1,path=*schedules"));
+    operator.run(&create).await.says(0, &["schedule 1 created"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suggested_commands_have_the_given_options_and_quoted_names() {
+    let operator = Operator::start().await;
+    let odd = "flexorch/in voices";
+    operator.secrets.put(odd, r#"{"connector_id": 42}"#);
+    let url = operator.flexorch.base_url();
+    let options = ["--secret", odd, "--region", "eu-west-1", "--flexorch-url", &url];
+    let suffix = format!("--secret '{odd}' --region eu-west-1 --flexorch-url {url}`");
+    let run = operator.run(&[&["connector", "test"], &options[..]].concat()).await;
+    run.says(1, &[&format!("`flexorch-s3 connector create {suffix}")]);
+    operator.secrets.put(odd, fresh_secret().to_string());
+    let made = operator.run(&[&["connector", "create"], &options[..]].concat()).await;
+    made.says(0, &[&format!("next: flexorch-s3 doctor --secret '{odd}' --region eu-west-1 --flexorch-url {url}")]);
+    let run = operator.run(&[&["connector", "show", "7"], &options[..]].concat()).await;
+    run.says(1, &[&format!("`flexorch-s3 connector list {suffix}")]);
+    let run = operator.run(&[&["schedule", "trigger", "7"], &options[..]].concat()).await;
+    run.says(1, &[&format!("`flexorch-s3 schedule list {suffix}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_address_is_a_wrong_argument_and_is_not_repeated() {
+    let operator = Operator::start().await;
+    for url in ["http://api.flexorch.com/v1", "https://me:s3cr3t@api.flexorch.com/v1", "flexorch"] {
+        let run = operator.run(&["connector", "list", "--secret", SECRET, "--flexorch-url", url]).await;
+        run.says(2, &["--flexorch-url", "must be"]);
+        assert!(!run.err.contains("s3cr3t"), "{run}");
+    }
+    let run = operator.run(&["connector", "list", "--secret", SECRET, "--endpoint-url", "nowhere"]).await;
+    run.says(2, &["--endpoint-url", "http://127.0.0.1:4566"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_with_a_byte_order_mark_are_read_and_unreadable_ones_are_located() {
+    let operator = Operator::start().await;
+    operator.secrets.put(SECRET, "{}");
+    let fields = operator.folder.path().join("fields.json");
+    let create = ["connector", "create", "--secret", SECRET, "--fields-from", "fields.json"];
+    std::fs::write(&fields, "{\n  \"api_key\": dfx_hidden\n}").unwrap();
+    let run = operator.run(&create).await;
+    run.says(1, &["--fields-from fields.json is not a JSON object (line 2, column 14)"]);
+    assert!(!run.err.contains("dfx_hidden"), "{run}");
+    std::fs::write(&fields, format!("\u{feff}{}", fresh_secret())).unwrap();
+    operator.run(&create).await.says(0, &["connector 42", "created"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

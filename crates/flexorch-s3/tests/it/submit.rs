@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::support::keys;
-use crate::support::run::Run;
-use crate::support::site::Site;
-use crate::support::surroundings::API_KEY;
+use crate::support::run::{PROGRAM, Run};
+use crate::support::site::{SECRET, Site};
+use crate::support::surroundings::{API_KEY, REGION};
 
 #[tokio::test]
 async fn submit_sends_keys_as_they_are_and_says_how_many() {
@@ -13,7 +13,10 @@ async fn submit_sends_keys_as_they_are_and_says_how_many() {
     let odd = ["invoices/日本/請求書 2026.pdf", "a+b %41.pdf", "q&a\t'\".pdf"];
     let output = site.run(&[&["submit"], &odd[..]].concat()).await;
     assert_eq!(output.status, Some(0), "{output}");
-    assert_eq!(output.out, "received 3 = forwarded 3 + skipped 0 + rejected 0 + deferred 0\n");
+    let lines: Vec<_> = output.out.lines().collect();
+    assert_eq!(lines[0], "forwarded  invoices/日本/請求書 2026.pdf  job j-1");
+    assert_eq!(lines[2], "forwarded  q&a\\t'\".pdf  job j-3");
+    assert_eq!(lines[3..], ["received 3 = forwarded 3 + skipped 0 + rejected 0 + deferred 0"]);
     assert_eq!(site.flexorch.submitted_keys(), odd);
 }
 
@@ -72,6 +75,69 @@ async fn a_key_that_is_named_twice_is_sent_once() {
     let output = site.run(&["submit", "a.pdf", "b.pdf", "a.pdf"]).await;
     assert_eq!(output.status, Some(0), "{output}");
     assert_eq!(site.submitted_keys(), ["a.pdf", "b.pdf"]);
+    assert!(output.out.contains("received 2 = forwarded 2") && output.out.contains("1 repeated key"), "{output}");
+    assert!(!output.out.contains("superseded"), "{output}");
+    let output = site.run(&["submit", "--json", "a.pdf", "a.pdf"]).await;
+    assert_eq!((&output.json()["summary"]["received"], &output.json()["summary"]["repeated"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_s3_address_is_a_key_if_it_is_in_the_connectors_bucket() {
+    let site = Site::start().await;
+    let output = site.run(&["submit", "s3://my-documents/a b.pdf", "plain.pdf"]).await;
+    assert_eq!(output.status, Some(0), "{output}");
+    assert_eq!(site.flexorch.submitted_keys(), ["a b.pdf", "plain.pdf"]);
+    for (address, told) in [
+        ("s3://other/a.pdf", "is in bucket \"other\", but the secret's connector reads \"my-documents\""),
+        ("s3://my-documents", "names no object"),
+        ("s3://my-documents/", "names no object"),
+    ] {
+        let output = site.run(&["submit", "fine.pdf", address]).await;
+        assert!(output.failed().contains(told) && output.err.contains("nothing was sent"), "{output}");
+    }
+    site.put_secret(&json!({"bucket": null}));
+    let output = site.run(&["submit", "s3://my-documents/a.pdf"]).await;
+    assert!(output.failed().contains("pass the key alone"), "{output}");
+    assert_eq!(site.flexorch.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_paused_connector_gets_nothing_and_the_command_that_resumes_it_is_named() {
+    let site = Site::start().await;
+    site.put_secret(&json!({"paused": "maintenance until Monday"}));
+    site.fill(["a.pdf".to_owned()]);
+    let told = ["maintenance until Monday", "flexorch-s3 resume --secret flexorch/documents --region eu-west-1"];
+    for command in ["submit", "backfill"] {
+        let arguments: &[&str] =
+            if command == "submit" { &["a.pdf", "--region", REGION] } else { &["--region", REGION] };
+        site.run(&[&[command], arguments].concat()).await.says(3, &told);
+        let json = site.run(&[&[command], arguments, &["--json"]].concat()).await;
+        assert_eq!(json.status, Some(3), "{json}");
+        json.json();
+    }
+    site.run(&["backfill", "--dry-run"]).await.says(0, &["in scope   1", "maintenance until Monday"]);
+    let url = site.queues.url("retry");
+    site.run(&["backfill", "--queue", &url]).await.says(0, &["queued     1", "wait in the queue"]);
+    assert!(site.flexorch.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_secret_may_come_from_the_environment_and_the_option_wins() {
+    let site = Site::start().await;
+    let mut command = site.program(PROGRAM);
+    command.args(["submit", "a.pdf"]).env("FLEXORCH_S3_SECRET", SECRET);
+    Run::of(command).await.says(0, &["forwarded  a.pdf"]);
+    let mut command = site.command(&["submit", "b.pdf"]);
+    command.env("FLEXORCH_S3_SECRET", "another");
+    Run::of(command).await.says(0, &["forwarded  b.pdf"]);
+}
+
+#[tokio::test]
+async fn a_secret_with_a_byte_order_mark_is_read() {
+    let site = Site::start().await;
+    let secret = format!("\u{feff}{{\"api_key\": \"{API_KEY}\", \"connector_id\": 42, \"bucket\": \"my-documents\"}}");
+    site.secrets.put(SECRET, secret);
+    site.run(&["submit", "a.pdf"]).await.says(0, &["forwarded  a.pdf"]);
 }
 
 #[tokio::test]
@@ -115,7 +181,7 @@ async fn what_keeps_submit_from_beginning_is_a_clear_error() {
     let nobody = Run::of(command).await;
     assert_eq!(nobody.status, Some(1));
     assert!(nobody.shown().contains("no AWS credentials"), "{nobody}");
-    site.secrets.put(crate::support::site::SECRET, "");
+    site.secrets.put(SECRET, "");
     let empty = site.run(&["submit", "a.pdf"]).await;
     assert_eq!(empty.status, Some(1));
     assert!(empty.shown().contains("connector create"), "{empty}");

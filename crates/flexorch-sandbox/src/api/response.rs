@@ -104,6 +104,11 @@ impl ApiError {
         }
     }
 
+    /// 429, although waiting does not help: a schedule's interval is shorter than the plan's (FlexOrch documentation, "Scheduled Sync").
+    pub(crate) fn interval_too_short(message: impl Into<String>) -> Self {
+        Self::new(429, "RATE_LIMIT_EXCEEDED", message)
+    }
+
     /// 429: the month's credits are used up.
     pub(crate) fn quota_exceeded(limit: u64) -> Self {
         Self::new(429, "QUOTA_EXCEEDED", format!("The month's {limit} credits are used up."))

@@ -13,12 +13,12 @@ use super::{
 /// The most schedules of one connector.
 pub(crate) const MAX_SCHEDULES: usize = 5;
 
-/// The body of `POST /connectors/{id}/schedules`.
+/// The body of `POST /connectors/{id}/schedules`, with the SDKs' names of its fields or the documentation's.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct NewSchedule {
-    #[serde(default)]
+    #[serde(default, alias = "cron")]
     cron_expression: Value,
-    #[serde(default)]
+    #[serde(default, alias = "prefix")]
     prefix_filter: Value,
 }
 
@@ -52,8 +52,8 @@ impl Schedule {
             .filter(|cron| is_cron(cron))
             .ok_or_else(|| ApiError::validation("cron_expression must have five fields, such as 0 2 * * *."))?;
         if plan == Plan::Starter && !is_daily_at_most(cron) {
-            let message = "The starter plan syncs at most once a day.";
-            return Err(ApiError::plan_upgrade_required(message));
+            let message = "The minimum sync interval of the starter plan is 24 hours.";
+            return Err(ApiError::interval_too_short(message));
         }
         if !matches!(new.prefix_filter, Value::Null | Value::String(_)) {
             return Err(ApiError::validation("prefix_filter must be text."));
@@ -135,8 +135,8 @@ mod tests {
         assert_eq!(status(Plan::Trial, daily()), Err(403));
         assert_eq!(status(Plan::Starter, daily()), Ok(()));
         assert_eq!(status(Plan::Starter, json!("30 6 * * MON-FRI")), Ok(()));
-        assert_eq!(status(Plan::Starter, hourly()), Err(403));
-        assert_eq!(status(Plan::Starter, twice_a_day()), Err(403));
+        assert_eq!(status(Plan::Starter, hourly()), Err(429));
+        assert_eq!(status(Plan::Starter, twice_a_day()), Err(429));
         assert_eq!(status(Plan::Pro, hourly()), Ok(()));
         assert_eq!(status(Plan::Enterprise, json!("* * * * *")), Ok(()));
     }

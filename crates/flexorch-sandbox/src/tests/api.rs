@@ -135,7 +135,7 @@ async fn schedules_follow_the_plan() {
     let schedules = "/connectors/42/schedules";
     let body = |cron: &str| json!({"cron_expression": cron, "prefix_filter": null});
     let hourly = bench.post(schedules, body("0 * * * *")).await;
-    assert_eq!(hourly.code(), "403 PLAN_UPGRADE_REQUIRED");
+    assert_eq!(hourly.code(), "429 RATE_LIMIT_EXCEEDED");
     for _ in 0..5 {
         assert_eq!(bench.post(schedules, body("0 2 * * *")).await.status, 201);
     }

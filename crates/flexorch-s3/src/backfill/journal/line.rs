@@ -36,7 +36,7 @@ pub(crate) struct Identity {
     pub(crate) connector_id: String,
     /// FlexOrch's base URL.
     pub(crate) flexorch_url: String,
-    /// The queue's URL; `None` if objects are sent to FlexOrch directly.
+    /// The queue's URL or ARN; `None` if objects are sent to FlexOrch directly.
     pub(crate) queue: Option<String>,
     pub(crate) scope: TypedScope,
 }
@@ -120,11 +120,15 @@ pub(crate) struct Settled {
     /// The keys that are not settled yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) open: Vec<String>,
+    /// Requests to FlexOrch, or messages to the queue.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) requests: u64,
-    /// How many of them got a 429 response.
+    /// How many of them got a 429 response for the rate limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) rate_limited: u64,
+    /// How many of them were refused because the month's credits are used up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) quota_exceeded: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -36,6 +36,7 @@ pub(crate) struct Tally {
     pub(crate) rejected_first: Vec<RejectedKey>,
     pub(crate) requests: u64,
     pub(crate) rate_limited: u64,
+    pub(crate) quota_exceeded: u64,
 }
 
 impl Replay {
@@ -77,6 +78,7 @@ impl Tally {
         self.duplicates += settled.duplicates;
         self.requests += settled.requests;
         self.rate_limited += settled.rate_limited;
+        self.quota_exceeded += settled.quota_exceeded;
         self.rejected += settled.rejected.len() as u64;
         for rejected in &settled.rejected {
             *self.rejected_by_code.entry(rejected.code.clone()).or_default() += 1;

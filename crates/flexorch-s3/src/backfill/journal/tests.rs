@@ -1,8 +1,9 @@
 use super::*;
+use crate::args::ScopeOptions;
 use crate::backfill::scope::TypedScope;
 
 fn header() -> Header {
-    let scope = TypedScope::new("p/", None, None, None, &[], None).unwrap();
+    let scope = TypedScope::new("p/", &ScopeOptions::default()).unwrap();
     let identity = Identity {
         bucket: "b".into(),
         connector_id: "42".into(),
