@@ -155,14 +155,13 @@ impl Bulk {
                 format!("{:.1}", row.peak_mib),
             ]);
         }
+        let mut note = "Transfer: the same bytes to the empty function. In process: reading, deduplicating, routing and batching without \
+                        a process around it."
+            .to_owned();
         let other: Vec<_> = self.0.iter().filter_map(|row| row.other_build_ms).map(|ms| format!("{ms:.2}")).collect();
         if !other.is_empty() {
-            table.note(format!("Whole, of the other build: {} ms.", other.join(", ")));
+            note = format!("{note} Whole, of the other build: {} ms.", other.join(", "));
         }
-        table.note(
-            "Transfer: the same bytes to the empty function. In process: reading, deduplicating, routing and batching without \
-             a process around it."
-                .to_owned(),
-        )
+        table.note(note)
     }
 }

@@ -7,9 +7,9 @@ mod doctor;
 mod global;
 mod help;
 mod invoke;
-mod rotate;
 mod letters;
 mod pause;
+mod rotate;
 mod sandbox;
 mod schedule;
 mod shared;
@@ -23,11 +23,11 @@ pub(crate) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneCon
 pub(crate) use doctor::DoctorOptions;
 pub(crate) use global::{Color, GlobalOptions};
 pub(crate) use invoke::{DemoOptions, InvokeOptions};
-pub(crate) use rotate::RotateOptions;
 pub(crate) use letters::{
     DropOptions, ExportOptions, LettersAction, ListOptions, QueueName, QueueOption, RedriveOptions, Selection,
 };
 pub(crate) use pause::{PauseOptions, ResumeOptions};
+pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
 pub(crate) use shared::{Moment, SecretOption};
