@@ -65,7 +65,12 @@ impl QueueSender {
 
 fn message(objects: &[S3Object]) -> OutgoingMessage {
     let records: Vec<Value> = objects.iter().map(|object| notification_of(object)["Records"][0].take()).collect();
-    OutgoingMessage { body: json!({ "Records": records }).to_string(), attributes: Vec::new(), delay: Duration::ZERO }
+    OutgoingMessage {
+        body: json!({ "Records": records }).to_string(),
+        attributes: Vec::new(),
+        delay: Duration::ZERO,
+        group: None,
+    }
 }
 
 #[cfg(test)]
