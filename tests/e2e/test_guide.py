@@ -106,6 +106,8 @@ def test_the_guides_commands_lead_from_nothing_to_an_upload_and_back(emulator, s
     iam = emulator.client("iam")
     [key] = iam.list_access_keys(UserName="flexorch-s3-ingester-connector")["AccessKeyMetadata"]
     change = names + "\n" + commands("Changing, rotating, removing").replace("AKIA…", key["AccessKeyId"], 1)
+    # A person confirms, and waits for the function.
+    change = change.replace("connector rotate ", "connector rotate --yes --drain 0s ")
     cloudformation = emulator.client("cloudformation")
     # A deleted stack is found by its id alone.
     identity = cloudformation.describe_stacks(StackName=stack.name)["Stacks"][0]["StackId"]

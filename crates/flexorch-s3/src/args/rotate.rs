@@ -40,9 +40,9 @@ pub(crate) struct RotateOptions {
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) old_access_key_id: Option<String>,
     /// The Lambda function that reads the secret: how long to wait follows from its settings
-    #[arg(long, value_name = "NAME", conflicts_with = "drain")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) function: Option<String>,
-    /// How long to wait until every running function has read the secret [default: the function's SECRET_CACHE_TTL_SECONDS plus its
+    /// How long to wait until every running function has read the secret, regardless of its settings [default: the function's SECRET_CACHE_TTL_SECONDS plus its
     /// timeout; without --function 6m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) drain: Option<Duration>,

@@ -31,7 +31,7 @@ impl Drain {
             return Ok(Self { time, basis: "--drain".to_owned() });
         }
         let Some(name) = &options.function else {
-            return Ok(Self::new("the defaults; --function reads the function's settings", CACHE_TTL, TIMEOUT));
+            return Ok(Self::new("defaults; see --function", CACHE_TTL, TIMEOUT));
         };
         let client = Client::new(&in_region(context.aws().await?, region_of(name)));
         let response = client.get_function_configuration().function_name(name).send().await;
@@ -54,7 +54,7 @@ impl Drain {
     }
 
     fn new(of: &str, ttl: Duration, timeout: Duration) -> Self {
-        let basis = format!("SECRET_CACHE_TTL_SECONDS {} s + timeout {}: {of}", ttl.as_secs(), friendly(timeout));
+        let basis = format!("SECRET_CACHE_TTL_SECONDS {} + timeout {}: {of}", friendly(ttl), friendly(timeout));
         Self { time: ttl.saturating_add(timeout), basis }
     }
 }

@@ -11,11 +11,12 @@
 //! | `plan` | what is going to happen, and what speaks against it |
 //! | `journal` | the lines of the journal, from which an interrupted rotation continues |
 //! | `state` | the next step |
-//! | `steps`, `wait` | make the steps; wait, counted down |
+//! | `drive`, `steps`, `wait` | go from step to step; make them; wait, counted down |
 //! | `iam`, `drain` | the user's access keys; how long functions may use the old connector |
 //! | `report` | the plan, the standing and the result, as text and as JSON |
 
 mod drain;
+mod drive;
 mod iam;
 mod journal;
 mod plan;
@@ -38,12 +39,12 @@ use crate::journal_file::JournalFile;
 use crate::management::Management;
 use crate::output::confirm;
 use drain::Drain;
+use drive::{Ending, Rotation};
 use iam::{AccessKeys, Key};
 use journal::{Header, Intent, KIND};
 use plan::{Named, Target};
 use report::Report;
 use state::{Memory, Progress, Terms};
-use steps::{Ending, Rotation};
 
 /// The fields of the access key in a connector's secret.
 const KEY_ID_FIELD: &str = "aws_access_key_id";

@@ -32,14 +32,14 @@ pub(super) fn plan(
     let mut steps = vec![
         format!("create an access key of IAM user {user}, who has {} of {MOST_KEYS}", keys.len()),
         format!(
-            "create a connector that reads s3://{}/{} in {} with it, and test it for up to {}",
+            "create a connector that reads s3://{}/{} in {} with it,\n     and test it for up to {}",
             escaped(bucket),
             escaped(prefix),
             escaped(region),
             friendly(test_for)
         ),
         format!("write its id into secret {:?}", secret.id),
-        format!("wait {} until every running function has read it ({})", friendly(drain.time), drain.basis),
+        format!("wait {} until every running function has read it\n     ({})", friendly(drain.time), drain.basis),
         format!("delete connector {old}"),
     ];
     steps.extend(old_key.as_ref().map(|key| format!("delete access key {}", shortened(key))));
@@ -49,8 +49,7 @@ pub(super) fn plan(
     }
     if let (None, [key, ..]) = (old_key, keys) {
         output.line(format!(
-            "{} access key {} stays: neither the secret nor FlexOrch says whether connector {old} uses it. If it does, add \
-             --old-access-key-id {}",
+            "{} access key {} stays: it is not known whether connector {old} uses it.\n  If it does, add --old-access-key-id {}",
             styled(WARNING, "!"),
             shortened(&key.id),
             key.id
@@ -114,7 +113,7 @@ impl Report<'_> {
         ))?;
         if let (None, [left, ..]) = (&header.old_key, header.known_keys.as_slice()) {
             output.line(format!(
-                "{} access key {} of IAM user {} is left. If nothing else uses it: aws iam delete-access-key --user-name {} --access-key-id {left}",
+                "{} access key {} of IAM user {} is left. If nothing uses it, delete it:\n  aws iam delete-access-key --user-name {} --access-key-id {left}",
                 styled(WARNING, "!"),
                 shortened(left),
                 header.user,
@@ -138,20 +137,21 @@ impl Report<'_> {
     pub(super) fn standing(self) -> String {
         let Self { header, progress, .. } = self;
         let old = &header.old_connector;
-        let old_key =
-            header.old_key.as_deref().map(|key| format!(" and access key {}", shortened(key))).unwrap_or_default();
         match (&progress.written, &progress.connector, &progress.key) {
-            (Some(_), Some(new), _) if progress.old_connector_deleted => {
-                format!("the secret names connector {new}; connector {old} is deleted, its access key not yet")
+            (Some(_), ..) if progress.old_connector_deleted => {
+                format!("connector {old} is deleted, its access key not yet")
             }
-            (Some(at), Some(new), _) => format!(
-                "the secret names connector {new} since {}; connector {old}{old_key} still work",
-                at.strftime("%T UTC")
-            ),
+            (Some(at), Some(new), _) => {
+                let at = at.strftime("%T UTC");
+                let works = match &header.old_key {
+                    Some(key) => format!("connector {old} and access key {} still work", shortened(key)),
+                    None => format!("connector {old} still works"),
+                };
+                format!("connector {new} was written into the secret at {at}; {works}")
+            }
             (_, Some(new), _) => {
                 format!(
-                    "connector {new} is created, and secret {:?} still names connector {old}, which works",
-                    self.secret.id
+                    "connector {new} is created and not yet written into the secret; connector {old} works as before"
                 )
             }
             (_, None, Some(key)) => {
