@@ -184,7 +184,10 @@ impl<'a> Subscriptions<'a> {
         if let Some(failure) = self.blind_spot() {
             return Err(Unknown::because(failure, self.commands));
         }
-        Ok(self.unread_queue().unwrap_or_else(|| self.missing(all)))
+        if let Some(unread) = self.unread_queue() {
+            return Ok(unread);
+        }
+        self.missing(all)
     }
 
     /// Fails the check if the function reads no queue, and the bucket notifies one that may have been meant for it.
@@ -213,7 +216,7 @@ impl<'a> Subscriptions<'a> {
         ))
     }
 
-    fn missing(&self, all: &[Subscription<'_>]) -> Check {
+    fn missing(&self, all: &[Subscription<'_>]) -> Result<Check, Unknown> {
         let attach = || self.attach("add the notification");
         let rule = all.iter().find_map(|one| match one.sender {
             Sender::Rule(rule) if one.coverage != Coverage::Nothing => Some(rule),
@@ -225,15 +228,15 @@ impl<'a> Subscriptions<'a> {
                     "EventBridge is not enabled for {}, but the rule {} expects its events",
                     self.bucket, rule.name
                 );
-                return Check::failed(name::NOTIFICATION, found, attach());
+                return Ok(Check::failed(name::NOTIFICATION, found, attach()));
             }
             let commands =
                 rule_region(rule).map_or_else(|| self.commands.clone(), |region| self.commands.in_region(region));
-            return Check::failed(
+            return Ok(Check::failed(
                 name::NOTIFICATION,
                 format!("the rule {} is disabled", rule.name),
                 Fix::new("enable it", commands.aws(format_args!("events enable-rule --name {}", quoted(&rule.name)))),
-            );
+            ));
         }
         if !all.is_empty() {
             let senders: Vec<_> = all.iter().map(|one| self.sender(one)).collect();
@@ -242,24 +245,23 @@ impl<'a> Subscriptions<'a> {
                 self.prefix,
                 senders.join(", ")
             );
-            return Check::failed(name::NOTIFICATION, found, attach());
+            return Ok(Check::failed(name::NOTIFICATION, found, attach()));
         }
         let mut destinations = self.notifications.entries.iter().map(|entry| &entry.destination);
         if let Some(Destination { arn: topic, .. }) = destinations.find(|to| to.service == Service::Topic) {
-            return Check::warning(
-                name::NOTIFICATION,
+            return Err(Unknown::new(
                 format!("{} notifies the topic {topic}, whose subscriptions doctor does not check", self.bucket),
                 Fix::new(
                     "check whether the function or its queue is subscribed",
                     self.commands.aws(format_args!("sns list-subscriptions-by-topic --topic-arn {}", quoted(topic))),
                 ),
-            );
+            ));
         }
-        Check::failed(
+        Ok(Check::failed(
             name::NOTIFICATION,
             format!("{} notifies neither the function nor its queue of uploads", self.bucket),
             attach(),
-        )
+        ))
     }
 
     /// Checks whether the policies allow the notifications.
@@ -402,7 +404,10 @@ mod tests {
             queue: Ok(None),
             commands: &commands,
         };
-        (subscriptions.check_notification().unwrap(), subscriptions.check_permission().unwrap())
+        (
+            Check::decided(name::NOTIFICATION, subscriptions.check_notification()),
+            Check::decided(name::PERMISSION, subscriptions.check_permission()),
+        )
     }
 
     fn function(arn: &str) -> Destination {
@@ -446,7 +451,7 @@ mod tests {
         assert_eq!((notification.status(), permission.status()), (Status::Failed, Status::Skipped));
         let arn = "arn:aws:sns:eu-west-1:123456789012:uploads".to_owned();
         let (notification, _) = look(notifying(Destination { service: Service::Topic, arn }, &[""]), &[], None);
-        assert_eq!(notification.status(), Status::Warning);
+        assert_eq!(notification.status(), Status::Unknown);
         assert!(notification.command.unwrap().contains("sns list-subscriptions-by-topic"));
     }
 
