@@ -88,24 +88,29 @@ impl<'a> Subscriptions<'a> {
     pub(crate) fn attach_command(&self) -> String {
         let allows_s3 = |queue: &&Queue| appears_to_allow(queue.policy(), &sender_to(S3, self.source(), queue));
         let prefix = if self.prefix.is_empty() { String::new() } else { format!(" --prefix {}", quoted(self.prefix)) };
-        let has_rule = self.rules.is_ok_and(|rules| !rules.is_empty());
         let to = match self.queue.ok().flatten() {
             // With EventBridge, rules select the keys.
-            _ if has_rule => "--eventbridge".to_owned(),
+            _ if self.has_rule() => "--eventbridge".to_owned(),
             Some(queue) if allows_s3(&queue) => format!("--queue {}{prefix}", quoted(&queue.arn)),
             _ => format!("--function {}{prefix}", quoted(&self.function.arn)),
         };
         self.commands.own(format_args!("attach --bucket {} {to}", quoted(self.bucket)))
     }
 
+    /// Returns whether a rule delivers to the function or one of its queues.
+    fn has_rule(&self) -> bool {
+        self.rules.is_ok_and(|rules| !rules.is_empty())
+    }
+
     /// Returns the fix that adds the notification.
     pub(crate) fn attach(&self, action: &str) -> Fix {
         let action = match self.function.owner.stack() {
-            Some(stack) => format!(
+            // A stack whose rule selects the keys did not create the bucket.
+            Some(stack) if !self.has_rule() => format!(
                 "{action}; if stack {stack} created the bucket (Trigger Direct or Queue), set its parameter NotificationPrefix and run \
                  `sam deploy` instead"
             ),
-            None => action.to_owned(),
+            _ => action.to_owned(),
         };
         Fix::new(action, self.attach_command())
     }
