@@ -362,6 +362,8 @@ def test_a_wrong_setting_is_told_and_the_told_command_sets_it_and_keeps_the_othe
     before = stack.configuration()["Environment"]["Variables"]
     with variables(stack, **{variable: value}):
         found = fails(stack, check)
+        # The next deployment would undo what the command does.
+        assert "stack doctor-direct" in found["action"] and "sam deploy" in found["action"], found
         follow(stack, found)
         well(stack)
         after = stack.configuration()["Environment"]["Variables"]

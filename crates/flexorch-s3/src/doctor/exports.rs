@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::check::{Check, Fix, Unknown};
 use super::commands::{Commands, quoted};
+use super::coverage::Coverage;
 use super::flexorch::message;
 use super::function::Function;
 use super::name;
@@ -86,7 +87,13 @@ impl Exports {
         let Some(bucket) = connector.bucket.as_deref() else {
             return Ok(Check::skipped(name::EXPORTS, "the secret names no bucket"));
         };
-        let scope = watched.function.and_then(|function| function.config().ok()).map(|config| config.scope);
+        let mut scope = watched.function.and_then(|function| function.config().ok()).map(|config| config.scope);
+        if let Some(scope) = &mut scope
+            && Coverage::of_prefixes(&scope.key_prefixes, &connector.prefix) == Coverage::Nothing
+        {
+            // A filter that excludes everything is broken, and will be fixed.
+            scope.key_prefixes.clear();
+        }
         let mut unclear = None;
         for export in exports {
             match bucket_of(export, connector, bucket, connectors) {
@@ -248,6 +255,7 @@ mod tests {
             ("in/exports/", Some("csv"), &[("KEY_SUFFIXES", ".pdf,.xlsx")], Status::Well),
             ("in/exports/", Some("xlsx"), &[("KEY_SUFFIXES", ".pdf,.xlsx")], Status::Warning),
             ("in/exports/", Some("xlsx"), &[("KEY_PREFIXES", "in/invoices/")], Status::Well),
+            ("in/exports/", Some("xlsx"), &[("KEY_PREFIXES", "elsewhere/")], Status::Warning),
         ] {
             let found = status(prefix, format, settings);
             assert_eq!(found.status(), expected, "{prefix} {format:?} {settings:?}: {}", found.found);

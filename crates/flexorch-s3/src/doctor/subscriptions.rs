@@ -88,24 +88,29 @@ impl<'a> Subscriptions<'a> {
     pub(crate) fn attach_command(&self) -> String {
         let allows_s3 = |queue: &&Queue| appears_to_allow(queue.policy(), &sender_to(S3, self.source(), queue));
         let prefix = if self.prefix.is_empty() { String::new() } else { format!(" --prefix {}", quoted(self.prefix)) };
-        let has_rule = self.rules.is_ok_and(|rules| !rules.is_empty());
         let to = match self.queue.ok().flatten() {
             // With EventBridge, rules select the keys.
-            _ if has_rule => "--eventbridge".to_owned(),
+            _ if self.has_rule() => "--eventbridge".to_owned(),
             Some(queue) if allows_s3(&queue) => format!("--queue {}{prefix}", quoted(&queue.arn)),
             _ => format!("--function {}{prefix}", quoted(&self.function.arn)),
         };
         self.commands.own(format_args!("attach --bucket {} {to}", quoted(self.bucket)))
     }
 
+    /// Returns whether a rule delivers to the function or one of its queues.
+    fn has_rule(&self) -> bool {
+        self.rules.is_ok_and(|rules| !rules.is_empty())
+    }
+
     /// Returns the fix that adds the notification.
     pub(crate) fn attach(&self, action: &str) -> Fix {
         let action = match self.function.owner.stack() {
-            Some(stack) => format!(
+            // A stack whose rule selects the keys did not create the bucket.
+            Some(stack) if !self.has_rule() => format!(
                 "{action}; if stack {stack} created the bucket (Trigger Direct or Queue), set its parameter NotificationPrefix and run \
                  `sam deploy` instead"
             ),
-            None => action.to_owned(),
+            _ => action.to_owned(),
         };
         Fix::new(action, self.attach_command())
     }
@@ -184,7 +189,10 @@ impl<'a> Subscriptions<'a> {
         if let Some(failure) = self.blind_spot() {
             return Err(Unknown::because(failure, self.commands));
         }
-        Ok(self.unread_queue().unwrap_or_else(|| self.missing(all)))
+        if let Some(unread) = self.unread_queue() {
+            return Ok(unread);
+        }
+        self.missing(all)
     }
 
     /// Fails the check if the function reads no queue, and the bucket notifies one that may have been meant for it.
@@ -213,7 +221,7 @@ impl<'a> Subscriptions<'a> {
         ))
     }
 
-    fn missing(&self, all: &[Subscription<'_>]) -> Check {
+    fn missing(&self, all: &[Subscription<'_>]) -> Result<Check, Unknown> {
         let attach = || self.attach("add the notification");
         let rule = all.iter().find_map(|one| match one.sender {
             Sender::Rule(rule) if one.coverage != Coverage::Nothing => Some(rule),
@@ -225,15 +233,15 @@ impl<'a> Subscriptions<'a> {
                     "EventBridge is not enabled for {}, but the rule {} expects its events",
                     self.bucket, rule.name
                 );
-                return Check::failed(name::NOTIFICATION, found, attach());
+                return Ok(Check::failed(name::NOTIFICATION, found, attach()));
             }
             let commands =
                 rule_region(rule).map_or_else(|| self.commands.clone(), |region| self.commands.in_region(region));
-            return Check::failed(
+            return Ok(Check::failed(
                 name::NOTIFICATION,
                 format!("the rule {} is disabled", rule.name),
                 Fix::new("enable it", commands.aws(format_args!("events enable-rule --name {}", quoted(&rule.name)))),
-            );
+            ));
         }
         if !all.is_empty() {
             let senders: Vec<_> = all.iter().map(|one| self.sender(one)).collect();
@@ -242,24 +250,23 @@ impl<'a> Subscriptions<'a> {
                 self.prefix,
                 senders.join(", ")
             );
-            return Check::failed(name::NOTIFICATION, found, attach());
+            return Ok(Check::failed(name::NOTIFICATION, found, attach()));
         }
         let mut destinations = self.notifications.entries.iter().map(|entry| &entry.destination);
         if let Some(Destination { arn: topic, .. }) = destinations.find(|to| to.service == Service::Topic) {
-            return Check::warning(
-                name::NOTIFICATION,
+            return Err(Unknown::new(
                 format!("{} notifies the topic {topic}, whose subscriptions doctor does not check", self.bucket),
                 Fix::new(
                     "check whether the function or its queue is subscribed",
                     self.commands.aws(format_args!("sns list-subscriptions-by-topic --topic-arn {}", quoted(topic))),
                 ),
-            );
+            ));
         }
-        Check::failed(
+        Ok(Check::failed(
             name::NOTIFICATION,
             format!("{} notifies neither the function nor its queue of uploads", self.bucket),
             attach(),
-        )
+        ))
     }
 
     /// Checks whether the policies allow the notifications.
@@ -402,7 +409,10 @@ mod tests {
             queue: Ok(None),
             commands: &commands,
         };
-        (subscriptions.check_notification().unwrap(), subscriptions.check_permission().unwrap())
+        (
+            Check::decided(name::NOTIFICATION, subscriptions.check_notification()),
+            Check::decided(name::PERMISSION, subscriptions.check_permission()),
+        )
     }
 
     fn function(arn: &str) -> Destination {
@@ -446,7 +456,7 @@ mod tests {
         assert_eq!((notification.status(), permission.status()), (Status::Failed, Status::Skipped));
         let arn = "arn:aws:sns:eu-west-1:123456789012:uploads".to_owned();
         let (notification, _) = look(notifying(Destination { service: Service::Topic, arn }, &[""]), &[], None);
-        assert_eq!(notification.status(), Status::Warning);
+        assert_eq!(notification.status(), Status::Unknown);
         assert!(notification.command.unwrap().contains("sns list-subscriptions-by-topic"));
     }
 
