@@ -1,9 +1,10 @@
 //! `flexorch-s3 pause` and `resume`: write the field `paused` into a connector's secret, or remove it.
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{PauseOptions, ResumeOptions};
+use crate::commands::{Commands, quoted};
 use crate::connector_secret::SecretDocument;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -88,62 +89,78 @@ async fn apply(
             Some(context.secrets().await?.write(&secret).await?)
         }
     };
-    report(&secret, &before, &after, version.is_some(), context)?;
-    let reason = if let Pause::Yes(reason) = &after { reason.as_deref() } else { None };
-    context.output.document(&json!({
-        "secret": {"id": secret.id, "arn": secret.arn, "version_id": version},
-        "paused": after != Pause::No,
-        "reason": reason,
-        "changed": version.is_some(),
-    }))?;
+    let done = Done { secret: &secret, before: &before, after: &after, version: version.as_deref() };
+    done.report(context).await?;
+    context.output.document(&done.json())?;
     Ok(Exit::Success)
 }
 
-fn report(
-    secret: &SecretDocument,
-    before: &Result<Pause, ConnectorError>,
-    after: &Pause,
-    changed: bool,
-    context: &Context,
-) -> Result<()> {
-    let (output, done, id) = (context.output, styled(SUCCESS, "✓"), &secret.id);
-    let because = |pause: &Pause| match pause {
-        Pause::Yes(Some(reason)) => format!(": {}", escaped(reason)),
-        Pause::Yes(None) => ", without a reason".to_owned(),
-        Pause::No => String::new(),
-    };
-    if let Err(error) = before {
-        output.line(format!("{} {error}: the value that was there is gone", styled(WARNING, "!")))?;
-    }
-    match (after, changed) {
-        (Pause::Yes(_), false) => {
-            output.line(format!("{done} secret {id:?} is paused already{}; nothing changed", because(after)))?;
+/// What a command found and did.
+struct Done<'a> {
+    secret: &'a SecretDocument,
+    before: &'a Result<Pause, ConnectorError>,
+    after: &'a Pause,
+    /// The secret's new version; `None`: nothing changed.
+    version: Option<&'a str>,
+}
+
+impl Done<'_> {
+    async fn report(&self, context: &Context) -> Result<()> {
+        let (output, id) = (context.output, &self.secret.id);
+        if let Err(error) = self.before {
+            output.line(format!("{} {error}; the value that was there is gone", styled(WARNING, "!")))?;
         }
-        (Pause::No, false) => output.line(format!("{done} secret {id:?} is not paused; nothing changed"))?,
-        (Pause::Yes(_), true) => {
-            output.line(format!("{done} secret {id:?} paused{}; other fields unchanged", because(after)))?;
-            if let Ok(Pause::Yes(_)) = before {
-                let replaced = before.as_ref().map(because).unwrap_or_default();
-                output.line(styled(DIM, format_args!("  it was paused before{replaced}")))?;
-            } else {
+        let changed = self.version.is_some();
+        let what = match (self.after, changed) {
+            (Pause::Yes(reason), false) => format!("is paused already{}; nothing changed", because(reason.as_deref())),
+            (Pause::No, false) => "is not paused; nothing changed".to_owned(),
+            (Pause::Yes(reason), true) => format!("paused{}; other fields unchanged", because(reason.as_deref())),
+            (Pause::No, true) => "resumed; other fields unchanged".to_owned(),
+        };
+        output.line(format!("{} secret {id:?} {what}", styled(SUCCESS, "✓")))?;
+        match (self.before, self.after) {
+            (Ok(Pause::Yes(reason)), Pause::Yes(_)) if changed => {
+                output.line(format!("  it was paused before{}", because(reason.as_deref())))?;
+            }
+            (_, Pause::Yes(_)) if changed => {
+                output.line(FOLLOWS)?;
                 output.line(
-                    "  Every process of the function follows within its SECRET_CACHE_TTL_SECONDS (default 300 s). From then on the \
-                     connector's\n  objects wait and never expire. What FlexOrch accepted before stays accepted.",
+                    "  From then on the connector's objects wait and never expire. What FlexOrch accepted before stays accepted.",
                 )?;
             }
+            (_, Pause::No) if changed => {
+                output.line(FOLLOWS)?;
+                output.line(
+                    "  The objects that waited follow by themselves, most of them within 15 minutes after that.",
+                )?;
+            }
+            _ => {}
         }
-        (Pause::No, true) => {
-            output.line(format!("{done} secret {id:?} resumed; other fields unchanged"))?;
-            output.line(
-                "  Every process of the function follows within its SECRET_CACHE_TTL_SECONDS (default 300 s). The objects that waited \
-                 follow\n  by themselves, at the latest 15 minutes after that.",
-            )?;
+        if let Pause::Yes(_) = self.after {
+            let commands = Commands::new(&context.given_options(), context.region().await?);
+            let resume = commands.own(format_args!("resume --secret {}", quoted(id)));
+            output.line(styled(DIM, format_args!("  to resume: {resume}")))?;
         }
+        Ok(())
     }
-    match after {
-        Pause::Yes(_) => output.line(styled(DIM, format_args!("  to resume: flexorch-s3 resume --secret {id}"))),
-        Pause::No => Ok(()),
+
+    fn json(&self) -> Value {
+        let reason = if let Pause::Yes(reason) = self.after { reason.as_deref() } else { None };
+        json!({
+            "secret": {"id": self.secret.id, "arn": self.secret.arn, "version_id": self.version},
+            "paused": *self.after != Pause::No,
+            "reason": reason,
+            "changed": self.version.is_some(),
+            "was_malformed": self.before.is_err(),
+        })
     }
+}
+
+/// When the function notices a change of its secret.
+const FOLLOWS: &str = "  Every process of the function follows within its SECRET_CACHE_TTL_SECONDS (default 300 s).";
+
+fn because(reason: Option<&str>) -> String {
+    reason.map_or_else(|| ", without a reason".to_owned(), |reason| format!(": {}", escaped(reason)))
 }
 
 #[cfg(test)]

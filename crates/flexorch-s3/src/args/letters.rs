@@ -24,8 +24,8 @@ pub(crate) enum LettersAction {
 ///
 /// Receives every dead letter and makes it visible again. SQS counts a receive for each.
 ///
-/// Requires sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:GetQueueAttributes and sqs:ListDeadLetterSourceQueues on the queue; with
-/// --function also lambda:GetFunctionConfiguration.
+/// Requires sqs:ReceiveMessage, sqs:ChangeMessageVisibility and sqs:GetQueueAttributes on the queue; with --function also
+/// lambda:GetFunctionConfiguration, with --queue also sqs:ListDeadLetterSourceQueues.
 ///
 /// Exit status: 0 whether or not there are any; 1 the command failed; 2 the queue is not a dead-letter queue; 130 interrupted.
 #[derive(Debug, Args)]
@@ -143,22 +143,21 @@ pub(crate) struct QueueOption {
 
 /// Which dead letters a command is about.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Selection")]
 pub(crate) struct Selection {
     /// Only letters with one of these codes; `none` for messages that SQS moved after too many receives; comma-separated or repeated
-    #[arg(long = "code", value_name = "CODE", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long = "code", help_heading = "Selection", value_name = "CODE", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) codes: Vec<String>,
     /// Only letters of this connector: the name or ARN of its secret, or its id at FlexOrch; those that SQS moved name none
-    #[arg(long, value_name = "SECRET|ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "Selection", value_name = "SECRET|ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) connector: Option<String>,
     /// Only letters whose event is older than this, such as 7d or 12h; without an event time, the time when it was sent counts
-    #[arg(long, value_name = "DURATION", value_parser = age)]
+    #[arg(long, help_heading = "Selection", value_name = "DURATION", value_parser = age)]
     pub(crate) older_than: Option<Duration>,
     /// Only letters whose event is newer than this
-    #[arg(long, value_name = "DURATION", value_parser = age)]
+    #[arg(long, help_heading = "Selection", value_name = "DURATION", value_parser = age)]
     pub(crate) newer_than: Option<Duration>,
     /// Only letters with an object key that starts with this
-    #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "Selection", value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) prefix: Option<String>,
 }
 

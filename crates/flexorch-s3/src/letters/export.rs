@@ -22,9 +22,11 @@ use flexorch_s3_ingester::model::message::AttributeValue;
 
 /// Runs the command.
 pub(crate) async fn run(options: ExportOptions, context: &Context, stop: &Stop) -> Result<Exit> {
-    let located = Located::find(&options.queue, context).await?;
+    let Some(located) = stop.unless_requested(Located::find(&options.queue, context)).await.transpose()? else {
+        return Ok(Exit::Interrupted);
+    };
     let queue = &located.queue;
-    report::own_redrive_policy(queue, context.output);
+    report::notes(queue, context.output);
     let mut writer = open(options.output.as_deref())?;
     let place =
         options.output.as_deref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());

@@ -22,9 +22,11 @@ const LISTED: usize = 20;
 /// Runs the command.
 pub(crate) async fn run(options: ListOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let ListOptions { queue: option, selection, limit } = options;
-    let located = Located::find(&option, context).await?;
+    let Some(located) = stop.unless_requested(Located::find(&option, context)).await.transpose()? else {
+        return Ok(Exit::Interrupted);
+    };
     let queue = &located.queue;
-    report::own_redrive_policy(queue, context.output);
+    report::notes(queue, context.output);
     let filter = Filter::new(selection, Purpose::Read, now(context));
     let (mut letters, mut others) = (Vec::new(), 0_usize);
     let is_whole = visit_all(queue, stop, context.output, |message| {
@@ -50,6 +52,9 @@ pub(crate) async fn run(options: ListOptions, context: &Context, stop: &Stop) ->
         if shown < letters.len() {
             let rest = letters.len() - shown;
             output.line(styled(DIM, format_args!("  and {rest} more: --limit {} shows all of them", letters.len())))?;
+        }
+        if let Some(warning) = report::expiry(queue, &letters, now(context)) {
+            output.line(warning)?;
         }
         report::advice(&groups, output)?;
         let commands = Commands::new(&context.given_options(), context.region().await?);

@@ -2,7 +2,6 @@
 //! dead-letter queue is refused.
 
 use anyhow::{Context as _, Result, anyhow};
-use reqwest::Url;
 
 use super::queue::Queue;
 use crate::args::{QueueName, QueueOption};
@@ -22,8 +21,6 @@ pub(crate) struct Located {
     pub(crate) queue: Queue,
     /// The function that names it, if it was found by one.
     function: Option<String>,
-    /// The URLs of the queues whose dead letters it receives.
-    sources: Vec<String>,
 }
 
 impl Located {
@@ -36,79 +33,77 @@ impl Located {
                 (of_function(function, context).await?, Some(function.to_owned()))
             }
         };
-        let queue = Queue::open(&name, context).await.with_context(|| match &function {
+        let origin = match &function {
             Some(function) => format!("{VARIABLE} of function {}", escaped(function)),
             None => "--queue".to_owned(),
-        })?;
-        let sources = queue.sources().await?;
-        if function.is_none() && sources.is_empty() {
+        };
+        let queue = Queue::open(&name, context).await.with_context(|| origin.clone())?;
+        // A function may name a queue that no redrive policy does, but not one that messages are processed from.
+        let is_certain = function.is_some() && queue.redrive_policy().is_none();
+        if !is_certain && queue.sources().await?.is_empty() {
             return Err(WrongArgument(format!(
-                "--queue: {} is not a dead-letter queue: no queue's redrive policy names it. If it is only in a function's {VARIABLE}, use \
-                 --function",
-                queue.arn
+                "{origin}: {} is not a dead-letter queue: no queue's redrive policy names it{}",
+                queue.arn,
+                if function.is_none() { ". If only a function's settings name it, use --function" } else { "" }
             ))
             .into());
         }
-        Ok(Self { queue, function, sources })
+        Ok(Self { queue, function })
     }
 
     /// Finds the queue to send to: the named one, or the only one whose dead letters these are.
     pub(crate) async fn target(&self, named: Option<&QueueName>, context: &Context) -> Result<Queue> {
         let target = match named {
             Some(name) => Queue::open(name, context).await.context("--to")?,
-            None => Queue::open(&self.only_source(context).await?, context).await?,
+            None => Queue::open(&self.source(context).await?, context).await?,
         };
         let (from, to) = (&self.queue, &target);
         let wrong = if from.arn == to.arn {
-            Some(format!("{} is the dead-letter queue itself", to.arn))
+            Some("is the dead-letter queue itself")
         } else if to.is_fifo() && !from.is_fifo() {
-            Some(format!("{} is a FIFO queue, but the letters are from a standard queue", to.arn))
+            Some("is a FIFO queue, but the letters are from a standard queue")
         } else {
             None
         };
         match wrong {
-            Some(wrong) => Err(WrongArgument(format!("--to: {wrong}; nothing was sent")).into()),
+            Some(wrong) => Err(WrongArgument(format!("--to: {} {wrong}; nothing was sent", to.arn)).into()),
             None => Ok(target),
         }
     }
 
-    async fn only_source(&self, context: &Context) -> Result<QueueName> {
-        if let [source] = &self.sources[..] {
-            return Ok(QueueName::Url(Url::parse(source)?));
-        }
-        // Of several sources, or if there is none, the one that the function reads is meant.
+    /// Returns the queue that the function reads, or the only one with this dead-letter queue.
+    async fn source(&self, context: &Context) -> Result<QueueName> {
         let read = match &self.function {
             Some(function) => queues_of(function, context).await?,
             None => Vec::new(),
         };
-        let is_source = |arn: &&String| {
-            self.sources.is_empty() || self.sources.iter().any(|url| url.rsplit('/').next() == Some(queue_name(arn)))
-        };
-        let candidates: Vec<_> = read.iter().filter(is_source).collect();
-        match (&candidates[..], &self.sources[..]) {
-            ([only], _) => Ok(QueueName::Arn((*only).clone())),
-            ([], []) => Err(wrong_target(format!(
-                "{} has no source queue: name the queue to send to with --to (output RetryQueueUrl of the stack)",
-                self.queue.name()
-            ))),
-            ([], sources) => Err(wrong_target(format!(
-                "{} has several source queues: {}; choose one with --to",
-                self.queue.name(),
-                sources.join(", ")
-            ))),
-            (several, _) => {
-                let names: Vec<_> = several.iter().map(|arn| arn.as_str()).collect();
-                Err(wrong_target(format!(
-                    "the function reads several queues: {}; choose one with --to",
-                    names.join(", ")
-                )))
-            }
+        if let [only] = &read[..] {
+            return Ok(QueueName::Arn(only.clone()));
         }
+        let sources = self.queue.sources().await?;
+        choose(&read, &sources).with_context(|| self.queue.name().to_owned())
     }
 }
 
-fn wrong_target(text: String) -> anyhow::Error {
-    WrongArgument(text).into()
+/// Chooses the queue to send to from the ARNs of those that the function reads and the URLs of those with this dead-letter queue.
+fn choose(read: &[String], sources: &[String]) -> Result<QueueName, WrongArgument> {
+    let name_of = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
+    let both: Vec<_> = read.iter().filter(|arn| sources.iter().any(|url| name_of(url) == queue_name(arn))).collect();
+    let why = match (&both[..], sources, read) {
+        ([only], ..) => return Ok(QueueName::Arn((*only).clone())),
+        ([], [only], []) => match only.parse() {
+            Ok(name) => return Ok(name),
+            Err(error) => format!("its source queue is {only:?}: {error}"),
+        },
+        ([], [], []) => "no queue's redrive policy names it".to_owned(),
+        ([], several, []) => format!("it has several source queues: {}", several.join(", ")),
+        ([], ..) => format!("the function reads several queues: {}", read.join(", ")),
+        (several, ..) => {
+            let names: Vec<_> = several.iter().map(|arn| arn.as_str()).collect();
+            format!("the function reads several of its source queues: {}", names.join(", "))
+        }
+    };
+    Err(WrongArgument(format!("{why}; name the queue to send to with --to (output RetryQueueUrl of the stack)")))
 }
 
 /// Returns the dead-letter queue that a function's settings name.
@@ -144,4 +139,30 @@ async fn queues_of(function: &str, context: &Context) -> Result<Vec<String>> {
         mappings.map_err(|error| AwsFailure::new(&error, "lambda:ListEventSourceMappings", escaped(function)))?;
     let arns = mappings.into_iter().filter_map(|mapping| mapping.event_source_arn);
     Ok(arns.filter(|arn| QueueArn::parse(arn).is_ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_go_to_the_only_queue_that_they_can_have_come_from() {
+        let arn = |name: &str| format!("arn:aws:sqs:eu-west-1:123456789012:{name}");
+        let url = |name: &str| format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}");
+        let chosen = |read: &[&str], sources: &[&str]| {
+            let read: Vec<_> = read.iter().map(|name| arn(name)).collect();
+            choose(&read, &sources.iter().map(|name| url(name)).collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(&[], &["retry"]).unwrap(), url("retry").parse().unwrap());
+        assert_eq!(chosen(&["retry", "other"], &["retry", "third"]).unwrap(), QueueName::Arn(arn("retry")));
+        for (read, sources) in [
+            (&[][..], &[][..]),
+            (&[], &["retry", "other"]),
+            (&["retry", "other"], &[]),
+            (&["retry", "other"], &["third"]),
+            (&["retry", "other"], &["retry", "other"]),
+        ] {
+            assert!(chosen(read, sources).is_err(), "{read:?} {sources:?}");
+        }
+    }
 }

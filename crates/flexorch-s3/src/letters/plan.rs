@@ -34,8 +34,12 @@ struct Plan<'a> {
 
 /// Runs `redrive`.
 pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &Stop) -> Result<Exit> {
-    let located = Located::find(&options.queue, context).await?;
-    let target = located.target(options.to.as_ref(), context).await?;
+    let find = async {
+        let located = Located::find(&options.queue, context).await?;
+        let target = located.target(options.to.as_ref(), context).await?;
+        anyhow::Ok((located, target))
+    };
+    let Some((located, target)) = stop.unless_requested(find).await.transpose()? else { return Ok(Exit::Interrupted) };
     let pace = Pace::new(options.per_minute, context.clock.now());
     let action = Action::Redrive { target: &target, pace };
     run(&located.queue, action, options.selection, options.yes, context, stop).await
@@ -48,7 +52,9 @@ pub(crate) async fn drop(options: DropOptions, context: &Context, stop: &Stop) -
                    --prefix, or --all to delete all of them; nothing was deleted";
         return Err(WrongArgument(why.to_owned()).into());
     }
-    let located = Located::find(&options.queue, context).await?;
+    let Some(located) = stop.unless_requested(Located::find(&options.queue, context)).await.transpose()? else {
+        return Ok(Exit::Interrupted);
+    };
     run(&located.queue, Action::Drop, options.selection, options.yes, context, stop).await
 }
 
@@ -61,7 +67,7 @@ async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     let output = context.output;
-    report::own_redrive_policy(queue, output);
+    report::notes(queue, output);
     let purpose = if matches!(action, Action::Drop) { Purpose::Drop } else { Purpose::Redrive };
     let filter = Filter::new(selection, purpose, now(context));
     let (mut letters, mut others, mut unreadable) = (Vec::new(), 0_usize, 0_usize);
@@ -89,7 +95,7 @@ async fn run(
     }
     if unreadable > 0 && purpose == Purpose::Redrive {
         output.line(format!(
-            "  {unreadable} of the others are UNREADABLE and would come back; `--code UNREADABLE` selects them"
+            "  not selected, because they would come back: {unreadable} UNREADABLE (--code UNREADABLE selects them)"
         ))?;
     }
     let plan = Plan { queue, action, ids: letters.into_iter().map(|letter| letter.id).collect(), groups, others };
@@ -100,12 +106,9 @@ async fn run(
     }
     if !yes {
         let question = plan.question();
-        let answer = tokio::select! {
-            answer = ask(question) => answer?,
-            () = stop.requested() => {
-                output.progress("\ninterrupted; nothing was changed");
-                return Ok(Exit::Interrupted);
-            }
+        let Some(answer) = stop.unless_requested(ask(question)).await.transpose()? else {
+            output.progress("\ninterrupted; nothing was changed");
+            return Ok(Exit::Interrupted);
         };
         if !answer {
             bail!("cancelled; nothing was changed");

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use aws_sdk_sqs::{Client, Config};
 use aws_smithy_types::timeout::TimeoutConfig;
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 
 use crate::args::QueueName;
 use crate::aws_failure::AwsFailure;
 use crate::context::Context;
 use crate::region::in_region;
-use flexorch_s3_ingester::aws::failure::CallError;
+use flexorch_s3_ingester::aws::failure::{CallError, FailureKind, Refusal};
 use flexorch_s3_ingester::aws::sdk::endpoint_override;
 use flexorch_s3_ingester::aws::sqs::{OutgoingMessage, Queues, VisibilityChange, VisibilityProblem, region_of_url};
 use flexorch_s3_ingester::clock::Clock;
@@ -23,8 +23,8 @@ use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
 pub(crate) const HIDDEN_FOR: Duration = Duration::from_secs(300);
 /// The maximum per call (SQS API Reference, `ReceiveMessage`).
 pub(crate) const MESSAGES_PER_CALL: u32 = 10;
-/// One attempt of a call. Ten letters may have 10 MiB, and a long poll waits before it responds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// One attempt to receive letters. Ten may have 10 MiB, and a long poll waits before it responds.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// All attempts of the calls for some letters.
 const CALLS_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -53,7 +53,7 @@ impl Queue {
             }
             QueueName::Url(url) => (url.as_str().to_owned(), region_of_url(url)),
         };
-        let client = client(sdk, region.as_deref());
+        let client = Client::new(&in_region(sdk, region.as_deref()));
         let request = client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All).send();
         let named = match name {
             QueueName::Arn(arn) => arn,
@@ -75,6 +75,12 @@ impl Queue {
     /// Returns whether it is a FIFO queue.
     pub(crate) fn is_fifo(&self) -> bool {
         self.arn.ends_with(".fifo")
+    }
+
+    /// Returns how long it keeps a message.
+    pub(crate) fn retention(&self) -> Option<SignedDuration> {
+        let seconds = self.attributes.get(&QueueAttributeName::MessageRetentionPeriod)?.parse().ok()?;
+        Some(SignedDuration::from_secs(seconds))
     }
 
     /// Returns how many messages were visible, and how many hidden, when the queue was opened.
@@ -110,6 +116,9 @@ impl Queue {
     /// # Errors
     /// If every call fails. The messages of the others are returned.
     pub(crate) async fn receive(&self, calls: usize, most: u32, wait: i32) -> Result<Vec<Message>, AwsFailure> {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(RECEIVE_TIMEOUT).read_timeout(RECEIVE_TIMEOUT);
+        let timeouts = timeouts.build();
         let one = || {
             self.client
                 .receive_message()
@@ -119,6 +128,8 @@ impl Queue {
                 .visibility_timeout(i32::try_from(HIDDEN_FOR.as_secs()).unwrap_or(i32::MAX))
                 .message_attribute_names("All")
                 .message_system_attribute_names(MessageSystemAttributeName::All)
+                .customize()
+                .config_override(Config::builder().timeout_config(timeouts.clone()))
                 .send()
         };
         let (mut messages, mut failure) = (Vec::new(), None);
@@ -141,7 +152,7 @@ impl Queue {
         let changes: Vec<_> = receipt_handles.into_iter().map(visible).collect();
         let end = self.clock.now() + CALLS_TIMEOUT;
         let results = self.calls.set_visibility(&self.arn, &changes, end).await;
-        let failures = results.into_iter().filter_map(Result::err);
+        let failures = self.for_operator(results, "sqs:ChangeMessageVisibility").into_iter().filter_map(Result::err);
         let mut failures: Vec<_> =
             failures.filter(|error| VisibilityProblem::of(error) != VisibilityProblem::MessageGone).collect();
         failures.pop().map(|last| (failures.len() + 1, last))
@@ -149,18 +160,24 @@ impl Queue {
 
     /// Deletes received messages. Returns for each, in order, whether it is deleted.
     pub(crate) async fn delete(&self, receipt_handles: &[String]) -> Vec<Result<(), CallError>> {
-        self.calls.delete(&self.arn, receipt_handles, self.clock.now() + CALLS_TIMEOUT).await
+        let results = self.calls.delete(&self.arn, receipt_handles, self.clock.now() + CALLS_TIMEOUT).await;
+        self.for_operator(results, "sqs:DeleteMessage")
     }
 
     /// Sends messages. Returns for each, in order, whether it is in the queue.
     pub(crate) async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<(), CallError>> {
-        self.calls.send_to_arn(&self.arn, messages, self.clock.now() + CALLS_TIMEOUT).await
+        let results = self.calls.send_to_arn(&self.arn, messages, self.clock.now() + CALLS_TIMEOUT).await;
+        self.for_operator(results, "sqs:SendMessage")
+    }
+
+    /// Words a missing permission for the operator: it is not the function's role that lacks it.
+    fn for_operator(&self, results: Vec<Result<(), CallError>>, permission: &str) -> Vec<Result<(), CallError>> {
+        let hint = |refusal: &Refusal| {
+            let is_denied = refusal.kind() == FailureKind::Permission;
+            is_denied.then(|| format!("your AWS identity needs {permission} on {}", self.arn))
+        };
+        results.into_iter().map(|result| result.map_err(|error| error.with_hint(hint))).collect()
     }
 }
 
 const ATTRIBUTES: &str = "sqs:GetQueueAttributes";
-
-fn client(sdk: &SdkConfig, region: Option<&str>) -> Client {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).read_timeout(ATTEMPT_TIMEOUT);
-    Client::new(&in_region(sdk, region).to_builder().timeout_config(timeouts.build()).build())
-}

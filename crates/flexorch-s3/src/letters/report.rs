@@ -14,6 +14,9 @@ use crate::output::{DIM, Output, WARNING, styled};
 use crate::text::{escaped, friendly, table, text_of};
 use flexorch_s3_ingester::model::codes::{UNREADABLE, refuses_the_file};
 
+/// A letter that SQS deletes within this time is pointed out.
+const SOON: SignedDuration = SignedDuration::from_hours(3 * 24);
+
 /// Returns a number of letters.
 pub(crate) fn letters(number: usize) -> String {
     if number == 1 { "1 dead letter".to_owned() } else { format!("{number} dead letters") }
@@ -32,8 +35,15 @@ pub(crate) fn headline(queue: &Queue, selected: usize, others: usize) -> String 
     format!("{} in {}{others}{hidden}", letters(selected), queue.name())
 }
 
-/// Says that receiving letters can move them, if the queue has a dead-letter queue itself.
-pub(crate) fn own_redrive_policy(queue: &Queue, output: Output) {
+/// Says what is special about a queue: that receiving letters can move them, or that not all of them can be received.
+pub(crate) fn notes(queue: &Queue, output: Output) {
+    if queue.is_fifo() {
+        output.progress(format!(
+            "{} {} is a FIFO queue: SQS returns only the first letters of each group. Run the command again once these are gone",
+            styled(WARNING, "!"),
+            queue.name()
+        ));
+    }
     if let Some((target, receives)) = queue.redrive_policy() {
         let mark = styled(WARNING, "!");
         output.progress(format!(
@@ -41,6 +51,16 @@ pub(crate) fn own_redrive_policy(queue: &Queue, output: Output) {
             queue.name()
         ));
     }
+}
+
+/// Returns when SQS deletes the first of these letters, if that is within days.
+pub(crate) fn expiry(queue: &Queue, letters: &[DeadLetter], now: Timestamp) -> Option<String> {
+    let oldest = letters.iter().filter_map(|letter| letter.sent_at).min()?;
+    let left = now.duration_until(oldest.checked_add(queue.retention()?).ok()?);
+    (left < SOON).then(|| {
+        let left = friendly(Duration::try_from(rounded(left.max(SignedDuration::ZERO))).unwrap_or_default());
+        format!("{} SQS deletes the oldest in {left}: redrive or export it before", styled(WARNING, "!"))
+    })
 }
 
 /// Returns a table of groups.

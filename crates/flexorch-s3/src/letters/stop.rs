@@ -28,6 +28,14 @@ impl Stop {
         *self.0.borrow() > 0
     }
 
+    /// Waits for something that may be abandoned. Returns `None` after a signal.
+    pub(crate) async fn unless_requested<T>(&self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            result = something => Some(result),
+            () = self.requested() => None,
+        }
+    }
+
     /// Waits for the first signal.
     pub(crate) async fn requested(&self) {
         self.after(1).await;

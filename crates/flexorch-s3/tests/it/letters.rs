@@ -360,7 +360,7 @@ async fn only_a_dead_letter_queue_is_read_and_only_its_source_is_sent_to() {
 
     depot.queues.create("other");
     depot.queues.set_redrive("other", "dead", 3);
-    depot.run("redrive", &["--yes"]).await.says(2, &["several source queues", &retry, "--to"]);
+    depot.run("redrive", &["--yes"]).await.says(2, &["dead: it has several source queues", &retry, "--to"]);
     depot.has_visible(2);
     let arn = depot.queues.arn("other", REGION);
     depot.run("redrive", &["--to", &arn, "--yes"]).await.says(0, &["2 dead letters redriven to other"]);
@@ -381,6 +381,10 @@ async fn a_function_names_its_dead_letter_queue_and_the_queue_that_it_reads() {
     };
     function(&lambda, "list", &[]).await.says(0, &["2 dead letters in dead", "letters redrive --function ingest"]);
     function(&lambda, "redrive", &["--yes"]).await.says(0, &["2 dead letters redriven to retry"]);
+    let of_work = depot.lambda(Some(&depot.queues.url("retry")), &["retry"]).await;
+    function(&of_work, "list", &[])
+        .await
+        .says(2, &["DEAD_LETTER_QUEUE_URL of function ingest", "is not a dead-letter queue"]);
     let unset = depot.lambda(None, &["retry"]).await;
     function(&unset, "list", &[]).await.says(1, &["has no DEAD_LETTER_QUEUE_URL", "--queue"]);
     let denied = Stub::start(|_, _| {
@@ -475,7 +479,7 @@ async fn a_letter_keeps_its_group_and_in_a_fifo_queue_its_deduplication_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_queue_that_moves_messages_itself_is_pointed_out() {
+async fn what_can_happen_to_letters_by_themselves_is_pointed_out() {
     let depot = Depot::open().await;
     depot.queues.create("deader");
     depot.queues.set_redrive("dead", "deader", 7);
@@ -484,4 +488,8 @@ async fn a_dead_letter_queue_that_moves_messages_itself_is_pointed_out() {
         .run("list", &[])
         .await
         .says(0, &["dead moves a message to arn:aws:sqs:eu-west-1:123456789012:deader after 7 receives"]);
+    depot.queues.set_retention("dead", Duration::from_secs(4 * 86_400 + 3600));
+    assert!(!depot.run("list", &[]).await.shown().contains("SQS deletes the oldest"));
+    depot.queues.set_retention("dead", Duration::from_secs(2 * 86_400));
+    depot.run("list", &[]).await.says(0, &["SQS deletes the oldest in 4"]);
 }
