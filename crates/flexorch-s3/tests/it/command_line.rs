@@ -57,7 +57,7 @@ fn demo_explains_the_plain_case_first_fits_100_columns_and_ends_with_the_total()
         ["nothing leaves this machine", "s3-direct.json", "batch-job-1.0.json", "Base64", "unknown.json", "Next: "];
     assert!(order.map(place).is_sorted(), "{shown}");
     let total = shown.lines().last().unwrap();
-    assert_eq!(total, "✓ 19 samples as expected: received 64 = forwarded 43 + skipped 18 + rejected 3 + deferred 0");
+    assert_eq!(total, "✓ 19 samples as expected: 64 objects, 43 forwarded, 18 skipped, 3 rejected");
     let again = Run::from(flexorch_s3(&["demo", "--fault", "status=503,times=2"]).output().unwrap());
     assert_eq!(again.out.lines().last(), Some(total), "two failures are retried: {again}");
 }
