@@ -494,20 +494,25 @@ async fn the_embedded_s3_refuses_what_s3_refuses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notification_of_which_the_function_excludes_every_key_is_noticed() {
     let account = Account::bare().await;
-    let settings = json!({"Environment": {"Variables": {
-        "CONNECTOR_SECRET_IDS": "docs", "KEY_EXCLUDES": "drafts/*,exports/*",
-    }}});
-    let lambda = Stub::start(move |_, _| (200, "application/json", settings.to_string())).await.unwrap();
     let function = "arn:aws:lambda:eu-west-1:123456789012:function:ingest";
-    let attach = async |prefix: &str| {
-        let arguments = ["attach", "--bucket", BUCKET, "--function", function, "--prefix", prefix, "--dry-run"];
+    let settings = json!({
+        "Environment": {"Variables": {"CONNECTOR_SECRET_IDS": "docs", "KEY_EXCLUDES": "drafts/*,exports/*"}},
+        "EventSourceMappings": [{"FunctionArn": function}],
+    });
+    let lambda = Stub::start(move |_, _| (200, "application/json", settings.to_string())).await.unwrap();
+    let queue = account.queues.arn("retry", REGION);
+    let attach = async |to: [&str; 2], prefix: &str| {
+        let arguments = [&["attach", "--bucket", BUCKET, "--prefix", prefix, "--dry-run"], &to[..]].concat();
         let mut command = account.command(&arguments);
         command.env("AWS_ENDPOINT_URL_LAMBDA", lambda.url());
         Run::of(command).await
     };
-    attach("exports/2026/").await.says(0, &["the function skips every key", "KEY_EXCLUDES has \"exports/*\""]);
-    let run = attach("").await;
-    assert!(!run.ok().contains("skips every key"), "{run}");
+    for to in [["--function", function], ["--queue", &queue]] {
+        let told = ["the function skips every key", "KEY_EXCLUDES has \"exports/*\""];
+        attach(to, "exports/2026/").await.says(0, &told);
+        let run = attach(to, "").await;
+        assert!(!run.ok().contains("skips every key"), "{run}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
