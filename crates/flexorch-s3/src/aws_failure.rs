@@ -1,9 +1,11 @@
-//! The one reader of AWS SDK errors: a failed call as an operator needs it, with the action, the resource, and what to do.
+//! A failed call to AWS as an operator needs it, with the action, the resource, and what to do. The function's reader of AWS errors
+//! classifies it.
 
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
+use flexorch_s3_ingester::aws::failure::{self, Refusal};
 use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::arn::ArnError;
 
@@ -92,31 +94,19 @@ impl AwsFailure {
 }
 
 impl FailureKind {
-    /// Classifies a response by its status, 0 for none, and AWS's error code.
+    /// Classifies a response by its status, 0 for none, and AWS's error code, as the function does.
     fn of(status: u16, code: &str) -> Self {
-        match (status, code) {
-            (
-                _,
-                "InvalidClientTokenId"
-                | "UnrecognizedClientException"
-                | "InvalidAccessKeyId"
-                | "SignatureDoesNotMatch"
-                | "ExpiredToken"
-                | "ExpiredTokenException"
-                | "IncompleteSignature"
-                | "InvalidSignatureException",
-            ) => Self::BadCredentials,
-            (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
-            | (301, _) => Self::OtherRegion,
-            (404, _) => Self::NotFound,
-            (_, code) if code.contains("NotFound") || code.contains("NonExistent") || code.starts_with("NoSuch") => {
-                Self::NotFound
-            }
-            (403, _) => Self::Denied,
-            (_, code) if code.contains("AccessDenied") || code.contains("Unauthorized") => Self::Denied,
-            (0 | 408 | 429 | 500..=599, _) => Self::Unavailable,
-            (_, code) if code.contains("Throttl") => Self::Unavailable,
-            _ => Self::Refused,
+        if status == 0 && code.is_empty() {
+            return Self::Unavailable;
+        }
+        let (code, message) = (code.to_owned(), String::new());
+        match (Refusal { code, message, status: Some(status), hint: None }).kind() {
+            failure::FailureKind::Permission => Self::Denied,
+            failure::FailureKind::Credentials => Self::BadCredentials,
+            failure::FailureKind::NotFound => Self::NotFound,
+            failure::FailureKind::OtherRegion => Self::OtherRegion,
+            failure::FailureKind::Throttled | failure::FailureKind::Unavailable => Self::Unavailable,
+            failure::FailureKind::Other => Self::Refused,
         }
     }
 }

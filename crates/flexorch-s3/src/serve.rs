@@ -3,12 +3,15 @@
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use serde::de::IgnoredAny;
 use serde_json::{Map, json};
 
 use crate::args::SandboxCommand;
 use crate::context::Context as Options;
 use crate::exit::Exit;
+use crate::input;
 use crate::interruption::Interruption;
+use crate::text::escaped;
 use flexorch_sandbox::buckets::Buckets;
 use flexorch_sandbox::queues::Queues;
 use flexorch_sandbox::secrets_manager::SecretsManager;
@@ -23,6 +26,10 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read the secret from {}", file.display()))?;
+        // Served nevertheless: what happens to a malformed secret may be what is rehearsed.
+        if let Err(error) = input::parse::<IgnoredAny>(&json, &file.display().to_string(), "JSON") {
+            options.output.progress(format_args!("{}, and is served unchanged", escaped(&error.to_string())));
+        }
         secrets.push((name, json));
     }
     let output = options.output;

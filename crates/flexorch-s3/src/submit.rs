@@ -137,7 +137,9 @@ struct Keys {
     bucket: Option<String>,
     /// The error after the last key that could be read.
     failed: Option<Error>,
-    /// How often a key was named again in what is sent together. Such a key is sent once.
+    /// The keys so far: all that were typed, or those of a file that are sent together, so that memory does not grow with the file.
+    seen: HashSet<ObjectKey>,
+    /// How often a key was named again. Such a key is sent once.
     repeated: u64,
 }
 
@@ -154,7 +156,7 @@ impl Keys {
     /// # Errors
     /// If it cannot be opened, or a typed key cannot be sent: nothing is sent then.
     fn open(options: &SubmitOptions, bucket: Option<String>) -> Result<Self> {
-        let keys = |source| Self { source, bucket: bucket.clone(), failed: None, repeated: 0 };
+        let keys = |source| Self { source, bucket: bucket.clone(), failed: None, seen: HashSet::new(), repeated: 0 };
         let Some(path) = &options.keys_from else {
             let objects: Result<Vec<_>> = options.keys.iter().map(|key| object_of(key, bucket.as_deref())).collect();
             return Ok(keys(Source::Typed(objects.context("nothing was sent")?.into_iter())));
@@ -181,11 +183,14 @@ impl Keys {
 
     /// Returns the next keys, as objects, each once; none at the end. If a key cannot be read, returns those before it first.
     async fn next(&mut self, most: usize) -> Result<Vec<S3Object>> {
-        let (mut objects, mut seen) = (Vec::new(), HashSet::new());
+        let mut objects = Vec::new();
+        if matches!(self.source, Source::Read(_)) {
+            self.seen.clear();
+        }
         while objects.len() < most && self.failed.is_none() {
             match self.one().await.transpose() {
                 None => break,
-                Some(Ok(object)) if seen.insert(object.key.clone()) => objects.push(object),
+                Some(Ok(object)) if self.seen.insert(object.key.clone()) => objects.push(object),
                 Some(Ok(_)) => self.repeated += 1,
                 Some(Err(error)) => self.failed = Some(error),
             }

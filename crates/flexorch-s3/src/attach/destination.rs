@@ -113,9 +113,14 @@ impl Destination {
         }
     }
 
-    /// Returns a function's `KEY_EXCLUDES`: none for a queue, or if the settings cannot be read, which `attach` does not need.
+    /// Returns the `KEY_EXCLUDES` of the function, or of the one that reads the queue: none if its settings cannot be read, which
+    /// `attach` does not need.
     pub(crate) async fn key_excludes(&self) -> Vec<WildMatch> {
-        let Ok(FunctionArn { unqualified: function, qualifier, .. }) = FunctionArn::parse(&self.arn) else {
+        let function = match self.service {
+            Service::Queue => self.reader().await.unwrap_or_default(),
+            _ => self.arn.clone(),
+        };
+        let Ok(FunctionArn { unqualified: function, qualifier, .. }) = FunctionArn::parse(&function) else {
             return Vec::new();
         };
         let request = self.lambda.get_function_configuration().function_name(function);
@@ -123,6 +128,12 @@ impl Destination {
         let variables = answer.ok().and_then(|answer| answer.environment?.variables).unwrap_or_default();
         let config = Config::from_lookup(|name| Ok(variables.get(name).cloned()));
         config.map(|config| config.scope.key_excludes).unwrap_or_default()
+    }
+
+    /// Returns the ARN of the function that reads the queue, if there is one and it can be seen.
+    async fn reader(&self) -> Option<String> {
+        let answer = self.lambda.list_event_source_mappings().event_source_arn(&self.arn).send().await.ok()?;
+        answer.event_source_mappings?.into_iter().find_map(|mapping| mapping.function_arn)
     }
 
     /// Reads the policy. Returns `None` if there is no such function or queue.

@@ -36,8 +36,8 @@ pub(crate) enum ListError {
     Aws(AwsFailure),
     /// A backfill cannot use the listing.
     #[error(
-        "{0}. A backfill requires all keys in order, which directory buckets do not have: send the keys with `flexorch-s3 submit \
-         --keys-from` instead"
+        "{0}. A backfill requires all keys in order, which directory buckets do not have: send the keys with the command submit and its \
+         option --keys-from instead"
     )]
     NoAdvance(#[from] NoAdvance),
 }

@@ -46,7 +46,7 @@ use crate::forwarder::{Forwarder, Pace, pause_of};
 use crate::interruption::Interruption;
 use crate::management::{CallError, Credits, Management};
 use crate::output::print_error;
-use crate::text::{escaped, friendly};
+use crate::text::{counted, escaped, friendly};
 use chunk::Chunk;
 use engine::{EndReason, Engine, EngineOptions};
 use flexorch_s3_ingester::aws::s3::Buckets;
@@ -270,7 +270,8 @@ impl<'a> Backfill<'a> {
         let (journal, replay) = self.journal()?;
         let open = self.open_chunks(&replay)?;
         output.progress(self.opening_line(pace, &replay));
-        output.progress(format!("credits: {}", escaped(&plan::credits_words(&credits, total))));
+        let rest = total.map(|total| total.saturating_sub(replay.tally.settled()));
+        output.progress(format!("credits: {}", escaped(&plan::credits_words(&credits, rest))));
         if let Some(pause) = self.pause() {
             output.progress(format!("{}; until then, the objects wait in the queue", escaped(&pause)));
         }
@@ -291,8 +292,9 @@ impl<'a> Backfill<'a> {
             }
             EndReason::Refused { keys, why } => {
                 let reason = format!(
-                    "FlexOrch refused {keys} objects and accepted none after them, so either they or the connector may be the cause: {why}; \
-                     {resume}"
+                    "FlexOrch refused {} and accepted none after that, so either they or the connector may be the cause: {why}; \
+                     {resume}",
+                    counted(keys, "object")
                 );
                 self.summary("incomplete", Some(&reason), Some(&run), &replay)?;
                 output.progress(reason);

@@ -27,8 +27,9 @@ pub(crate) fn time_for(requests: u64, pace: Option<NonZeroU32>) -> Option<Durati
 /// Returns the requests per minute that a run keeps, given how many it has sent.
 pub(crate) fn per_minute(requests: u64, took: Duration, pace: Option<NonZeroU32>) -> f64 {
     let measured = requests as f64 * 60.0 / took.as_secs_f64().max(0.001);
-    match pace {
-        Some(pace) if took < MEASURED => measured.min(f64::from(pace.get())),
+    match pace.map(|pace| f64::from(pace.get())) {
+        Some(pace) if took < MEASURED && requests == 0 => pace,
+        Some(pace) if took < MEASURED => measured.min(pace),
         _ => measured,
     }
 }
@@ -92,6 +93,7 @@ mod tests {
         let pace = NonZeroU32::new(45);
         assert_eq!(per_minute(2, Duration::from_millis(250), pace) as u32, 45);
         assert_eq!(per_minute(2, Duration::from_millis(250), None) as u32, 480);
+        assert_eq!(per_minute(0, Duration::from_millis(250), pace) as u32, 45);
         assert_eq!(per_minute(1, Duration::from_secs(30), pace) as u32, 2);
         assert_eq!(per_minute(120, Duration::from_secs(120), pace) as u32, 60, "measured");
     }

@@ -5,11 +5,12 @@ use std::ops::Deref;
 use flexorch_s3_ingester::aws::http;
 use flexorch_sandbox::SandboxOptions;
 use flexorch_sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::stub::Stub;
 use serde_json::{Value, json};
 
 use crate::support::account::STACK_TAG;
 use crate::support::run::Run;
-use crate::support::surroundings::{REGION, Surroundings};
+use crate::support::surroundings::{API_KEY, REGION, Surroundings};
 
 const BUCKET: &str = "my-documents";
 
@@ -501,4 +502,45 @@ async fn the_embedded_s3_refuses_what_s3_refuses() {
         assert!(status == 400 && answer.contains(told), "{status} {answer}");
     }
     assert_eq!(account.buckets.notification(BUCKET), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_of_which_the_function_excludes_every_key_is_noticed() {
+    let account = Account::bare().await;
+    let function = "arn:aws:lambda:eu-west-1:123456789012:function:ingest";
+    let settings = json!({
+        "Environment": {"Variables": {"CONNECTOR_SECRET_IDS": "docs", "KEY_EXCLUDES": "drafts/*,exports/*"}},
+        "EventSourceMappings": [{"FunctionArn": function}],
+    });
+    let lambda = Stub::start(move |_, _| (200, "application/json", settings.to_string())).await.unwrap();
+    let queue = account.queues.arn("retry", REGION);
+    let attach = async |to: [&str; 2], prefix: &str| {
+        let arguments = [&["attach", "--bucket", BUCKET, "--prefix", prefix, "--dry-run"], &to[..]].concat();
+        let mut command = account.command(&arguments);
+        command.env("AWS_ENDPOINT_URL_LAMBDA", lambda.url());
+        Run::of(command).await
+    };
+    for to in [["--function", function], ["--queue", &queue]] {
+        let told = ["the function skips every key", "KEY_EXCLUDES has \"exports/*\""];
+        attach(to, "exports/2026/").await.says(0, &told);
+        let run = attach(to, "").await;
+        assert!(!run.ok().contains("skips every key"), "{run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_secret_is_used_only_if_no_bucket_is_given() {
+    let account = Account::bare().await;
+    let secret = json!({"api_key": API_KEY, "connector_id": 42, "bucket": BUCKET, "prefix": "invoices/"});
+    account.secrets.put("docs", secret.to_string());
+    let queue = account.queues.arn("retry", REGION);
+    let run = async |arguments: &[&str], secret: &str| {
+        let mut command = account.command(&[&["attach", "--queue", &queue, "--dry-run"], arguments].concat());
+        command.env("FLEXORCH_S3_SECRET", secret);
+        Run::of(command).await
+    };
+    run(&[], "docs").await.says(0, &["prefix \"invoices/\""]);
+    run(&["--bucket", BUCKET], "docs").await.says(0, &["all keys"]);
+    run(&["--bucket", BUCKET], "no-such-secret").await.says(0, &["all keys"]);
+    run(&["--bucket", BUCKET, "--secret", "docs"], "docs").await.says(0, &["prefix \"invoices/\""]);
 }

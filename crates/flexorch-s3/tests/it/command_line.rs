@@ -1,8 +1,14 @@
 //! `flexorch-s3`, the built program.
 
+use std::fs::File;
+use std::io::Read;
 use std::process::{Command, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::io::{AsyncBufReadExt, BufReader};
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::support::REPOSITORY;
 use crate::support::run::{PROGRAM, Run};
@@ -34,6 +40,46 @@ fn invoke_shows_what_happened_to_every_object_and_keeps_odd_keys_intact() {
     }
 }
 
+/// Runs a command on a terminal of 80 columns, and returns what it prints there.
+fn on_a_terminal(mut command: Command) -> String {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).and_then(|()| unlockpt(&controller)).unwrap();
+    let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&controller, size).unwrap();
+    let path = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = || File::options().read(true).write(true).open(&path).unwrap();
+    command.env("TERM", "xterm");
+    let mut child = command.stdin(terminal()).stdout(terminal()).stderr(terminal()).spawn().unwrap();
+    drop(command);
+    let (mut controller, mut printed) = (File::from(controller), Vec::new());
+    // Once the program has closed its end, reading fails.
+    let _ = controller.read_to_end(&mut printed);
+    child.wait().unwrap();
+    String::from_utf8(printed).unwrap()
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_a_pipe_gets_whole_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = format!("invoices/{}/end.pdf", "long/".repeat(190));
+    let object = serde_json::json!({"bucket": {"name": "my-documents"}, "object": {"key": key}});
+    let event = serde_json::json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": object}]});
+    let file = folder.path().join("event.json");
+    std::fs::write(&file, event.to_string()).unwrap();
+    let command = || {
+        let mut command = flexorch_s3(&["invoke", "--sandbox", "event.json"]);
+        command.current_dir(folder.path());
+        command
+    };
+    let shown = on_a_terminal(command());
+    let table: Vec<_> = shown.lines().filter(|line| line.contains("OUTCOME") || line.contains("job j-1")).collect();
+    let plain = |line: &str| anstream::adapter::strip_str(line).to_string();
+    assert!(table.len() == 2 && table.iter().all(|line| plain(line).width() <= 80), "{shown}");
+    assert!(shown.contains("\u{1b}[") && shown.contains("…") && shown.contains("/end.pdf  job j-1"), "{shown}");
+    let piped = Run::from(command().output().unwrap());
+    assert!(piped.out.contains(&key) && !piped.out.contains('\u{1b}'), "{piped}");
+}
+
 #[test]
 fn an_event_that_is_not_json_is_refused_with_its_place_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,13 +97,13 @@ fn an_event_that_is_not_json_is_refused_with_its_place_before_anything_runs() {
 fn demo_explains_the_plain_case_first_fits_100_columns_and_ends_with_the_total() {
     let run = Run::from(flexorch_s3(&["demo"]).output().unwrap());
     let shown = run.ok();
-    assert!(shown.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 100), "{shown}");
+    assert!(shown.lines().all(|line| line.width() <= 100), "{shown}");
     let place = |words: &str| shown.find(words).unwrap_or_else(|| panic!("{words} is not in:\n{shown}"));
     let order =
         ["nothing leaves this machine", "s3-direct.json", "batch-job-1.0.json", "Base64", "unknown.json", "Next: "];
     assert!(order.map(place).is_sorted(), "{shown}");
     let total = shown.lines().last().unwrap();
-    assert_eq!(total, "✓ 19 samples as expected: received 64 = forwarded 43 + skipped 18 + rejected 3 + deferred 0");
+    assert_eq!(total, "✓ 19 samples as expected: 64 objects, 43 forwarded, 18 skipped, 3 rejected");
     let again = Run::from(flexorch_s3(&["demo", "--fault", "status=503,times=2"]).output().unwrap());
     assert_eq!(again.out.lines().last(), Some(total), "two failures are retried: {again}");
 }
