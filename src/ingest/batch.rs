@@ -28,8 +28,8 @@ impl Batch {
 
 /// The queue of one connector's requests.
 ///
-/// A refused request is queued again as two halves, at the end, so that whole requests and the good halves of others are sent
-/// first: it is known early whether FlexOrch accepts anything.
+/// A refused request is queued again as two halves: at the end, so that it is known early whether FlexOrch accepts anything, or next
+/// if that is known or the refusal is about a file.
 #[derive(Debug)]
 pub struct BatchQueue {
     waiting: VecDeque<Batch>,
@@ -149,7 +149,9 @@ impl BatchQueue {
     /// its objects; too many of those in a row end the halving.
     pub(crate) fn refused(&mut self, batch: Batch, counts: bool) -> AfterRefusal {
         self.refused_in_a_row += u32::from(counts);
-        self.halve(batch, false)
+        // If the objects are the cause, the halves are next: an invocation may end before every batch is halved, and the next one begins
+        // with whole batches again, so only what is found by then counts. Otherwise other requests first show whether anything is accepted.
+        self.halve(batch, false, !counts)
     }
 
     /// Halves a request that failed after all its attempts, because one of its keys may be the cause. It always counts, so that
@@ -157,10 +159,10 @@ impl BatchQueue {
     pub(crate) fn failed(&mut self, batch: Batch) -> AfterRefusal {
         self.refused_in_a_row += 1;
         self.failing = true;
-        self.halve(batch, true)
+        self.halve(batch, true, false)
     }
 
-    fn halve(&mut self, batch: Batch, after_failure: bool) -> AfterRefusal {
+    fn halve(&mut self, batch: Batch, after_failure: bool, are_next: bool) -> AfterRefusal {
         let keys = batch.objects.len();
         if let [object] = batch.objects[..] {
             return AfterRefusal::Alone(object);
@@ -169,8 +171,14 @@ impl BatchQueue {
         self.next_refused += 1;
         self.refused.insert(id, Refused { keys, halves_accepted: 0 });
         let (left, right) = batch.objects.split_at(keys.div_ceil(2));
-        for half in [left, right] {
-            self.waiting.push_back(Batch { objects: half.to_vec(), half_of: Some(id), after_failure });
+        let [left, right] =
+            [left, right].map(|half| Batch { objects: half.to_vec(), half_of: Some(id), after_failure });
+        if are_next {
+            self.waiting.push_front(right);
+            self.waiting.push_front(left);
+        } else {
+            self.waiting.push_back(left);
+            self.waiting.push_back(right);
         }
         AfterRefusal::Halved
     }
@@ -237,6 +245,24 @@ mod tests {
             assert_eq!((accepted.len(), alone.len()), (99, 1));
             assert!(requests <= 15, "{requests}");
         }
+    }
+
+    #[test]
+    fn once_the_objects_are_the_cause_a_batch_is_halved_to_its_end_before_the_next_is_sent() {
+        let objects: Vec<_> = (0..1_000).collect();
+        let mut queue = BatchQueue::new(&objects, size(100));
+        let (mut accepted, mut alone) = (0, Vec::new());
+        // An invocation's share of a small plan: one culprit in each batch.
+        for _ in 0..15 {
+            let batch = queue.pop().unwrap();
+            if batch.objects.iter().all(|object| object % 100 != 57) {
+                queue.accepted(&batch);
+                accepted += batch.objects.len();
+            } else if let AfterRefusal::Alone(object) = queue.refused(batch, false) {
+                alone.push(object);
+            }
+        }
+        assert_eq!((accepted, alone), (99, vec![57]));
     }
 
     #[test]

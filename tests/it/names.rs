@@ -65,7 +65,7 @@ fn alarms_filters_and_dashboard_use_metrics_that_exist() {
         }
     }
     let (_, dashboard) = template.resources("AWS::CloudWatch::Dashboard").remove(0);
-    let body = text(&dashboard["DashboardBody"]);
+    let body = text(&dashboard["DashboardBody"]["Fn::Sub"]).replace("${PlanRequestsPerMinute}", "60");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     for widget in body["widgets"].as_array().unwrap() {
         let mut namespace = String::new();
