@@ -472,6 +472,9 @@ def test_a_permission_that_is_missing_stops_no_other_check(chains):
     assert seen.status == 3 and seen.of("failed") == {"notification", "batches"}, seen.text
     assert "s3:GetBucketNotification" in seen.checks["notification"]["action"]
     assert "lambda:ListEventSourceMappings" in seen.checks["batches"]["action"]
+    for name in ["notification", "batches"]:
+        assert seen.checks[name]["found"].startswith("could not be checked: "), seen.text
+    assert "attach" not in seen.text, seen.text
     assert {"connector", "connector test", "bucket", "function", "settings", "filters"} <= seen.of("well"), seen.text
 
 

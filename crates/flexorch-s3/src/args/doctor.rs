@@ -9,14 +9,13 @@ use super::shared::{SecretOption, duration};
 
 /// Check everything between the bucket and FlexOrch, and suggest fixes
 ///
-/// Each check passes (✓), warns (!), fails (✗), could not be made (?) or is skipped (–), and is printed as soon as its result is known.
-/// Everything but a pass comes with the next command to run. The exit status is 0 only if every check was made and none failed: warnings do
-/// not change it, but a check that could not be made, because a permission is missing or time ran out, does. In JSON, such a check has the
-/// status "failed", and what was found begins with "could not be checked".
+/// Each check passes (✓), warns (!), fails (✗), could not be made (?) or is skipped (–), and is printed as soon as its result is known. A
+/// warning, a failure and a check that could not be made come with the next command to run. The exit status is 0 only if every check was
+/// made and none failed: warnings do not change it, but a check that could not be made, because a permission is missing or time ran out,
+/// does. In JSON, such a check has the status "failed", and what was found begins with "could not be checked".
 ///
-/// Nothing is changed. Up to five requests of the plan's rate are used. Up to ten dead letters are
-/// received and stay in the queue; SQS counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only
-/// counted.
+/// Nothing is changed. Up to five requests of the plan's rate are used. Up to ten dead letters are received and stay in the queue; SQS
+/// counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only counted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

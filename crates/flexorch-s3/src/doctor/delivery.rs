@@ -239,10 +239,9 @@ impl Request<'_> {
     /// Reads and checks the dead-letter queue of the retry queue.
     async fn dead_letters(&self, chain: &mut Chain) {
         let both = [name::DEAD_LETTER_QUEUE, name::DEAD_LETTERS];
-        let retry = match &chain.retry {
-            Some(Ok(Some(retry))) => retry,
-            Some(Err(failure)) => return self.report.add(skipped(&both, &without(failure))),
-            _ => return self.report.add(skipped(&both, &chain.no_queue())),
+        let retry = match chain.queue() {
+            Ok(retry) => retry,
+            Err(why) => return self.report.add(skipped(&both, &why)),
         };
         let commands = &self.commands_for(region_of(&retry.arn));
         let Some((arn, _)) = retry.redrive() else {
@@ -277,10 +276,9 @@ impl Request<'_> {
         if let Some(chain) = chain {
             self.report.add([
                 chain.pace(flexorch, commands),
-                match &chain.retry {
-                    Some(Ok(Some(retry))) => queue::waiting(retry, &chain.function, flexorch, commands),
-                    Some(Err(failure)) => Check::skipped(name::WAITING, without(failure)),
-                    _ => Check::skipped(name::WAITING, chain.no_queue()),
+                match chain.queue() {
+                    Ok(retry) => queue::waiting(retry, &chain.function, flexorch, commands),
+                    Err(why) => Check::skipped(name::WAITING, why),
                 },
             ]);
         }
@@ -317,7 +315,7 @@ impl Request<'_> {
             connector,
             scope: config.as_ref().map(|config| &config.scope),
             function: chain.map(|chain| &chain.function),
-            retry: chain.and_then(|chain| chain.retry.as_ref()?.as_ref().ok()?.as_ref()),
+            retry: chain.and_then(|chain| chain.queue().ok()),
             dead: chain.and_then(|chain| chain.dead.as_ref()),
             letters: chain.and_then(|chain| chain.letters.as_ref()?.as_deref().ok()),
             block: flexorch.block.as_ref(),
@@ -344,35 +342,36 @@ impl Source {
 }
 
 impl Chain {
-    /// Returns why there is no queue to check.
-    fn no_queue(&self) -> String {
+    /// Returns the queue to check, or why it cannot be checked. Which queue the function reads is unknown without its mappings,
+    /// whatever else shows which one it should read.
+    fn queue(&self) -> Result<&Queue, String> {
         match (&self.retry, self.own.doubt()) {
-            (Some(_), _) => "the queue does not exist".to_owned(),
-            (None, Some(failure)) => without(failure),
-            (None, None) => "the function reads no queue".to_owned(),
+            (_, Some(failure)) => Err(without(failure)),
+            (Some(Ok(Some(queue))), None) => Ok(queue),
+            (Some(Ok(None)), None) => Err("the queue does not exist".to_owned()),
+            (Some(Err(failure)), None) => Err(without(failure)),
+            (None, None) => Err("the function reads no queue".to_owned()),
         }
     }
 
     /// Checks how the function reads its queue, and the queue's settings.
     fn retry_checks(&self, commands: &Commands) -> Vec<Check> {
-        let queue = match (&self.retry, self.own.arn()) {
-            (Some(Ok(Some(retry))), _) => queue::retry(retry, &self.function, commands),
-            (Some(other), Some(arn)) => unread_queue(name::RETRY_QUEUE, arn, other, commands),
-            _ => Check::skipped(name::RETRY_QUEUE, self.no_queue()),
+        let queue = match (self.queue(), &self.retry, self.own.arn()) {
+            (Ok(retry), ..) => queue::retry(retry, &self.function, commands),
+            (Err(_), Some(other), Some(arn)) if self.own.doubt().is_none() => {
+                unread_queue(name::RETRY_QUEUE, arn, other, commands)
+            }
+            (Err(why), ..) => Check::skipped(name::RETRY_QUEUE, why),
         };
         vec![Check::decided(name::BATCHES, mapping::batches(&self.own, &self.function, commands)), queue]
     }
 
     fn pace(&self, flexorch: &FlexOrchFacts, commands: &Commands) -> Check {
-        match self.own.mapping(commands) {
-            Ok(Some(mapping)) => mapping::pace(mapping, &self.function, flexorch.rate.as_ref(), commands),
-            Ok(None) => Check::skipped(name::PACE, "the function reads no queue"),
-            Err(_) => Check::skipped(name::PACE, self.no_queue_for_pace()),
+        match (self.own.mapping(commands), self.own.doubt()) {
+            (Ok(Some(mapping)), _) => mapping::pace(mapping, &self.function, flexorch.rate.as_ref(), commands),
+            (_, Some(failure)) => Check::skipped(name::PACE, without(failure)),
+            (_, None) => Check::skipped(name::PACE, "the function reads no queue"),
         }
-    }
-
-    fn no_queue_for_pace(&self) -> String {
-        self.own.doubt().map_or_else(|| "the function's mappings are unknown".to_owned(), without)
     }
 }
 
