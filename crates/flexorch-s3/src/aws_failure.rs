@@ -99,7 +99,7 @@ impl FailureKind {
         if status == 0 && code.is_empty() {
             return Self::Unavailable;
         }
-        let (code, message) = (code.to_owned(), String::new());
+        let (code, message) = (Some(code).filter(|code| !code.is_empty()).map(str::to_owned), String::new());
         match (Refusal { code, message, status: Some(status), hint: None }).kind() {
             failure::FailureKind::Permission => Self::Denied,
             failure::FailureKind::Credentials => Self::BadCredentials,
