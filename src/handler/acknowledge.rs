@@ -4,7 +4,8 @@
 //! object that it names is forwarded, skipped or rejected and every order to reconcile that it holds is carried out to its end. What
 //! is left is safe elsewhere once SQS has accepted it: in the same queue as a *replacement* that names only the deferred objects (the
 //! message was settled in part, and must not have the rest of its objects submitted or rejected again), as a *copy* (the message
-//! would otherwise reach `maxReceiveCount` or its retention period before its objects are settled) or as the *rest* of a reconcile;
+//! would otherwise reach `maxReceiveCount` or its retention period before its objects are settled), or as the *rest* of a reconcile and
+//! the objects that it *set aside*;
 //! or in the dead-letter queue (the message cannot be read). Every other message is handed back to SQS and returns: when
 //! its objects can be tried again, as far as that is known. So a message is never acknowledged before its deferred objects are in a
 //! queue, and if the send fails it returns as if there had been none.
@@ -79,6 +80,13 @@ pub enum Addition {
         order: usize,
         /// Where it goes on.
         cursor: Cursor,
+        /// The delay.
+        delay: Duration,
+    },
+    /// A message that names the objects that a reconcile set aside, to be received after this delay.
+    SetAside {
+        /// The order, by its position in the delivery.
+        order: usize,
         /// The delay.
         delay: Duration,
     },
@@ -158,12 +166,14 @@ impl Case<'_> {
         }
         let stops: Vec<(usize, &Stop)> = self.held.stops().collect();
         if self.held.deferred.is_empty() {
-            if stops.is_empty() {
+            let set_aside: Vec<_> =
+                self.held.orders.iter().filter_map(|(order, result)| self.set_aside(*order, result)).collect();
+            if stops.is_empty() && set_aside.is_empty() {
                 return MessageResult::Done;
             }
             if self.can_send() && !self.held.is_stuck() {
-                let rests = stops.iter().map(|(order, stop)| self.rest(*order, stop)).collect();
-                return MessageResult::DoneOnceSent(rests, Some(self.hidden_for(&stops)));
+                let rests = stops.iter().map(|(order, stop)| self.rest(*order, stop));
+                return MessageResult::DoneOnceSent(rests.chain(set_aside).collect(), Some(self.hidden_for(&stops)));
             }
         }
         let hidden_for = self.hidden_for(&stops);
@@ -190,6 +200,12 @@ impl Case<'_> {
         // Going on immediately makes sense only if time was all that was missing, and there was enough of it for something.
         let delay = if stop.progressed && !stop.trouble { Duration::ZERO } else { self.wait_of(stop, 1) };
         Addition::Rest { order, cursor: Cursor { only, ..stop.cursor.clone() }, delay: delay.min(LONGEST_DELAY) }
+    }
+
+    /// The message of the objects that an order set aside. It is received when the last of them can be tried.
+    fn set_aside(&self, order: usize, result: &OrderResult) -> Option<Addition> {
+        let delay = result.set_aside.iter().map(|aside| self.wait_for(&aside.deferral, 1)).max()?;
+        Some(Addition::SetAside { order, delay: delay.min(LONGEST_DELAY) })
     }
 
     /// How long the message stays hidden: until the last of what it waits for can be tried.
@@ -302,7 +318,7 @@ mod tests {
     fn order(connectors: usize, stops: impl IntoIterator<Item = Stop>) -> OrderResult {
         let order =
             ReconcileRequest { since: Since::At(jiff::Timestamp::UNIX_EPOCH), prefix: None, cursor: None, hop: 0 };
-        OrderResult { origin: Origin(0), order, stops: stops.into_iter().collect(), connectors }
+        OrderResult { origin: Origin(0), order, stops: stops.into_iter().collect(), connectors, set_aside: Vec::new() }
     }
 
     /// What is done about a message alone in its batch, with the middle of the jitter.

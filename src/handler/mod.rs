@@ -48,6 +48,7 @@ pub use answer::InvocationError;
 pub use report::{Report, Reported};
 
 use queue::QueueEvent;
+use reconcile::Reconciling;
 use run::Run;
 use times::{Load, Times};
 
@@ -220,8 +221,12 @@ impl Ingester {
         self.settle_unreadable_records(contents.unreadable, &carrier, run).await;
         let named = run.report.objects.len();
         let mut orders = Vec::with_capacity(contents.reconciles.len());
+        let can_set_aside = match &carrier {
+            Carrier::Queue(batch) => batch.queue_for_copies().is_some(),
+            Carrier::Direct | Carrier::BatchJob(_) => false,
+        };
         for (origin, order) in contents.reconciles {
-            orders.push(self.reconcile(origin, order, run).await);
+            orders.push(self.reconcile(Reconciling { origin, order, can_set_aside }, run).await);
         }
         match carrier {
             Carrier::Direct => answer::direct(&run.report, &orders),

@@ -170,6 +170,12 @@ fn build(
         Addition::Rest { order, cursor, delay } => {
             one(orders[*order].order.continuing(cursor).to_string(), Vec::new(), *delay)
         }
+        Addition::SetAside { order, delay } => {
+            let bodies =
+                notifications_of(orders[*order].set_aside.iter().map(|aside| &aside.object), &[], BYTES_PER_CALL);
+            let message = |body| OutgoingMessage { body, attributes: Vec::new(), delay: *delay, group: None };
+            Some(bodies.into_iter().map(message).collect())
+        }
         Addition::Copy(delay) => {
             let Original { body, attributes } = original?;
             one(body.clone(), attributes.clone()?, *delay)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Ingester, Run};
+use super::{Ingester, Reported, Run};
 use crate::aws::s3::{Keys, Listed, Position};
 use crate::aws::secrets::Connectors;
 use crate::event::ReconcileRequest;
@@ -19,6 +19,9 @@ use crate::model::outcome::{DeferClass, Deferral, Outcome};
 /// A page is not begun with less time than this.
 const PAGE_TIME: Duration = Duration::from_secs(1);
 
+/// So many deferred objects of a page are set aside at most. More are a failed request or an outage, for which the listing waits.
+const MOST_SET_ASIDE: usize = 10;
+
 /// What an order to reconcile came to.
 #[derive(Debug)]
 pub(super) struct OrderResult {
@@ -31,6 +34,17 @@ pub(super) struct OrderResult {
     pub(super) stops: Vec<Stop>,
     /// How many connectors the order concerns.
     pub(super) connectors: usize,
+    /// Deferred objects that get a message of their own, so that the listing does not wait for them.
+    pub(super) set_aside: Vec<SetAside>,
+}
+
+/// A deferred object that a listing goes on without.
+#[derive(Debug, Clone)]
+pub(super) struct SetAside {
+    /// The object.
+    pub(super) object: S3Object,
+    /// Why it is deferred, and until when.
+    pub(super) deferral: Deferral,
 }
 
 /// Why a connector's bucket is not listed to its end.
@@ -58,18 +72,32 @@ struct Listing<'a> {
     /// See [`Cursor::only`].
     only: bool,
     origin: Origin,
+    /// See [`Reconciling::can_set_aside`].
+    can_set_aside: bool,
+}
+
+/// An order to reconcile, where it is given.
+#[derive(Debug)]
+pub(super) struct Reconciling {
+    /// The part of the invocation that gives it.
+    pub(super) origin: Origin,
+    /// The order.
+    pub(super) order: ReconcileRequest,
+    /// It came in a message, to whose queue others can be sent.
+    pub(super) can_set_aside: bool,
 }
 
 impl Ingester {
     /// Carries an order out as far as the time allows. A connector that cannot be listed or served does not stop the next one.
-    pub(super) async fn reconcile(&self, origin: Origin, order: ReconcileRequest, run: &mut Run) -> OrderResult {
+    pub(super) async fn reconcile(&self, reconciling: Reconciling, run: &mut Run) -> OrderResult {
+        let Reconciling { origin, order, can_set_aside } = reconciling;
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
         let connectors = self.connectors(run).await;
         let only = order.cursor.as_ref().filter(|cursor| cursor.only);
         // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
         let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);
         let mut cursor = order.cursor.as_ref().filter(|cursor| cursor.only || known(cursor));
-        let (mut stops, mut concerned) = (Vec::new(), 0);
+        let (mut stops, mut concerned, mut set_aside) = (Vec::new(), 0, Vec::new());
         for connector in &connectors.known {
             let mut after = None;
             if let Some(begin) = cursor {
@@ -92,8 +120,9 @@ impl Ingester {
             };
             concerned += 1;
             let from = Position::after(after);
-            let listing = Listing { connector, bucket, prefix, from, since, only: only.is_some(), origin };
-            stops.extend(self.reconcile_bucket(listing, &connectors, run).await);
+            let only = only.is_some();
+            let listing = Listing { connector, bucket, prefix, from, since, only, origin, can_set_aside };
+            stops.extend(self.reconcile_bucket(listing, &connectors, &mut set_aside, run).await);
         }
         for error in &connectors.failed {
             let secret_id = error.secret_id().to_string();
@@ -118,12 +147,18 @@ impl Ingester {
                 "the rest of a reconcile is dropped: its connector is gone"
             );
         }
-        OrderResult { origin, order, stops, connectors: concerned }
+        OrderResult { origin, order, stops, connectors: concerned, set_aside }
     }
 
     /// Goes through one bucket, page by page; `None` where it came to the end.
-    async fn reconcile_bucket(&self, listing: Listing<'_>, connectors: &Connectors, run: &mut Run) -> Option<Stop> {
-        let Listing { connector, bucket, prefix, mut from, since, only, origin } = listing;
+    async fn reconcile_bucket(
+        &self,
+        listing: Listing<'_>,
+        connectors: &Connectors,
+        set_aside: &mut Vec<SetAside>,
+        run: &mut Run,
+    ) -> Option<Stop> {
+        let Listing { connector, bucket, prefix, mut from, since, only, origin, can_set_aside } = listing;
         let keys = Keys { bucket, region: connector.region.as_deref(), prefix };
         let began_after = from.after.clone();
         let stop = |after: Option<String>, reason: String, trouble: bool| Stop {
@@ -167,11 +202,17 @@ impl Ingester {
                 _ => false,
             });
             run.report.reconcile_found += found.count() as u64;
-            let deferred = run.report.objects[before..].iter().find_map(|reported| match &reported.outcome {
-                Outcome::Deferred(deferral) => Some((reported.object.as_ref()?.key.as_str(), deferral)),
+            let outcomes = &run.report.objects[before..];
+            let mut deferred = outcomes.iter().filter_map(|reported| match &reported.outcome {
+                Outcome::Deferred(deferral) => Some((reported.object.as_ref()?, deferral)),
                 _ => None,
             });
-            if let Some((key, deferral)) = deferred {
+            if can_set_aside && are_alone_with_it(outcomes) {
+                set_aside.extend(
+                    deferred.map(|(object, deferral)| SetAside { object: object.clone(), deferral: deferral.clone() }),
+                );
+            } else if let Some((object, deferral)) = deferred.next() {
+                let key = object.key.as_str();
                 let keys = page.objects.iter().map(|listed| listed.key.as_str());
                 let last_done = keys.take_while(|listed| *listed < key).last().map(str::to_owned);
                 let reason = format!("an object was deferred: {}", deferral.detail);
@@ -195,6 +236,24 @@ impl Ingester {
             Route::Skip(_) | Route::Undecided => false,
         }
     }
+}
+
+/// Whether the deferred objects of a page are all that is wrong: FlexOrch accepted others of the page, and failed for these few.
+/// Otherwise what deferred them would defer the next page too.
+fn are_alone_with_it(page: &[Reported]) -> bool {
+    let mut deferred = 0;
+    let mut any_accepted = false;
+    for reported in page {
+        match &reported.outcome {
+            Outcome::Forwarded(_) => any_accepted = true,
+            Outcome::Deferred(deferral) => match deferral.class {
+                DeferClass::Unavailable | DeferClass::Unaccounted | DeferClass::RequestRefused => deferred += 1,
+                _ => return false,
+            },
+            Outcome::Skipped(_) | Outcome::Rejected(_) => {}
+        }
+    }
+    any_accepted && deferred <= MOST_SET_ASIDE
 }
 
 /// The longer of two prefixes where it starts with the other; `None` where no key starts with both.

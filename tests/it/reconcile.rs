@@ -267,6 +267,33 @@ async fn in_a_queue_a_reconcile_goes_on_later_after_a_deferred_object_and_never_
 }
 
 #[tokio::test]
+async fn in_a_queue_a_key_that_always_fails_waits_alone_and_the_rest_of_the_bucket_is_listed() {
+    let app = TestAppBuilder::new()
+        .await
+        .fault("status=500,key=*poison*")
+        .env("MAX_ATTEMPTS", 1)
+        .env("MAX_CONCURRENT_REQUESTS", 1)
+        .start()
+        .await;
+    fill(&app, (0..1_500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    // On the first page, behind keys that FlexOrch accepts.
+    fill(&app, ["0500-poison ü.pdf".to_owned()], Duration::ZERO);
+    app.queues.send("retry", &order("PT1H").to_string(), &[]).unwrap();
+    assert!(app.work_off("retry").await.unwrap().failures().is_empty());
+    assert_eq!(app.flexorch.taken_keys().len(), 1_500);
+    let [message] = &app.queues.messages("retry")[..] else { panic!("one message") };
+    let event: Value = serde_json::from_str(&message.body).unwrap();
+    assert_eq!(event["Records"].as_array().unwrap().len(), 1, "{event}");
+    assert!(app.queues.next_visible("retry").unwrap() >= Duration::from_secs(23));
+    // It is a message like any other: forwarded once FlexOrch takes it.
+    app.flexorch.clear_faults();
+    app.queues.skip(app.queues.next_visible("retry").unwrap());
+    assert!(app.work_off("retry").await.unwrap().failures().is_empty());
+    assert!(app.flexorch.taken_keys().contains(&"0500-poison ü.pdf".to_owned()));
+    assert!(app.queues.messages("retry").is_empty());
+}
+
+#[tokio::test]
 async fn a_stuck_order_is_renewed_like_any_message() {
     let app = TestAppBuilder::new().await.env("RENEW_AFTER_RECEIVES", 2).start().await;
     app.buckets.set_fault(Some(AwsFault::AccessDenied));

@@ -109,7 +109,7 @@ impl World<'_> {
 fn delay_of(addition: &Addition) -> Option<Duration> {
     match addition {
         Addition::Copy(delay) | Addition::Replacement(delay) => Some(*delay),
-        Addition::DeadLetter | Addition::Rest { .. } => None,
+        Addition::DeadLetter | Addition::Rest { .. } | Addition::SetAside { .. } => None,
     }
 }
 
