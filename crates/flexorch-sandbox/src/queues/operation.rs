@@ -49,9 +49,8 @@ pub(super) fn respond(
             return queue_attributes(store, &queue, &input.attribute_names, place.region, now);
         }
         "ListDeadLetterSourceQueues" if operation == single => {
-            let queue = input.required_queue()?;
-            store.queue(&queue)?;
-            let urls: Vec<_> = store.sources_of(&queue).map(|source| store::url(place.host, source)).collect();
+            let sources = store.dead_letter_sources(&input.required_queue()?)?;
+            let urls: Vec<_> = sources.into_iter().map(|name| store::url(place.host, name)).collect();
             return Ok(json!({"queueUrls": urls}));
         }
         "SetQueueAttributes" if operation == single => {
@@ -206,11 +205,12 @@ fn queue_attributes(store: &Store, name: &str, asked: &[String], region: &str, n
     Ok(if shown.is_empty() { json!({}) } else { json!({"Attributes": shown}) })
 }
 
+/// Returns the queue's redrive policy; empty if it has none.
 fn redrive_policy(queue: &Queue, region: &str) -> String {
-    let policy = |(target, receives): &(String, u32)| {
-        json!({"deadLetterTargetArn": store::arn(target, region), "maxReceiveCount": receives}).to_string()
-    };
-    queue.redrive.as_ref().map(policy).unwrap_or_default()
+    let policy = queue.redrive.as_ref().map(|(dead_letters, receives)| {
+        json!({"deadLetterTargetArn": store::arn(dead_letters, region), "maxReceiveCount": receives}).to_string()
+    });
+    policy.unwrap_or_default()
 }
 
 /// `SetQueueAttributes`, for the attributes that can be set here. An empty policy removes the policy.

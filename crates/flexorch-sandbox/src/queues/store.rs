@@ -111,10 +111,11 @@ impl Store {
         self.queues.get_mut(name).ok_or_else(SqsError::no_such_queue)
     }
 
-    /// Returns the names of the queues whose dead letters a queue receives.
-    pub(super) fn sources_of<'a>(&'a self, dead_letters: &'a str) -> impl Iterator<Item = &'a str> {
-        let is_source = move |queue: &Queue| queue.redrive.as_ref().is_some_and(|(target, _)| target == dead_letters);
-        self.queues.iter().filter(move |(_, queue)| is_source(queue)).map(|(name, _)| name.as_str())
+    /// Returns the names of the queues whose dead-letter queue is the one of this name.
+    pub(super) fn dead_letter_sources(&self, name: &str) -> Result<Vec<&str>, SqsError> {
+        self.queue(name)?;
+        let is_source = |queue: &Queue| queue.redrive.as_ref().is_some_and(|(dead_letters, _)| dead_letters == name);
+        Ok(self.queues.iter().filter(|(_, queue)| is_source(queue)).map(|(name, _)| name.as_str()).collect())
     }
 
     /// Sends a message and returns its id.

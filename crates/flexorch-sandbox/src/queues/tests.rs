@@ -285,24 +285,6 @@ async fn a_policy_is_kept_unchanged_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_queue_knows_its_sources_and_its_source_names_it() {
-    let bench = Bench::start().await;
-    let dead = bench.queues.create("dead");
-    bench.queues.set_redrive("retry", "dead", 7);
-    let sources = async |url: &str| {
-        let found = bench.sqs.list_dead_letter_source_queues().queue_url(url).send().await.unwrap();
-        found.queue_urls().to_vec()
-    };
-    assert_eq!(sources(&dead).await, [bench.url.as_str()]);
-    assert!(sources(&bench.url).await.is_empty());
-    let call =
-        bench.sqs.get_queue_attributes().queue_url(&bench.url).attribute_names(QueueAttributeName::RedrivePolicy);
-    let policy = call.send().await.unwrap().attributes.unwrap().remove(&QueueAttributeName::RedrivePolicy).unwrap();
-    let policy: Value = serde_json::from_str(&policy).unwrap();
-    assert_eq!(policy, json!({"deadLetterTargetArn": bench.queues.arn("dead", "eu-west-1"), "maxReceiveCount": 7}));
-}
-
-#[tokio::test]
 async fn a_message_keeps_its_group() {
     let bench = Bench::start().await;
     let call = bench.sqs.send_message().queue_url(&bench.url).message_body("a").message_group_id("g");
