@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use aws_sdk_sqs::types::Message;
+
 /// A queue is empty after this many calls in a row without a new message, if as many have been received as the queue counted.
 const IDLE_CALLS: u32 = 1;
 /// The same if fewer have been received: the count is approximate, and some of SQS's servers may have responded late.
@@ -46,6 +48,11 @@ impl Drain {
         // A message that was hidden for too long comes again; only its last receipt handle is valid.
         self.held.insert(id.to_owned(), receipt_handle.to_owned());
         self.seen.insert(id.to_owned())
+    }
+
+    /// Notes a message as [`Drain::received`] does.
+    pub(crate) fn hold(&mut self, message: &Message) -> bool {
+        self.received(message.message_id().unwrap_or_default(), message.receipt_handle().unwrap_or_default())
     }
 
     /// Notes the end of a call. A call that returned only messages that are known and need no work was idle.

@@ -32,6 +32,15 @@ struct Plan<'a> {
     others: usize,
 }
 
+/// What was asked for.
+struct Order<'a> {
+    queue: &'a Queue,
+    action: Action<'a>,
+    selection: Selection,
+    /// Do not ask.
+    yes: bool,
+}
+
 /// Runs `redrive`.
 pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let find = async {
@@ -42,7 +51,8 @@ pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &S
     let Some((located, target)) = stop.unless_requested(find).await.transpose()? else { return Ok(Exit::Interrupted) };
     let pace = Pace::new(options.per_minute, context.clock.now());
     let action = Action::Redrive { target: &target, pace };
-    run(&located.queue, action, options.selection, options.yes, context, stop).await
+    let order = Order { queue: &located.queue, action, selection: options.selection, yes: options.yes };
+    run(order, context, stop).await
 }
 
 /// Runs `drop`.
@@ -55,17 +65,12 @@ pub(crate) async fn drop(options: DropOptions, context: &Context, stop: &Stop) -
     let Some(located) = stop.unless_requested(Located::find(&options.queue, context)).await.transpose()? else {
         return Ok(Exit::Interrupted);
     };
-    run(&located.queue, Action::Drop, options.selection, options.yes, context, stop).await
+    let order = Order { queue: &located.queue, action: Action::Drop, selection: options.selection, yes: options.yes };
+    run(order, context, stop).await
 }
 
-async fn run(
-    queue: &Queue,
-    action: Action<'_>,
-    selection: Selection,
-    yes: bool,
-    context: &Context,
-    stop: &Stop,
-) -> Result<Exit> {
+async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
+    let Order { queue, action, selection, yes } = order;
     let output = context.output;
     report::notes(queue, output);
     let purpose = if matches!(action, Action::Drop) { Purpose::Drop } else { Purpose::Redrive };

@@ -126,7 +126,7 @@ impl Run<'_> {
         let (mut to_send, mut to_delete, mut any_new) = (Vec::new(), Vec::new(), false);
         for message in messages {
             let id = message.message_id().unwrap_or_default().to_owned();
-            any_new |= state.drain.received(&id, message.receipt_handle().unwrap_or_default());
+            any_new |= state.drain.hold(&message);
             match state.work.step(&id) {
                 Step::Send => to_send.push((id, message)),
                 Step::Delete => to_delete.push(id),

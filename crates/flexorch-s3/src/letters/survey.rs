@@ -23,45 +23,46 @@ pub(crate) async fn visit_all(
     output: Output,
     mut visit: impl FnMut(&Message) -> Result<()>,
 ) -> Result<bool> {
-    let mut drain = Drain::new(queue.counts().0);
-    let progress = Progress::begin(output, "letters read", queue.counts().0);
-    let result = receive_all(queue, stop, &mut drain, &progress, &mut visit).await;
-    progress.end();
-    release_all(queue, &mut drain, output).await;
+    let expected = queue.counts().0;
+    let mut survey = Survey {
+        queue,
+        stop,
+        drain: Drain::new(expected),
+        progress: Progress::begin(output, "letters read", expected),
+    };
+    let result = survey.receive_all(&mut visit).await;
+    survey.progress.end();
+    release_all(queue, &mut survey.drain, output).await;
     result
 }
 
-async fn receive_all(
-    queue: &Queue,
-    stop: &Stop,
-    drain: &mut Drain,
-    progress: &Progress,
-    visit: &mut impl FnMut(&Message) -> Result<()>,
-) -> Result<bool> {
-    let most_calls = if queue.is_fifo() { 1 } else { CONCURRENT_CALLS };
-    while !drain.is_done() {
-        // A receive in flight is never abandoned: its letters would stay hidden.
-        if stop.is_requested() {
-            return Ok(false);
-        }
-        let mut any_new = false;
-        let mut failure = None;
-        let calls = drain.calls(most_calls, MESSAGES_PER_CALL);
-        for message in queue.receive(calls, MESSAGES_PER_CALL, drain.wait()).await? {
-            let (id, handle) = (message.message_id().unwrap_or_default(), message.receipt_handle().unwrap_or_default());
-            // Every message of the response is held first, so that a failure leaves none hidden.
-            if drain.received(id, handle) && failure.is_none() {
-                any_new = true;
-                failure = visit(&message).err();
+struct Survey<'a> {
+    queue: &'a Queue,
+    stop: &'a Stop,
+    drain: Drain,
+    progress: Progress,
+}
+
+impl Survey<'_> {
+    async fn receive_all(&mut self, visit: &mut impl FnMut(&Message) -> Result<()>) -> Result<bool> {
+        let most_calls = if self.queue.is_fifo() { 1 } else { CONCURRENT_CALLS };
+        while !self.drain.is_done() {
+            // A receive in flight is never abandoned: its letters would stay hidden.
+            if self.stop.is_requested() {
+                return Ok(false);
             }
+            let calls = self.drain.calls(most_calls, MESSAGES_PER_CALL);
+            let messages = self.queue.receive(calls, MESSAGES_PER_CALL, self.drain.wait()).await?;
+            // Every message of the response is held first, so that a failure leaves none hidden.
+            let new: Vec<_> = messages.iter().filter(|message| self.drain.hold(message)).collect();
+            self.drain.called(new.is_empty());
+            for message in new {
+                visit(message)?;
+            }
+            self.progress.show(self.drain.seen());
         }
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        drain.called(!any_new);
-        progress.show(drain.seen());
+        Ok(true)
     }
-    Ok(true)
 }
 
 /// Makes all held letters visible again, and says so if that failed.

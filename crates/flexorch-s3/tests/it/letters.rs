@@ -91,6 +91,16 @@ impl Depot {
         assert!(dead.iter().all(|letter| !letter.in_flight), "{dead:#?}");
     }
 
+    /// Waits until this is so.
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !is_so(self) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it does not happen");
+    }
+
     /// A Lambda API with a function that has this dead-letter queue and reads these queues.
     async fn lambda(&self, dead_letters: Option<&str>, reads: &[&str]) -> Stub {
         let mappings: Vec<_> = reads
@@ -209,10 +219,8 @@ async fn a_letter_that_fails_in_a_batch_is_tried_again_and_none_is_sent_twice_or
         depot.queues.set_operation_fault(operation, Some(AwsFault::PartialFailure));
         let running = Running::start(depot.letters("redrive", &["--yes"]));
         // The first letter goes alone, so that half of the second call fails.
-        while depot.queues.calls().iter().filter(|call| call.operation == operation).count() < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let calls = |depot: &Depot| depot.queues.calls().iter().filter(|call| call.operation == operation).count();
+        depot.until(|depot| calls(depot) >= 2).await;
         depot.queues.set_operation_fault(operation, None);
         running.finish().await.says(0, &["25 dead letters redriven", "the last failure: InternalError"]);
         depot.has_redriven(&keys);
@@ -283,9 +291,7 @@ async fn ctrl_c_makes_the_letters_visible_and_the_next_run_continues() {
     depot.move_into_dead(&keys);
     let mut running = Running::start(depot.letters("redrive", &["--yes", "--per-minute", "60"]));
     running.until_printed("redriving 40 dead letters from dead to retry").await;
-    while depot.bodies("retry").is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    depot.until(|depot| !depot.bodies("retry").is_empty()).await;
     running.signal("-INT");
     let run = running.finish().await;
     run.says(130, &["interrupted", "visible again", "run the same command again"]);
@@ -303,9 +309,7 @@ async fn ctrl_c_while_the_letters_are_read_changes_nothing() {
     depot.queues.set_latency(Duration::from_millis(100));
     for action in [&["list"][..], &["redrive", "--yes"]] {
         let running = Running::start(depot.letters(action[0], &action[1..]));
-        while depot.queues.messages("dead").iter().all(|letter| !letter.in_flight) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        depot.until(|depot| depot.queues.messages("dead").iter().any(|letter| letter.in_flight)).await;
         running.signal("-TERM");
         running.finish().await.says(130, &["interrupted before all letters were read"]);
         depot.has_visible(200);
@@ -319,9 +323,7 @@ async fn a_killed_redrive_loses_nothing_and_repeats_no_more_than_what_was_in_fli
     let keys = keys("in/", 300);
     depot.move_into_dead(&keys);
     let running = Running::start(depot.letters("redrive", &["--yes"]));
-    while depot.bodies("retry").len() < 20 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    depot.until(|depot| depot.bodies("retry").len() >= 20).await;
     running.signal("-KILL");
     running.finish().await;
     let left = depot.bodies("dead").len();

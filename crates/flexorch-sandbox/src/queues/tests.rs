@@ -299,3 +299,15 @@ async fn a_policy_is_kept_unchanged_until_it_is_removed() {
     set(QueueAttributeName::Policy, "").await.unwrap();
     assert_eq!(get().await, None);
 }
+
+#[tokio::test]
+async fn a_message_keeps_its_group() {
+    let bench = Bench::start().await;
+    let call = bench.sqs.send_message().queue_url(&bench.url).message_body("a").message_group_id("g");
+    call.message_deduplication_id("d").send().await.unwrap();
+    let call = bench.sqs.receive_message().queue_url(&bench.url);
+    let received = call.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap();
+    let attributes = received.messages()[0].attributes().unwrap();
+    assert_eq!(attributes[&MessageSystemAttributeName::MessageGroupId], "g");
+    assert_eq!(attributes[&MessageSystemAttributeName::MessageDeduplicationId], "d");
+}
