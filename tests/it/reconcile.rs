@@ -286,7 +286,7 @@ async fn in_a_queue_a_key_that_always_fails_waits_alone_and_the_rest_of_the_buck
     assert_eq!(event["Records"].as_array().unwrap().len(), 1, "{event}");
     assert!(app.queues.next_visible("retry").unwrap() >= Duration::from_secs(23));
     // It is a message like any other: forwarded once FlexOrch takes it.
-    app.flexorch.clear_faults();
+    app.flexorch.faults().clear();
     app.queues.skip(app.queues.next_visible("retry").unwrap());
     assert!(app.work_off("retry").await.unwrap().failures().is_empty());
     assert!(app.flexorch.taken_keys().contains(&"0500-poison ü.pdf".to_owned()));
