@@ -118,17 +118,15 @@ pub(crate) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[DeadLetter
     Check::failed(
         name::DEAD_LETTERS,
         format!("{objects}{of}"),
-        Fix::new(advice(letters), redrive(queue, retry_arn, commands)),
+        Fix::new(advice(letters), redrive(queue, retry_arn, None, commands)),
     )
 }
 
-/// Builds a command that moves all dead letters back to the retry queue.
-pub(crate) fn redrive(dead: &Queue, retry_arn: &str, commands: &Commands) -> String {
-    commands.aws(format_args!(
-        "sqs start-message-move-task --source-arn {} --destination-arn {}",
-        quoted(&dead.arn),
-        quoted(retry_arn)
-    ))
+/// Builds a command that sends the dead letters to the retry queue again: all of them, or those of one key. It shows them first, and
+/// asks.
+pub(crate) fn redrive(dead: &Queue, retry_arn: &str, key: Option<&str>, commands: &Commands) -> String {
+    let of_key = key.map(|key| format!(" --prefix {}", quoted(key))).unwrap_or_default();
+    commands.own(format_args!("letters redrive --queue {} --to {}{of_key}", quoted(&dead.arn), quoted(retry_arn)))
 }
 
 fn reason(alike: &[&DeadLetter], first: &DeadLetter) -> String {
@@ -182,7 +180,7 @@ mod tests {
         assert!(found.action.unwrap().contains("MAX_OBJECT_BYTES"));
         assert_eq!(
             found.command.unwrap(),
-            "aws sqs start-message-move-task --source-arn arn:aws:sqs:eu-west-1:1:dead --destination-arn arn:aws:sqs:eu-west-1:1:retry"
+            "flexorch-s3 letters redrive --queue arn:aws:sqs:eu-west-1:1:dead --to arn:aws:sqs:eu-west-1:1:retry"
         );
         assert_eq!(check(&queue, "x", Some(&[]), &Commands::default()).status(), Status::Well);
     }

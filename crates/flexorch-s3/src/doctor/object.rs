@@ -169,8 +169,8 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
             name::OBJECT_FATE,
             format!("moved to the dead-letter queue: {}", letter.why()),
             Fix::new(
-                "fix the cause, then redrive the dead letters",
-                dead_letters::redrive(dead, &retry.arn, context.commands),
+                "fix the cause, then redrive it",
+                dead_letters::redrive(dead, &retry.arn, Some(key), context.commands),
             ),
         );
     }
