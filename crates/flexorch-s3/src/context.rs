@@ -23,9 +23,10 @@ use flexorch_s3_ingester::config::{DEFAULT_BASE_URL, checked_base_url, variable}
 use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::credentials::ApiKey;
+use flexorch_s3_ingester::model::settings;
 
 /// The environment variable that sets FlexOrch's base URL, as in the function.
-const BASE_URL_VARIABLE: &str = "FLEXORCH_BASE_URL";
+const BASE_URL_VARIABLE: &str = settings::FLEXORCH_BASE_URL;
 
 /// Clients and output, shared by all commands.
 #[derive(Debug)]

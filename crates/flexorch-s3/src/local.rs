@@ -14,6 +14,7 @@ use flexorch_s3_ingester::aws::http::{self, SdkHttpClient};
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::handler::Ingester;
+use flexorch_s3_ingester::model::settings;
 use flexorch_sandbox::services::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use flexorch_sandbox::{SandboxOptions, Services};
 
@@ -56,9 +57,9 @@ impl Local {
     pub(crate) async fn ingester(&self) -> Result<Ingester> {
         let config = Config::from_lookup(|name| {
             Ok(match name {
-                "CONNECTOR_SECRET_IDS" => Some(SECRET_ID.to_owned()),
-                "FLEXORCH_BASE_URL" => Some(self.services.flexorch.base_url()),
-                "DEAD_LETTER_QUEUE_URL" => Some(self.services.queues.url(DEAD_LETTER_QUEUE)),
+                settings::CONNECTOR_SECRET_IDS => Some(SECRET_ID.to_owned()),
+                settings::FLEXORCH_BASE_URL => Some(self.services.flexorch.base_url()),
+                settings::DEAD_LETTER_QUEUE_URL => Some(self.services.queues.url(DEAD_LETTER_QUEUE)),
                 _ => None,
             })
         })?;

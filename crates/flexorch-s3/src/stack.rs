@@ -3,28 +3,29 @@
 use std::collections::HashMap;
 
 use crate::aws_failure::AwsFailure;
+use flexorch_s3_ingester::model::settings;
 
 /// The tag that CloudFormation sets on a stack's resources (AWS CloudFormation User Guide, "Resource tags").
 const TAG: &str = "aws:cloudformation:stack-name";
 
 /// The template's parameters for the function's settings. A setting that is not here has none.
 const PARAMETERS: [(&str, &str); 16] = [
-    ("CONNECTOR_SECRET_IDS", "ConnectorSecretArns"),
-    ("FLEXORCH_BASE_URL", "FlexOrchBaseUrl"),
-    ("KEY_PREFIXES", "KeyPrefixes"),
-    ("KEY_SUFFIXES", "KeySuffixes"),
-    ("KEY_EXCLUDES", "KeyExcludes"),
-    ("MAX_OBJECT_BYTES", "MaxObjectBytes"),
-    ("MAX_KEYS_PER_REQUEST", "MaxKeysPerRequest"),
-    ("SECRET_CACHE_TTL_SECONDS", "SecretCacheTtlSeconds"),
-    ("REQUEST_TIMEOUT_MS", "RequestTimeoutMs"),
-    ("MAX_CONCURRENT_REQUESTS", "MaxConcurrentRequests"),
-    ("REQUESTS_PER_MINUTE", "ProcessRequestsPerMinute"),
-    ("MAX_ATTEMPTS", "MaxAttempts"),
-    ("DEADLINE_MARGIN_MS", "DeadlineMarginMs"),
-    ("RENEW_AFTER_RECEIVES", "RenewAfterReceives"),
-    ("LOCALE", "Locale"),
-    ("PIPELINE_CONFIG", "PipelineConfig"),
+    (settings::CONNECTOR_SECRET_IDS, "ConnectorSecretArns"),
+    (settings::FLEXORCH_BASE_URL, "FlexOrchBaseUrl"),
+    (settings::KEY_PREFIXES, "KeyPrefixes"),
+    (settings::KEY_SUFFIXES, "KeySuffixes"),
+    (settings::KEY_EXCLUDES, "KeyExcludes"),
+    (settings::MAX_OBJECT_BYTES, "MaxObjectBytes"),
+    (settings::MAX_KEYS_PER_REQUEST, "MaxKeysPerRequest"),
+    (settings::SECRET_CACHE_TTL_SECONDS, "SecretCacheTtlSeconds"),
+    (settings::REQUEST_TIMEOUT_MS, "RequestTimeoutMs"),
+    (settings::MAX_CONCURRENT_REQUESTS, "MaxConcurrentRequests"),
+    (settings::REQUESTS_PER_MINUTE, "ProcessRequestsPerMinute"),
+    (settings::MAX_ATTEMPTS, "MaxAttempts"),
+    (settings::DEADLINE_MARGIN_MS, "DeadlineMarginMs"),
+    (settings::RENEW_AFTER_RECEIVES, "RenewAfterReceives"),
+    (settings::LOCALE, "Locale"),
+    (settings::PIPELINE_CONFIG, "PipelineConfig"),
 ];
 
 /// Who owns a resource.

@@ -23,11 +23,13 @@ use super::secret::SecretState;
 use super::settings;
 use super::subject::Subject;
 use super::subscriptions::Subscriptions;
+use super::waiting;
 use crate::aws_failure::AwsFailure;
 use crate::notification::{Destination, Service};
 use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::ObjectKey;
+use flexorch_s3_ingester::model::settings::DEAD_LETTER_QUEUE_URL;
 
 /// What was read, or why it could not be.
 type Read<T> = Result<T, AwsFailure>;
@@ -277,7 +279,7 @@ impl Request<'_> {
             self.report.add([
                 chain.pace(flexorch, commands),
                 match chain.queue() {
-                    Ok(retry) => queue::waiting(retry, &chain.function, flexorch, commands),
+                    Ok(retry) => waiting::check(retry, &chain.function, flexorch, commands),
                     Err(why) => Check::skipped(name::WAITING, why),
                 },
             ]);
@@ -363,7 +365,15 @@ impl Chain {
             }
             (Err(why), ..) => Check::skipped(name::RETRY_QUEUE, why),
         };
-        vec![Check::decided(name::BATCHES, mapping::batches(&self.own, &self.function, commands)), queue]
+        vec![Check::decided(name::BATCHES, self.batches(commands)), queue]
+    }
+
+    fn batches(&self, commands: &Commands) -> Result<Check, Unknown> {
+        let own = &self.own;
+        Ok(match own.mapping(commands)? {
+            Some(mapping) => mapping::batches(mapping, own.number_read(), &self.function, commands),
+            None => mapping::absent(own.arn(), &self.function, commands),
+        })
     }
 
     fn pace(&self, flexorch: &FlexOrchFacts, commands: &Commands) -> Check {
@@ -396,8 +406,8 @@ fn unread_queue(check: &'static str, arn: &str, response: &Read<Option<Queue>>, 
 
 /// Checks whether the function sends rejected objects to the retry queue's dead-letter queue.
 fn dead_letter_queue(dead: &Queue, function: &Function, commands: &Commands) -> Check {
-    let set = |action: &str| function.set(action, "DEAD_LETTER_QUEUE_URL", &dead.url, commands);
-    match function.setting("DEAD_LETTER_QUEUE_URL") {
+    let set = |action: &str| function.set(action, DEAD_LETTER_QUEUE_URL, &dead.url, commands);
+    match function.setting(DEAD_LETTER_QUEUE_URL) {
         None => Check::warning(
             name::DEAD_LETTER_QUEUE,
             format!("{} exists, but DEAD_LETTER_QUEUE_URL is not set: rejected objects are only logged", dead.name()),

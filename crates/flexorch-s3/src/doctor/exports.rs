@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::check::{Check, Fix, Unknown};
 use super::commands::{Commands, quoted};
 use super::coverage::Coverage;
-use super::flexorch::message;
 use super::function::Function;
 use super::name;
 use super::subscriptions::Subscriptions;
@@ -15,6 +14,7 @@ use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::scope::Scope;
+use flexorch_s3_ingester::model::settings;
 
 /// The file formats that an export may have if FlexOrch does not name it.
 const FORMATS: [&str; 6] = ["xlsx", "xml", "csv", "json", "txt", "html"];
@@ -75,7 +75,7 @@ impl Exports {
             Self::NotRead(why) => return Ok(Check::skipped(name::EXPORTS, why.clone())),
             Self::Failed(error) => {
                 let fix = Fix::new(error.hint(), list_command(watched.address));
-                return Err(Unknown::new(message(error), fix));
+                return Err(Unknown::new(error.without_hint(), fix));
             }
         };
         if exports.is_empty() {
@@ -198,7 +198,12 @@ fn warning(
         (Some(function), Some(scope)) if can_exclude => {
             let patterns = scope.key_excludes.iter().map(ToString::to_string).chain([format!("{prefix}*")]);
             let value = patterns.collect::<Vec<_>>().join(",");
-            function.set("export to another bucket or prefix, or exclude the exports", "KEY_EXCLUDES", &value, commands)
+            function.set(
+                "export to another bucket or prefix, or exclude the exports",
+                settings::KEY_EXCLUDES,
+                &value,
+                commands,
+            )
         }
         _ => Fix::new("export to another bucket or prefix; to list the webhooks", list_command(watched.address)),
     };

@@ -151,9 +151,9 @@ fn refused(check: &'static str, error: &CallError, again: String) -> Check {
     let next = Fix::new(error.hint(), again);
     match error.error.status {
         0 | 300..=399 | 408 | 429 | 500..=599 if Block::of(error, "").is_none() => {
-            Check::unknown(check, Unknown::new(message(error), next))
+            Check::unknown(check, Unknown::new(error.without_hint(), next))
         }
-        _ => Check::failed(check, message(error), next),
+        _ => Check::failed(check, error.without_hint(), next),
     }
 }
 
@@ -239,14 +239,14 @@ fn account(
         None => return unreachable(slow(FIRST), "check the network"),
     };
     match (error.error.status, error.error.code.as_deref()) {
-        (0 | 300..=399 | 408 | 500..=599, _) => unreachable(message(&error), error.hint()),
+        (0 | 300..=399 | 408 | 500..=599, _) => unreachable(error.without_hint(), error.hint()),
         (status, code) if status == 401 || status == 403 && code.is_some_and(codes::refuses_the_api_key) => {
             let change = commands.change_secret(&secret.id, ".api_key = env.KEY");
             let next = Fix::new(
                 "create a key at FlexOrch (Settings, API keys) and write it into the secret; uploads wait until then",
                 format!("read -rsp 'API key: ' KEY && export KEY && {change}"),
             );
-            let mut checks = vec![reachable, Check::failed(name::API_KEY, message(&error), next)];
+            let mut checks = vec![reachable, Check::failed(name::API_KEY, error.without_hint(), next)];
             checks.extend(skipped(&[name::PLAN], "FlexOrch does not accept the key"));
             (checks, None)
         }
@@ -259,7 +259,7 @@ fn account(
             let next = Fix::new("see the plan's rate on FlexOrch's usage page", call.clone());
             let plan = Check::warning(
                 name::PLAN,
-                format!("FlexOrch does not report the plan's rate: {}", message(&error)),
+                format!("FlexOrch does not report the plan's rate: {}", error.without_hint()),
                 next,
             );
             (vec![reachable, key(), plan], None)
@@ -331,11 +331,6 @@ fn connector(view: &ConnectorView, subject: &Subject, secret: &str, commands: &C
         commands.change_secret(secret, &filters.join(" | ")),
     );
     Check::failed(name::CONNECTOR, format!("connector {} reads {}", view.id, differing.join("; ")), next)
-}
-
-/// Formats an error without its hint.
-pub(super) fn message(error: &CallError) -> String {
-    format!("{}: {}", error.call, error.error)
 }
 
 fn slow(patience: Duration) -> String {

@@ -13,6 +13,7 @@ use crate::aws_failure::AwsFailure;
 use crate::stack::{Owner, parameter_of};
 use flexorch_s3_ingester::config::Config;
 use flexorch_s3_ingester::model::arn::{FunctionArn, region_of};
+use flexorch_s3_ingester::model::settings;
 
 /// The function's configuration in Lambda.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +75,7 @@ impl Function {
     /// Creates a function with one connector and these settings.
     #[cfg(test)]
     pub(crate) fn with_settings(settings: &[(&str, &str)]) -> Self {
-        let settings = [("CONNECTOR_SECRET_IDS", "docs")].iter().chain(settings);
+        let settings = [(settings::CONNECTOR_SECRET_IDS, "docs")].iter().chain(settings);
         let variables = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self {
             name: "f".into(),
@@ -103,7 +104,7 @@ impl Function {
 
     /// Returns the secrets that `CONNECTOR_SECRET_IDS` names.
     pub(crate) fn secret_ids(&self) -> Vec<&str> {
-        let ids = self.setting("CONNECTOR_SECRET_IDS").unwrap_or_default().split(',').map(str::trim);
+        let ids = self.setting(settings::CONNECTOR_SECRET_IDS).unwrap_or_default().split(',').map(str::trim);
         ids.filter(|id| !id.is_empty()).collect()
     }
 
@@ -166,7 +167,7 @@ pub(crate) async fn that_name(aws: &Aws<'_>, subject: &Subject, region: &str) ->
     let functions = call("lambda:ListFunctions", &format!("the functions of {region}"), functions).await?;
     let names_it = |found: &FunctionConfiguration| {
         let variables = found.environment().and_then(|environment| environment.variables());
-        let ids = variables.and_then(|variables| variables.get("CONNECTOR_SECRET_IDS"))?;
+        let ids = variables.and_then(|variables| variables.get(settings::CONNECTOR_SECRET_IDS))?;
         subject.named_by(ids.split(',').map(str::trim)).ok().flatten()?;
         found.function_arn().map(|arn| unqualified(arn).to_owned())
     };

@@ -3,14 +3,14 @@
 use aws_sdk_lambda::types::FunctionResponseType;
 
 use super::aws::{Aws, call};
-use super::check::{Check, Fix, Unknown};
+use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::function::Function;
 use super::name;
-use super::own_queue::OwnQueue;
 use crate::aws_failure::AwsFailure;
 use crate::management::RateLimits;
 use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
+use flexorch_s3_ingester::model::settings;
 
 /// The event source mapping of a queue.
 #[derive(Debug, Clone, Default)]
@@ -48,32 +48,29 @@ pub(crate) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mappi
     Ok(of_queues.collect())
 }
 
-/// Checks whether batches are processed, with partial batch responses.
-pub(crate) fn batches(own: &OwnQueue, function: &Function, commands: &Commands) -> Result<Check, Unknown> {
-    let Some(mapping) = own.mapping(commands)? else {
-        let next = match own.arn() {
-            Some(queue) => Fix::new(
-                function.owner.advice(&format!("create a mapping for {}", queue_name(queue)), None),
-                commands.aws(format_args!(
-                    "lambda create-event-source-mapping --function-name {} --event-source-arn {} --batch-size 1000 \
-                     --maximum-batching-window-in-seconds 5 --function-response-types ReportBatchItemFailures --scaling-config \
-                     MaximumConcurrency=2",
-                    quoted(&function.name),
-                    quoted(queue)
-                )),
-            ),
-            None => Fix::new(
-                "deploy the template again (`sam deploy`), which has a retry queue; to list the queues of this region",
-                commands.aws("sqs list-queues"),
-            ),
-        };
-        return Ok(Check::failed(name::BATCHES, "the function reads no queue: failed objects are not retried", next));
+/// Returns the check of a function that reads no queue. `queue` is the one that it should read, if there is one.
+pub(crate) fn absent(queue: Option<&str>, function: &Function, commands: &Commands) -> Check {
+    let next = match queue {
+        Some(queue) => Fix::new(
+            function.owner.advice(&format!("create a mapping for {}", queue_name(queue)), None),
+            commands.aws(format_args!(
+                "lambda create-event-source-mapping --function-name {} --event-source-arn {} --batch-size 1000 \
+                 --maximum-batching-window-in-seconds 5 --function-response-types ReportBatchItemFailures --scaling-config \
+                 MaximumConcurrency=2",
+                quoted(&function.name),
+                quoted(queue)
+            )),
+        ),
+        None => Fix::new(
+            "deploy the template again (`sam deploy`), which has a retry queue; to list the queues of this region",
+            commands.aws("sqs list-queues"),
+        ),
     };
-    Ok(of_mapping(mapping, own.number_read(), function, commands))
+    Check::failed(name::BATCHES, "the function reads no queue: failed objects are not retried", next)
 }
 
-/// Checks one mapping, of `number` that the function has.
-fn of_mapping(mapping: &Mapping, number: usize, function: &Function, commands: &Commands) -> Check {
+/// Checks whether batches are processed, with partial batch responses. The mapping is one of `number` that the function has.
+pub(crate) fn batches(mapping: &Mapping, number: usize, function: &Function, commands: &Commands) -> Check {
     let update = |options: &str| {
         commands.aws(format_args!("lambda update-event-source-mapping --uuid {} {options}", quoted(&mapping.uuid)))
     };
@@ -130,7 +127,7 @@ fn of_mapping(mapping: &Mapping, number: usize, function: &Function, commands: &
 pub(crate) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLimits>, commands: &Commands) -> Check {
     let Some(rate) = rate else { return Check::skipped(name::PACE, "the plan's rate is unknown") };
     let Some(plan) = rate.per_minute else { return Check::well(name::PACE, "the plan has no rate limit") };
-    let own = function.setting("REQUESTS_PER_MINUTE").and_then(|text| text.parse::<u64>().ok());
+    let own = function.setting(settings::REQUESTS_PER_MINUTE).and_then(|text| text.parse::<u64>().ok());
     let processes = mapping.concurrency.and_then(|most| u64::try_from(most).ok()).filter(|most| *most > 0);
     let Some(processes) = processes else {
         return Check::warning(
@@ -151,7 +148,7 @@ pub(crate) fn pace(mapping: &Mapping, function: &Function, rate: Option<&RateLim
     let share = (plan / processes).max(1).to_string();
     let next = function.set(
         "set each process's share of the plan's rate; requests above it get a 429 response and are retried later",
-        "REQUESTS_PER_MINUTE",
+        settings::REQUESTS_PER_MINUTE,
         &share,
         commands,
     );
@@ -197,7 +194,7 @@ mod tests {
     }
 
     fn look(mapping: &Mapping) -> Check {
-        of_mapping(mapping, 1, &Function::default(), &Commands::default())
+        batches(mapping, 1, &Function::default(), &Commands::default())
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! | `delivery` | reads and reports everything between them, link by link |
 //! | `find`, `own_queue` | which function it is, and which queue is the function's own |
 //! | `function`, `mapping`, `queue`, `dead_letters` | read and check one AWS resource each |
+//! | `waiting` | checks what waits in the retry queue, and why |
 //! | `settings` | checks the function's settings against the connector |
 //! | `notification`, `subscriptions` | read and check how uploads are notified |
 //! | `exports` | checks whether FlexOrch writes into what the function watches |
@@ -48,6 +49,7 @@ mod secret;
 mod settings;
 mod subject;
 mod subscriptions;
+mod waiting;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;

@@ -18,6 +18,7 @@ use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::SkipReason;
 use flexorch_s3_ingester::model::scope::Scope;
+use flexorch_s3_ingester::model::settings;
 
 /// The object in S3; `None` if it does not exist.
 pub(crate) type HeadResult = Result<Option<S3Object>, AwsFailure>;
@@ -108,7 +109,7 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
             format!("the key starts with none of KEY_PREFIXES ({})", scope.key_prefixes.join(",")),
             set(
                 "add it to the filter",
-                "KEY_PREFIXES",
+                settings::KEY_PREFIXES,
                 &[scope.key_prefixes.join(","), connector.prefix.clone()].join(","),
             ),
         ),
@@ -116,7 +117,7 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
             let end = key.rsplit_once('.').map_or(key, |(start, _)| &key[start.len()..]);
             (
                 format!("the key ends with none of KEY_SUFFIXES ({})", scope.key_suffixes.join(",")),
-                set("add it to the filter", "KEY_SUFFIXES", &format!("{},{end}", scope.key_suffixes.join(","))),
+                set("add it to the filter", settings::KEY_SUFFIXES, &format!("{},{end}", scope.key_suffixes.join(","))),
             )
         }
         SkipReason::Excluded => {
@@ -124,14 +125,14 @@ fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
             let others = scope.key_excludes.iter().filter(|pattern| !pattern.matches(key)).map(ToString::to_string);
             (
                 format!("it matches one of KEY_EXCLUDES ({})", patterns.join(",")),
-                set("remove the pattern", "KEY_EXCLUDES", &others.collect::<Vec<_>>().join(",")),
+                set("remove the pattern", settings::KEY_EXCLUDES, &others.collect::<Vec<_>>().join(",")),
             )
         }
         SkipReason::TooLarge => (
             format!("it is larger than MAX_OBJECT_BYTES ({})", scope.max_object_bytes.unwrap_or_default()),
             set(
                 "raise the limit, if FlexOrch's plan allows it",
-                "MAX_OBJECT_BYTES",
+                settings::MAX_OBJECT_BYTES,
                 &object.size.unwrap_or_default().to_string(),
             ),
         ),

@@ -11,6 +11,7 @@ use super::mapping::Mapping;
 use crate::aws_failure::AwsFailure;
 use crate::stack;
 use flexorch_s3_ingester::model::arn::{FunctionArn, QueueArn};
+use flexorch_s3_ingester::model::settings;
 
 /// The function's own queue, as far as it is known.
 #[derive(Debug, Clone)]
@@ -112,7 +113,7 @@ impl Evidence {
         if reads_a_queue || evidence.failed_to().is_some() {
             return evidence;
         }
-        if let Some(url) = function.setting("DEAD_LETTER_QUEUE_URL") {
+        if let Some(url) = function.setting(settings::DEAD_LETTER_QUEUE_URL) {
             evidence.sources = sources(&aws.sqs(function.region()), url, function).await;
         }
         if let Some(stack) = function.owner.stack() {

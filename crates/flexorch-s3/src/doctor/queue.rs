@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::aws::{Aws, call_optional, within_time};
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
-use super::flexorch::FlexOrchFacts;
 use super::function::Function;
 use super::name;
 use crate::aws_failure::AwsFailure;
 use crate::stack::{self, Owner};
 use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
+use flexorch_s3_ingester::model::settings;
 
 /// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
 const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
@@ -64,7 +64,7 @@ impl Queue {
     }
 
     /// Returns the numbers of visible, invisible (in flight or deferred) and delayed messages.
-    fn counts(&self) -> (u64, u64, u64) {
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
         (
             self.number("ApproximateNumberOfMessages"),
             self.number("ApproximateNumberOfMessagesNotVisible"),
@@ -137,7 +137,7 @@ pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
         );
     }
     let Some((dead, receives)) = queue.redrive() else {
-        let named = function.setting("DEAD_LETTER_QUEUE_URL").and_then(|url| url.rsplit('/').next());
+        let named = function.setting(settings::DEAD_LETTER_QUEUE_URL).and_then(|url| url.rsplit('/').next());
         let next = match named {
             Some(dead) => {
                 let target =
@@ -186,50 +186,12 @@ pub(crate) fn retry(queue: &Queue, function: &Function, commands: &Commands) -> 
     Check::well(name::RETRY_QUEUE, format!("{seen}, dead letter after {receives} receives"))
 }
 
-/// Checks how many messages wait, and why, or how long they take.
-pub(crate) fn waiting(queue: &Queue, function: &Function, flexorch: &FlexOrchFacts, commands: &Commands) -> Check {
-    let (visible, hidden, delayed) = queue.counts();
-    let all = queue.all();
-    if all == 0 {
-        return Check::well(name::WAITING, "no messages are waiting");
-    }
-    let messages = if all == 1 { "1 message" } else { &format!("{all} messages") };
-    let found = format!("{messages}: {visible} visible, {hidden} in flight or deferred, {delayed} delayed");
-    if let Some(block) = &flexorch.block {
-        let whose = if function.secret_ids().len() > 1 { "this connector's wait" } else { "they wait" };
-        return Check::warning(name::WAITING, format!("{found}; {whose} because {}", block.why()), block.fix(commands));
-    }
-    let keys = function.setting("MAX_KEYS_PER_REQUEST").and_then(|text| text.parse::<u64>().ok()).unwrap_or(100).max(1);
-    let drained = flexorch.rate.as_ref().and_then(|rate| rate.per_minute).map(|plan| {
-        let minutes = all.div_ceil(keys).div_ceil(plan.max(1));
-        format!("; at the plan's {plan} requests per minute they take up to {minutes} min")
-    });
-    let left = flexorch.credits.as_ref().and_then(|credits| credits.remaining).filter(|left| *left < all);
-    let short = left.map(|left| format!("; the {left} credits left are enough for at most {left} documents"));
-    Check::warning(
-        name::WAITING,
-        format!("{found}{}{}", drained.unwrap_or_default(), short.unwrap_or_default()),
-        Fix::new(
-            "they can be processed once no check fails; the function's log says why they wait",
-            commands.aws(format_args!(
-                "logs tail \"$({})\" --since 1h",
-                commands.aws(format_args!(
-                    "lambda get-function-configuration --function-name {} --query LoggingConfig.LogGroup --output text",
-                    quoted(&function.name)
-                ))
-            )),
-        ),
-    )
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::doctor::block::Block;
     use crate::doctor::check::Status;
-    use crate::management::RateLimits;
 
-    fn queue(attributes: &[(&str, &str)]) -> Queue {
+    pub(in crate::doctor) fn queue(attributes: &[(&str, &str)]) -> Queue {
         let usual = [
             ("VisibilityTimeout", "180"),
             ("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:dead","maxReceiveCount":"120"}"#),
@@ -243,7 +205,7 @@ mod tests {
         }
     }
 
-    fn function() -> Function {
+    pub(in crate::doctor) fn function() -> Function {
         let mut function = Function::default();
         function.timeout = 30;
         function
@@ -261,34 +223,5 @@ mod tests {
         assert_eq!(status(&[("RedrivePolicy", "")]), Status::Failed);
         let few = r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:dead","maxReceiveCount":3}"#;
         assert_eq!(status(&[("RedrivePolicy", few)]), Status::Warning);
-    }
-
-    #[test]
-    fn a_backlog_is_estimated_in_minutes_at_the_plans_rate() {
-        let rate = RateLimits { plan: None, per_minute: Some(60), used: None, reset_in_seconds: None };
-        let flexorch = FlexOrchFacts { rate: Some(rate), ..FlexOrchFacts::default() };
-        let look =
-            |attributes: &[(&str, &str)]| waiting(&queue(attributes), &function(), &flexorch, &Commands::default());
-        assert_eq!(look(&[("ApproximateNumberOfMessages", "0")]).status(), Status::Well);
-        let backlog = look(&[("ApproximateNumberOfMessages", "12000"), ("ApproximateNumberOfMessagesNotVisible", "1")]);
-        assert_eq!(backlog.status(), Status::Warning);
-        // 12,001 objects are 121 requests, and 60 fit into a minute.
-        assert!(backlog.found.contains("12001 messages") && backlog.found.contains("up to 3 min"), "{}", backlog.found);
-    }
-
-    #[test]
-    fn what_waits_for_someone_is_never_said_to_follow() {
-        let some = queue(&[("ApproximateNumberOfMessages", "7")]);
-        for block in [
-            Block::Paused { secret: "docs".into(), reason: "maintenance".into() },
-            Block::CreditsUsedUp { secret: "docs".into() },
-            Block::Refused { secret: "docs".into(), why: "FlexOrch has no connector 4711".into() },
-        ] {
-            let flexorch = FlexOrchFacts { block: Some(block.clone()), ..FlexOrchFacts::default() };
-            let found = waiting(&some, &function(), &flexorch, &Commands::default());
-            assert!(found.found.contains(&block.why()) && !found.found.contains("take up to"), "{}", found.found);
-            let action = found.action.unwrap();
-            assert!(action.contains("until") && !action.contains("can be processed"), "{action}");
-        }
     }
 }

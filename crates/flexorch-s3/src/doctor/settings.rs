@@ -8,6 +8,7 @@ use super::name;
 use super::subject::Subject;
 use flexorch_s3_ingester::config::{Config, DEFAULT_BASE_URL};
 use flexorch_s3_ingester::model::arn::region_of;
+use flexorch_s3_ingester::model::settings;
 
 /// Checks the settings, with the rest skipped if they are unknown or invalid.
 pub(crate) fn checks(function: &Function, subject: &Subject, address: &str, commands: &Commands) -> Vec<Check> {
@@ -35,8 +36,8 @@ pub(crate) fn checks(function: &Function, subject: &Subject, address: &str, comm
         }
         Err(error) => {
             let value = match error.variable {
-                "CONNECTOR_SECRET_IDS" => subject.secret_arn.as_deref().unwrap_or(&subject.secret),
-                "FLEXORCH_BASE_URL" => address,
+                settings::CONNECTOR_SECRET_IDS => subject.secret_arn.as_deref().unwrap_or(&subject.secret),
+                settings::FLEXORCH_BASE_URL => address,
                 // Empty is the default.
                 _ => "",
             };
@@ -69,7 +70,7 @@ fn names_secret(
             format!("CONNECTOR_SECRET_IDS names {others}, not this secret"),
             function.set(
                 "name it, if the function's role may read it",
-                "CONNECTOR_SECRET_IDS",
+                settings::CONNECTOR_SECRET_IDS,
                 &all.join(","),
                 commands,
             ),
@@ -86,7 +87,7 @@ fn names_secret(
                 format!(
                     "CONNECTOR_SECRET_IDS names {entry:?} without a region: the function expects it in {own}, but it is in {theirs}"
                 ),
-                function.set("name it by its ARN", "CONNECTOR_SECRET_IDS", &value, commands),
+                function.set("name it by its ARN", settings::CONNECTOR_SECRET_IDS, &value, commands),
             )
         }
         _ => {
@@ -110,7 +111,7 @@ fn address_check(function: &Function, config: &Config, address: &str, commands: 
         format!("the function submits to {own}, but this command uses {address}"),
         function.set(
             &format!("if the function is right, run this again with --flexorch-url {}; otherwise set it", quoted(own)),
-            "FLEXORCH_BASE_URL",
+            settings::FLEXORCH_BASE_URL,
             value,
             commands,
         ),
@@ -135,7 +136,7 @@ fn filters(function: &Function, config: &Config, subject: &Subject, commands: &C
         "" => String::new(),
         prefix => scope.key_prefixes.iter().map(String::as_str).chain([prefix]).collect::<Vec<_>>().join(","),
     };
-    let next = function.set("add the connector's prefix", "KEY_PREFIXES", &wider, commands);
+    let next = function.set("add the connector's prefix", settings::KEY_PREFIXES, &wider, commands);
     match Coverage::of_prefixes(&scope.key_prefixes, prefix) {
         Coverage::All => Check::well(name::FILTERS, format!("match all keys under the connector's prefix{limits}")),
         Coverage::Part(prefixes) => Check::warning(
@@ -166,7 +167,7 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
                 seconds(timeout),
                 seconds(config.deadline_margin)
             ),
-            function.set("reserve less", "DEADLINE_MARGIN_MS", "1000", commands),
+            function.set("reserve less", settings::DEADLINE_MARGIN_MS, "1000", commands),
         );
     }
     if config.request_timeout > left {
@@ -180,7 +181,7 @@ fn time(function: &Function, config: &Config, commands: &Commands) -> Check {
             ),
             function.set(
                 "shorten the request timeout, or raise the function's timeout",
-                "REQUEST_TIMEOUT_MS",
+                settings::REQUEST_TIMEOUT_MS,
                 &shorter,
                 commands,
             ),

@@ -13,6 +13,7 @@ use super::queue::Queue;
 use crate::aws_failure::AwsFailure;
 use crate::notification::{Destination, Grantee, Policy, Service};
 use flexorch_s3_ingester::model::arn::{self, account_of, queue_name, region_of};
+use flexorch_s3_ingester::model::settings;
 
 /// Everything that decides whether uploads are delivered, as far as it could be read.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +144,7 @@ impl<'a> Subscriptions<'a> {
         let ends =
             if any_suffix { String::new() } else { format!(", only keys that end with {}", suffixes.join(", ")) };
         let wanted: Vec<_> =
-            self.function.setting("KEY_SUFFIXES").unwrap_or_default().split(',').map(str::trim).collect();
+            self.function.setting(settings::KEY_SUFFIXES).unwrap_or_default().split(',').map(str::trim).collect();
         let is_missing =
             |end: &&&str| !suffixes.iter().any(|suffix| end.to_lowercase().ends_with(&suffix.to_lowercase()));
         if !any_suffix && let Some(end) = wanted.iter().filter(|end| !end.is_empty()).find(is_missing) {

@@ -11,9 +11,10 @@ use crate::exit::WrongArgument;
 use crate::region::in_region;
 use crate::text::escaped;
 use flexorch_s3_ingester::model::arn::{QueueArn, queue_name, region_of};
+use flexorch_s3_ingester::model::settings;
 
 /// The function's variable.
-const VARIABLE: &str = "DEAD_LETTER_QUEUE_URL";
+const VARIABLE: &str = settings::DEAD_LETTER_QUEUE_URL;
 
 /// A dead-letter queue.
 #[derive(Debug)]

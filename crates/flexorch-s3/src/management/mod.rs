@@ -71,6 +71,11 @@ impl CallError {
         }
     }
 
+    /// Formats the error without its hint.
+    pub(crate) fn without_hint(&self) -> String {
+        format!("{}: {}", self.call, self.error)
+    }
+
     /// Returns whether FlexOrch has no such resource.
     #[must_use]
     pub(crate) fn is_not_found(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::region::in_region;
 use crate::text::friendly;
 use flexorch_s3_ingester::model::arn::region_of;
+use flexorch_s3_ingester::model::settings;
 
 /// The default of the function's `SECRET_CACHE_TTL_SECONDS`.
 const CACHE_TTL: Duration = Duration::from_secs(300);
@@ -42,7 +43,7 @@ impl Drain {
             bail!("Lambda does not return the settings of function {name:?}: {why}; say how long to wait with --drain");
         }
         let variables = environment.and_then(|environment| environment.variables());
-        let ttl = variables.and_then(|variables| variables.get("SECRET_CACHE_TTL_SECONDS"));
+        let ttl = variables.and_then(|variables| variables.get(settings::SECRET_CACHE_TTL_SECONDS));
         let ttl = match ttl.map(|text| text.trim()).filter(|text| !text.is_empty()) {
             None => CACHE_TTL,
             Some(text) => Duration::from_secs(text.parse().map_err(|_| {
