@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use reqwest::Url;
 
+use super::queue_name::{QueueName, standard_queue};
 use super::shared::{Moment, SecretOption, at_most, duration};
-use flexorch_s3_ingester::model::arn::QueueArn;
 
 /// Where a backfill sends objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,8 +69,8 @@ pub(crate) struct BackfillOptions {
     #[arg(long, value_name = "TARGET", requires_if("queue", "queue"))]
     via: Option<Via>,
     /// Send the objects to the function's queue: its URL or ARN
-    #[arg(long, value_name = "URL", value_parser = queue, conflicts_with_all = ["requests_per_minute", "share"])]
-    pub(crate) queue: Option<QueueAddress>,
+    #[arg(long, value_name = "URL", value_parser = standard_queue, conflicts_with_all = ["requests_per_minute", "share"])]
+    pub(crate) queue: Option<QueueName>,
     /// Journal file [default: a file in the current directory, named after the bucket and scope]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) journal: Option<PathBuf>,
@@ -118,102 +117,6 @@ impl BackfillOptions {
                 "--queue cannot be used with --via api: omit one of the two\n",
             )),
             _ => Ok(()),
-        }
-    }
-}
-
-/// Names a queue by its URL or by its ARN.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum QueueAddress {
-    Url(Url),
-    Arn(String),
-}
-
-impl std::fmt::Display for QueueAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Url(url) => url.fmt(f),
-            Self::Arn(arn) => arn.fmt(f),
-        }
-    }
-}
-
-/// Why a text names no queue that the function can read.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum NotAQueue {
-    #[error(
-        "expected the queue's ARN or its plain URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/flexorch-retry"
-    )]
-    Address,
-    #[error("it is a FIFO queue: the function's queue is a standard queue")]
-    Fifo,
-}
-
-/// Parses a queue's URL or ARN.
-fn queue(text: &str) -> Result<QueueAddress, NotAQueue> {
-    let address = if text.starts_with("arn:") {
-        QueueArn::parse(text).ok().filter(|arn| is_queue_name(arn.name)).map(|_| QueueAddress::Arn(text.to_owned()))
-    } else {
-        Url::parse(text).ok().filter(is_queue_url).map(QueueAddress::Url)
-    };
-    match address {
-        Some(_) if text.ends_with(FIFO) => Err(NotAQueue::Fifo),
-        Some(address) => Ok(address),
-        None => Err(NotAQueue::Address),
-    }
-}
-
-/// The end of a FIFO queue's name (SQS API Reference, `CreateQueue`).
-const FIFO: &str = ".fifo";
-
-/// Whether a URL ends in an account and a queue's name, as the URLs of AWS and of emulators do. It is written into the journal, so it must
-/// not contain credentials.
-fn is_queue_url(url: &Url) -> bool {
-    let no_credentials = url.username().is_empty() && url.password().is_none();
-    let is_plain = no_credentials && url.query().is_none() && url.fragment().is_none();
-    let mut path = url.path_segments().into_iter().flatten().rev();
-    let (name, account) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
-    let is_account = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
-    let is_http = matches!(url.scheme(), "https" | "http") && url.has_host();
-    is_plain && is_http && is_account && is_queue_name(name)
-}
-
-/// Whether SQS accepts a queue of this name (SQS API Reference, `CreateQueue`).
-fn is_queue_name(name: &str) -> bool {
-    let name = name.strip_suffix(FIFO).unwrap_or(name);
-    (1..=80).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_queue_is_named_by_its_url_or_arn_and_by_nothing_else() {
-        for text in [
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/flexorch-retry",
-            "http://127.0.0.1:4566/000000000000/q",
-            "http://localhost:4566/queue/eu-west-1/000000000000/q",
-        ] {
-            assert_eq!(queue(text), Ok(QueueAddress::Url(text.parse().unwrap())), "{text}");
-        }
-        let arn = "arn:aws:sqs:eu-west-1:123456789012:flexorch-retry";
-        assert_eq!(queue(arn), Ok(QueueAddress::Arn(arn.to_owned())));
-        for text in [
-            "",
-            "flexorch-retry",
-            "https://example.com",
-            "https://example.com/a/b",
-            "https://u:p@sqs.eu-west-1.amazonaws.com/123456789012/q",
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/q?x=1",
-            "arn:aws:sns:eu-west-1:123456789012:topic",
-            "arn:aws:sqs:eu-west-1",
-            "arn:aws:sqs:eu-west-1:123456789012:a/b",
-        ] {
-            assert_eq!(queue(text), Err(NotAQueue::Address), "{text}");
-        }
-        for text in [&format!("{arn}.fifo"), "https://sqs.eu-west-1.amazonaws.com/123456789012/q.fifo"] {
-            assert_eq!(queue(text), Err(NotAQueue::Fifo), "{text}");
         }
     }
 }

@@ -2,14 +2,12 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
+use super::queue_name::QueueName;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use flexorch_s3_ingester::model::arn::QueueArn;
 use jiff::{Span, SpanRelativeTo};
-use reqwest::Url;
 
 /// `flexorch-s3 letters …`.
 #[derive(Debug, Subcommand)]
@@ -169,40 +167,6 @@ impl Selection {
     }
 }
 
-/// A queue as typed: its URL or its ARN.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum QueueName {
-    /// Its URL, without credentials or a query.
-    Url(Url),
-    /// Its ARN.
-    Arn(String),
-}
-
-/// A text that is not a [`QueueName`].
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected the URL or ARN of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters or \
-     arn:aws:sqs:eu-west-1:123456789012:dead-letters"
-)]
-pub(crate) struct NotAQueue;
-
-impl FromStr for QueueName {
-    type Err = NotAQueue;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
-        if QueueArn::parse(text).is_ok() {
-            return Ok(Self::Arn(text.to_owned()));
-        }
-        let url = Url::parse(text).map_err(|_| NotAQueue)?;
-        let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        // An account and a name.
-        let parts = url.path_segments().map_or(0, |parts| parts.filter(|part| !part.is_empty()).count());
-        let is_queue = matches!(url.scheme(), "http" | "https") && parts >= 2;
-        if is_plain && is_queue { Ok(Self::Url(url)) } else { Err(NotAQueue) }
-    }
-}
-
 /// A text that [`age`] cannot parse.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as 7d, 12h, 30m or P1DT12H")]
@@ -218,26 +182,6 @@ fn age(text: &str) -> Result<Duration, NotAnAge> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_queue_is_named_by_its_url_or_its_arn() {
-        let arn = "arn:aws:sqs:eu-west-1:123456789012:dead";
-        assert_eq!(arn.parse(), Ok(QueueName::Arn(arn.to_owned())));
-        for url in ["https://sqs.eu-west-1.amazonaws.com/123456789012/dead", "http://127.0.0.1:9324/123456789012/dead"]
-        {
-            assert_eq!(url.parse(), Ok(QueueName::Url(Url::parse(url).unwrap())));
-        }
-        for wrong in [
-            "dead",
-            "",
-            "https://example.com/",
-            "https://u:p@sqs.eu-west-1.amazonaws.com/1/q",
-            "file:///1/q",
-            "arn:aws:sns:eu-west-1:1:topic",
-        ] {
-            assert_eq!(wrong.parse::<QueueName>(), Err(NotAQueue), "{wrong}");
-        }
-    }
 
     #[test]
     fn an_age_may_be_in_days() {

@@ -9,6 +9,7 @@ mod help;
 mod invoke;
 mod letters;
 mod pause;
+mod queue_name;
 mod rotate;
 mod sandbox;
 mod schedule;
@@ -18,15 +19,16 @@ mod submit;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use attach::{AttachOptions, BucketOptions, ChangeOptions, DetachOptions};
-pub(crate) use backfill::{BackfillOptions, QueueAddress, ScopeOptions};
+pub(crate) use backfill::{BackfillOptions, ScopeOptions};
 pub(crate) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(crate) use doctor::DoctorOptions;
 pub(crate) use global::{Color, GlobalOptions};
 pub(crate) use invoke::{DemoOptions, InvokeOptions};
 pub(crate) use letters::{
-    DropOptions, ExportOptions, LettersAction, ListOptions, QueueName, QueueOption, RedriveOptions, Selection,
+    DropOptions, ExportOptions, LettersAction, ListOptions, QueueOption, RedriveOptions, Selection,
 };
 pub(crate) use pause::{PauseOptions, ResumeOptions};
+pub(crate) use queue_name::QueueName;
 pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::journal::Settled;
 use super::settle::{NextStep, SendResult};
-use crate::args::QueueAddress;
+use crate::args::QueueName;
 use flexorch_s3_ingester::aws::failure::CallError;
 use flexorch_s3_ingester::aws::sqs::{OutgoingMessage, Queues};
 use flexorch_s3_ingester::event::s3::notification_of;
@@ -20,12 +20,12 @@ pub(crate) const RECORDS_PER_MESSAGE: usize = 10;
 #[derive(Debug)]
 pub(crate) struct QueueSender {
     queues: Queues,
-    address: QueueAddress,
+    address: QueueName,
 }
 
 impl QueueSender {
     /// Creates a sender. Sends nothing yet.
-    pub(crate) fn new(queues: Queues, address: QueueAddress) -> Self {
+    pub(crate) fn new(queues: Queues, address: QueueName) -> Self {
         Self { queues, address }
     }
 
@@ -33,8 +33,8 @@ impl QueueSender {
     pub(crate) async fn send(&self, objects: Vec<S3Object>, end: SystemTime) -> SendResult {
         let messages: Vec<_> = objects.chunks(RECORDS_PER_MESSAGE).map(message).collect();
         let results = match &self.address {
-            QueueAddress::Url(url) => self.queues.send_to_url(url, &messages, end).await,
-            QueueAddress::Arn(arn) => self.queues.send_to_arn(arn, &messages, end).await,
+            QueueName::Url(url) => self.queues.send_to_url(url, &messages, end).await,
+            QueueName::Arn(arn) => self.queues.send_to_arn(arn, &messages, end).await,
         };
         let (mut settled, mut open) = (Settled { requests: messages.len() as u64, ..Settled::default() }, Vec::new());
         let mut next = NextStep::Done;
