@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::aws::{Aws, call};
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
+use super::function::Function;
 use super::name;
 use super::queue::Queue;
 use crate::aws_failure::AwsFailure;
@@ -12,6 +13,7 @@ use crate::text::escaped;
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::codes::{self, attribute};
+use flexorch_s3_ingester::model::settings;
 
 /// The maximum per call (SQS API Reference, `ReceiveMessage`).
 const MOST_MESSAGES: i32 = 10;
@@ -92,7 +94,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Checks the dead letters. `letters` is `None` if receiving them could move them to another queue.
-pub(crate) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[DeadLetter]>, commands: &Commands) -> Check {
+pub(crate) fn check(queue: &Queue, letters: Option<&[DeadLetter]>, redrive: String) -> Check {
     let seen = letters.map_or(0, |letters| u64::try_from(letters.len()).unwrap_or(u64::MAX));
     let all = queue.all().max(seen);
     if all == 0 {
@@ -115,18 +117,28 @@ pub(crate) fn check(queue: &Queue, retry_arn: &str, letters: Option<&[DeadLetter
         _ => format!(": {}", reasons.join("; ")),
     };
     let objects = if all == 1 { "1 dead letter" } else { &format!("{all} dead letters") };
-    Check::failed(
-        name::DEAD_LETTERS,
-        format!("{objects}{of}"),
-        Fix::new(advice(letters), redrive(queue, retry_arn, None, commands)),
-    )
+    Check::failed(name::DEAD_LETTERS, format!("{objects}{of}"), Fix::new(advice(letters), redrive))
 }
 
 /// Builds a command that sends the dead letters to the retry queue again: all of them, or those of one key. It shows them first, and
-/// asks.
-pub(crate) fn redrive(dead: &Queue, retry_arn: &str, key: Option<&str>, commands: &Commands) -> String {
+/// asks. The queues follow from the function, if its settings name this dead-letter queue.
+pub(crate) fn redrive(
+    dead: &Queue,
+    retry: &Queue,
+    function: &Function,
+    key: Option<&str>,
+    commands: &Commands,
+) -> String {
+    // Account and name: a queue may have several hosts.
+    let place = |url: &str| url.rsplitn(3, '/').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let named = function.setting(settings::DEAD_LETTER_QUEUE_URL);
+    let queues = if named.is_some_and(|url| place(url) == place(&dead.url)) {
+        format!("--function {}", quoted(&function.name))
+    } else {
+        format!("--queue {} --to {}", quoted(&dead.arn), quoted(&retry.arn))
+    };
     let of_key = key.map(|key| format!(" --prefix {}", quoted(key))).unwrap_or_default();
-    commands.own(format_args!("letters redrive --queue {} --to {}{of_key}", quoted(&dead.arn), quoted(retry_arn)))
+    commands.own(format_args!("letters redrive {queues}{of_key}"))
 }
 
 fn reason(alike: &[&DeadLetter], first: &DeadLetter) -> String {
@@ -170,8 +182,12 @@ mod tests {
     fn dead_letters_are_grouped_by_their_reason_and_redriven_with_one_command() {
         let mut queue = Queue::default();
         queue.arn = "arn:aws:sqs:eu-west-1:1:dead".into();
+        queue.url = "https://sqs.eu-west-1.amazonaws.com/1/dead".into();
         let letters = [letter(Some("FILE_TOO_LARGE")), letter(None), letter(Some("FILE_TOO_LARGE"))];
-        let found = check(&queue, "arn:aws:sqs:eu-west-1:1:retry", Some(&letters), &Commands::default());
+        let mut retry = Queue::default();
+        retry.arn = "arn:aws:sqs:eu-west-1:1:retry".into();
+        let command = |function: &Function, key| redrive(&queue, &retry, function, key, &Commands::default());
+        let found = check(&queue, Some(&letters), command(&Function::default(), None));
         assert_eq!(found.status(), Status::Failed);
         assert!(
             found.found.contains("3 dead letters")
@@ -182,7 +198,13 @@ mod tests {
             found.command.unwrap(),
             "flexorch-s3 letters redrive --queue arn:aws:sqs:eu-west-1:1:dead --to arn:aws:sqs:eu-west-1:1:retry"
         );
-        assert_eq!(check(&queue, "x", Some(&[]), &Commands::default()).status(), Status::Well);
+        assert_eq!(check(&queue, Some(&[]), String::new()).status(), Status::Well);
+        let mut own = Function::with_settings(&[(settings::DEAD_LETTER_QUEUE_URL, &queue.url)]);
+        own.name = "ingest".into();
+        assert_eq!(
+            command(&own, Some("in/a b.pdf")),
+            "flexorch-s3 letters redrive --function ingest --prefix 'in/a b.pdf'"
+        );
     }
 
     #[test]

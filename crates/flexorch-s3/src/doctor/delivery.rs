@@ -264,10 +264,11 @@ impl Request<'_> {
             None => Some(dead_letters::peek(self.aws, &dead).await),
             Some(_) => None,
         };
+        let redrive = dead_letters::redrive(&dead, retry, &chain.function, None, commands);
         self.report.add([match &letters {
             Some(Err(failure)) => Check::could_not_check(name::DEAD_LETTERS, failure, commands),
-            Some(Ok(letters)) => dead_letters::check(&dead, &retry.arn, Some(letters), commands),
-            None => dead_letters::check(&dead, &retry.arn, None, commands),
+            Some(Ok(letters)) => dead_letters::check(&dead, Some(letters), redrive),
+            None => dead_letters::check(&dead, None, redrive),
         }]);
         (chain.dead, chain.letters) = (Some(dead), letters);
     }

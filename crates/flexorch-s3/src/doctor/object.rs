@@ -160,7 +160,7 @@ fn notified(key: &ObjectKey, subscriptions: Option<&Subscriptions<'_>>) -> Check
 }
 
 fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
-    let (Some(retry), Some(dead)) = (context.retry, context.dead) else {
+    let (Some(retry), Some(dead), Some(function)) = (context.retry, context.dead, context.function) else {
         return Check::skipped(name::OBJECT_FATE, "the queues are unknown");
     };
     let letters = context.letters.unwrap_or_default();
@@ -171,7 +171,7 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
             format!("moved to the dead-letter queue: {}", letter.why()),
             Fix::new(
                 "fix the cause, then redrive it",
-                dead_letters::redrive(dead, &retry.arn, Some(key), context.commands),
+                dead_letters::redrive(dead, retry, function, Some(key), context.commands),
             ),
         );
     }

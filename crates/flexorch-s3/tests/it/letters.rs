@@ -352,7 +352,7 @@ async fn only_a_dead_letter_queue_is_read_and_only_its_source_is_sent_to() {
         .await
         .says(2, &["is the dead-letter queue itself", "nothing was sent"]);
     for wrong in ["dead", "https://example.com/dead"] {
-        depot.run("list", &["--queue", wrong]).await.says(2, &["expected the URL or ARN of a queue"]);
+        depot.run("list", &["--queue", wrong]).await.says(2, &["expected the queue's ARN or its plain URL"]);
     }
     let absent = depot.queues.url("nothing-here");
     depot.run("list", &["--queue", &absent]).await.says(1, &["--queue", "sqs:GetQueueAttributes on", "does not exist"]);
