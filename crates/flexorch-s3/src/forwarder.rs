@@ -96,7 +96,7 @@ impl Forwarder {
     async fn current(&self, end: SystemTime) -> Arc<Connector> {
         let limit = end.min(self.clock.now() + REQUEST_TIMEOUT);
         let read = self.secrets.connectors(limit).await.known.pop();
-        read.filter(|read| read.id == self.connector.id).unwrap_or_else(|| Arc::clone(&self.connector))
+        read.filter(|read| read.is_same_connector(&self.connector)).unwrap_or_else(|| Arc::clone(&self.connector))
     }
 
     /// Stops after the requests in flight.
