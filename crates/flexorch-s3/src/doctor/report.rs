@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::check::{Check, Status};
 use super::name;
 use crate::exit::Exit;
-use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, styled};
-use crate::text::escaped;
+use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, columns, styled};
+use crate::text::{escaped, wrapped};
 
 /// How often the spinner moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -110,6 +110,22 @@ impl Report {
         Ok(if well { Exit::Success } else { Exit::Problem })
     }
 
+    /// What stands below the names.
+    fn margin(&self) -> String {
+        " ".repeat(self.width + 4)
+    }
+
+    /// Wraps text to the terminal, beside the names; the first line begins without the margin. Text with several blanks in a row, as in
+    /// a key, stays as it is.
+    fn in_margin(&self, text: &str) -> String {
+        match columns() {
+            Some(columns) if columns >= self.width + 4 + FEWEST_COLUMNS && !text.contains("  ") => {
+                wrapped(&format!("{}{text}", self.margin()), columns).trim_start().to_owned()
+            }
+            _ => text.to_owned(),
+        }
+    }
+
     fn print(&self, checks: &[Check]) -> Result<()> {
         let mut left = checks;
         while let Some((check, rest)) = left.split_first() {
@@ -130,15 +146,18 @@ impl Report {
                 left = &rest[alike..];
             }
             self.output.line(format!(
-                "{} {:<width$}  {found}",
+                "{} {:<width$}  {}",
                 styled(style, mark),
                 check.check,
+                self.in_margin(&found),
                 width = self.width
             ))?;
-            let margin = " ".repeat(self.width + 4);
+            let margin = self.margin();
             if let Some(action) = &check.action {
-                self.output.line(format!("{margin}{}", styled(DIM, format_args!("→ {}", escaped(action)))))?;
+                let action = self.in_margin(&format!("→ {}", escaped(action)));
+                self.output.line(format!("{margin}{}", styled(DIM, action)))?;
             }
+            // A command stays one line, to be copied.
             if let Some(command) = &check.command {
                 self.output.line(format!("{margin}  {}", escaped(command)))?;
             }
@@ -146,6 +165,9 @@ impl Report {
         Ok(())
     }
 }
+
+/// The fewest columns beside the names in which text is wrapped: narrower text is harder to read than lines that the terminal breaks.
+const FEWEST_COLUMNS: usize = 30;
 
 fn spinner() -> ProgressBar {
     let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());

@@ -8,6 +8,7 @@ use crate::args::{QueueName, QueueOption};
 use crate::aws_failure::AwsFailure;
 use crate::context::Context;
 use crate::exit::WrongArgument;
+use crate::output::{WARNING, styled};
 use crate::region::in_region;
 use crate::text::escaped;
 use flexorch_s3_ingester::model::arn::{QueueArn, queue_name, region_of};
@@ -40,16 +41,27 @@ impl Located {
         };
         let queue = Queue::open(&name, context).await.with_context(|| origin.clone())?;
         // A function may name a queue that no redrive policy does, but not one that messages are processed from.
-        let is_certain = function.is_some() && queue.redrive_policy().is_none();
-        if !is_certain && queue.sources().await?.is_empty() {
-            return Err(WrongArgument(format!(
+        let may_be_one = queue.redrive_policy().is_none();
+        if function.is_some() && may_be_one {
+            return Ok(Self { queue, function });
+        }
+        match queue.sources().await {
+            Ok(sources) if sources.is_empty() => Err(WrongArgument(format!(
                 "{origin}: {} is not a dead-letter queue: no queue's redrive policy names it{}",
                 queue.arn,
                 if function.is_none() { ". If only a function's settings name it, use --function" } else { "" }
             ))
-            .into());
+            .into()),
+            Ok(_) => Ok(Self { queue, function }),
+            // The operator has named it, and sees the plan before anything is changed.
+            Err(failure) if may_be_one => {
+                let queue_arn = &queue.arn;
+                let note = format!("whether {queue_arn} is a dead-letter queue could not be checked: {failure}");
+                context.output.progress(styled(WARNING, note));
+                Ok(Self { queue, function })
+            }
+            Err(failure) => Err(failure.into()),
         }
-        Ok(Self { queue, function })
     }
 
     /// Finds the queue to send to: the named one, or the only one whose dead letters these are.

@@ -11,7 +11,7 @@ use super::groups::Group;
 use super::letter::DeadLetter;
 use super::queue::{HIDDEN_FOR, Queue};
 use crate::output::{DIM, Output, WARNING, styled};
-use crate::text::{escaped, friendly, table, text_of};
+use crate::text::{counted, escaped, friendly, table, text_of};
 use flexorch_s3_ingester::model::codes::{UNREADABLE, refuses_the_file};
 
 /// A letter that SQS deletes within this time is pointed out.
@@ -19,7 +19,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// Returns a number of letters.
 pub(crate) fn letters(number: usize) -> String {
-    if number == 1 { "1 dead letter".to_owned() } else { format!("{number} dead letters") }
+    counted(number, "dead letter")
 }
 
 /// Returns how many letters a queue has, and how many of them are not selected.

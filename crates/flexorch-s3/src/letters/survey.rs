@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::queue::{HIDDEN_FOR, MESSAGES_PER_CALL, Queue};
 use super::stop::Stop;
 use crate::output::{Output, WARNING, styled};
-use crate::text::friendly;
+use crate::text::{counted, friendly};
 
 /// Receives in flight. Letters of a FIFO queue come in one call at a time.
 pub(crate) const CONCURRENT_CALLS: usize = 4;
@@ -71,7 +71,8 @@ pub(crate) async fn release_all(queue: &Queue, drain: &mut Drain, output: Output
         let within = friendly(HIDDEN_FOR);
         let mark = styled(WARNING, "!");
         output.progress(format!(
-            "{mark} {letters} letters stay hidden for up to {within}, then they are visible again: {error}"
+            "{mark} {} hidden for up to {within}, and visible again after that: {error}",
+            counted(letters, "dead letter")
         ));
     }
 }

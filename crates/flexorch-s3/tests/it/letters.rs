@@ -254,11 +254,9 @@ async fn a_missing_permission_is_named_after_one_letter_at_most() {
         assert_eq!(depot.bodies("retry").len(), sent, "{operation}");
         depot.has_visible(12);
     }
-    for (operation, permission) in [
-        ("GetQueueAttributes", "needs sqs:GetQueueAttributes on"),
-        ("ListDeadLetterSourceQueues", "needs sqs:ListDeadLetterSourceQueues on"),
-        ("ReceiveMessage", "needs sqs:ReceiveMessage on"),
-    ] {
+    for (operation, permission) in
+        [("GetQueueAttributes", "needs sqs:GetQueueAttributes on"), ("ReceiveMessage", "needs sqs:ReceiveMessage on")]
+    {
         let depot = Depot::open().await;
         depot.queues.set_operation_fault(operation, Some(AwsFault::AccessDenied));
         depot.run("list", &[]).await.says(1, &[permission]);
@@ -266,7 +264,7 @@ async fn a_missing_permission_is_named_after_one_letter_at_most() {
     let depot = Depot::open().await;
     depot.move_into_dead(&keys("in/", 1));
     depot.queues.set_operation_fault("ChangeMessageVisibilityBatch", Some(AwsFault::AccessDenied));
-    depot.run("list", &[]).await.says(0, &["1 letters stay hidden for up to 5m", "sqs:ChangeMessageVisibility"]);
+    depot.run("list", &[]).await.says(0, &["1 dead letter hidden for up to 5m", "sqs:ChangeMessageVisibility"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,6 +354,12 @@ async fn only_a_dead_letter_queue_is_read_and_only_its_source_is_sent_to() {
     }
     let absent = depot.queues.url("nothing-here");
     depot.run("list", &["--queue", &absent]).await.says(1, &["--queue", "sqs:GetQueueAttributes on", "does not exist"]);
+    // Without the permission, the operator's word counts; sending needs to know where to.
+    depot.queues.set_operation_fault("ListDeadLetterSourceQueues", Some(AwsFault::AccessDenied));
+    depot.run("list", &["--queue", &dead]).await.says(0, &["could not be checked", "sqs:ListDeadLetterSourceQueues"]);
+    depot.run("redrive", &["--yes"]).await.says(1, &["sqs:ListDeadLetterSourceQueues"]);
+    depot.run("list", &["--queue", &retry]).await.says(1, &["sqs:ListDeadLetterSourceQueues"]);
+    depot.queues.set_operation_fault("ListDeadLetterSourceQueues", None);
     let foreign = dead.replace("123456789012", "999999999999");
     depot.run("list", &["--queue", &foreign]).await.says(1, &["999999999999", "the account"]);
     depot.run("redrive", &["--to", &absent, "--yes"]).await.says(1, &["--to", "nothing-here"]);
