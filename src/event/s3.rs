@@ -28,23 +28,31 @@ struct Record<'a> {
 }
 
 /// Reads the records of a notification. An unreadable record does not affect the others.
-pub(super) fn read(records: &RawValue, origin: Origin, contents: &mut Contents) -> Result<(), UnknownEvent> {
+pub(super) fn read(records: &str, origin: Origin, contents: &mut Contents) -> Result<(), UnknownEvent> {
+    if read_well_formed(records, origin, contents) {
+        return Ok(());
+    }
+    // A record is malformed: read them again, each with its own text.
+    wire::for_each_item(records, |record: &RawValue| match object(record, origin) {
+        Ok(object) => contents.objects.push(object),
+        Err(error) => contents.add_unreadable(origin, record, || error.to_string()),
+    })
+    .map_err(|_| UnknownEvent::Malformed { kind: "an S3 notification", reason: "`Records` is not a list".into() })
+}
+
+/// Reads the records if all of them can be read, and returns whether that is so; otherwise nothing is added.
+pub(super) fn read_well_formed(records: &str, origin: Origin, contents: &mut Contents) -> bool {
     let before = contents.objects.len();
     let mut all_read = true;
     let well_formed = wire::for_each_item(records, |record: Record<'_>| match record.object(origin) {
         Ok(object) => contents.objects.push(object),
         Err(_) => all_read = false,
     });
-    if all_read && well_formed.is_ok() {
-        return Ok(());
+    let all_read = all_read && well_formed.is_ok();
+    if !all_read {
+        contents.objects.truncate(before);
     }
-    // A record is malformed: read them again, each with its own text.
-    contents.objects.truncate(before);
-    wire::for_each_item(records, |record: &RawValue| match object(record, origin) {
-        Ok(object) => contents.objects.push(object),
-        Err(error) => contents.add_unreadable(origin, record, || error.to_string()),
-    })
-    .map_err(|_| UnknownEvent::Malformed { kind: "an S3 notification", reason: "`Records` is not a list".into() })
+    all_read
 }
 
 fn object(record: &RawValue, origin: Origin) -> Result<S3Object, RecordError> {
@@ -147,7 +155,7 @@ mod tests {
     fn read_all(json: &str) -> Contents {
         let records: Box<RawValue> = serde_json::from_str(json).unwrap();
         let mut contents = Contents::default();
-        read(&records, Origin(3), &mut contents).unwrap();
+        read(records.get(), Origin(3), &mut contents).unwrap();
         contents
     }
 
@@ -221,7 +229,7 @@ mod tests {
         for body in &bodies {
             let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap();
             let records: Box<RawValue> = serde_json::from_str(&body["Records"].to_string()).unwrap();
-            read(&records, Origin(3), &mut contents).unwrap();
+            read(records.get(), Origin(3), &mut contents).unwrap();
         }
         assert_eq!(contents.objects, objects);
         let unreadable: Vec<_> = contents.unreadable.iter().map(|record| record.record.as_str()).collect();

@@ -27,7 +27,7 @@ struct Message<'a> {
 
 /// Reads the records of an SNS invocation. An unreadable record does not affect the others.
 pub(super) fn read(records: &RawValue, origin: Origin, depth: u8, contents: &mut Contents) -> Result<(), UnknownEvent> {
-    wire::for_each_item(records, |raw: &RawValue| {
+    wire::for_each_item(records.get(), |raw: &RawValue| {
         let record: Option<Record<'_>> = serde_json::from_str(raw.get()).ok();
         let read = match record.and_then(|record| record.sns?.message) {
             Some(message) => read_envelope(message, origin, depth, contents),

@@ -138,21 +138,29 @@ impl Message {
 
 impl Batch {
     /// Reads the messages and their contents. An unreadable message is marked and does not affect the others.
-    pub(super) fn read(records: &RawValue, contents: &mut Contents) -> Result<Self, UnknownEvent> {
-        let mut batch = Self { queue_arn: None, messages: Vec::new() };
-        let well_formed = wire::for_each_item(records, |message: WireMessage<'_>| batch.push(message, contents));
-        if well_formed.is_ok() {
+    pub(super) fn read(records: &str, contents: &mut Contents) -> Result<Self, UnknownEvent> {
+        if let Some(batch) = Self::read_well_formed(records, contents) {
             return Ok(batch);
         }
         // An item does not have a message's shape: read them again, each with its own text.
-        *contents = Contents::default();
-        batch = Self { queue_arn: None, messages: Vec::new() };
+        let mut batch = Self { queue_arn: None, messages: Vec::new() };
         wire::for_each_item(records, |raw: &RawValue| match serde_json::from_str(raw.get()) {
             Ok(message) => batch.push(message, contents),
             Err(_) => batch.messages.push(Message::unreadable(raw.get())),
         })
         .map_err(|_| UnknownEvent::Malformed { kind: "an SQS event", reason: "`Records` is not a list".into() })?;
         Ok(batch)
+    }
+
+    /// Reads the messages and their contents if every item of the list has a message's shape; otherwise nothing is added.
+    pub(super) fn read_well_formed(records: &str, contents: &mut Contents) -> Option<Self> {
+        let mut batch = Self { queue_arn: None, messages: Vec::new() };
+        let well_formed = wire::for_each_item(records, |message: WireMessage<'_>| batch.push(message, contents));
+        if well_formed.is_err() {
+            *contents = Contents::default();
+            return None;
+        }
+        Some(batch)
     }
 
     fn push(&mut self, message: WireMessage<'_>, contents: &mut Contents) {
@@ -211,7 +219,7 @@ pub(crate) fn originals(payload: &str, wanted: &BTreeSet<Origin>) -> BTreeMap<Or
     let mut position = 0;
     let Some(records) = super::kind_of(payload).ok().and_then(|kind| kind.records) else { return originals };
     // What is no list has no messages: the event was read before.
-    let _ = wire::for_each_item(records, |raw: &RawValue| {
+    let _ = wire::for_each_item(records.get(), |raw: &RawValue| {
         let origin = Origin(position);
         position += 1;
         if !wanted.contains(&origin) {
@@ -274,7 +282,7 @@ mod tests {
         );
         let records: Box<RawValue> = serde_json::from_str(&records).unwrap();
         let mut contents = Contents::default();
-        let batch = Batch::read(&records, &mut contents).unwrap();
+        let batch = Batch::read(records.get(), &mut contents).unwrap();
         let ids: Vec<_> = batch.messages.iter().map(|message| message.id.as_deref()).collect();
         assert_eq!(ids, [Some("m-0"), Some("m-1"), None, Some("m-3")]);
         let unreadable: Vec<_> = batch.messages.iter().map(|message| message.unreadable.is_some()).collect();

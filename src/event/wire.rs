@@ -96,9 +96,18 @@ pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
     text(raw)?.parse().ok()
 }
 
+/// Returns the list of an object whose only field is `Records`, judged by the beginning and the end of the object's text. The list
+/// itself is not checked: it may be any text that begins with `[` and ends with `]`, and has to be read to its end.
+pub(super) fn only_records(object: &str) -> Option<&str> {
+    let trim = |text| str::trim_matches(text, [' ', '\t', '\n', '\r']);
+    let fields = trim(object).strip_prefix('{')?.strip_suffix('}')?;
+    let list = trim(trim(trim(fields).strip_prefix("\"Records\"")?).strip_prefix(':')?);
+    (list.starts_with('[') && list.ends_with(']')).then_some(list)
+}
+
 /// Returns a JSON list's text from its first item on; `None` for an empty list.
-pub(super) fn from_first_item(list: &RawValue) -> Result<Option<&str>, NotAList> {
-    let items = list.get().strip_prefix('[').ok_or(NotAList)?.trim_start();
+pub(super) fn from_first_item(list: &str) -> Result<Option<&str>, NotAList> {
+    let items = list.strip_prefix('[').ok_or(NotAList)?.trim_start();
     Ok((!items.starts_with(']')).then_some(items))
 }
 
@@ -143,9 +152,9 @@ pub(super) struct NotAnObject;
 pub(super) struct NotAList;
 
 /// Calls `each` with every item of a JSON list, one at a time and without keeping them. An item that is not a `T` ends it
-/// with an error; every item is a `&RawValue`.
+/// with an error, as does text after the list; every item is a `&RawValue`.
 pub(super) fn for_each_item<'a, T: Deserialize<'a>>(
-    list: &'a RawValue,
+    list: &'a str,
     each: impl FnMut(T),
 ) -> Result<(), serde_json::Error> {
     struct Each<T, F>(F, PhantomData<T>);
@@ -161,7 +170,9 @@ pub(super) fn for_each_item<'a, T: Deserialize<'a>>(
             Ok(())
         }
     }
-    serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each(each, PhantomData))
+    let mut json = serde_json::Deserializer::from_str(list);
+    json.deserialize_seq(Each(each, PhantomData))?;
+    json.end()
 }
 
 #[cfg(test)]
@@ -176,10 +187,31 @@ mod tests {
 
     #[test]
     fn a_list_is_read_from_its_first_item_on() {
-        let list = |json: &str| serde_json::from_str::<Box<RawValue>>(json).unwrap();
-        assert_eq!(from_first_item(&list("[ {} ,1]")).unwrap(), Some("{} ,1]"));
-        assert_eq!(from_first_item(&list("[ ]")).unwrap(), None);
-        assert!(from_first_item(&list("7")).is_err());
+        assert_eq!(from_first_item("[ {} ,1]").unwrap(), Some("{} ,1]"));
+        assert_eq!(from_first_item("[ ]").unwrap(), None);
+        assert!(from_first_item("7").is_err());
+    }
+
+    #[test]
+    fn the_list_of_an_object_with_one_field_needs_no_parser_to_be_found() {
+        for object in [r#"{"Records":[1,{"a":[]}]}"#, "\r\n{ \"Records\"\t: [1,{\"a\":[]}] }\n"] {
+            assert_eq!(only_records(object), Some(r#"[1,{"a":[]}]"#), "{object:?}");
+        }
+        for other in [
+            "",
+            "{}",
+            r#"{"Records":7}"#,
+            r#"{"Records":[]"#,
+            r#"{"Record":[]}"#,
+            r#"{"a":1,"Records":[]}"#,
+            r#"[{"Records":[]}]"#,
+        ] {
+            assert_eq!(only_records(other), None, "{other}");
+        }
+        // What follows the list is noticed when it is read.
+        let more = only_records(r#"{"Records":[1],"more":[2]}"#).unwrap();
+        assert!(for_each_item(more, |_: u8| {}).is_err());
+        assert!(for_each_item("[1, 2]", |_: u8| {}).is_ok());
     }
 
     #[test]
