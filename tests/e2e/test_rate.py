@@ -31,7 +31,7 @@ def test_a_burst_over_the_rate_in_the_direct_shape_meets_429s_and_still_nothing_
         keys = [f"invoices/burst {number:03}.pdf" for number in range(150)]
         stack.upload(*keys)
         # One invocation an object: the first minute's 60 go straight through, the rest by way of the retry queue.
-        wait_until(lambda: stack.taken(sandbox) == keys, 240, lambda: f"{len(stack.taken(sandbox))} of {len(keys)} arrived")
+        wait_until(lambda: stack.taken(sandbox) == keys, 900, lambda: f"{len(stack.taken(sandbox))} of {len(keys)} arrived")
         assert 429 in [request["status"] for request in stack.submissions(sandbox)]
         wait_until(lambda: stack.waiting() == 0, 60, "messages are left")
         assert stack.dead() == 0
