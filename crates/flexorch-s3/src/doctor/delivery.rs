@@ -243,7 +243,7 @@ impl Request<'_> {
         let both = [name::DEAD_LETTER_QUEUE, name::DEAD_LETTERS];
         let retry = match chain.queue() {
             Ok(retry) => retry,
-            Err(why) => return self.report.add(skipped(&both, &why)),
+            Err(why) => return self.report.add(skipped(&both, &why.to_string())),
         };
         let commands = &self.commands_for(region_of(&retry.arn));
         let Some((arn, _)) = retry.redrive() else {
@@ -281,7 +281,7 @@ impl Request<'_> {
                 chain.pace(flexorch, commands),
                 match chain.queue() {
                     Ok(retry) => waiting::check(retry, &chain.function, flexorch, commands),
-                    Err(why) => Check::skipped(name::WAITING, why),
+                    Err(why) => Check::skipped(name::WAITING, why.to_string()),
                 },
             ]);
         }
@@ -344,16 +344,26 @@ impl Source {
     }
 }
 
+/// Why there is no queue to check.
+#[derive(Debug, thiserror::Error)]
+enum NoQueue {
+    #[error("{}", without(.0))]
+    Unread(AwsFailure),
+    #[error("the queue does not exist")]
+    Absent,
+    #[error("the function reads no queue")]
+    NotNamed,
+}
+
 impl Chain {
     /// Returns the queue to check, or why it cannot be checked. Which queue the function reads is unknown without its mappings,
     /// whatever else shows which one it should read.
-    fn queue(&self) -> Result<&Queue, String> {
+    fn queue(&self) -> Result<&Queue, NoQueue> {
         match (&self.retry, self.own.doubt()) {
-            (_, Some(failure)) => Err(without(failure)),
+            (_, Some(failure)) | (Some(Err(failure)), None) => Err(NoQueue::Unread(failure.clone())),
             (Some(Ok(Some(queue))), None) => Ok(queue),
-            (Some(Ok(None)), None) => Err("the queue does not exist".to_owned()),
-            (Some(Err(failure)), None) => Err(without(failure)),
-            (None, None) => Err("the function reads no queue".to_owned()),
+            (Some(Ok(None)), None) => Err(NoQueue::Absent),
+            (None, None) => Err(NoQueue::NotNamed),
         }
     }
 
@@ -364,7 +374,7 @@ impl Chain {
             (Err(_), Some(other), Some(arn)) if self.own.doubt().is_none() => {
                 unread_queue(name::RETRY_QUEUE, arn, other, commands)
             }
-            (Err(why), ..) => Check::skipped(name::RETRY_QUEUE, why),
+            (Err(why), ..) => Check::skipped(name::RETRY_QUEUE, why.to_string()),
         };
         vec![Check::decided(name::BATCHES, self.batches(commands)), queue]
     }

@@ -1,4 +1,4 @@
-//! Finds the dead-letter queue, and the queue that its letters came from. Only these two are ever changed: a queue that is nobody's
+//! Finds the dead-letter queue, and the queue that its letters came from. Only these two are ever changed: a queue that is not a
 //! dead-letter queue is refused.
 
 use anyhow::{Context as _, Result, anyhow};

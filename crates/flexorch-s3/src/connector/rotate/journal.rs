@@ -69,7 +69,7 @@ pub(super) enum Line {
     KeyCreated {
         access_key_id: String,
     },
-    /// An access key whose creation was never confirmed, and whose secret nobody has, is deleted.
+    /// An access key whose creation was never confirmed, so that its secret is lost, is deleted.
     LostKeyDeleted {
         access_key_id: String,
     },

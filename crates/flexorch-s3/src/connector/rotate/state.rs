@@ -71,7 +71,7 @@ pub(super) struct Terms {
 /// The next step.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
-    /// Delete access keys whose creation was not confirmed: nobody has their secret.
+    /// Delete access keys whose creation was not confirmed: their secret is lost.
     FindLostKeys,
     CreateKey,
     /// Find out whether a connector of this name was created.
