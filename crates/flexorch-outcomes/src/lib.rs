@@ -1,0 +1,1 @@
+//! Follows submitted documents to their end.

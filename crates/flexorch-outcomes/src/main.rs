@@ -1,0 +1,3 @@
+//! Follows submitted documents to their end.
+
+fn main() {}
