@@ -119,7 +119,7 @@ class Emulator(Process):
         self.authority = str(tls / "ca.pem")
         super().__init__(
             "emulator",
-            [WORK / "venv-emulator/bin/ministack"],
+            [WORK / "venv-emulator/bin/python", REPOSITORY / "tests/e2e/emulator.py"],
             {
                 "BIND_HOST": "127.0.0.1",
                 "MINISTACK_HOST": "127.0.0.1",
