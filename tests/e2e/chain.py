@@ -233,6 +233,8 @@ class Stack:
         (WORK / f"deploy-{self.name}.txt").write_text(run.stdout + run.stderr)
         assert run.returncode == 0, run.stdout + run.stderr
         self.read_outputs()
+        # CloudFormation waits for it on AWS; the emulator's does not.
+        wait_until(lambda: self.configuration().get("State", "Active") == "Active", 60, "the function is still being created")
         return self
 
     def read_outputs(self):
