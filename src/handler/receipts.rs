@@ -80,15 +80,13 @@ pub async fn send<'r>(
         let (passing, failed): (Vec<_>, Vec<_>) =
             failed.partition(|(_, error)| error.is_of_entry() && error.is_transient());
         lost.extend(failed);
-        let again = clock.now() + resends.next().unwrap_or(Duration::MAX);
-        if again >= end {
+        let again = resends.next().map(|pause| clock.now() + pause).filter(|again| *again < end);
+        let Some(again) = again.filter(|_| !passing.is_empty()) else {
             lost.extend(passing);
             break;
-        }
+        };
         unsent = passing.into_iter().map(|(receipt, _)| receipt).collect();
-        if !unsent.is_empty() {
-            clock.sleep_until(again).await;
-        }
+        clock.sleep_until(again).await;
     }
     lost
 }

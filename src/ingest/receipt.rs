@@ -143,8 +143,7 @@ pub fn receipts<'a>(
         let mut open: Option<Receipt> = None;
         for position in request.objects.iter().copied() {
             let document = settled(position).and_then(|(object, outcome)| Document::new(object, outcome));
-            // Text can always be written as JSON.
-            let Some(document) = document.and_then(|document| serde_json::to_string(&document).ok()) else { continue };
+            let Some(document) = document.as_ref().and_then(json_for_sqs) else { continue };
             let fits = |receipt: &Receipt| {
                 let bytes = receipt.body.len() + 1 + document.len() + END.len();
                 receipt.objects.len() < MOST_DOCUMENTS && bytes <= MOST_BYTES
@@ -166,6 +165,17 @@ pub fn receipts<'a>(
     }
     receipts.iter_mut().for_each(|receipt| receipt.body.push_str(END));
     receipts
+}
+
+/// Writes a document as JSON without the two characters that JSON may hold and SQS refuses (SQS API Reference, `SendMessage`); a key may
+/// hold any.
+fn json_for_sqs(document: &Document<'_>) -> Option<String> {
+    // Text can always be written as JSON.
+    let json = serde_json::to_string(document).ok()?;
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        return Some(json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"));
+    }
+    Some(json)
 }
 
 /// Returns the text of a request's receipts up to their first documents.
