@@ -8,7 +8,7 @@
 //!                               ▼          ▼
 //!                            record      fault
 //!
-//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam
+//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam, dynamodb
 //!  function ─▶ server ──▶ runtime_api
 //! ```
 //!
@@ -24,6 +24,7 @@
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
+//! | [`dynamodb`] | Amazon DynamoDB |
 //! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
 //!
@@ -38,6 +39,7 @@ mod aws;
 mod body;
 pub mod buckets;
 mod clock;
+pub mod dynamodb;
 mod fault;
 mod hex;
 mod http;

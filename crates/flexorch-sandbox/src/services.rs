@@ -1,6 +1,8 @@
-//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3, IAM and Lambda's Runtime API.
+//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3, IAM, DynamoDB and Lambda's
+//! Runtime API.
 
 use super::buckets::Buckets;
+use super::dynamodb::DynamoDb;
 use super::iam::Iam;
 use super::options::SandboxOptions;
 use super::queues::Queues;
@@ -31,12 +33,14 @@ pub struct Services {
     pub buckets: Buckets,
     /// IAM. FlexOrch does not know its access keys unless [`Sandbox::check_access_keys`] is called.
     pub iam: Iam,
+    /// DynamoDB.
+    pub dynamodb: DynamoDb,
     /// Lambda's Runtime API.
     pub runtime_api: RuntimeApi,
 }
 
 impl Services {
-    /// Starts all services, without secrets, queues and buckets.
+    /// Starts all services, without secrets, queues, buckets and tables.
     ///
     /// # Errors
     ///
@@ -57,12 +61,13 @@ impl Services {
             queues: Queues::start(0).await?,
             buckets: Buckets::start(0).await?,
             iam: Iam::start(0).await?,
+            dynamodb: DynamoDb::start(0).await?,
             runtime_api: RuntimeApi::start(0).await?,
         })
     }
 
     /// Returns the environment variables that make a program use these services.
-    pub fn environment(&self) -> [(&'static str, String); 9] {
+    pub fn environment(&self) -> [(&'static str, String); 10] {
         [
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
@@ -71,6 +76,7 @@ impl Services {
             ("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url()),
             ("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url()),
             ("AWS_ENDPOINT_URL_IAM", self.iam.endpoint_url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint_url()),
             ("AWS_LAMBDA_RUNTIME_API", self.runtime_api.address()),
             ("FLEXORCH_BASE_URL", self.flexorch.base_url()),
         ]
@@ -83,6 +89,7 @@ impl Services {
         self.queues.shutdown().await;
         self.buckets.shutdown().await;
         self.iam.shutdown().await;
+        self.dynamodb.shutdown().await;
         self.runtime_api.shutdown().await;
     }
 }
