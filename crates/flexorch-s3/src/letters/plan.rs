@@ -11,7 +11,6 @@ use super::locate::Located;
 use super::pace::Pace;
 use super::queue::Queue;
 use super::run::{Action, Ending, Run};
-use super::stop::Stop;
 use super::survey::visit_all;
 use super::work::Tally;
 use super::{list, now, report};
@@ -19,6 +18,7 @@ use crate::args::{DropOptions, RedriveOptions, Selection};
 use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
 use crate::output::{SUCCESS, WARNING, confirm, styled};
+use crate::stop::Stop;
 use crate::text::friendly;
 use flexorch_s3_ingester::model::codes::UNREADABLE;
 
