@@ -62,6 +62,7 @@ mod output;
 mod pause;
 mod progress;
 mod region;
+mod resubmit;
 mod samples;
 mod schedule;
 mod serve;
@@ -123,6 +124,7 @@ async fn dispatch(arguments: Arguments) -> Result<Exit> {
         Command::Resume(options) => pause::run_resume(options, &context).await,
         Command::Letters(action) => letters::run(action, &context).await,
         Command::History(options) => history::run(options, &context).await,
+        Command::Resubmit(options) => resubmit::run(options, &context).await,
         Command::Webhook(action) => webhook::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Demo(options) => demo::run(options, &context).await,

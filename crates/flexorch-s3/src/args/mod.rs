@@ -120,7 +120,7 @@ Examples:
     )]
     Letters(LettersAction),
     History(HistoryOptions),
-    //RESUB    Resubmit(ResubmitOptions),
+    Resubmit(ResubmitOptions),
     /// Create, list or delete the FlexOrch webhook that reports how each job ended (optional)
     #[command(
         subcommand,

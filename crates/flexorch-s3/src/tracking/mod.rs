@@ -21,8 +21,8 @@ mod records;
 mod selection;
 
 pub(crate) use locate::Tracking;
-pub(crate) use query::{Order, Query};
-pub(crate) use record::{ALL_STATES, Record, State, timestamp};
+pub(crate) use query::Order;
+pub(crate) use record::{Record, State, timestamp};
 pub(crate) use records::Records;
 pub(crate) use selection::Selection;
 

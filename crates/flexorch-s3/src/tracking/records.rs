@@ -28,8 +28,6 @@ pub(crate) struct Records {
     selection: Selection,
     order: Order,
     sources: Vec<Source>,
-    /// How many items DynamoDB read, including those that were filtered out.
-    scanned: u64,
 }
 
 /// The pages of one query.
@@ -53,7 +51,7 @@ impl Records {
             .into_iter()
             .map(|query| Source { query, page: VecDeque::new(), position: Position::Start })
             .collect();
-        Self { client, table: table.to_owned(), selection, order, sources, scanned: 0 }
+        Self { client, table: table.to_owned(), selection, order, sources }
     }
 
     /// Returns the next record, or `None` after the last.
@@ -72,11 +70,6 @@ impl Records {
         Ok(self.sources[position].page.pop_front())
     }
 
-    /// Returns how many items DynamoDB has read so far.
-    pub(crate) fn scanned(&self) -> u64 {
-        self.scanned
-    }
-
     /// Reads pages of a query until one has a selected record, or there are no more.
     async fn fill(&mut self, position: usize) -> Result<(), AwsFailure> {
         // The versions of one document come in the order of their ids, so all of them are read before the first is returned.
@@ -85,7 +78,6 @@ impl Records {
             && !matches!(self.sources[position].position, Position::End)
         {
             let output = self.page(&self.sources[position]).await?;
-            self.scanned += u64::try_from(output.scanned_count()).unwrap_or_default();
             let records = output.items().iter().filter_map(|item| Record::read(item).ok());
             let page: Vec<_> = records.filter(|record| self.selection.selects(record)).collect();
             let source = &mut self.sources[position];
