@@ -9,9 +9,12 @@ mod connector;
 mod doctor;
 mod doctor_chain;
 mod doctor_waiting;
+mod history;
 mod letters;
 mod pause;
 mod redaction;
+
 mod rotate;
 mod submit;
 mod support;
+
