@@ -8,7 +8,8 @@
 //!                               ▼          ▼
 //!                            record      fault
 //!
-//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam, dynamodb
+//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam,
+//!                                                                 dynamodb, eventbridge
 //!  function ─▶ server ──▶ runtime_api
 //! ```
 //!
@@ -24,7 +25,7 @@
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
-//! | [`dynamodb`] | Amazon DynamoDB |
+//! | [`dynamodb`], [`eventbridge`] | Amazon DynamoDB and Amazon EventBridge |
 //! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
 //!
@@ -40,6 +41,7 @@ mod body;
 pub mod buckets;
 mod clock;
 pub mod dynamodb;
+pub mod eventbridge;
 mod fault;
 mod hex;
 mod http;

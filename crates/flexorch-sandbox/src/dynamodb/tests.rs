@@ -187,7 +187,7 @@ async fn pages_are_followed_by_their_last_key_in_both_directions_also_among_equa
         let at = format!("{:02}", 20 - document.parse::<u32>().unwrap() / 2);
         bench.dynamodb.put(TABLE, record(document, "failed", &at)).unwrap();
     }
-    bench.dynamodb.set_page_bytes(200);
+    bench.dynamodb.set_page_bytes(100);
     let mut expected: Vec<&str> = all.iter().map(String::as_str).collect();
     expected.sort_by_key(|document| (20 - document.parse::<u32>().unwrap() / 2, document.to_string()));
     for (forward, limit) in [(true, None), (false, None), (true, Some(3)), (false, Some(1))] {

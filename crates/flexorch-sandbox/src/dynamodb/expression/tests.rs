@@ -28,7 +28,7 @@ fn message(text: &str) -> String {
 #[test]
 fn conditions_hold_for_the_items_that_meet_them() {
     let failed = item(
-        &json!({"state": "failed", "count": 9, "tags": ["a", "b"], "map": {"x": {"y": 2}}, "a.b": 2, "open": true}),
+        &json!({"state": "failed", "count": 9, "tags": ["a", "b"], "nested": {"x": {"y": 2}}, "a.b": 2, "unsent": true}),
     );
     for (text, holds) in [
         ("#state = :s", true),
@@ -38,9 +38,9 @@ fn conditions_hold_for_the_items_that_meet_them() {
         ("begins_with(#state, :s) and begins_with (:s,:t)", true),
         ("attribute_exists(#state)", true),
         ("attribute_not_exists(#state)", false),
-        ("attribute_not_exists(missing)", true),
-        ("attribute_exists(map.x.y)", true),
-        ("map.x.y = :n", true),
+        ("attribute_not_exists(absent)", true),
+        ("attribute_exists(nested.x.y)", true),
+        ("nested.x.y = :n", true),
         ("tags[1] = tags[0]", false),
         ("contains(tags, :t)", false),
         ("size(tags) = :n", true),
@@ -49,14 +49,14 @@ fn conditions_hold_for_the_items_that_meet_them() {
         ("revision <> :n", true),
         ("revision < :n", false),
         ("NOT revision < :n", true),
-        ("open = :yes", true),
+        ("unsent = :yes", true),
         ("#state IN (:t, :s)", true),
         ("#state IN (:t)", false),
-        ("map.x.y BETWEEN :n AND :m AND #state = :s", true),
-        ("map.x.y > :n", false),
-        ("map.x.y >= :n", true),
-        ("map.x.y < :m", true),
-        ("map.x.y <= :n", true),
+        ("nested.x.y BETWEEN :n AND :m AND #state = :s", true),
+        ("nested.x.y > :n", false),
+        ("nested.x.y >= :n", true),
+        ("nested.x.y < :m", true),
+        ("nested.x.y <= :n", true),
         ("#state > :n", false),
     ] {
         assert_eq!(parse(text).unwrap().holds(&failed), holds, "{text}");
@@ -141,9 +141,9 @@ fn a_key_condition_is_a_partition_and_at_most_one_condition_on_the_sort_key() {
 
 #[test]
 fn a_projection_is_a_list_of_paths() {
-    let paths = projection("#state, map.x[0] , tags", &mut placeholders()).unwrap();
+    let paths = projection("#state, nested.x[0] , tags", &mut placeholders()).unwrap();
     let names: Vec<_> = paths.iter().map(|path| path.attribute.as_str()).collect();
-    assert_eq!(names, ["state", "map", "tags"]);
+    assert_eq!(names, ["state", "nested", "tags"]);
     for wrong in ["", "a,", "a b", "a[x]", "a..b"] {
         assert!(projection(wrong, &mut placeholders()).is_err(), "{wrong}");
     }
@@ -151,9 +151,9 @@ fn a_projection_is_a_list_of_paths() {
 
 #[test]
 fn an_update_sets_adds_and_removes_attributes() {
-    let before = item(&json!({"revision": 3, "old": "x", "kept": 1}));
-    let update = update("SET #state = :s, revision = revision + :n, first = if_not_exists(first, :t), low = kept - :n REMOVE old ADD total :m", &mut placeholders()).unwrap();
-    let after = json!({"revision": 5, "kept": 1, "state": "failed", "first": "fail", "low": -1, "total": 10});
+    let before = item(&json!({"revision": 3, "former": "x", "kept": 1}));
+    let update = update("SET #state = :s, revision = revision + :n, earliest = if_not_exists(earliest, :t), least = kept - :n REMOVE former ADD amount :m", &mut placeholders()).unwrap();
+    let after = json!({"revision": 5, "kept": 1, "state": "failed", "earliest": "fail", "least": -1, "amount": 10});
     assert_eq!(plain_item(&update.apply(&before).unwrap()), after);
 }
 
@@ -165,7 +165,7 @@ fn an_update_that_cannot_be_made_is_refused() {
         assert!(update(wrong, &mut placeholders()).is_err(), "{wrong}");
     }
     for (text, json) in
-        [("SET a = missing", json!({})), ("SET a = a + :n", json!({"a": "text"})), ("ADD a :s", json!({}))]
+        [("SET a = absent", json!({})), ("SET a = a + :n", json!({"a": "text"})), ("ADD a :s", json!({}))]
     {
         let parsed = update(text, &mut placeholders()).unwrap();
         assert!(parsed.apply(&item(&json)).is_err(), "{text}");
