@@ -120,7 +120,7 @@ impl Recorder {
         loop {
             attempts += 1;
             let current = self.table.get(key, run.end).await?;
-            match self.step(current, fact, run).await? {
+            match Box::pin(self.step(current, fact, run)).await? {
                 Some(result) => return Ok(result),
                 None => self.wait_after_conflict(attempts, run).await?,
             }

@@ -109,7 +109,8 @@ impl Outcomes {
         // At the level that is always on: every line of the invocation carries its id.
         let span = tracing::error_span!("invocation", requestId = context.request_id.as_str());
         let metrics = Metrics::default();
-        let answer = self.carry_out(payload, context, &metrics).instrument(span).await;
+        // Boxed, as below: the compiler computes the layout of nested futures only so deep.
+        let answer = Box::pin(self.carry_out(payload, context, &metrics)).instrument(span).await;
         let dimensions =
             Dimensions { function_name: self.function_name.clone(), request_id: context.request_id.clone() };
         metrics.lines(&dimensions, self.recorder.now()).iter().for_each(|line| write_line(line));
