@@ -22,7 +22,13 @@ impl Sweeper {
         Self
     }
 
-    pub(crate) async fn sweep(&self, _: &Recorder, _: &SecretCache, _: Times, _: Run<'_>) -> Result<Summary, ApplyError> {
+    pub(crate) async fn sweep(
+        &self,
+        _: &Recorder,
+        _: &SecretCache,
+        _: Times,
+        _: Run<'_>,
+    ) -> Result<Summary, ApplyError> {
         Ok(Summary { open: 0 })
     }
 }

@@ -120,7 +120,10 @@ async fn a_summary_counts_by_state_connector_day_and_reason() {
     assert_eq!(by("connectors", "connector")["flexorch/other"], json!(1));
     assert_eq!(summary["reasons"], json!([{"reason": "no reason", "count": 20}, {"reason": "GONE", "count": 1}]));
     let text = archive.run(&["history", "--stack", STACK, "--summary"]).await;
-    text.says(0, &["submitted 31 = processed 10 + failed 11 + open 10; rejected 10", "2026-11-23   1  ▓", "GONE", "░ open"]);
+    text.says(
+        0,
+        &["submitted 31 = processed 10 + failed 11 + open 10; rejected 10", "2026-11-23   1  ▓", "GONE", "░ open"],
+    );
     archive.run(&["history", "--table", TABLE, "--summary", "--bucket", "none"]).await.says(0, &["no records"]);
 }
 

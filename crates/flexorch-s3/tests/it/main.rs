@@ -13,8 +13,8 @@ mod history;
 mod letters;
 mod pause;
 mod redaction;
-
+mod resubmit;
 mod rotate;
 mod submit;
 mod support;
-
+mod webhook;
