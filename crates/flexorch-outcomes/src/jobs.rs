@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn an_id_is_one_segment_of_the_path() {
         let base_url = "https://api.flexorch.com/v1".parse().unwrap();
-        let client = JobsClient::new(Client::new(), base_url, Clock::system());
+        let client = JobsClient::new(flexorch_s3_ingester::aws::http::client(None).unwrap(), base_url, Clock::system());
         let url = |ask| client.url(&ask).to_string();
         assert_eq!(url(Ask::Job("a/b?c".into())), "https://api.flexorch.com/v1/jobs/a%2Fb%3Fc");
         assert_eq!(url(Ask::Page(2)), "https://api.flexorch.com/v1/jobs?page=2&page_size=100");
