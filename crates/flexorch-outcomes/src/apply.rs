@@ -106,7 +106,12 @@ impl Recorder {
     ///
     /// # Errors
     /// [`ApplyError`].
-    pub(crate) async fn apply(&self, key: &RecordKey, fact: &Fact, run: Run<'_>) -> Result<Option<Stored>, ApplyError> {
+    pub(crate) async fn apply(
+        &self,
+        key: &RecordKey,
+        fact: &Fact,
+        run: Run<'_>,
+    ) -> Result<Option<Stored>, ApplyError> {
         let mut attempts = 0;
         loop {
             attempts += 1;

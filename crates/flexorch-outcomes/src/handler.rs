@@ -124,7 +124,8 @@ impl Outcomes {
         context: &InvocationContext,
         metrics: &Metrics,
     ) -> Result<Value, InvocationError> {
-        let times = Times::new(self.clock.now(), context.deadline, self.config.deadline_margin, Load::default());
+        let times =
+            Times::new(self.clock.now(), context.deadline, self.config.deadline_margin, Load::default());
         let run = Run { metrics, end: times.answer_end };
         match Event::parse(payload) {
             Some(Event::Receipts(messages)) => Ok(self.receipts(&messages, times, run).await),

@@ -77,8 +77,7 @@ pub(crate) fn parse(body: &str, clean: impl Fn(&str) -> String) -> Result<Vec<Su
     if receipt.version != VERSION {
         return Err(ReceiptError::Version);
     }
-    let connector =
-        Some(receipt.connector.trim()).filter(|id| !id.is_empty()).ok_or(ReceiptError::Field("connector"))?;
+    let connector = Some(receipt.connector.trim()).filter(|id| !id.is_empty()).ok_or(ReceiptError::Field("connector"))?;
     let submitted_at: Timestamp = receipt.submitted_at.parse().map_err(|_| ReceiptError::Field("submitted_at"))?;
     let connector_id = receipt.connector_id.and_then(ConnectorId::from_json);
     let submission = |document: Document<'_>| {

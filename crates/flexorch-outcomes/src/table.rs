@@ -209,8 +209,9 @@ impl Table {
         start: Option<Item>,
         end: SystemTime,
     ) -> Result<Page, CallError> {
-        let output: QueryOutput =
-            self.repeat("dynamodb:Query", end, || query().set_exclusive_start_key(start.clone()).send()).await?;
+        let output: QueryOutput = self
+            .repeat("dynamodb:Query", end, || query().set_exclusive_start_key(start.clone()).send())
+            .await?;
         let read = u64::try_from(output.scanned_count).unwrap_or_default();
         let mut records = Vec::with_capacity(output.items().len());
         for item in output.items.unwrap_or_default() {
