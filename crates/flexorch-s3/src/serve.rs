@@ -1,6 +1,6 @@
 //! `flexorch-s3 sandbox`: runs the sandbox until it is interrupted.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde::de::IgnoredAny;
@@ -13,10 +13,12 @@ use crate::input;
 use crate::interruption::Interruption;
 use crate::text::escaped;
 use flexorch_sandbox::buckets::Buckets;
+use flexorch_sandbox::dynamodb::DynamoDb;
+use flexorch_sandbox::eventbridge::EventBridge;
 use flexorch_sandbox::queues::Queues;
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::REGION;
-use flexorch_sandbox::{Sandbox, SandboxOptions};
+use flexorch_sandbox::{Sandbox, SandboxOptions, WebhookOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
 pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Exit> {
@@ -40,8 +42,15 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
         monthly_credits: command.credits,
         max_keys_per_request: command.max_keys,
         open_connectors: !command.strict_connectors,
+        job_time: command.job_seconds.map(Duration::from_secs),
+        recognize_documents: !command.changed_content,
+        webhooks: WebhookOptions {
+            secrets: command.webhook_secrets,
+            lose: command.lose_webhooks,
+            ..WebhookOptions::default()
+        },
         latency: command.latency,
-        faults: command.faults,
+        faults: command.faults.into_iter().chain(command.failing_jobs).collect(),
         seed: command.seed,
     };
     let sandbox = Sandbox::start(options).await.context("cannot start the sandbox")?;
@@ -58,14 +67,24 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
         None => None,
     };
     let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
+    let dynamodb = match command.dynamodb {
+        Some(port) => Some(start_dynamodb(port, &command.records_tables).await?),
+        None => None,
+    };
+    let eventbridge = match command.eventbridge {
+        Some(port) => Some(EventBridge::start(port).await.context("cannot start the sandbox's EventBridge")?),
+        None => None,
+    };
     let endpoints = [
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_manager.as_ref().map(SecretsManager::endpoint_url)),
         ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
         ("AWS_ENDPOINT_URL_SQS", sqs.as_ref().map(Queues::endpoint_url)),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.as_ref().map(DynamoDb::endpoint_url)),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", eventbridge.as_ref().map(EventBridge::endpoint_url)),
     ];
     // Scripts read the base URL from the first line.
     output.line(sandbox.base_url())?;
-    output.line(format_args!("admin: {} (requests, faults, state)", sandbox.admin_url()))?;
+    output.line(format_args!("admin: {} (requests, faults, jobs, deliveries, state)", sandbox.admin_url()))?;
     for (variable, url) in &endpoints {
         if let Some(url) = url {
             output.line(format_args!("{variable}={url}"))?;
@@ -94,6 +113,12 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
     if let Some(sqs) = sqs {
         sqs.shutdown().await;
     }
+    if let Some(dynamodb) = dynamodb {
+        dynamodb.shutdown().await;
+    }
+    if let Some(eventbridge) = eventbridge {
+        eventbridge.shutdown().await;
+    }
     Ok(Exit::Success)
 }
 
@@ -113,4 +138,12 @@ async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets
         s3.put_many(bucket, (1..=objects).map(|number| (format!("invoices/{number:06}.pdf"), 24_576, now)));
     }
     Ok(s3)
+}
+
+async fn start_dynamodb(port: u16, tables: &[String]) -> Result<DynamoDb> {
+    let dynamodb = DynamoDb::start(port).await.context("cannot start the sandbox's DynamoDB")?;
+    for table in tables {
+        dynamodb.create_records_table(table).with_context(|| format!("cannot create the table {table}"))?;
+    }
+    Ok(dynamodb)
 }

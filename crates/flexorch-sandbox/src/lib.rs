@@ -8,7 +8,8 @@
 //!                               ▼          ▼
 //!                            record      fault
 //!
-//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam
+//!  AWS SDK ──▶ server ──▶ aws (recorded calls, faults, JSON) ──▶ secrets_manager, queues, buckets, iam,
+//!                                                                 dynamodb, eventbridge
 //!  function ─▶ server ──▶ runtime_api
 //! ```
 //!
@@ -21,9 +22,11 @@
 //! | `api` | FlexOrch's decisions, without HTTP or a clock |
 //! | `fault` | FlexOrch's faults: which requests meet which |
 //! | `record` | the submissions so far |
+//! | `delivery` | webhooks: jobs that end, attempts, the deliveries so far |
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
+//! | [`dynamodb`], [`eventbridge`] | Amazon DynamoDB and Amazon EventBridge |
 //! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
 //!
@@ -38,6 +41,9 @@ mod aws;
 mod body;
 pub mod buckets;
 mod clock;
+mod delivery;
+pub mod dynamodb;
+pub mod eventbridge;
 mod fault;
 mod hex;
 mod http;
@@ -61,8 +67,9 @@ pub mod aws_fault {
 
 pub use self::{
     api_key::ApiKey,
+    delivery::{DeliveryAttempt, WebhookDelivery},
     fault::{CannedResponse, Effect, FAULT_KEYS, Fault, FaultError, FaultId, FaultStatus, Faults, Filter},
-    options::{Plan, SandboxOptions, UnknownPlan},
+    options::{Plan, SandboxOptions, UnknownPlan, UnknownWebhookSecrets, WebhookOptions, WebhookSecrets},
     record::RecordedRequest,
     sandbox::Sandbox,
     server::SandboxError,

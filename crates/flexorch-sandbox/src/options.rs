@@ -70,6 +70,14 @@ pub struct SandboxOptions {
     /// connector that the secret names. `GET /connectors/{id}` returns 404 for such a connector nevertheless. With `false`, the
     /// submission is refused with 404 `NOT_FOUND`.
     pub open_connectors: bool,
+    /// How long a job takes: it is queued for one half of this time, and runs for the other. [`Duration::MAX`] leaves its end to
+    /// [`Sandbox::set_job`](super::Sandbox::set_job). `None`: two seconds, or two polls of the job, whichever comes first.
+    pub job_time: Option<Duration>,
+    /// Whether a document that was submitted before, and did not fail, gets its existing job. FlexOrch recognizes contents; the
+    /// sandbox has only keys. With `false`, every submission counts as new content.
+    pub recognize_documents: bool,
+    /// How webhooks are signed and delivered.
+    pub webhooks: WebhookOptions,
     /// How long every response of the API takes, on top of its own time.
     pub latency: Duration,
     /// Faults from the first request on.
@@ -87,12 +95,69 @@ impl Default for SandboxOptions {
             monthly_credits: None,
             max_keys_per_request: 1000,
             open_connectors: true,
+            job_time: None,
+            recognize_documents: true,
+            webhooks: WebhookOptions::default(),
             latency: Duration::ZERO,
             faults: Vec::new(),
             seed: 0,
         }
     }
 }
+
+/// How webhooks are signed and delivered.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// Where signing secrets come from.
+    pub secrets: WebhookSecrets,
+    /// Whether deliveries are lost, as if the network had lost each of their attempts.
+    pub lose: bool,
+    /// How long an attempt waits for a response.
+    pub timeout: Duration,
+    /// How long a delivery that failed waits for its second and last attempt.
+    pub retry_after: Duration,
+}
+
+impl Default for WebhookOptions {
+    fn default() -> Self {
+        Self {
+            secrets: WebhookSecrets::default(),
+            lose: false,
+            timeout: Duration::from_secs(10),
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Where the signing secret of a webhook comes from. FlexOrch's sources disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebhookSecrets {
+    /// The caller's is kept if there is one; otherwise one is made and shown in the response, once.
+    #[default]
+    Either,
+    /// The caller's alone, as in the documentation: a webhook without one is refused.
+    Given,
+    /// One is always made and shown in the response, once, as in the SDKs. The caller's is ignored.
+    Made,
+}
+
+impl FromStr for WebhookSecrets {
+    type Err = UnknownWebhookSecrets;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "either" => Ok(Self::Either),
+            "given" => Ok(Self::Given),
+            "made" => Ok(Self::Made),
+            _ => Err(UnknownWebhookSecrets(name.to_owned())),
+        }
+    }
+}
+
+/// An unknown name of [`WebhookSecrets`].
+#[derive(Debug, thiserror::Error)]
+#[error("signing secrets cannot be {0:?}: use either, given or made")]
+pub struct UnknownWebhookSecrets(String);
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,16 @@
 //! The embedded FlexOrch: start, control, shutdown.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{FlexOrch, Rules},
     api_key::ApiKey,
     clock::Clock,
+    delivery::{Dispatcher, WebhookDelivery},
     fault::Faults,
     http::{self, Shared},
     iam::AccessKeys,
@@ -30,16 +33,20 @@ impl Sandbox {
     ///
     /// If the port cannot be bound.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let stop = CancellationToken::new();
         let shared = Shared {
             flexorch: Arc::new(Mutex::new(FlexOrch::new(Rules::from(&options)))),
             faults: Faults::new(options.seed, options.faults),
             log: Log::default(),
             clock: Clock::start(),
             latency: options.latency,
+            webhooks: Dispatcher::new(&options.webhooks, stop.clone()),
             access_keys: Arc::default(),
-            stop: CancellationToken::new(),
+            stop,
         };
         let server = Server::start(options.port, shared.stop.clone(), http::router(shared.clone())).await?;
+        let watched = shared.clone();
+        shared.webhooks.watch(move || watched.dispatch_ended());
         Ok(Self { server, shared })
     }
 
@@ -105,9 +112,62 @@ impl Sandbox {
         self.shared.flexorch().rules.requests_per_minute = limit;
     }
 
+    /// Sets how long new jobs take; see [`SandboxOptions::job_time`].
+    pub fn set_job_time(&self, time: Option<Duration>) {
+        self.shared.flexorch().rules.job_time = time;
+    }
+
+    /// Sets whether a known document gets its existing job; see [`SandboxOptions::recognize_documents`].
+    pub fn set_recognize_documents(&self, recognize: bool) {
+        self.shared.flexorch().rules.recognize_documents = recognize;
+    }
+
+    /// Sets a job's state now: `{"status": "failed", "failure_reason": "encrypted"}` or `{"status": "completed", "quality_grade": "B",
+    /// "pii_findings_count": 2}`, or holds it as `queued` or `running`. An end is reported to the webhooks, also a second one. Returns
+    /// whether there is such a job and the state is one.
+    pub fn set_job(&self, id: &str, state: Value) -> bool {
+        self.shared.set_job(Some(id), &state.to_string()) == Ok(1)
+    }
+
+    /// Sets the state of all jobs that have not ended, and returns how many these are; none if the state is not one.
+    pub fn set_open_jobs(&self, state: Value) -> usize {
+        self.shared.set_job(None, &state.to_string()).unwrap_or(0)
+    }
+
+    /// Forgets a job, as if it had never been; returns `false` if there is none.
+    pub fn forget_job(&self, id: &str) -> bool {
+        self.shared.flexorch().forget_job(id)
+    }
+
+    /// Returns all jobs in the API's form, and the `key` and `connector_id` of each.
+    pub fn jobs(&self) -> Vec<Value> {
+        self.shared.flexorch().show_jobs(self.shared.clock.now())
+    }
+
+    /// Returns the deliveries of webhooks so far, oldest first: the last 10,000.
+    pub fn deliveries(&self) -> Vec<WebhookDelivery> {
+        self.shared.webhooks.log.list()
+    }
+
+    /// Returns when every delivery so far is delivered or lost. The deliveries for [`Sandbox::set_job`] have begun when it returns.
+    pub async fn deliveries_finished(&self) {
+        self.shared.webhooks.idle().await;
+    }
+
+    /// Sets whether deliveries of webhooks are lost.
+    pub fn lose_webhooks(&self, lose: bool) {
+        self.shared.webhooks.set_lose(lose);
+    }
+
+    /// Delivers once more what was delivered or lost; returns `false` if there is no such delivery.
+    pub fn deliver_again(&self, delivery: u64) -> bool {
+        self.shared.webhooks.send_again(delivery, self.shared.clock.now())
+    }
+
     /// Stops accepting, waits at most a second for requests in flight, and returns when nothing runs any more.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
+        self.shared.webhooks.stopped().await;
     }
 
     /// Returns how many connections are open.

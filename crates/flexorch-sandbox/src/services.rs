@@ -1,6 +1,9 @@
-//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3, IAM and Lambda's Runtime API.
+//! Everything that an ingester uses, on random ports of 127.0.0.1: FlexOrch, Secrets Manager, SQS, S3, IAM, DynamoDB, EventBridge
+//! and Lambda's Runtime API.
 
 use super::buckets::Buckets;
+use super::dynamodb::DynamoDb;
+use super::eventbridge::EventBridge;
 use super::iam::Iam;
 use super::options::SandboxOptions;
 use super::queues::Queues;
@@ -31,12 +34,16 @@ pub struct Services {
     pub buckets: Buckets,
     /// IAM. FlexOrch does not know its access keys unless [`Sandbox::check_access_keys`] is called.
     pub iam: Iam,
+    /// DynamoDB.
+    pub dynamodb: DynamoDb,
+    /// EventBridge.
+    pub eventbridge: EventBridge,
     /// Lambda's Runtime API.
     pub runtime_api: RuntimeApi,
 }
 
 impl Services {
-    /// Starts all services, without secrets, queues and buckets.
+    /// Starts all services, without secrets, queues, buckets and tables.
     ///
     /// # Errors
     ///
@@ -57,12 +64,14 @@ impl Services {
             queues: Queues::start(0).await?,
             buckets: Buckets::start(0).await?,
             iam: Iam::start(0).await?,
+            dynamodb: DynamoDb::start(0).await?,
+            eventbridge: EventBridge::start(0).await?,
             runtime_api: RuntimeApi::start(0).await?,
         })
     }
 
     /// Returns the environment variables that make a program use these services.
-    pub fn environment(&self) -> [(&'static str, String); 9] {
+    pub fn environment(&self) -> [(&'static str, String); 11] {
         [
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
@@ -71,6 +80,8 @@ impl Services {
             ("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url()),
             ("AWS_ENDPOINT_URL_S3", self.buckets.endpoint_url()),
             ("AWS_ENDPOINT_URL_IAM", self.iam.endpoint_url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint_url()),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.eventbridge.endpoint_url()),
             ("AWS_LAMBDA_RUNTIME_API", self.runtime_api.address()),
             ("FLEXORCH_BASE_URL", self.flexorch.base_url()),
         ]
@@ -83,6 +94,8 @@ impl Services {
         self.queues.shutdown().await;
         self.buckets.shutdown().await;
         self.iam.shutdown().await;
+        self.dynamodb.shutdown().await;
+        self.eventbridge.shutdown().await;
         self.runtime_api.shutdown().await;
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use flexorch_sandbox::{Fault, Plan};
+use flexorch_sandbox::{Effect, Fault, Plan, WebhookSecrets};
+use wildmatch::WildMatch;
 
 use super::shared::duration;
 
@@ -31,9 +32,20 @@ Change faults while it runs:
   curl -X DELETE http://127.0.0.1:8642/_sandbox/faults
   curl http://127.0.0.1:8642/_sandbox/requests
 
+Jobs and webhooks while it runs:
+  curl http://127.0.0.1:8642/_sandbox/jobs
+  curl -d '{\"status\": \"failed\", \"failure_reason\": \"encrypted\"}' \\
+    http://127.0.0.1:8642/_sandbox/jobs/j-1
+                           without /j-1: all jobs that have not ended
+  curl -X DELETE http://127.0.0.1:8642/_sandbox/jobs/j-1
+  curl -d '{\"lose\": true}' http://127.0.0.1:8642/_sandbox/webhooks
+  curl http://127.0.0.1:8642/_sandbox/deliveries
+  curl -X POST http://127.0.0.1:8642/_sandbox/deliveries/1
+
 Examples:
   flexorch-s3 sandbox
   flexorch-s3 sandbox --port 0 --fault random=0.2,status=503 --seed 7
+  flexorch-s3 sandbox --job-seconds 5 --fail-job '*.enc.pdf=encrypted'
   flexorch-s3 sandbox --secrets-manager 8643 --secret my-connector=@secret.json
   flexorch-s3 sandbox --s3 --bucket my-documents --objects 10000 --sqs --queue q")]
 pub(crate) struct SandboxCommand {
@@ -58,6 +70,21 @@ pub(crate) struct SandboxCommand {
     /// Respond with 404 to submissions for a connector that was not created here
     #[arg(long)]
     pub(crate) strict_connectors: bool,
+    /// Seconds that a job takes, half of them queued; by default two, or two polls
+    #[arg(long, value_name = "N")]
+    pub(crate) job_seconds: Option<u64>,
+    /// Let the jobs of these keys fail for this reason; can be repeated
+    #[arg(long = "fail-job", value_name = "PATTERN=REASON", value_parser = failing_job)]
+    pub(crate) failing_jobs: Vec<Fault>,
+    /// Give every submitted key a new job, as for changed content
+    #[arg(long)]
+    pub(crate) changed_content: bool,
+    /// Signing secrets of webhooks: given (by the caller), made (by FlexOrch) or either
+    #[arg(long, default_value = "either", value_name = "SOURCE")]
+    pub(crate) webhook_secrets: WebhookSecrets,
+    /// Lose every delivery of a webhook
+    #[arg(long)]
+    pub(crate) lose_webhooks: bool,
     /// Delay of every response
     #[arg(long, default_value = "0ms", value_parser = duration, value_name = "DURATION")]
     pub(crate) latency: Duration,
@@ -88,6 +115,30 @@ pub(crate) struct SandboxCommand {
     /// A queue in SQS; can be repeated
     #[arg(long = "queue", requires = "sqs", value_name = "NAME")]
     pub(crate) queues: Vec<String>,
+    /// Also run DynamoDB, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub(crate) dynamodb: Option<u16>,
+    /// A table of documents' records in DynamoDB; can be repeated
+    #[arg(long = "records-table", requires = "dynamodb", value_name = "NAME")]
+    pub(crate) records_tables: Vec<String>,
+    /// Also run EventBridge, on this port or any free one
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "PORT")]
+    pub(crate) eventbridge: Option<u16>,
+}
+
+/// A text that [`failing_job`] cannot parse.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected PATTERN=REASON, such as *.enc.pdf=encrypted")]
+struct NotAFailingJob;
+
+/// Parses `PATTERN=REASON`. The last `=` separates: a key may have one, as in `year=2026/a.pdf`.
+fn failing_job(text: &str) -> Result<Fault, NotAFailingJob> {
+    match text.rsplit_once('=') {
+        Some((pattern, reason)) if !pattern.is_empty() && !reason.is_empty() => {
+            Ok(Fault::new(Effect::FailJob { files: WildMatch::new(pattern), reason: reason.to_owned() }))
+        }
+        _ => Err(NotAFailingJob),
+    }
 }
 
 /// A text that [`secret_file`] cannot parse.
@@ -106,6 +157,17 @@ fn secret_file(text: &str) -> Result<(String, PathBuf), NotASecretFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failing_job_is_a_pattern_and_a_reason() {
+        let fault = failing_job("year=2026/*.pdf=KMS key denied").unwrap();
+        let Effect::FailJob { files, reason } = fault.effect else { panic!("{fault:?}") };
+        assert!(files.matches("year=2026/a.pdf") && !files.matches("year=2025/a.pdf"));
+        assert_eq!(reason, "KMS key denied");
+        for wrong in ["*.pdf", "=encrypted", "*.pdf=", ""] {
+            assert_eq!(failing_job(wrong), Err(NotAFailingJob), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_secrets_value_is_not_taken_from_the_arguments() {

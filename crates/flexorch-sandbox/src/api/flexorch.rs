@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use super::{
     super::{api_key::ApiKey, clock::Moment, fault::FileFaults},
     ids::Ids,
+    job::Verdict,
     response::ApiError,
     rules::Rules,
     submission::Submission,
     tenant::{Submitted, Tenant},
     usage,
+    webhook::Notice,
 };
 
 /// The state of FlexOrch.
@@ -67,6 +69,35 @@ impl FlexOrch {
         (tenant, &mut self.ids, &self.rules)
     }
 
+    /// Returns the deliveries for the jobs that have ended since the last call, and when the next job ends that somebody wants to be
+    /// notified of.
+    pub(crate) fn take_notices(&mut self, now: Moment) -> (Vec<Notice>, Option<Moment>) {
+        let mut tenants: Vec<&mut Tenant> = self.tenants.values_mut().filter(|tenant| tenant.has_webhooks()).collect();
+        let notices = tenants.iter_mut().flat_map(|tenant| tenant.take_notices(now)).collect();
+        (notices, tenants.iter().filter_map(|tenant| tenant.jobs.next_end()).min())
+    }
+
+    /// Returns all jobs for the admin path, by tenant, oldest first.
+    pub(crate) fn show_jobs(&self, now: Moment) -> Vec<Value> {
+        let jobs = self.tenants.values().flat_map(|tenant| tenant.jobs.known());
+        jobs.map(|job| job.show_to_operator(now)).collect()
+    }
+
+    /// Sets a job's status; returns `false` if no tenant has such a job.
+    pub(crate) fn set_job(&mut self, id: &str, verdict: &Verdict, now: Moment) -> bool {
+        self.tenants.values_mut().any(|tenant| tenant.jobs.set(id, verdict, now))
+    }
+
+    /// Sets the status of all jobs that have not ended, and returns how many these are.
+    pub(crate) fn set_open_jobs(&mut self, verdict: &Verdict, now: Moment) -> usize {
+        self.tenants.values_mut().map(|tenant| tenant.jobs.set_open(verdict, now)).sum()
+    }
+
+    /// Forgets a job; returns `false` if no tenant has such a job.
+    pub(crate) fn forget_job(&mut self, id: &str) -> bool {
+        self.tenants.values_mut().any(|tenant| tenant.jobs.forget(id))
+    }
+
     /// Revokes a key.
     pub(crate) fn revoke(&mut self, key: ApiKey) {
         self.revoked.insert(key);
@@ -79,8 +110,7 @@ impl FlexOrch {
 
     /// Returns the keys of the accepted documents, over all tenants and connectors, sorted.
     pub(crate) fn accepted_keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> =
-            self.tenants.values().flat_map(Tenant::documents).map(|(_, key)| key.to_owned()).collect();
+        let mut keys: Vec<String> = self.tenants.values().flat_map(Tenant::documents).map(str::to_owned).collect();
         keys.sort();
         keys
     }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `flexorch` | the whole state |
 //! | `rules`, `ids` | the limits of every tenant, and the ids that were issued |
-//! | `tenant`, `connector`, `schedule`, `webhook`, `job` | what belongs to one API key |
+//! | `tenant`, `connector`, `schedule`, `webhook`, `jobs`, `job` | what belongs to one API key |
 //! | `rate` | the requests of a minute |
 //! | `submission`, `form` | the body of a submission |
 //! | `usage` | the usage endpoints |
@@ -14,7 +14,8 @@ pub(crate) mod connector;
 mod flexorch;
 pub(crate) mod form;
 mod ids;
-mod job;
+pub(crate) mod job;
+mod jobs;
 mod rate;
 pub(crate) mod response;
 mod rules;

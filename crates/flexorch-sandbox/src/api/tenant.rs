@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     super::{clock::Moment, fault::FileFaults},
     connector::{Connector, NewConnector},
     ids::Ids,
     job::{Job, JobStatus},
+    jobs::Jobs,
     rate::RateWindow,
     response::ApiError,
     rules::Rules,
     submission::{Submission, is_supported},
-    webhook::{NewWebhook, Webhook},
+    webhook::{NewWebhook, Notice, Webhook},
 };
 
 /// Everything of one API key. Other tenants' connectors, jobs and documents do not exist for it.
@@ -23,11 +24,9 @@ pub(crate) struct Tenant {
     pub(crate) window: RateWindow,
     pub(crate) connectors: BTreeMap<u64, Connector>,
     webhooks: BTreeMap<u64, Webhook>,
-    jobs: Vec<Job>,
-    /// The place of each job in `jobs`, by its id.
-    job_places: HashMap<String, usize>,
-    /// The place of the job of each accepted document, by connector and key. The API recognises contents; the sandbox has only keys.
-    documents: HashMap<(String, String), usize>,
+    pub(crate) jobs: Jobs,
+    /// The id of the last job of each accepted document, by connector and key. The API recognises contents; the sandbox has only keys.
+    documents: HashMap<(String, String), String>,
     /// The number of documents accepted on each day, for a credit each.
     accepted_by_day: BTreeMap<String, u64>,
 }
@@ -97,10 +96,7 @@ impl Tenant {
             .iter()
             .map(|key| (key, rejection(key, faults)))
             .partition(|(_, rejection)| rejection.is_some());
-        let is_new = |key: &String| {
-            let document = (submission.connector.clone(), key.clone());
-            !self.documents.contains_key(&document)
-        };
+        let is_new = |key: &String| self.existing_job(&submission.connector, key, rules, now).is_none();
         let new = accepted.iter().filter(|(key, _)| is_new(key)).count() as u64;
         if let Some(limit) = rules.monthly_credits
             && new > limit.saturating_sub(self.credits_used())
@@ -111,8 +107,19 @@ impl Tenant {
             .into_iter()
             .filter_map(|(key, error)| Some(RejectedFile { filename: key.clone(), error: error? }))
             .collect();
-        let jobs: Vec<JobEntry> =
-            accepted.into_iter().map(|(key, _)| self.accept(&submission.connector, key, faults, ids, now)).collect();
+        let mut jobs = Vec::with_capacity(accepted.len());
+        for (key, _) in accepted {
+            if let Some(job) = self.existing_job(&submission.connector, key, rules, now) {
+                jobs.push(entry(job, Some(true), now));
+                continue;
+            }
+            let failure = faults.job_failure(key);
+            let job = Job::new(ids.next_job(), &submission.connector, key, failure, rules.pace(), now);
+            jobs.push(entry(&job, None, now));
+            self.documents.insert((submission.connector.clone(), key.clone()), job.id.clone());
+            self.jobs.add(job);
+            *self.accepted_by_day.entry(now.date()).or_default() += 1;
+        }
         let duplicate = match (submission.keys.len(), jobs.as_slice()) {
             (1, [job]) if job.is_duplicate.is_some() => Some(ExistingDocument {
                 is_duplicate: true,
@@ -124,20 +131,11 @@ impl Tenant {
         Ok(Submitted { accepted: jobs.len(), rejected, jobs, duplicate })
     }
 
-    fn accept(&mut self, connector: &str, key: &str, faults: &FileFaults, ids: &mut Ids, now: Moment) -> JobEntry {
-        let document = (connector.to_owned(), key.to_owned());
-        let known = self.documents.get(&document).and_then(|&job| self.jobs.get(job));
-        if let Some(job) = known {
-            return entry(job, Some(true), now);
-        }
-        let job = Job::new(ids.next_job(), connector, key, faults.job_failure(key), now);
-        let entry = entry(&job, None, now);
-        let place = self.jobs.len();
-        self.documents.insert(document, place);
-        self.job_places.insert(job.id.clone(), place);
-        self.jobs.push(job);
-        *self.accepted_by_day.entry(now.date()).or_default() += 1;
-        entry
+    /// Returns the job of a document that need not be processed again. One that failed is processed again: submitting its key anew is
+    /// the only way to do that (FlexOrch documentation, `REPROCESS_NOT_SUPPORTED`).
+    fn existing_job(&self, connector: &str, key: &str, rules: &Rules, now: Moment) -> Option<&Job> {
+        let id = self.documents.get(&(connector.to_owned(), key.to_owned()))?;
+        self.jobs.get(id).filter(|job| rules.recognize_documents && !job.has_failed(now))
     }
 
     /// Marks a connector as used. If the rules allow it, an unknown one counts as created elsewhere, but not a deleted one.
@@ -181,9 +179,18 @@ impl Tenant {
     }
 
     /// Adds a webhook.
-    pub(crate) fn create_webhook(&mut self, new: NewWebhook, ids: &mut Ids, now: Moment) -> Result<Value, ApiError> {
-        let webhook = Webhook::create(ids.peek_webhook(), new, now)?;
-        let shown = webhook.show();
+    pub(crate) fn create_webhook(
+        &mut self,
+        new: NewWebhook,
+        rules: &Rules,
+        ids: &mut Ids,
+        now: Moment,
+    ) -> Result<Value, ApiError> {
+        let (webhook, shown) = Webhook::create(ids.peek_webhook(), new, rules.webhook_secrets, now)?;
+        if self.webhooks.is_empty() {
+            // What ended before there was a webhook is reported to none.
+            self.jobs.take_ended(now);
+        }
         self.webhooks.insert(ids.next_webhook(), webhook);
         Ok(shown)
     }
@@ -199,25 +206,29 @@ impl Tenant {
         removed.map(|_| ()).ok_or_else(|| ApiError::not_found(format_args!("Webhook {id:?}")))
     }
 
-    /// Returns a job, which moves on with every poll.
+    /// Returns a job, which moves on with every poll if its pace is that.
     pub(crate) fn poll_job(&mut self, id: &str, now: Moment) -> Result<Value, ApiError> {
-        self.job_places
-            .get(id)
-            .and_then(|&place| self.jobs.get_mut(place))
-            .map(|job| job.poll(now))
-            .ok_or_else(|| ApiError::not_found(format_args!("Job {id:?}")))
+        self.jobs.poll(id, now).ok_or_else(|| ApiError::not_found(format_args!("Job {id:?}")))
     }
 
-    /// Returns a page of the jobs, newest first; the first page is 1.
-    pub(crate) fn list_jobs(&self, page: usize, page_size: usize, now: Moment) -> Value {
-        let first = page.saturating_sub(1).saturating_mul(page_size);
-        let items: Vec<Value> = self.jobs.iter().rev().skip(first).take(page_size).map(|job| job.show(now)).collect();
-        json!({"items": items, "total": self.jobs.len(), "page": page, "page_size": page_size})
+    /// Returns whether somebody wants to be notified.
+    pub(crate) fn has_webhooks(&self) -> bool {
+        !self.webhooks.is_empty()
+    }
+
+    /// Returns the deliveries for the jobs that have ended since the last call.
+    pub(crate) fn take_notices(&mut self, now: Moment) -> Vec<Notice> {
+        let events = self.jobs.take_ended(now).into_iter().map(|job| job.end_event(now));
+        let notices = events.flat_map(|(event, payload)| {
+            let webhooks = self.webhooks.values();
+            webhooks.filter_map(|webhook| webhook.notice(event, &payload, now)).collect::<Vec<_>>()
+        });
+        notices.collect()
     }
 
     /// Returns the credits that were spent: one for each new document.
     pub(crate) fn credits_used(&self) -> u64 {
-        self.jobs.len() as u64
+        self.jobs.count() as u64
     }
 
     /// Returns the number of documents accepted on each day.
@@ -225,9 +236,9 @@ impl Tenant {
         &self.accepted_by_day
     }
 
-    /// Returns the connector and key of each document, in the order in which they were accepted.
-    pub(crate) fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.jobs.iter().map(|job| (job.connector.as_str(), job.key.as_str()))
+    /// Returns the keys of the documents that were accepted, once for each connector, in no order.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = &str> {
+        self.documents.keys().map(|(_, key)| key.as_str())
     }
 }
 

@@ -146,8 +146,8 @@ fn faults_reject_files_and_make_jobs_fail() {
 fn jobs_are_listed_newest_first_and_by_the_page() {
     let mut bench = Bench::new(&SandboxOptions::default());
     bench.submit(&["a.pdf", "b.pdf", "c.pdf"]).unwrap();
-    let page = bench.tenant.list_jobs(2, 2, NOW);
+    let page = bench.tenant.jobs.page(2, 2, NOW);
     assert_eq!(page["total"], 3);
-    assert_eq!(page["items"][0]["filename"], "a.pdf");
+    assert_eq!(page["items"][0]["job_id"], "j-1");
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
 }

@@ -12,6 +12,8 @@ pub enum AwsFault {
     AccessDenied,
     /// Too many calls: the service's own throttling error, which the SDKs retry.
     Throttling,
+    /// A table's provisioned throughput is exceeded, which the SDKs retry, too. Of a service without tables: as `Throttling`.
+    ThroughputExceeded,
     /// The service's internal error (500), which the SDKs retry.
     Internal,
     /// No response until the client disconnects or the server stops.
@@ -36,6 +38,7 @@ pub(crate) enum Failure {
     NotFound,
     AccessDenied,
     Throttling,
+    ThroughputExceeded,
     Internal,
 }
 
@@ -79,6 +82,7 @@ impl From<Option<AwsFault>> for Verdict {
             Some(AwsFault::NotFound) => Self::Fail(Failure::NotFound),
             Some(AwsFault::AccessDenied) => Self::Fail(Failure::AccessDenied),
             Some(AwsFault::Throttling) => Self::Fail(Failure::Throttling),
+            Some(AwsFault::ThroughputExceeded) => Self::Fail(Failure::ThroughputExceeded),
             Some(AwsFault::Internal) => Self::Fail(Failure::Internal),
         }
     }

@@ -97,7 +97,7 @@ async fn respond(shared: &Shared<Store>, parts: &Parts, body: Body) -> Result<Re
         Verdict::Hang => Ok(shared.hang().await),
         Verdict::Fail(Failure::NotFound) => Err(S3Error::no_such_bucket(bucket)),
         Verdict::Fail(Failure::AccessDenied) => Err(S3Error::access_denied()),
-        Verdict::Fail(Failure::Throttling) => Err(S3Error::slow_down()),
+        Verdict::Fail(Failure::Throttling | Failure::ThroughputExceeded) => Err(S3Error::slow_down()),
         Verdict::Fail(Failure::Internal) => Err(S3Error::internal()),
     }
 }

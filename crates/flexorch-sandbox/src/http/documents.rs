@@ -27,6 +27,7 @@ pub(crate) async fn submit(
     let submission = submitting.submission?;
     let now = shared.clock.now();
     let submitted = shared.flexorch().submit(&key, &submission, &submitting.faults, now)?;
+    shared.webhooks.jobs_changed();
     shared.log.complete(submitting.record, |record| {
         record.taken = submitted.accepted();
     });
@@ -40,7 +41,9 @@ pub(crate) async fn job(
     Path(job): Path<String>,
 ) -> Result<Reply, ApiError> {
     let now = shared.clock.now();
-    shared.flexorch().tenant(&key).poll_job(&job, now).map(Reply::ok)
+    let polled = shared.flexorch().tenant(&key).poll_job(&job, now)?;
+    shared.webhooks.jobs_changed();
+    Ok(Reply::ok(polled))
 }
 
 /// The query of a list.
@@ -71,6 +74,6 @@ pub(crate) async fn list_jobs(
         return Err(ApiError::validation(message));
     }
     let now = shared.clock.now();
-    let jobs = shared.flexorch().tenant(&key).list_jobs(page.page, page.page_size, now);
+    let jobs = shared.flexorch().tenant(&key).jobs.page(page.page, page.page_size, now);
     Ok(Reply::ok(jobs))
 }

@@ -4,6 +4,7 @@
 //! wraps the result. The admin path has no front door.
 
 mod admin;
+mod admin_jobs;
 mod connectors;
 mod disrupt;
 mod documents;
@@ -49,7 +50,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(shared.clone(), front_door::pass))
         .with_state(shared.clone());
-    api.merge(admin::router(shared))
+    api.merge(admin::router(shared.clone())).merge(admin_jobs::router(shared))
 }
 
 async fn not_here(request: Request) -> ApiError {

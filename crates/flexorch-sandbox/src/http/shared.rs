@@ -9,12 +9,19 @@ use super::super::{
     api::{
         FlexOrch,
         connector::{Connector, Unreadable},
+        job::Verdict,
     },
     clock::Clock,
+    delivery::Dispatcher,
     fault::Faults,
     iam::AccessKeys,
     record::Log,
 };
+
+/// The text that does not describe the state of a job.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("A job's state is like {{\"status\": \"failed\", \"failure_reason\": \"encrypted\"}}: {0}.")]
+pub(crate) struct JobStateError(String);
 
 /// What the handlers of all requests share. Clones are handles on the same sandbox.
 #[derive(Clone, Debug)]
@@ -25,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// How long every response takes, on top of its own time.
     pub(crate) latency: Duration,
+    /// Delivers webhooks.
+    pub(crate) webhooks: Dispatcher,
     /// The access keys that AWS accepts; if it is not set, all of them.
     pub(crate) access_keys: Arc<OnceLock<AccessKeys>>,
     /// Cancelled when the server stops, which ends requests that hang.
@@ -35,6 +44,30 @@ impl Shared {
     /// Locks the state, for as long as one response needs.
     pub(crate) fn flexorch(&self) -> MutexGuard<'_, FlexOrch> {
         self.flexorch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the state of one job, or of all that have not ended, from JSON. Returns how many these are.
+    pub(crate) fn set_job(&self, id: Option<&str>, state: &str) -> Result<usize, JobStateError> {
+        let verdict: Verdict = serde_json::from_str(state).map_err(|error| JobStateError(error.to_string()))?;
+        let now = self.clock.now();
+        let changed = match id {
+            Some(id) => usize::from(self.flexorch().set_job(id, &verdict, now)),
+            None => self.flexorch().set_open_jobs(&verdict, now),
+        };
+        self.dispatch_ended();
+        self.webhooks.jobs_changed();
+        Ok(changed)
+    }
+
+    /// Begins to deliver what became of the jobs that have ended, and returns how long it is until the next one ends that is to be
+    /// reported.
+    pub(crate) fn dispatch_ended(&self) -> Option<Duration> {
+        let mut flexorch = self.flexorch();
+        let now = self.clock.now();
+        let (notices, next) = flexorch.take_notices(now);
+        // With the lock, so that nobody finds a job reported whose delivery has not begun.
+        self.webhooks.send_all(notices, now);
+        next.map(|next| next.since(now))
     }
 
     /// Returns whether FlexOrch can read a connector's bucket.

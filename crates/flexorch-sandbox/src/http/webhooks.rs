@@ -25,8 +25,8 @@ pub(crate) async fn create(
     let new = object(&body)?;
     let now = shared.clock.now();
     let mut flexorch = shared.flexorch();
-    let (tenant, ids, _) = flexorch.tenant_and_ids(&key);
-    tenant.create_webhook(new, ids, now).map(Reply::created)
+    let (tenant, ids, rules) = flexorch.tenant_and_ids(&key);
+    tenant.create_webhook(new, rules, ids, now).map(Reply::created)
 }
 
 /// `GET /webhooks`.

@@ -70,7 +70,7 @@ async fn respond(
         Verdict::Hang => return Ok(shared.hang().await),
         Verdict::Fail(Failure::NotFound) => return Err(IamError::no_such_user(&call.user)),
         Verdict::Fail(Failure::AccessDenied) => return Err(IamError::access_denied(&call.operation, &call.user)),
-        Verdict::Fail(Failure::Throttling) => return Err(IamError::throttled()),
+        Verdict::Fail(Failure::Throttling | Failure::ThroughputExceeded) => return Err(IamError::throttled()),
         Verdict::Fail(Failure::Internal) => return Err(IamError::internal()),
     }
     let result = perform(shared, &call)?;

@@ -65,7 +65,7 @@ impl JsonService for Store {
                 let resource = store::arn(request.input.queue().unwrap_or_default(), &request.region);
                 SqsError::access_denied(&resource, &request.operation)
             }
-            Failure::Throttling => SqsError::throttled(),
+            Failure::Throttling | Failure::ThroughputExceeded => SqsError::throttled(),
             Failure::Internal => SqsError::internal(),
         }
     }

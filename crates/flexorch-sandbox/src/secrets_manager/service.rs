@@ -79,7 +79,7 @@ impl JsonService for Store {
         match failure {
             Failure::NotFound => SecretsError::not_found(),
             Failure::AccessDenied => SecretsError::access_denied(request.input.id(), &request.operation),
-            Failure::Throttling => SecretsError::throttled(),
+            Failure::Throttling | Failure::ThroughputExceeded => SecretsError::throttled(),
             Failure::Internal => SecretsError::internal(),
         }
     }

@@ -3,8 +3,10 @@
 mod admin;
 mod api;
 mod faults;
+mod jobs;
 mod runtime_api;
 mod secrets_manager;
+mod webhooks;
 
 use std::{sync::OnceLock, time::Duration};
 

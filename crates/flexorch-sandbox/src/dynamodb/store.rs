@@ -1,0 +1,81 @@
+//! The tables. Pure.
+
+use std::collections::BTreeMap;
+
+use super::error::DynamoError;
+use super::input::Input;
+use super::schema::Schema;
+use super::table::Table;
+use crate::aws::signature::ACCOUNT;
+use crate::clock::Moment;
+
+/// The most bytes of a page (Developer Guide, "Paginating table query results").
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// The state of DynamoDB: all tables, by name.
+#[derive(Debug)]
+pub struct Store {
+    tables: BTreeMap<String, Table>,
+    pub(super) page_bytes: usize,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { tables: BTreeMap::new(), page_bytes: PAGE_BYTES }
+    }
+}
+
+/// Returns the ARN of a table in a region.
+pub(super) fn arn(name: &str, region: &str) -> String {
+    format!("arn:aws:dynamodb:{region}:{ACCOUNT}:table/{name}")
+}
+
+/// Returns the name of the table that a call names, by its name or its ARN.
+pub(super) fn name(name_or_arn: &str) -> &str {
+    match name_or_arn.strip_prefix("arn:") {
+        Some(arn) => arn.split_once(":table/").map_or(name_or_arn, |(_, name)| name),
+        None => name_or_arn,
+    }
+}
+
+impl Store {
+    /// Creates a table.
+    pub(super) fn create(&mut self, input: &Input, now: Moment) -> Result<(), DynamoError> {
+        let name = name(&input.table_name);
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if !(3..=255).contains(&name.len()) || !name.chars().all(is_of_name) {
+            let message = "TableName must be 3 to 255 letters, digits, underscores, hyphens and dots";
+            return Err(DynamoError::validation(message));
+        }
+        if self.tables.contains_key(name) {
+            return Err(DynamoError::table_exists(name));
+        }
+        self.tables.insert(name.to_owned(), Table::new(Schema::new(input)?, now));
+        Ok(())
+    }
+
+    /// Deletes a table with its items.
+    pub(super) fn delete(&mut self, name: &str) -> Result<Table, DynamoError> {
+        self.tables.remove(name).ok_or_else(|| DynamoError::no_table(name))
+    }
+
+    /// Returns a table.
+    pub(super) fn table(&self, name: &str) -> Result<&Table, DynamoError> {
+        self.tables.get(name).ok_or_else(|| DynamoError::no_table(name))
+    }
+
+    /// Returns a table, to change it.
+    pub(super) fn table_mut(&mut self, name: &str) -> Result<&mut Table, DynamoError> {
+        self.tables.get_mut(name).ok_or_else(|| DynamoError::no_table(name))
+    }
+
+    /// Returns the names of all tables, sorted.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.tables.keys().map(String::as_str).collect()
+    }
+
+    /// Keeps what the indexes show, or lets them follow their tables.
+    pub(super) fn freeze_indexes(&mut self, frozen: bool) {
+        self.tables.values_mut().for_each(|table| table.freeze_indexes(frozen));
+    }
+}
