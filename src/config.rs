@@ -83,11 +83,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first variable that is missing or wrong.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_lookup(|name| match std::env::var(name) {
-            Ok(value) => Ok(Some(value)),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => Err("bytes that are not UTF-8".to_owned()),
-        })
+        Self::from_lookup(process_environment)
     }
 
     /// Reads the settings from any source; `lookup` returns `None` for a variable that is not set. A value of white space alone
@@ -97,21 +93,7 @@ impl Config {
     /// [`ConfigError`] for the first variable that is missing or wrong.
     pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
-        let connector_secret_ids = env.list(settings::CONNECTOR_SECRET_IDS)?;
-        if connector_secret_ids.is_empty() {
-            return Err(ConfigError {
-                variable: settings::CONNECTOR_SECRET_IDS,
-                given: env.text(settings::CONNECTOR_SECRET_IDS)?,
-                allowed: "one or more names or ARNs of secrets, separated by commas".into(),
-            });
-        }
-        if let Some(twice) = first_repeated(&connector_secret_ids) {
-            return Err(ConfigError {
-                variable: settings::CONNECTOR_SECRET_IDS,
-                given: Some(twice.to_owned()),
-                allowed: "a list that names each secret once".into(),
-            });
-        }
+        let connector_secret_ids = env.connector_secret_ids()?;
         let max_object_bytes = env.number(settings::MAX_OBJECT_BYTES, 1..=u64::MAX)?;
         Ok(Self {
             connector_secret_ids,
@@ -144,12 +126,53 @@ impl Config {
     }
 }
 
-struct Environment<F> {
-    lookup: F,
+/// Returns a variable of the process's environment, as [`Config::from_lookup`] takes it.
+///
+/// # Errors
+/// A description of the value if it is not UTF-8.
+pub fn process_environment(name: &str) -> Result<Option<String>, String> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err("bytes that are not UTF-8".to_owned()),
+    }
+}
+
+/// A source of settings with the readers of their types: this function's, and those of the function that follows documents to
+/// their end.
+#[derive(Debug)]
+pub struct Environment<F> {
+    /// Returns the value of a variable; `None` if it is not set.
+    pub lookup: F,
 }
 
 impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
-    fn text(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
+    /// Reads `CONNECTOR_SECRET_IDS`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it names no secret, or one twice.
+    pub fn connector_secret_ids(&self) -> Result<Vec<String>, ConfigError> {
+        let variable = settings::CONNECTOR_SECRET_IDS;
+        let ids = self.list(variable)?;
+        if ids.is_empty() {
+            return Err(ConfigError {
+                variable,
+                given: self.text(variable)?,
+                allowed: "one or more names or ARNs of secrets, separated by commas".into(),
+            });
+        }
+        if let Some(twice) = first_repeated(&ids) {
+            let allowed = "a list that names each secret once".into();
+            return Err(ConfigError { variable, given: Some(twice.to_owned()), allowed });
+        }
+        Ok(ids)
+    }
+
+    /// Reads text; `None` if the variable is not set, or holds white space alone.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for bytes that are not UTF-8.
+    pub fn text(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         match (self.lookup)(variable) {
             Ok(value) => Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())),
             Err(given) => Err(ConfigError { variable, given: Some(given), allowed: "UTF-8 text".into() }),
@@ -162,7 +185,11 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
         Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
     }
 
-    fn number(
+    /// Reads a whole number in this range; `None` if the variable is not set.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for anything else.
+    pub fn number(
         &self,
         variable: &'static str,
         allowed: std::ops::RangeInclusive<u64>,
@@ -182,7 +209,10 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
     }
 
     /// Reads a number of a narrower type, whose range `allowed` fits; `default` if the variable is not set.
-    fn number_or<T: FromStr>(
+    ///
+    /// # Errors
+    /// [`ConfigError`] for anything else.
+    pub fn number_or<T: FromStr>(
         &self,
         variable: &'static str,
         allowed: std::ops::RangeInclusive<u64>,
@@ -196,7 +226,11 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
         })
     }
 
-    fn base_url(&self) -> Result<Url, ConfigError> {
+    /// Reads `FLEXORCH_BASE_URL`; FlexOrch's own address if it is not set.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for what [`checked_base_url`] refuses.
+    pub fn base_url(&self) -> Result<Url, ConfigError> {
         let variable = settings::FLEXORCH_BASE_URL;
         let text = self.text(variable)?.unwrap_or_else(|| DEFAULT_BASE_URL.to_owned());
         checked_base_url(&text).map_err(|allowed| ConfigError {

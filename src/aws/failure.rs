@@ -190,7 +190,10 @@ impl Refusal {
             "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
                 FailureKind::OtherRegion
             }
-            "SlowDown" | "RequestLimitExceeded" | "TooManyRequestsException" => FailureKind::Throttled,
+            "SlowDown"
+            | "RequestLimitExceeded"
+            | "TooManyRequestsException"
+            | "ProvisionedThroughputExceededException" => FailureKind::Throttled,
             _ if code.contains("Throttl") => FailureKind::Throttled,
             _ if code.contains("AccessDenied") || code.contains("Unauthorized") || code == "Forbidden" => {
                 FailureKind::Permission

@@ -297,6 +297,16 @@ fn unknown(payload: &str) -> UnknownEvent {
     UnknownEvent::Fields(wire::field_names(payload))
 }
 
+/// Describes an event that no program here accepts: its kind of JSON or its top-level fields, never its contents.
+#[must_use]
+pub fn describe(payload: &str) -> String {
+    match wire::shape(payload) {
+        wire::Shape::NotJson => UnknownEvent::NotJson.to_string(),
+        wire::Shape::Other(kind) => UnknownEvent::NotAnObject(kind).to_string(),
+        wire::Shape::Object => format!("the event is an object; its fields are: {}", wire::field_names(payload)),
+    }
+}
+
 /// Determines the source of `Records` by the first of them; `None` if the list is empty.
 fn records_kind(records: &str) -> Result<Option<Records>, UnknownEvent> {
     let malformed = |reason: &str| UnknownEvent::Malformed { kind: "an event with `Records`", reason: reason.into() };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -89,31 +89,57 @@ impl FlexOrchClient {
         let request = self
             .http
             .post(self.submit_url.clone())
-            .header("X-API-KEY", key)
+            .header(API_KEY_HEADER, key)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(body);
-        let mut response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return lost(&connection_error(error)),
-        };
-        let limit = RESPONSE_BYTES + RESPONSE_BYTES_PER_KEY * keys.len();
-        let (mut body, mut is_complete) = (Vec::new(), true);
-        while is_complete {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > limit => is_complete = false,
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                // An error status is enough without a body; a success without its end is not.
-                Err(_) if !response.status().is_success() => is_complete = false,
-                Err(error) => return lost(&format!("the response ended early: {}", connection_error(error))),
-            }
+        match receive(request, RESPONSE_BYTES + RESPONSE_BYTES_PER_KEY * keys.len()).await {
+            Ok(response) => read_response(response.raw(), keys, &redaction::known(), self.clock.now()),
+            Err(error) => lost(&error),
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let status = response.status().as_u16();
-        let raw = RawResponse { status, retry_after: retry_after.as_deref(), body: &body, is_complete };
-        read_response(raw, keys, &redaction::known(), self.clock.now())
     }
 }
+
+/// A response as it came, read up to a limit.
+#[derive(Debug)]
+pub struct Received {
+    status: u16,
+    retry_after: Option<String>,
+    body: Vec<u8>,
+    is_complete: bool,
+}
+
+impl Received {
+    /// Returns what is classified of it.
+    #[must_use]
+    pub fn raw(&self) -> RawResponse<'_> {
+        let Self { status, retry_after, body, is_complete } = self;
+        RawResponse { status: *status, retry_after: retry_after.as_deref(), body, is_complete: *is_complete }
+    }
+}
+
+/// Sends a request and reads the response up to `limit` bytes.
+///
+/// # Errors
+/// A description of the connection's failure, from which secrets are not removed.
+pub async fn receive(request: RequestBuilder, limit: usize) -> Result<Received, String> {
+    let mut response = request.send().await.map_err(connection_error)?;
+    let (mut body, mut is_complete) = (Vec::new(), true);
+    while is_complete {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => is_complete = false,
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            // An error status is enough without a body; a success without its end is not.
+            Err(_) if !response.status().is_success() => is_complete = false,
+            Err(error) => return Err(format!("the response ended early: {}", connection_error(error))),
+        }
+    }
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Received { status: response.status().as_u16(), retry_after, body, is_complete })
+}
+
+/// The name of the header that holds the API key (FlexOrch API documentation).
+pub const API_KEY_HEADER: &str = "X-API-KEY";
 
 /// Returns the value of the `X-API-KEY` header, marked as sensitive so that no HTTP layer prints it.
 ///

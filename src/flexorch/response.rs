@@ -104,6 +104,28 @@ pub fn read_response(response: RawResponse<'_>, keys: &[&str], secrets: &Redacto
     Response::Accepted(read_results(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>(), data))
 }
 
+/// Reads the JSON of a response to a request for data, without `secrets`. A 2xx is not searched for a failure: see [`failure`].
+///
+/// # Errors
+/// The class of the response if it is not a 2xx with JSON; never `Response::Accepted`.
+pub fn read_json(response: RawResponse<'_>, secrets: &Redactor, now: SystemTime) -> Result<Value, Response> {
+    let RawResponse { status, is_complete, body, .. } = response;
+    let body = if is_complete { parse(body, Some(secrets)) } else { None };
+    if !(200..300).contains(&status) {
+        return Err(class_of_status(response, error_in(status, body.as_ref()), now));
+    }
+    body.ok_or_else(|| {
+        let message = "the response is not whole JSON, so it does not come from FlexOrch".to_owned();
+        transient(ApiError { status, code: None, message }, false, response, now)
+    })
+}
+
+/// Returns the class of a 2xx whose body says that the request failed; `None` if it does not.
+#[must_use]
+pub fn failure(response: RawResponse<'_>, body: &Value, now: SystemTime) -> Option<Response> {
+    failure_in(response.status, body).map(|error| class_of_code(response, error, now))
+}
+
 /// Parses a body and removes secrets from all of its texts and field names; `None` if it is not JSON.
 fn parse(body: &[u8], secrets: Option<&Redactor>) -> Option<Value> {
     let mut value = serde_json::from_slice(body).ok()?;

@@ -10,7 +10,7 @@ use crate::model::metrics as names;
 use crate::model::outcome::Counts;
 
 /// A metric's value may be a list of up to so many numbers in one line (same page).
-const VALUES_PER_LINE: usize = 100;
+pub const VALUES_PER_LINE: usize = 100;
 
 /// What a metric takes in a line, roughly.
 const BYTES_PER_METRIC: usize = 80;
@@ -126,30 +126,37 @@ impl Metrics {
 }
 
 /// A metric of one line.
-struct Metric<'a> {
+#[derive(Debug)]
+pub struct Metric<'a> {
     name: &'static str,
     unit: &'static str,
     value: MetricValue<'a>,
 }
 
+#[derive(Debug)]
 enum MetricValue<'a> {
     One(u64),
     Several(&'a [u64]),
 }
 
 impl<'a> Metric<'a> {
-    fn count(name: &'static str, count: u64) -> Self {
+    /// A metric that counts.
+    #[must_use]
+    pub fn count(name: &'static str, count: u64) -> Self {
         Self { name, unit: "Count", value: MetricValue::One(count) }
     }
 
-    fn times(name: &'static str, milliseconds: &'a [u64]) -> Self {
+    /// A metric of durations, at most [`VALUES_PER_LINE`] of them.
+    #[must_use]
+    pub fn times(name: &'static str, milliseconds: &'a [u64]) -> Self {
         Self { name, unit: "Milliseconds", value: MetricValue::Several(milliseconds) }
     }
 }
 
 /// Writes a line, which declares its metrics and holds their values. It is put together by hand, because there is little in it that
-/// needs escaping: serializing it field by field took a tenth of a warm event's instructions.
-fn line(metrics: &[Metric<'_>], dimensions: &Dimensions, timestamp: u64) -> String {
+/// needs escaping: serializing it field by field took a tenth of a warm event's instructions. `timestamp` is in milliseconds since 1970.
+#[must_use]
+pub fn line(metrics: &[Metric<'_>], dimensions: &Dimensions, timestamp: u64) -> String {
     // Text can always be written as JSON.
     let json = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let mut line = String::with_capacity(BYTES_PER_METRIC * (metrics.len() + 4));

@@ -36,7 +36,8 @@ where
 {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), level)
+        // A prefix: the packages of this workspace.
+        .with_target("flexorch_", level)
         // It repeats every error that the function returns; the summary line has it already.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     redaction::register_environment();
@@ -73,7 +74,7 @@ pub fn log_panics() {
 }
 
 /// Writes one line to standard output without interleaving it with others.
-pub(crate) fn write_line(line: &str) {
+pub fn write_line(line: &str) {
     let mut out = io::stdout().lock();
     // If standard output is closed, there is nowhere left to report it.
     let _ = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());

@@ -1,0 +1,135 @@
+//! The function's settings: read from the environment and checked, once, with the ingester's readers.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use flexorch_s3_ingester::config::{ConfigError, Environment, process_environment};
+use flexorch_s3_ingester::model::settings;
+use reqwest::Url;
+
+/// The names of the settings that the ingester does not have.
+pub mod variable {
+    /// `RECORDS_TABLE`.
+    pub const RECORDS_TABLE: &str = "RECORDS_TABLE";
+    /// `EVENT_BUS_NAME`.
+    pub const EVENT_BUS_NAME: &str = "EVENT_BUS_NAME";
+    /// `WEBHOOK_SECRET_ID`.
+    pub const WEBHOOK_SECRET_ID: &str = "WEBHOOK_SECRET_ID";
+    /// `RECORD_DAYS`.
+    pub const RECORD_DAYS: &str = "RECORD_DAYS";
+    /// `SWEEP_AFTER_MINUTES`.
+    pub const SWEEP_AFTER_MINUTES: &str = "SWEEP_AFTER_MINUTES";
+}
+
+/// The most days that a record may be kept: a hundred years.
+const MOST_DAYS: u64 = 36_500;
+/// The most minutes that a sweep may leave a job alone: a week.
+const MOST_MINUTES: u64 = 7 * 24 * 60;
+/// The seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
+
+/// The function's settings after all checks.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `RECORDS_TABLE`: the table's name or ARN.
+    pub records_table: String,
+    /// `CONNECTOR_SECRET_IDS`: the connectors whose API keys the sweep asks with.
+    pub connector_secret_ids: Vec<String>,
+    /// `FLEXORCH_BASE_URL`.
+    pub flexorch_base_url: Url,
+    /// `EVENT_BUS_NAME`: the bus's name or ARN.
+    pub event_bus: String,
+    /// `WEBHOOK_SECRET_ID`; `None`: every webhook is refused.
+    pub webhook_secret_id: Option<String>,
+    /// `RECORD_DAYS`: how long a record is kept after its last write, and a job is asked for.
+    pub keep_for: Duration,
+    /// `REQUESTS_PER_MINUTE` of a sweep; `None`: no pacing.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// `SWEEP_AFTER_MINUTES`: a sweep leaves younger jobs alone.
+    pub sweep_after: Duration,
+    /// `REQUEST_TIMEOUT_MS`: the time limit of one request to FlexOrch.
+    pub request_timeout: Duration,
+    /// `DEADLINE_MARGIN_MS`.
+    pub deadline_margin: Duration,
+}
+
+impl Config {
+    /// Reads the settings from the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(process_environment)
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
+        let env = Environment { lookup };
+        let records_table = env.text(variable::RECORDS_TABLE)?.ok_or(ConfigError {
+            variable: variable::RECORDS_TABLE,
+            given: None,
+            allowed: "the name or ARN of the DynamoDB table of records".into(),
+        })?;
+        let rate = env.number(settings::REQUESTS_PER_MINUTE, 1..=1_000_000)?;
+        let minutes = env.number(variable::SWEEP_AFTER_MINUTES, 0..=MOST_MINUTES)?.unwrap_or(15);
+        Ok(Self {
+            records_table,
+            connector_secret_ids: env.connector_secret_ids()?,
+            flexorch_base_url: env.base_url()?,
+            event_bus: env.text(variable::EVENT_BUS_NAME)?.unwrap_or_else(|| "default".to_owned()),
+            webhook_secret_id: env.text(variable::WEBHOOK_SECRET_ID)?,
+            keep_for: Duration::from_secs(DAY * env.number(variable::RECORD_DAYS, 1..=MOST_DAYS)?.unwrap_or(90)),
+            requests_per_minute: rate.and_then(|rate| u32::try_from(rate).ok()).and_then(NonZeroU32::new),
+            sweep_after: Duration::from_secs(60 * minutes),
+            request_timeout: Duration::from_millis(
+                env.number(settings::REQUEST_TIMEOUT_MS, 1..=900_000)?.unwrap_or(10_000),
+            ),
+            deadline_margin: Duration::from_millis(
+                env.number(settings::DEADLINE_MARGIN_MS, 0..=600_000)?.unwrap_or(1_000),
+            ),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| {
+            let mut settings =
+                settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs"), ("RECORDS_TABLE", "records")]);
+            Ok(settings.find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let config = config(&[]).unwrap();
+        assert_eq!((&*config.event_bus, config.webhook_secret_id), ("default", None));
+        assert_eq!(config.keep_for, Duration::from_secs(90 * 86_400));
+        assert_eq!(config.sweep_after, Duration::from_secs(900));
+        assert_eq!((config.request_timeout.as_secs(), config.deadline_margin.as_secs()), (10, 1));
+        assert_eq!(config.requests_per_minute, None);
+        assert_eq!(config.flexorch_base_url.as_str(), "https://api.flexorch.com/v1");
+    }
+
+    #[test]
+    fn every_wrong_value_is_an_error_that_names_variable_value_and_what_is_allowed() {
+        for (variable, value) in [
+            ("FLEXORCH_BASE_URL", "http://api.flexorch.com/v1"),
+            ("RECORD_DAYS", "0"),
+            ("RECORD_DAYS", "a year"),
+            ("SWEEP_AFTER_MINUTES", "-1"),
+            ("REQUESTS_PER_MINUTE", "0"),
+            ("REQUEST_TIMEOUT_MS", "1.5"),
+            ("DEADLINE_MARGIN_MS", "99999999"),
+        ] {
+            let error = config(&[(variable, value)]).unwrap_err();
+            assert_eq!((error.variable, error.given.as_deref()), (variable, Some(value)));
+            assert!(error.to_string().contains("must be"), "{error}");
+        }
+        for variable in ["RECORDS_TABLE", "CONNECTOR_SECRET_IDS"] {
+            assert_eq!(config(&[(variable, " ")]).unwrap_err().variable, variable);
+        }
+    }
+}

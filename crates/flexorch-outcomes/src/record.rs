@@ -1,0 +1,250 @@
+//! The record of one version of a document: what the table holds, what an event's detail shows.
+
+use std::fmt;
+
+use flexorch_s3_ingester::model::credentials::ConnectorId;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The version of a document whose version id and `ETag` are unknown.
+const NO_VERSION: &str = "-";
+
+/// The table's key: one version of one document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RecordKey {
+    /// `<bucket>/<key>`.
+    pub(crate) document: String,
+    /// The version id, else the `ETag`, else `-`.
+    pub(crate) version: String,
+}
+
+impl RecordKey {
+    /// Returns the key of an object.
+    pub(crate) fn new(bucket: &str, key: &str, version_id: Option<&str>, etag: Option<&str>) -> Self {
+        let version = [version_id, etag].into_iter().flatten().find(|version| !version.is_empty());
+        Self { document: format!("{bucket}/{key}"), version: version.unwrap_or(NO_VERSION).to_owned() }
+    }
+}
+
+/// What is known to have happened to a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum State {
+    /// FlexOrch took it; the end of its job is not known.
+    Submitted,
+    /// Its job completed.
+    Processed,
+    /// Its job failed.
+    Failed,
+    /// FlexOrch refused it; there is no job.
+    Rejected,
+}
+
+impl State {
+    /// The states whose beginning is published.
+    pub(crate) const PUBLISHED: [Self; 3] = [Self::Processed, Self::Failed, Self::Rejected];
+
+    /// Returns the name in the table and in events.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Processed => "processed",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Returns the state with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Submitted, Self::Processed, Self::Failed, Self::Rejected].into_iter().find(|state| state.name() == name)
+    }
+
+    /// Returns the detail type of the event that says so; `None` for a state that is not published.
+    pub(crate) fn detail_type(self) -> Option<&'static str> {
+        match self {
+            Self::Submitted => None,
+            Self::Processed => Some("Document Processed"),
+            Self::Failed => Some("Document Failed"),
+            Self::Rejected => Some("Document Rejected"),
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The record of one version of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    /// The table's key.
+    pub(crate) key: RecordKey,
+    /// What is known to have happened to it.
+    pub(crate) state: State,
+    /// Its job at FlexOrch, always text.
+    pub(crate) job_id: Option<String>,
+    /// When the state began: the submission's time, or when this function learned of the job's end.
+    pub(crate) changed_at: Timestamp,
+    /// The connector's secret, a name or an ARN.
+    pub(crate) connector: Option<String>,
+    /// The connector's id at FlexOrch, as received.
+    pub(crate) connector_id: Option<ConnectorId>,
+    /// When S3 saw the upload, as received.
+    pub(crate) event_time: Option<String>,
+    /// When FlexOrch first took the document as this job, or rejected it.
+    pub(crate) submitted_at: Timestamp,
+    /// When the latest receipt of this job says so: a receipt of another job replaces the record only if it is later.
+    pub(crate) resubmitted_at: Timestamp,
+    /// FlexOrch's grade, such as `A`.
+    pub(crate) quality_grade: Option<String>,
+    /// How many findings of personal data FlexOrch reports.
+    pub(crate) pii_findings_count: Option<u64>,
+    /// Why it failed or was rejected, without secrets.
+    pub(crate) failure_reason: Option<String>,
+    /// FlexOrch's code of the rejection.
+    pub(crate) code: Option<String>,
+    /// When the table may delete it, in seconds since 1970.
+    pub(crate) expires_at: i64,
+    /// The state has not been published.
+    pub(crate) unpublished: bool,
+    /// When a sweep last asked for the job.
+    pub(crate) asked_at: Option<Timestamp>,
+    /// When a sweep gave it up.
+    pub(crate) abandoned_at: Option<Timestamp>,
+}
+
+/// The detail of an event: the record's attributes, without this function's private ones.
+#[derive(Debug, Serialize)]
+pub(crate) struct Detail<'a> {
+    document: &'a str,
+    version: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<&'a str>,
+    changed_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connector: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connector_id: Option<&'a ConnectorId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time: Option<&'a str>,
+    submitted_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality_grade: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pii_findings_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    expires_at: i64,
+}
+
+impl Record {
+    /// Returns the detail of the event that announces its state.
+    pub(crate) fn detail(&self) -> Detail<'_> {
+        Detail {
+            document: &self.key.document,
+            version: &self.key.version,
+            state: self.state.name(),
+            job_id: self.job_id.as_deref(),
+            changed_at: iso(self.changed_at),
+            connector: self.connector.as_deref(),
+            connector_id: self.connector_id.as_ref(),
+            event_time: self.event_time.as_deref(),
+            submitted_at: iso(self.submitted_at),
+            quality_grade: self.quality_grade.as_deref(),
+            pii_findings_count: self.pii_findings_count,
+            failure_reason: self.failure_reason.as_deref(),
+            code: self.code.as_deref(),
+            expires_at: self.expires_at,
+        }
+    }
+
+    /// Returns the milliseconds from the S3 event until the job was known to be processed; `None` if that is unknown.
+    pub(crate) fn processing_lag(&self) -> Option<u64> {
+        let seen: Timestamp = self.event_time.as_deref()?.parse().ok()?;
+        u64::try_from(self.changed_at.as_millisecond() - seen.as_millisecond()).ok()
+    }
+}
+
+/// Formats a time as the table has it: ISO 8601 in UTC, always with milliseconds, so that text order is time order.
+pub(crate) fn iso(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Cuts a time to the milliseconds that the table keeps.
+pub(crate) fn in_milliseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record of `documents/a.pdf`, submitted as `j-1` at the beginning of 2026.
+    pub(crate) fn record() -> Record {
+        let submitted_at = "2026-01-01T00:00:00Z".parse().unwrap();
+        Record {
+            key: RecordKey::new("documents", "a.pdf", Some("v-1"), None),
+            state: State::Submitted,
+            job_id: Some("j-1".into()),
+            changed_at: submitted_at,
+            connector: Some("connector".into()),
+            connector_id: ConnectorId::from_json(&serde_json::value::to_raw_value(&42).unwrap()),
+            event_time: None,
+            submitted_at,
+            resubmitted_at: submitted_at,
+            quality_grade: None,
+            pii_findings_count: None,
+            failure_reason: None,
+            code: None,
+            expires_at: 1_800_000_000,
+            unpublished: false,
+            asked_at: None,
+            abandoned_at: None,
+        }
+    }
+
+    #[test]
+    fn a_version_is_the_version_id_else_the_etag_else_a_hyphen() {
+        let version = |id, etag| RecordKey::new("b", "k/x.pdf", id, etag).version;
+        assert_eq!(version(Some("v"), Some("e")), "v");
+        assert_eq!(version(None, Some("e")), "e");
+        assert_eq!(version(Some(""), None), "-");
+        assert_eq!(RecordKey::new("b", "k/x.pdf", None, None).document, "b/k/x.pdf");
+    }
+
+    #[test]
+    fn times_are_written_with_milliseconds_so_that_text_order_is_time_order() {
+        for (time, text) in [
+            ("2026-11-24T07:00:00Z", "2026-11-24T07:00:00.000Z"),
+            ("2026-11-24T07:00:00.1Z", "2026-11-24T07:00:00.100Z"),
+            ("2026-11-24T08:00:00.123999+01:00", "2026-11-24T07:00:00.123Z"),
+        ] {
+            assert_eq!(iso(in_milliseconds(time.parse().unwrap())), text);
+        }
+    }
+
+    #[test]
+    fn the_detail_of_an_event_has_the_known_attributes_and_no_private_one() {
+        let record = Record { unpublished: true, asked_at: Some(record().submitted_at), ..record() };
+        let detail = serde_json::to_value(record.detail()).unwrap();
+        assert_eq!(
+            detail,
+            serde_json::json!({
+                "document": "documents/a.pdf", "version": "v-1", "state": "submitted", "job_id": "j-1",
+                "changed_at": "2026-01-01T00:00:00.000Z", "connector": "connector", "connector_id": 42,
+                "submitted_at": "2026-01-01T00:00:00.000Z", "expires_at": 1_800_000_000,
+            })
+        );
+    }
+
+    #[test]
+    fn the_processing_lag_counts_from_the_s3_event() {
+        let lag = |event_time: &str| Record { event_time: Some(event_time.into()), ..record() }.processing_lag();
+        assert_eq!(lag("2025-12-31T23:59:58.500Z"), Some(1_500));
+        assert_eq!((lag("later"), lag("2026-02-01T00:00:00Z"), record().processing_lag()), (None, None, None));
+    }
+}

@@ -1,0 +1,290 @@
+//! The table of records: DynamoDB. Every write is conditional on what was read; calls that DynamoDB throttles are repeated until
+//! the time is over.
+
+use std::time::SystemTime;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use flexorch_s3_ingester::aws::failure::{Action, CallError, call_until};
+use flexorch_s3_ingester::clock::Clock;
+use flexorch_s3_ingester::ingest::retry::backoff;
+use jiff::Timestamp;
+
+use crate::item::{Item, NotARecord, Stored, attribute};
+use crate::record::{Record, RecordKey, State, iso};
+
+/// The index of records by their job.
+const BY_JOB: &str = "by-job";
+/// The index of records by their state and its beginning.
+const BY_STATE: &str = "by-state";
+
+/// The key of the item that holds how far everything is published. It is in no index.
+const PUBLISHED_UNTIL: (&str, &str) = ("sweep", "published-until");
+/// Its only attribute.
+const UNTIL: &str = "until";
+
+/// Why the table could not be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum TableError {
+    /// DynamoDB did not do it.
+    #[error("the table of records: {0}")]
+    Call(#[from] CallError),
+    /// Another program wrote something else there.
+    #[error("the table of records: {0}")]
+    Item(#[from] NotARecord),
+}
+
+/// The result of a conditional write.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// The record is in the table.
+    Done(Stored),
+    /// Somebody else wrote it since it was read.
+    Conflict,
+}
+
+/// One page of the records in a state.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The records; those that cannot be read are left out.
+    pub(crate) records: Vec<Stored>,
+    /// How many items were read for it.
+    pub(crate) read: u64,
+    /// Where the next page begins; `None` after the last.
+    pub(crate) next: Option<Item>,
+}
+
+/// A query of the records in one state, in the order in which the state began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StateQuery {
+    /// The state.
+    pub(crate) state: State,
+    /// The earliest beginning; `None`: all.
+    pub(crate) from: Option<Timestamp>,
+    /// Only records whose state is not published.
+    pub(crate) unpublished: bool,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    client: Client,
+    name: String,
+    clock: Clock,
+}
+
+impl Table {
+    /// Creates a client of the table with this name or ARN.
+    pub(crate) fn new(sdk: &aws_config::SdkConfig, name: String, clock: Clock) -> Self {
+        Self { client: Client::new(sdk), name, clock }
+    }
+
+    /// Reads a record, as it is now.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub(crate) async fn get(&self, key: &RecordKey, end: SystemTime) -> Result<Option<Stored>, TableError> {
+        let item = self.get_item(&key.document, &key.version, end).await?;
+        Ok(item.map(Stored::from_item).transpose()?)
+    }
+
+    async fn get_item(&self, document: &str, version: &str, end: SystemTime) -> Result<Option<Item>, CallError> {
+        let output = self
+            .repeat("dynamodb:GetItem", end, || {
+                self.client
+                    .get_item()
+                    .table_name(&self.name)
+                    .key(attribute::DOCUMENT, AttributeValue::S(document.to_owned()))
+                    .key(attribute::VERSION, AttributeValue::S(version.to_owned()))
+                    .consistent_read(true)
+                    .send()
+            })
+            .await?;
+        Ok(output.item)
+    }
+
+    /// Writes a record if the table still has `previous` (`None`: no record).
+    ///
+    /// # Errors
+    /// [`CallError`]; the record may have been written.
+    pub(crate) async fn put(
+        &self,
+        record: Record,
+        previous: Option<&Stored>,
+        end: SystemTime,
+    ) -> Result<Written, CallError> {
+        let (item, revision) = Stored::item(&record, previous);
+        let result = self
+            .repeat("dynamodb:PutItem", end, || {
+                let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
+                match previous.map(|previous| previous.revision) {
+                    None => put.condition_expression("attribute_not_exists(#document)"),
+                    Some(None) => put
+                        .condition_expression("attribute_exists(#document) AND attribute_not_exists(#revision)")
+                        .expression_attribute_names("#revision", attribute::REVISION),
+                    Some(Some(revision)) => put
+                        .condition_expression("attribute_exists(#document) AND #revision = :revision")
+                        .expression_attribute_names("#revision", attribute::REVISION)
+                        .expression_attribute_values(":revision", AttributeValue::N(revision.to_string())),
+                }
+                .expression_attribute_names("#document", attribute::DOCUMENT)
+                .send()
+            })
+            .await;
+        match result {
+            Ok(_) => Ok(Written::Done(Stored::written(record, previous, revision))),
+            Err(CallError::Refused(refusal)) if refusal.code.as_deref() == Some("ConditionalCheckFailedException") => {
+                Ok(Written::Conflict)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the keys of the records that name a job, as the index has them: a record of the last second may be missing.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn of_job(&self, job_id: &str, end: SystemTime) -> Result<Vec<Stored>, CallError> {
+        let query = || {
+            self.client
+                .query()
+                .table_name(&self.name)
+                .index_name(BY_JOB)
+                .key_condition_expression("#job = :job")
+                .expression_attribute_names("#job", attribute::JOB_ID)
+                .expression_attribute_values(":job", AttributeValue::S(job_id.to_owned()))
+        };
+        let (mut records, mut start) = (Vec::new(), None);
+        loop {
+            let page = self.page(&query, start, end).await?;
+            records.extend(page.records);
+            start = page.next;
+            if start.is_none() {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Returns a page of the records in a state, as the index has them.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn in_state(
+        &self,
+        StateQuery { state, from, unpublished }: StateQuery,
+        start: Option<Item>,
+        end: SystemTime,
+    ) -> Result<Page, CallError> {
+        let query = || {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name(BY_STATE)
+                .expression_attribute_names("#state", attribute::STATE)
+                .expression_attribute_values(":state", AttributeValue::S(state.name().to_owned()));
+            query = match from {
+                None => query.key_condition_expression("#state = :state"),
+                Some(from) => query
+                    .key_condition_expression("#state = :state AND #changed >= :from")
+                    .expression_attribute_names("#changed", attribute::CHANGED_AT)
+                    .expression_attribute_values(":from", AttributeValue::S(iso(from))),
+            };
+            if unpublished {
+                query = query
+                    .filter_expression("#unpublished = :true")
+                    .expression_attribute_names("#unpublished", attribute::UNPUBLISHED)
+                    .expression_attribute_values(":true", AttributeValue::Bool(true));
+            }
+            query
+        };
+        self.page(&query, start, end).await
+    }
+
+    async fn page(
+        &self,
+        query: &impl Fn() -> QueryFluentBuilder,
+        start: Option<Item>,
+        end: SystemTime,
+    ) -> Result<Page, CallError> {
+        let output: QueryOutput = self
+            .repeat("dynamodb:Query", end, || query().set_exclusive_start_key(start.clone()).send())
+            .await?;
+        let read = u64::try_from(output.scanned_count).unwrap_or_default();
+        let mut records = Vec::with_capacity(output.items().len());
+        for item in output.items.unwrap_or_default() {
+            match Stored::from_item(item) {
+                Ok(stored) => records.push(stored),
+                Err(error) => tracing::warn!(error = error.to_string().as_str(), "an item is not a record"),
+            }
+        }
+        Ok(Page { records, read, next: output.last_evaluated_key.filter(|key| !key.is_empty()) })
+    }
+
+    /// Returns the time before which every state that began is published; `None` if it is not known.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn published_until(&self, end: SystemTime) -> Result<Option<Timestamp>, CallError> {
+        let (document, version) = PUBLISHED_UNTIL;
+        let item = self.get_item(document, version, end).await?;
+        Ok(item.and_then(|item| item.get(UNTIL)?.as_s().ok()?.parse().ok()))
+    }
+
+    /// Records that every state that began before `until` is published.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn set_published_until(&self, until: Timestamp, end: SystemTime) -> Result<(), CallError> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let (document, version) = PUBLISHED_UNTIL;
+        self.repeat("dynamodb:PutItem", end, || {
+            self.client
+                .put_item()
+                .table_name(&self.name)
+                .item(attribute::DOCUMENT, text(document))
+                .item(attribute::VERSION, text(version))
+                .item(UNTIL, text(&iso(until)))
+                .send()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Makes a call again while it fails for a transient reason and time is left.
+    async fn repeat<T, E, F>(
+        &self,
+        permission: &'static str,
+        end: SystemTime,
+        start: impl Fn() -> F,
+    ) -> Result<T, CallError>
+    where
+        E: aws_smithy_types::error::metadata::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<
+            Output = Result<
+                T,
+                aws_smithy_runtime_api::client::result::SdkError<
+                    E,
+                    aws_smithy_runtime_api::client::orchestrator::HttpResponse,
+                >,
+            >,
+        >,
+    {
+        let action = Action { service: "DynamoDB", permission, resource: &self.name };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let error = match call_until(&self.clock, end, action, &start).await {
+                Err(error) if error.is_transient() => error,
+                result => return result,
+            };
+            let again = self.clock.now() + backoff(attempts, fastrand::f64());
+            if again >= end {
+                return Err(error);
+            }
+            self.clock.sleep_until(again).await;
+        }
+    }
+}

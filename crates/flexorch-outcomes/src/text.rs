@@ -1,0 +1,56 @@
+//! Texts that others wrote: identifiers, and messages without secrets.
+
+use serde_json::value::RawValue;
+
+/// The most characters that are kept of a message: an item of the table and an event hold far more, but readers do not.
+const LONGEST_MESSAGE: usize = 1_000;
+
+/// Returns an id, which may be a JSON number or string, as text; `None` for anything else and for empty text.
+pub(crate) fn identifier(json: &RawValue) -> Option<String> {
+    match json.get().as_bytes().first()? {
+        b'"' => serde_json::from_str::<String>(json.get()).ok().filter(|text| !text.trim().is_empty()),
+        b'-' | b'0'..=b'9' => Some(json.get().to_owned()),
+        _ => None,
+    }
+}
+
+/// Cuts text to [`LONGEST_MESSAGE`]. Remove secrets first: a part of a secret would not be recognised.
+pub(crate) fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Removes what looks like one of FlexOrch's API keys, for keys that this process has not read: of a connector that is not
+/// configured here, or whose secret cannot be read.
+pub(crate) fn without_key_like_words(text: &str) -> String {
+    const PREFIX: &str = "dfx_";
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.to_ascii_lowercase().find(PREFIX) {
+        let tail = &rest[start + PREFIX.len()..];
+        let length = tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
+        clean.push_str(&rest[..start]);
+        clean.push_str(if length == 0 { PREFIX } else { flexorch_s3_ingester::redaction::REDACTED });
+        rest = &tail[length..];
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_an_api_key_is_removed() {
+        assert_eq!(without_key_like_words("key dfx_aB-1_2, and DFX_x. dfx_ ü"), "key [redacted], and [redacted]. dfx_ ü");
+        assert_eq!(without_key_like_words("nothing"), "nothing");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(cut(&"ü".repeat(2_000)).chars().count(), LONGEST_MESSAGE + 1);
+        assert_eq!(cut("short"), "short");
+    }
+}
