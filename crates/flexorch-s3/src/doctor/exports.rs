@@ -49,8 +49,8 @@ pub(crate) struct Watched<'a> {
 impl Exports {
     /// Reads the webhooks, and the connectors if one exports through another than `own`.
     pub(crate) async fn read(flexorch: &Management, own: Option<&ConnectorId>) -> Self {
-        let exports = match flexorch.auto_exports().await {
-            Ok(exports) => exports,
+        let exports: Vec<_> = match flexorch.webhooks().await {
+            Ok(webhooks) => webhooks.into_iter().filter_map(|webhook| webhook.export).collect(),
             // An API or a plan without webhooks has none that export.
             Err(error) if error.is_not_found() || error.is_plan() => Vec::new(),
             Err(error) => return Self::Failed(error),
