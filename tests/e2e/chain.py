@@ -240,25 +240,32 @@ class Stack:
     def read_outputs(self):
         stack = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        self.allow_batches()
-        for mapping in self.functions.list_event_source_mappings(FunctionName=self.function)["EventSourceMappings"]:
-            # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
-            concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
-            self.functions.update_event_source_mapping(
-                UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
-            )
+        for function in self.deployed_functions():
+            self.allow_batches(function)
+            for mapping in self.functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]:
+                # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
+                concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+                self.functions.update_event_source_mapping(
+                    UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
+                )
 
-    def allow_batches(self):
+    def deployed_functions(self):
+        """The ingester, and with Tracking the outcomes function."""
+        names = [self.outputs.get(name) for name in ["FunctionName", "OutcomesFunctionName"]]
+        return [name for name in names if name]
+
+    def allow_batches(self, function):
         """On AWS a batch call needs the permission for the single call, and none of its own (SQS Developer Guide, "Actions, resources,
         and condition keys"). The emulator wants actions that AWS does not have: they are granted where the template grants the
         single ones, and nowhere else."""
         iam = self.emulator.client("iam")
-        role = self.configuration()["Role"].rsplit("/", 1)[-1]
-        document = iam.get_role_policy(RoleName=role, PolicyName="ingest")["PolicyDocument"]
+        role = self.functions.get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[-1]
+        [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
         for statement in document["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             statement["Action"] = actions + [f"{action}Batch" for action in actions if action in BATCHES]
-        iam.put_role_policy(RoleName=role, PolicyName="ingest", PolicyDocument=json.dumps(document))
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
 
     @property
     def function(self):
