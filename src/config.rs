@@ -39,6 +39,8 @@ pub struct Config {
     pub dead_letter_queue_url: Option<Url>,
     /// `RENEW_AFTER_RECEIVES`.
     pub renew_after_receives: NonZeroU32,
+    /// `RECEIPTS_QUEUE_URL`.
+    pub receipts_queue_url: Option<Url>,
     /// `LOCALE`.
     pub locale: Option<String>,
     /// `PIPELINE_CONFIG`: a JSON object, unchanged.
@@ -115,8 +117,9 @@ impl Config {
             deadline_margin: Duration::from_millis(
                 env.number(settings::DEADLINE_MARGIN_MS, 0..=600_000)?.unwrap_or(1_000),
             ),
-            dead_letter_queue_url: env.queue_url()?,
+            dead_letter_queue_url: env.queue_url(settings::DEAD_LETTER_QUEUE_URL)?,
             renew_after_receives: env.number_or(settings::RENEW_AFTER_RECEIVES, 1..=u32::MAX.into(), 100)?,
+            receipts_queue_url: env.queue_url(settings::RECEIPTS_QUEUE_URL)?,
             locale: env.text(settings::LOCALE)?,
             pipeline_config: env.pipeline_config()?,
         })
@@ -237,8 +240,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
         })
     }
 
-    fn queue_url(&self) -> Result<Option<Url>, ConfigError> {
-        let variable = settings::DEAD_LETTER_QUEUE_URL;
+    fn queue_url(&self, variable: &'static str) -> Result<Option<Url>, ConfigError> {
         let Some(text) = self.text(variable)? else { return Ok(None) };
         match Url::parse(&text) {
             Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() && !url.path().ends_with(".fifo") => {
@@ -335,6 +337,7 @@ mod tests {
         assert_eq!(config.deadline_margin, Duration::from_secs(1));
         assert_eq!(config.dead_letter_queue_url, None);
         assert_eq!(config.renew_after_receives.get(), 100);
+        assert_eq!(config.receipts_queue_url, None);
         assert!(config.scope.key_prefixes.is_empty() && config.scope.max_object_bytes.is_none());
     }
 
@@ -366,6 +369,8 @@ mod tests {
             ("DEADLINE_MARGIN_MS", "99999999999999999999"),
             ("DEAD_LETTER_QUEUE_URL", "my-queue"),
             ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dlq.fifo"),
+            ("RECEIPTS_QUEUE_URL", "my-queue"),
+            ("RECEIPTS_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/receipts.fifo"),
             ("RENEW_AFTER_RECEIVES", "0"),
             ("RENEW_AFTER_RECEIVES", "never"),
             ("PIPELINE_CONFIG", "[1]"),

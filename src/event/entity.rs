@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::wire::{short_text, text, whole_number};
-use crate::model::object::{Change, KeyError, ObjectKey, Origin, S3Object, Sequencer};
+use crate::model::object::{Change, EventTime, KeyError, ObjectKey, Origin, S3Object, Sequencer};
 
 /// Why a record names no object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +69,7 @@ impl Entity<'_> {
         &self,
         parent: &'static str,
         decode: impl FnOnce(&str) -> Result<ObjectKey, KeyError>,
-        event_time: Option<jiff::Timestamp>,
+        event_time: Option<EventTime>,
         change: Change,
         origin: Origin,
     ) -> Result<S3Object, RecordError> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::entity::Entity;
-use super::wire::{text, timestamp};
+use super::wire::{event_time, text};
 use super::{Contents, UnknownEvent};
 use crate::model::object::{Change, ObjectKey, Origin};
 
@@ -35,7 +35,7 @@ pub(super) fn read(
     let created = text(detail_type).is_some_and(|detail_type| detail_type == OBJECT_CREATED);
     let change = if created { Change::Created } else { Change::Other };
     let verbatim = |key: &str| ObjectKey::verbatim(key);
-    let object = detail.object("detail.", verbatim, event.time.and_then(timestamp), change, origin);
+    let object = detail.object("detail.", verbatim, event.time.and_then(event_time), change, origin);
     contents.objects.push(object.map_err(|error| malformed(error.to_string()))?);
     Ok(())
 }

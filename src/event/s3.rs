@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::entity::{Entity, RecordError};
-use super::wire::{self, text, timestamp};
+use super::wire::{self, event_time, text};
 use super::{Contents, UnknownEvent};
 use crate::model::object::{Change, ObjectKey, Origin, S3Object};
 
@@ -66,7 +66,7 @@ impl Record<'_> {
         let missing = |field| RecordError::NoField { parent: "", field };
         let name = self.event_name.and_then(text).ok_or_else(|| missing("eventName"))?;
         let entity = self.s3.as_ref().ok_or_else(|| missing("s3"))?;
-        let event_time = self.event_time.and_then(timestamp);
+        let event_time = self.event_time.and_then(event_time);
         entity.object("s3.", ObjectKey::from_form_encoded, event_time, change(&name), origin)
     }
 }
@@ -135,8 +135,8 @@ fn record_of(object: &S3Object) -> Value {
             "object": entity,
         },
     });
-    if let Some(time) = object.event_time {
-        record["eventTime"] = time.to_string().into();
+    if let Some(time) = &object.event_time {
+        record["eventTime"] = time.as_str().into();
     }
     record
 }
@@ -166,7 +166,7 @@ mod tests {
         );
         let [object] = contents.objects.as_slice() else { panic!("{contents:?}") };
         assert_eq!((object.bucket.as_str(), object.key.as_str()), ("b", "a b+c"));
-        assert_eq!((object.size, object.event_time, object.origin), (None, None, Origin(3)));
+        assert_eq!((object.size, &object.event_time, object.origin), (None, &None, Origin(3)));
     }
 
     #[test]

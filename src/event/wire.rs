@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::model::object::EventTime;
+
 /// The most field names of an unknown event that an error names.
 const NAMES_SHOWN: usize = 20;
 
@@ -92,7 +94,7 @@ pub(super) fn whole_number(raw: &RawValue) -> Option<u64> {
 }
 
 /// Returns the RFC 3339 timestamp in a JSON string; `None` for anything else.
-pub(super) fn timestamp(raw: &RawValue) -> Option<jiff::Timestamp> {
+pub(super) fn event_time(raw: &RawValue) -> Option<EventTime> {
     text(raw)?.parse().ok()
 }
 

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::base_name;
 use super::envelope::{as_code, code_in, data_says_it_failed, is_error, message_in, quoted};
 use super::key_names::KeyNames;
+use crate::model::job_id::JobId;
 
 /// The codes that do not reject the file itself, in whatever field they occur.
 const TRANSIENT_CODES: [&str; 6] = [
@@ -44,7 +45,7 @@ pub enum KeyResult {
     /// FlexOrch accepted the key.
     Accepted {
         /// The id of the job, if the response names one.
-        job_id: Option<String>,
+        job_id: Option<JobId>,
         /// FlexOrch has processed the same content before.
         duplicate: bool,
     },
@@ -87,7 +88,7 @@ impl SubmissionResult {
     }
 }
 
-fn accepted(job_id: Option<String>) -> KeyResult {
+fn accepted(job_id: Option<JobId>) -> KeyResult {
     KeyResult::Accepted { job_id, duplicate: false }
 }
 
@@ -308,11 +309,13 @@ impl<'r> Reading<'r> {
     fn unnamed_jobs(&self, fields: &Map<String, Value>) -> Vec<KeyResult> {
         let known: HashSet<&str> =
             self.per_key.iter().flatten().chain(&self.unknown_jobs).filter_map(job_id_of).collect();
-        let ids = list(fields, "job_ids").map(text_of).filter(|id| id.as_deref().is_none_or(|id| !known.contains(id)));
+        let ids = list(fields, "job_ids")
+            .map(JobId::from_json)
+            .filter(|id| id.as_ref().is_none_or(|id| !known.contains(id.as_str())));
         let mut jobs = self.unknown_jobs.clone();
         jobs.extend(ids.map(accepted));
         if jobs.is_empty() && known.is_empty() {
-            let single = fields.get("job_id").or_else(|| fields.get("existing_job_id")).and_then(text_of);
+            let single = fields.get("job_id").or_else(|| fields.get("existing_job_id")).and_then(JobId::from_json);
             jobs.extend(single.map(|id| accepted(Some(id))));
         }
         jobs
@@ -406,15 +409,7 @@ fn name_of(entry: &Value) -> Option<&str> {
 
 fn job_id_of(result: &KeyResult) -> Option<&str> {
     match result {
-        KeyResult::Accepted { job_id, .. } => job_id.as_deref(),
-        _ => None,
-    }
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        KeyResult::Accepted { job_id, .. } => job_id.as_ref().map(JobId::as_str),
         _ => None,
     }
 }
@@ -423,7 +418,7 @@ fn text_of(value: &Value) -> Option<String> {
 fn job(entry: &Value) -> KeyResult {
     let is_rejected =
         || entry.get("status").and_then(Value::as_str).is_some_and(|it| it.eq_ignore_ascii_case("rejected"));
-    let job_id = ["job_id", "existing_job_id", "id"].iter().find_map(|field| text_of(entry.get(*field)?));
+    let job_id = ["job_id", "existing_job_id", "id"].iter().find_map(|field| JobId::from_json(entry.get(*field)?));
     if entry.get("error").is_some_and(is_error) {
         return refusal(entry);
     }

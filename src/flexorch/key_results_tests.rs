@@ -9,7 +9,7 @@ fn short(result: &SubmissionResult) -> Vec<&str> {
         .per_key
         .iter()
         .map(|result| match result {
-            KeyResult::Accepted { job_id, duplicate: false } => job_id.as_deref().unwrap_or("accepted"),
+            KeyResult::Accepted { job_id, duplicate: false } => job_id.as_ref().map_or("accepted", JobId::as_str),
             KeyResult::Accepted { duplicate: true, .. } => "duplicate",
             KeyResult::Rejected { code, .. } => code,
             KeyResult::NotNow { .. } => "not now",
@@ -416,7 +416,7 @@ proptest! {
             match result {
                 KeyResult::Accepted { job_id, .. } => {
                     prop_assert!(!entry.rejected);
-                    prop_assert_eq!(job_id, Some(format!("job of {}", entry.key)));
+                    prop_assert_eq!(job_id, Some(JobId::from(format!("job of {}", entry.key))));
                 }
                 KeyResult::Rejected { .. } => prop_assert!(entry.rejected),
                 other => prop_assert!(false, "{entry:?}: {other:?} of {data}"),

@@ -150,7 +150,7 @@ impl Ingester {
         match &self.config.dead_letter_queue_url {
             None => letters.iter().map(|_| Err(NotSent::NoQueue)).collect(),
             Some(queue) => {
-                let sent = self.queues.send(queue, letters, times.answer_end).await;
+                let sent = self.queues.send(queue, letters, times.letters_end).await;
                 sent.into_iter().map(|result| result.map_err(NotSent::Unreachable)).collect()
             }
         }

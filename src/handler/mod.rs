@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `settle` | objects → outcomes: connectors, routes, submission |
 //! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
+//! | [`receipts`] | what FlexOrch took, for the queue of `RECEIPTS_QUEUE_URL` |
 //! | `reconcile` | the order to list a bucket → objects, page by page |
 //! | [`acknowledge`] | pure: when a message is acknowledged, when it returns, and what is sent in addition |
 //! | `queue` | carries that out, and responds to a batch of messages |
@@ -16,6 +17,7 @@ pub mod acknowledge;
 mod answer;
 mod dead_letter;
 mod queue;
+pub mod receipts;
 mod reconcile;
 mod report;
 mod run;
@@ -199,6 +201,7 @@ impl Ingester {
         let extra = Extra {
             unreadable_messages: report.unreadable_messages,
             messages_renewed: report.renewed,
+            receipts_lost: report.receipts_lost,
             reconcile_found: report.reconcile_found,
             secret_fetches: self.secrets.take_fetch_count(),
         };
@@ -228,9 +231,16 @@ impl Ingester {
         for (origin, order) in contents.reconciles {
             orders.push(self.reconcile(Reconciling { origin, order, can_set_aside }, run).await);
         }
+        // Before the event is acknowledged: after a crash it returns, and FlexOrch names the jobs again.
         match carrier {
-            Carrier::Direct => answer::direct(&run.report, &orders),
-            Carrier::BatchJob(job) => answer::batch_job(&job, &run.report),
+            Carrier::Direct => {
+                run.report.receipts_lost = self.send_receipts(run).await;
+                answer::direct(&run.report, &orders)
+            }
+            Carrier::BatchJob(job) => {
+                run.report.receipts_lost = self.send_receipts(run).await;
+                answer::batch_job(&job, &run.report)
+            }
             Carrier::Queue(batch) => {
                 self.answer_queue(QueueEvent { payload, batch: &batch, orders: &orders, named }, run).await
             }
@@ -249,6 +259,7 @@ impl Ingester {
         let load = Load {
             objects: named.max(messages.unwrap_or_default()),
             settles: messages.is_some() || self.config.dead_letter_queue_url.is_some(),
+            sends_receipts: self.config.receipts_queue_url.is_some(),
             read_in: now.duration_since(began).unwrap_or_default(),
         };
         Times::new(now, context.deadline, self.config.deadline_margin, load)

@@ -54,10 +54,11 @@ impl Ingester {
             MessageResult::Returns(hidden_for) => *hidden_for,
             MessageResult::Done | MessageResult::DoneOnceSent(..) => None,
         });
-        let (unsent, (), unmoved) = futures_util::join!(
+        let (unsent, (), unmoved, receipts_lost) = futures_util::join!(
             self.send(&event, &outbox, run),
             self.hide(batch, returning.collect(), run),
             self.dead_letter_unreadable_messages(batch, run.times),
+            self.send_receipts(run),
         );
         let failed = &outbox.failed | &unsent;
         let mut comes_back: Vec<bool> =
@@ -72,6 +73,7 @@ impl Ingester {
         }
         let renewed =
             results.iter().zip(&comes_back).filter(|(result, comes_back)| is_renewed(result) && !**comes_back);
+        run.report.receipts_lost = receipts_lost;
         run.report.renewed += renewed.count() as u64;
         run.report.unreadable_messages +=
             batch.messages.iter().filter(|message| message.unreadable.is_some()).count() as u64;

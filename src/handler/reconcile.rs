@@ -194,8 +194,8 @@ impl Ingester {
             let before = run.report.objects.len();
             // A rejected object has no dead letter: every run would add another for the same file, and nothing here says that it is the
             // same. It is logged and counted; if an event brought it, it is in the dead-letter queue.
-            let ledger = self.submit(connectors, &objects, run).await;
-            run.record_all(objects, ledger);
+            let submitted = self.submit(connectors, &objects, run).await;
+            run.record_all(objects, submitted);
             let outcomes = run.report.objects[before..].iter();
             let found = outcomes.filter(|reported| match &reported.outcome {
                 Outcome::Forwarded(forwarded) => !forwarded.duplicate,

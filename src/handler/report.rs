@@ -29,6 +29,8 @@ pub struct Report {
     pub unreadable_messages: u64,
     /// Messages in whose place a copy or a replacement was sent.
     pub renewed: u64,
+    /// Receipts that could not be sent.
+    pub receipts_lost: u64,
     /// Objects that a reconcile forwarded and FlexOrch did not know: it reports the others as duplicates.
     pub(super) reconcile_found: u64,
     pub(super) counts: Counts,
@@ -81,6 +83,7 @@ impl Report {
                 duplicates = counts.duplicates,
                 unreadable_messages = self.unreadable_messages,
                 messages_renewed = self.renewed,
+                receipts_lost = self.receipts_lost,
                 reconcile_found = self.reconcile_found,
                 requests = metrics.requests(),
                 "summary"

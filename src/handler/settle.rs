@@ -7,12 +7,22 @@ use super::{Ingester, Run, log_secret_errors};
 use crate::aws::s3::QUESTION_TIMEOUT;
 use crate::aws::secrets::Connectors;
 use crate::event::batch_job;
+use crate::ingest::receipt::AnsweredRequest;
 use crate::ingest::route::{ConnectorConflict, Route, Router, superseded};
 use crate::ingest::session::{Work, paused_deferral};
 use crate::ingest::submit::Submission;
 use crate::model::claim::Claim;
 use crate::model::object::{Change, Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
+
+/// What happened to objects that were submitted together.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    /// Their outcomes.
+    pub(super) ledger: Ledger,
+    /// The requests that receipts are sent for, if they are wanted.
+    pub(super) answered: Vec<AnsweredRequest>,
+}
 
 impl Ingester {
     /// Settles objects: when this returns, each of them is in the report with its outcome.
@@ -22,9 +32,9 @@ impl Ingester {
         }
         let wanted = objects.iter().any(|object| object.change == Change::Created && !object.is_folder_marker());
         let connectors = if wanted { self.connectors(run).await } else { Connectors::default() };
-        let mut ledger = self.submit(&connectors, &objects, run).await;
-        self.dead_letter_rejected(&connectors, &objects, &mut ledger, run.times).await;
-        run.record_all(objects, ledger);
+        let mut submitted = self.submit(&connectors, &objects, run).await;
+        self.dead_letter_rejected(&connectors, &objects, &mut submitted.ledger, run.times).await;
+        run.record_all(objects, submitted);
     }
 
     /// Returns the connectors, and logs the failures: once in an invocation, however many of its parts ask.
@@ -37,16 +47,21 @@ impl Ingester {
     }
 
     /// Routes objects among connectors that are known already, and submits those that are in scope.
-    pub(super) async fn submit(&self, connectors: &Connectors, objects: &[S3Object], run: &Run) -> Ledger {
-        let ledger = Mutex::new(Ledger::new(objects.len()));
+    pub(super) async fn submit(&self, connectors: &Connectors, objects: &[S3Object], run: &Run) -> Submitted {
+        let (ledger, answered) = (Mutex::new(Ledger::new(objects.len())), Mutex::default());
         let work = self.route_all(connectors, objects, &ledger, &run.redelivered);
         if !work.is_empty() {
             // Every request ends by then of its own; should one not, its objects are deferred with the rest.
-            let submission = Submission { objects, ledger: &ledger, metrics: &run.metrics, end: run.times.work_end };
+            let answered = self.config.receipts_queue_url.as_ref().map(|_| &answered);
+            let (metrics, end) = (&run.metrics, run.times.work_end);
+            let submission = Submission { objects, ledger: &ledger, metrics, answered, end };
             let submitted = self.submitter.submit(work, submission);
             let _ = tokio::time::timeout(self.clock.until(run.times.work_end), submitted).await;
         }
-        ledger.into_inner().unwrap_or_else(PoisonError::into_inner)
+        Submitted {
+            ledger: ledger.into_inner().unwrap_or_else(PoisonError::into_inner),
+            answered: answered.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     /// Settles the objects that are not to be submitted now, and returns the others as work for their connectors.

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 /// given its part of every 100 ms, and may have to wait for the next.
 const SLACK: Duration = Duration::from_millis(150);
 
-/// Writing the line of an object that was not forwarded takes up to this long on a whole core.
+/// Writing the line of an object that was not forwarded, or building its part of a receipt if it was, takes up to this long on a whole
+/// core.
 const WRITING_PER_OBJECT: Duration = Duration::from_micros(10);
 /// Building and sending an object's part of the response takes up to this long on a whole core.
 const RESPONDING_PER_OBJECT: Duration = Duration::from_micros(10);
@@ -20,7 +21,7 @@ const RESPONDING_BY_READING: u32 = 1;
 /// does not fit is not written.
 const LARGEST_PART: u32 = 3;
 
-/// Dead letters, copies and visibility timeouts come after FlexOrch: 1 in this many of the time is theirs.
+/// Dead letters, copies and visibility timeouts come after FlexOrch: 1 in this many of the time is theirs, and another of the receipts.
 const SETTLING_SHARE: u32 = 10;
 /// The most of it that they get.
 const MOST_SETTLING: Duration = Duration::from_secs(2);
@@ -38,6 +39,8 @@ pub struct Times {
     pub secrets_end: SystemTime,
     /// When requests to FlexOrch must have ended.
     pub work_end: SystemTime,
+    /// When objects and records must be in the dead-letter queue: receipts, which say what became of the objects, are sent after it.
+    pub letters_end: SystemTime,
     /// When everything but the response must have ended: no call begins and no object's line is written after it.
     pub answer_end: SystemTime,
 }
@@ -49,6 +52,8 @@ pub struct Load {
     pub objects: usize,
     /// Dead letters or visibility timeouts may follow FlexOrch's responses.
     pub settles: bool,
+    /// Receipts are sent after FlexOrch's responses.
+    pub sends_receipts: bool,
     /// How long it took to read the event: how fast the process is now.
     pub read_in: Duration,
 }
@@ -67,12 +72,15 @@ impl Times {
         };
         let answer_end = due - reserve(RESPONDING_PER_OBJECT, RESPONDING_BY_READING);
         let left = answer_end.duration_since(now).unwrap_or_default();
-        let settling = if load.settles { (left / SETTLING_SHARE).min(MOST_SETTLING) } else { Duration::ZERO };
+        let share = (left / SETTLING_SHARE).min(MOST_SETTLING);
+        let settling = if load.settles { share } else { Duration::ZERO };
+        let receipts = if load.sends_receipts { share } else { Duration::ZERO };
         let writing = reserve(WRITING_PER_OBJECT, WRITING_BY_READING);
         let fetching = left.mul_f64(FETCHING_SHARE).min(MOST_FETCHING);
         Self {
             secrets_end: now + fetching,
-            work_end: answer_end.checked_sub(settling + writing).unwrap_or(now).max(now),
+            work_end: answer_end.checked_sub(receipts + settling + writing).unwrap_or(now).max(now),
+            letters_end: answer_end - receipts,
             answer_end,
         }
     }
@@ -101,15 +109,30 @@ mod tests {
 
     #[test]
     fn many_objects_end_earlier_and_on_a_part_of_a_core_earlier_still() {
-        let load = |read_in| Load { objects: 10_000, settles: true, read_in: Duration::from_millis(read_in) };
+        let load = |read_in| Load {
+            objects: 10_000,
+            settles: true,
+            read_in: Duration::from_millis(read_in),
+            ..Load::default()
+        };
         assert_eq!(ends(30, load(20)), (26_650, 28_750));
         assert_eq!(ends(30, load(500)), (24_350, 28_350));
         assert_eq!(ends(30, load(60_000)), (7_693, 19_233));
     }
 
     #[test]
+    fn receipts_have_time_that_dead_letters_do_not_take() {
+        let load = |settles| Load { objects: 1, settles, sends_receipts: true, ..Load::default() };
+        assert_eq!(ends(30, load(false)), (26_849, 28_849));
+        assert_eq!(ends(30, load(true)), (24_849, 28_849));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let times = Times::new(now, now + Duration::from_secs(30), MARGIN, load(true));
+        assert_eq!(times.answer_end.duration_since(times.letters_end).unwrap().as_millis(), 2_000);
+    }
+
+    #[test]
     fn without_any_time_all_ends_at_the_beginning() {
-        let load = Load { objects: 10_000, settles: true, read_in: Duration::from_secs(1) };
+        let load = Load { objects: 10_000, settles: true, sends_receipts: true, read_in: Duration::from_secs(1) };
         assert_eq!(ends(1, load), (0, 0));
         assert_eq!(ends(0, load), (0, 0));
     }
@@ -117,9 +140,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_part_ends_before_it_begins_or_after_the_deadlines_margin(
-            deadline in 0u64..900, objects in any::<usize>(), settles in any::<bool>(), read_in in any::<u32>(),
+            deadline in 0u64..900, objects in any::<usize>(), settles in any::<bool>(), sends_receipts in any::<bool>(),
+            read_in in any::<u32>(),
         ) {
-            let (work, all) = ends(deadline, Load { objects, settles, read_in: Duration::from_micros(read_in.into()) });
+            let read_in = Duration::from_micros(read_in.into());
+            let (work, all) = ends(deadline, Load { objects, settles, sends_receipts, read_in });
             prop_assert!(work <= all);
             prop_assert!(all <= u128::from(deadline.saturating_sub(1)) * 1_000);
             prop_assert!(deadline < 10 || work >= u128::from(deadline - 2) * 1_000 / 5, "too little is left for work");

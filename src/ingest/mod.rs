@@ -7,12 +7,14 @@
 //! | [`batch`] | which objects share a request, and the halving of refused ones |
 //! | [`rate`] | the plan's rate and the cool-downs after a 429 |
 //! | [`retry`] | when a failed request is tried again |
+//! | [`receipt`] | what a request did, as a message for whoever follows its documents |
 //! | [`submit`] | the driver: does what the session says, over HTTP |
 //!
 //! All but [`submit`] are pure.
 
 pub mod batch;
 pub mod rate;
+pub mod receipt;
 pub mod retry;
 pub mod route;
 pub mod session;

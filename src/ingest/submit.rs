@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
+use super::receipt::AnsweredRequest;
 use super::session::{LaneId, Memory, Note, Now, Refreshed, Request, Session, Settings, Step, Work};
 use super::stop::Stop;
 use crate::aws::secrets::{Refresh, SecretCache};
@@ -19,6 +20,7 @@ use crate::flexorch::key_results::{KeyResult, SubmissionResult};
 use crate::flexorch::response::{ApiError, Block, Response};
 use crate::model::connector::Connector;
 use crate::model::credentials::ApiKey;
+use crate::model::job_id::JobId;
 use crate::model::object::S3Object;
 use crate::model::outcome::{Ledger, Outcome};
 use crate::telemetry::metrics::Metrics;
@@ -48,6 +50,8 @@ pub struct Submission<'a> {
     pub ledger: &'a Mutex<Ledger>,
     /// Receives the counts and durations of requests.
     pub metrics: &'a Metrics,
+    /// Receives the requests that FlexOrch took, and those that it refused because of their only key, if they are wanted.
+    pub answered: Option<&'a Mutex<Vec<AnsweredRequest>>>,
     /// When all requests must have ended.
     pub end: SystemTime,
 }
@@ -158,6 +162,10 @@ impl Submitter {
                 }
                 let in_all = now.time.duration_since(request.began).unwrap_or_default();
                 log_response(&request, &response, in_all, submission);
+                if let Some(answered) = submission.answered {
+                    let request = AnsweredRequest::new(&request, &response, now.time);
+                    answered.lock().unwrap_or_else(PoisonError::into_inner).extend(request);
+                }
                 session.responded(request.id, response, &mut self.memory(), now);
                 self.slot_freed.notify_waiters();
             }
@@ -168,7 +176,7 @@ impl Submitter {
         let now = self.clock.now();
         let mut ledger = submission.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         for (object, outcome) in outcomes {
-            if let (Outcome::Forwarded(_), Some(seen)) = (&outcome, submission.objects[object].event_time) {
+            if let (Outcome::Forwarded(_), Some(seen)) = (&outcome, submission.objects[object].happened_at()) {
                 submission.metrics.record_lag(now.duration_since(seen.into()).unwrap_or_default());
             }
             ledger.settle(object, outcome);
@@ -263,7 +271,7 @@ impl<'a> Jobs<'a> {
         let objects = self.objects;
         let keys = self.request.objects.iter().map(move |object| objects[*object].key.as_str());
         keys.zip(&self.result.per_key).filter_map(|(key, result)| match result {
-            KeyResult::Accepted { job_id, .. } => Some((key, job_id.as_deref())),
+            KeyResult::Accepted { job_id, .. } => Some((key, job_id.as_ref().map(JobId::as_str))),
             _ => None,
         })
     }

@@ -11,6 +11,7 @@
 //! | [`connector`] | a FlexOrch connector, as its secret describes it |
 //! | [`claim`] | the part of S3 that a connector reads, and the claim that a secret keeps while it cannot be read |
 //! | [`credentials`] | FlexOrch's API key and the connector's id |
+//! | [`job_id`] | the id of a FlexOrch job |
 //! | [`scope`] | the operator's filters |
 //! | [`settings`] | the names of the environment variables |
 
@@ -19,6 +20,7 @@ pub mod claim;
 pub mod codes;
 pub mod connector;
 pub mod credentials;
+pub mod job_id;
 pub mod message;
 pub mod metrics;
 pub mod object;

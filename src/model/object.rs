@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -121,6 +122,36 @@ impl PartialEq for Sequencer {
 
 impl Eq for Sequencer {}
 
+/// The time of an event, with its text as received: a receipt, a dead letter and a replacement repeat it unchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTime {
+    text: Box<str>,
+    time: Timestamp,
+}
+
+impl EventTime {
+    /// Returns the text as it arrived.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the time.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+}
+
+impl FromStr for EventTime {
+    type Err = jiff::Error;
+
+    /// Parses an RFC 3339 timestamp.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { time: text.parse()?, text: text.into() })
+    }
+}
+
 /// The part of an invocation that named an object: the position of the SQS message or of the Batch Operations task; 0 for an
 /// event that arrives directly. The result of that part follows from the outcomes of its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -160,7 +191,7 @@ pub struct S3Object {
     /// The order of this event among those of the same key, if the source states it.
     pub sequencer: Option<Sequencer>,
     /// The time of the event at S3, from which `IngestLag` is measured.
-    pub event_time: Option<Timestamp>,
+    pub event_time: Option<EventTime>,
     /// What the event says happened to the object.
     pub change: Change,
     /// The part of the invocation that named it.
@@ -182,6 +213,12 @@ impl S3Object {
             change: Change::Created,
             origin: Origin::default(),
         }
+    }
+
+    /// Returns the time of the event at S3, if the source states it.
+    #[must_use]
+    pub fn happened_at(&self) -> Option<Timestamp> {
+        self.event_time.as_ref().map(EventTime::time)
     }
 
     /// Whether the object is a folder marker: the console's "create folder" makes an empty object whose key ends in a slash.

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::job_id::JobId;
+
 /// The one outcome that every object ends in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -25,7 +27,7 @@ pub struct Forwarded {
     /// The secret id of the connector it was submitted for.
     pub connector: Arc<str>,
     /// The id of the job, if FlexOrch named one.
-    pub job_id: Option<String>,
+    pub job_id: Option<JobId>,
     /// FlexOrch had processed the same content before and charged nothing.
     pub duplicate: bool,
 }

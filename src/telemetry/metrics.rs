@@ -95,6 +95,7 @@ impl Metrics {
             Metric::count(names::OBJECTS_UNROUTED, counts.unrouted()),
             Metric::count(names::UNREADABLE_MESSAGES, extra.unreadable_messages),
             Metric::count(names::MESSAGES_RENEWED, extra.messages_renewed),
+            Metric::count(names::RECEIPTS_LOST, extra.receipts_lost),
             Metric::count(names::RECONCILE_FOUND, extra.reconcile_found),
             Metric::count(names::REQUESTS, read(&self.requests)),
             Metric::count(names::RETRIES, read(&self.retries)),
@@ -193,12 +194,14 @@ fn push_number(line: &mut String, number: u64) {
 }
 
 /// Counts that others keep.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Extra {
     /// Messages that could not be read at all.
     pub unreadable_messages: u64,
     /// Messages in whose place a copy or a replacement was sent.
     pub messages_renewed: u64,
+    /// Receipts that could not be sent.
+    pub receipts_lost: u64,
     /// Objects that a reconcile forwarded and FlexOrch did not know.
     pub reconcile_found: u64,
     /// Calls to Secrets Manager since the last invocation's end, those during the start included.
@@ -227,7 +230,7 @@ mod tests {
         let dimensions = Dimensions { function_name: "ingest".into(), request_id: "r-1".into() };
         let lines = metrics.lines(
             &Counts::default(),
-            Extra { unreadable_messages: 0, messages_renewed: 0, reconcile_found: 0, secret_fetches: 1 },
+            Extra { secret_fetches: 1, ..Extra::default() },
             &dimensions,
             SystemTime::now(),
         );

@@ -11,6 +11,7 @@ mod failures;
 mod halving;
 mod names;
 mod pacing;
+mod receipts;
 mod reconcile;
 mod renewal;
 mod returning;

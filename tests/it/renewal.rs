@@ -69,7 +69,7 @@ async fn a_message_that_is_settled_in_part_is_replaced_by_one_that_names_only_it
     assert_eq!(keys(replacement), ["wait+%C3%BC%2B.pdf"]);
     let record: Value = serde_json::from_str::<Value>(&replacement.body).unwrap()["Records"][0].take();
     assert_eq!(record["s3"]["object"], full_record("wait+%C3%BC%2B.pdf")["s3"]["object"]);
-    assert_eq!(record["eventTime"], "2026-01-31T10:00:00Z");
+    assert_eq!(record["eventTime"], "2026-01-31T10:00:00.000Z");
     assert_eq!(
         replacement.attributes,
         [("code", "X"), ("sender", "backfill")].map(|(n, v)| (n.into(), v.into())).into()

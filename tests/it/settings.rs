@@ -27,6 +27,7 @@ async fn a_wrong_setting_is_an_error_at_start_that_names_variable_value_and_what
         ("DEADLINE_MARGIN_MS", "soon"),
         ("FLEXORCH_BASE_URL", "http://api.flexorch.com/v1"),
         ("DEAD_LETTER_QUEUE_URL", "dead-letters"),
+        ("RECEIPTS_QUEUE_URL", "receipts"),
         ("PIPELINE_CONFIG", "[]"),
     ] {
         let message = fails_with(variable, value).await;

@@ -88,7 +88,7 @@ impl Forwarder {
             return;
         }
         let work = Work { connector, objects: positions, redelivered: Vec::new() };
-        self.submitter.submit(vec![work], Submission { objects, ledger, metrics, end }).await;
+        self.submitter.submit(vec![work], Submission { objects, ledger, metrics, answered: None, end }).await;
     }
 
     /// Returns the connector with the API key that its secret contains now. If the secret cannot be read, or describes another

@@ -4,6 +4,7 @@ use anstyle::Style;
 use serde_json::{Value, json};
 
 use crate::output::{DIM, FAILURE, SUCCESS, WARNING};
+use flexorch_s3_ingester::model::job_id::JobId;
 use flexorch_s3_ingester::model::outcome::Outcome;
 
 /// An outcome as a table shows it.
@@ -20,7 +21,7 @@ pub(crate) struct Columns {
 pub(crate) fn columns(outcome: &Outcome) -> Columns {
     let (word, detail, connector) = match outcome {
         Outcome::Forwarded(forwarded) => {
-            let job = forwarded.job_id.as_deref().unwrap_or("id unknown");
+            let job = forwarded.job_id.as_ref().map_or("id unknown", JobId::as_str);
             let known = if forwarded.duplicate { " (known content)" } else { "" };
             ("forwarded", format!("job {job}{known}"), Some(&forwarded.connector))
         }
@@ -51,7 +52,7 @@ pub(crate) fn add_outcome(object: &mut Value, outcome: &Outcome) {
     match outcome {
         Outcome::Forwarded(forwarded) => {
             object["outcome"] = "forwarded".into();
-            object["job_id"] = json!(forwarded.job_id);
+            object["job_id"] = json!(forwarded.job_id.as_ref().map(JobId::as_str));
             object["duplicate"] = forwarded.duplicate.into();
             object["connector"] = (*forwarded.connector).into();
         }

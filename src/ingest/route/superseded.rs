@@ -77,16 +77,16 @@ struct EventsOfKey<'a> {
 
 impl<'a> EventsOfKey<'a> {
     fn note(&mut self, object: &'a S3Object) {
-        self.latest = self.latest.max(object.event_time);
+        self.latest = self.latest.max(object.happened_at());
         match &object.sequencer {
             Some(sequencer) => self.greatest_sequencer = self.greatest_sequencer.max(Some(sequencer)),
-            None => self.latest_without_sequencer = self.latest_without_sequencer.max(object.event_time),
+            None => self.latest_without_sequencer = self.latest_without_sequencer.max(object.happened_at()),
         }
     }
 
     /// Whether one of the events is known to be newer than `event`, which is one of them.
     fn has_newer_than(&self, event: &S3Object) -> bool {
-        let by_time = |latest: Option<Timestamp>| event.event_time.is_some_and(|time| latest > Some(time));
+        let by_time = |latest: Option<Timestamp>| event.happened_at().is_some_and(|time| latest > Some(time));
         match &event.sequencer {
             Some(own) => self.greatest_sequencer > Some(own) || by_time(self.latest_without_sequencer),
             None => by_time(self.latest),
@@ -137,7 +137,7 @@ mod tests {
     fn event(sequencer: u8, seconds: i64) -> S3Object {
         S3Object {
             sequencer: (sequencer > 0).then(|| Sequencer::new(format!("{sequencer:x}")).unwrap()),
-            event_time: (seconds > 0).then(|| Timestamp::from_second(seconds).unwrap()),
+            event_time: (seconds > 0).then(|| Timestamp::from_second(seconds).unwrap().to_string().parse().unwrap()),
             ..object("b", "x")
         }
     }
@@ -189,7 +189,7 @@ mod tests {
     fn known_newer(newer: &S3Object, older: &S3Object) -> bool {
         match (&newer.sequencer, &older.sequencer) {
             (Some(newer), Some(older)) => newer > older,
-            _ => matches!((newer.event_time, older.event_time), (Some(newer), Some(older)) if newer > older),
+            _ => matches!((newer.happened_at(), older.happened_at()), (Some(newer), Some(older)) if newer > older),
         }
     }
 

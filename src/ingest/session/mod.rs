@@ -75,7 +75,7 @@ pub struct Work {
 }
 
 /// The id of a request in its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(u64);
 
 /// The id of a connector's lane in its session.

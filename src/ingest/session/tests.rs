@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::flexorch::key_results::{KeyResult, SubmissionResult};
 use crate::flexorch::response::{ApiError, Block};
+use crate::model::job_id::JobId;
 use crate::model::outcome::DeferClass;
 
 fn at(milliseconds: u64) -> SystemTime {
@@ -465,7 +466,7 @@ fn any_response(kind: u8, request: &Request) -> Response {
         12 => Response::Unauthorized(error(401, None)),
         _ => {
             let results = [
-                KeyResult::Accepted { job_id: Some("j".into()), duplicate: true },
+                KeyResult::Accepted { job_id: Some(JobId::from("j".to_owned())), duplicate: true },
                 KeyResult::Rejected { code: "X".into(), message: String::new() },
                 KeyResult::NotNow { code: "QUOTA_EXCEEDED".into() },
                 KeyResult::Unaccounted,

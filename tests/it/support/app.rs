@@ -21,6 +21,8 @@ use super::starved::Starved;
 pub const SECRET: &str = "connector";
 /// The dead-letter queue's name.
 pub const DEAD_LETTERS: &str = "dead-letters";
+/// The name of the queue that receipts are sent to.
+pub const RECEIPTS: &str = "receipts";
 
 /// The built function and the services that it uses, all on random ports.
 pub struct TestApp {
@@ -44,6 +46,7 @@ pub struct TestAppBuilder {
     absent: Vec<String>,
     secrets_manager: SecretsManager,
     dead_letters: bool,
+    receipts: bool,
 }
 
 /// The connector of most tests: bucket `my-documents`, everything in it.
@@ -60,6 +63,7 @@ impl TestAppBuilder {
             absent: Vec::new(),
             secrets_manager: SecretsManager::start(0).await.unwrap(),
             dead_letters: false,
+            receipts: false,
         }
     }
 
@@ -114,6 +118,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// Sets `RECEIPTS_QUEUE_URL` to a queue that is there.
+    pub fn receipts(mut self) -> Self {
+        self.receipts = true;
+        self
+    }
+
     /// Secrets Manager, before the function starts.
     pub fn secrets_manager(&self) -> &SecretsManager {
         &self.secrets_manager
@@ -131,6 +141,7 @@ impl TestAppBuilder {
     pub async fn spawn(self) -> TestApp {
         let services = Services::with_secrets_manager(self.secrets_manager, self.options).await.unwrap();
         services.queues.create(DEAD_LETTERS);
+        services.queues.create(RECEIPTS);
         services.queues.create("retry");
         services.buckets.create("my-documents", REGION);
         for (name, secret) in self.secrets.iter().filter(|(name, _)| !self.absent.contains(name)) {
@@ -147,6 +158,9 @@ impl TestAppBuilder {
         env.extend(services.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         if self.dead_letters {
             env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), services.queues.url(DEAD_LETTERS));
+        }
+        if self.receipts {
+            env.insert("RECEIPTS_QUEUE_URL".to_owned(), services.queues.url(RECEIPTS));
         }
         env.extend(self.env);
         let mut function = Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester"))

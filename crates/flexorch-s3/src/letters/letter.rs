@@ -60,7 +60,7 @@ impl DeadLetter {
             connector_id: text(attribute::CONNECTOR_ID),
             object: first.map(|object| (object.bucket.clone(), object.key.as_str().to_owned())),
             objects: objects.len(),
-            event_time: objects.iter().filter_map(|object| object.event_time).min(),
+            event_time: objects.iter().filter_map(S3Object::happened_at).min(),
             sent_at: milliseconds.and_then(|since| Timestamp::from_millisecond(since.try_into().ok()?).ok()),
             receives: number(message, MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or_default(),
         };
