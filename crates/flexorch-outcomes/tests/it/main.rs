@@ -3,4 +3,6 @@
 mod receipts;
 mod settings;
 mod support;
+mod sweep;
+mod unpublished;
 mod webhook;
