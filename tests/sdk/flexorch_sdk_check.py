@@ -5,13 +5,21 @@ Usage: flexorch_sdk_check.py BASE_URL [API_KEY]
 
 BASE_URL is the sandbox's, http://127.0.0.1:8642/v1 for example; any key that starts with dfx_ is a tenant there, and
 without one the check takes a fresh one. Needs flexorch-sdk 0.3.3 from PyPI. Says what holds, sentence by sentence,
-and ends with status 1 at the first thing that does not.
+and ends with status 1 at the first thing that does not. Jobs that fail and webhooks need an API on this machine: the first
+are asked for at the sandbox's admin path, and the second are received by this program.
 """
 
+import hashlib
+import hmac
+import http.server
+import json
+import queue
 import secrets
 import sys
+import threading
 
-from flexorch_sdk import AuthError, FlexOrchClient, FlexOrchError, NotFoundError, ValidationError
+import httpx
+from flexorch_sdk import AuthError, FlexOrchClient, FlexOrchError, JobFailedError, NotFoundError, ValidationError
 
 
 class Broken(Exception):
@@ -108,6 +116,75 @@ def usage(client):
     check("the quality trend is a list", client.usage.quality_trend() == [])
 
 
+def failing_jobs(client, connector, admin_url):
+    httpx.post(f"{admin_url}/faults", content="fail-job=*.locked.pdf,reason=encrypted").raise_for_status()
+    jobs = client.process_from_s3(connector.id, ["a.locked.pdf", "b.pdf"])
+    failure = refuses("a job that fails says so to its waiter", JobFailedError, lambda: jobs[0].wait(30, 1))
+    check("with its reason", "encrypted" in str(failure), failure)
+    failed = client.jobs.get(jobs[0].id)
+    check("which it keeps", (failed.status, failed.failure_reason) == ("failed", "encrypted"), failed)
+    check("it has no grade", failed.quality_grade is None and failed.pii_findings_count == 0, failed)
+    done = jobs[1].wait(30, 1)
+    check("a completed job has a grade and a score", done.quality_grade in "ABCD" and done.quality_score > 0, done)
+    check("and an execution", done.execution_id and not done.degraded, done)
+    counts = sum(done.pii_type_summary.values())
+    check("and counts the personal data that it found", done.pii_findings_count == counts, done)
+    check("and masks it", done.pii_masked == (done.pii_findings_count > 0), done)
+    pages = [client.jobs.list(page=page, page_size=1)[0].id for page in (1, 2)]
+    check("pages of jobs go on where the last one ended", pages == [jobs[1].id, jobs[0].id], pages)
+
+
+class Receiver:
+    """Receives webhooks on this machine; refuses the first one, as a service that restarts does."""
+
+    def __enter__(self):
+        received = self.received = queue.Queue()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            refused = False
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status = 204 if Handler.refused else 503
+                Handler.refused = True
+                self.send_response(status)
+                self.end_headers()
+                received.put((status, self.headers["x-flexorch-signature"], body))
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def webhooks(client, connector):
+    with Receiver() as receiver:
+        hook = client.webhooks.register(receiver.url, ["job.completed", "job.failed"])
+        check("a webhook is registered, and gets a signing secret", hook.active and hook.secret, hook)
+        listed = client.webhooks.list()
+        check("it is listed, without its secret", [(h.id, h.secret) for h in listed] == [(hook.id, None)], listed)
+        job = client.process_from_s3(connector.id, ["reported.pdf"])[0]
+        first, second = (receiver.received.get(timeout=30) for _ in range(2))
+        check("a delivery that is refused is made again", (first[0], second[0]) == (503, 204), (first, second))
+        check("unchanged", first[1:] == second[1:], (first, second))
+        signature = hmac.new(hook.secret.encode(), second[2], hashlib.sha256).hexdigest()
+        check("its signature is the HMAC-SHA256 of its body", second[1] == signature, second)
+        told, job = json.loads(second[2]), client.jobs.get(job.id)
+        check("it names the job and its status", (told["job_id"], told["status"]) == (job.id, job.status), told)
+        check("and its grade", told["quality_grade"] == job.quality_grade, told)
+        check("and what it found", told["pii_findings_count"] == job.pii_findings_count, told)
+        check("and the event and its time", told["event"] == "job.completed" and told["timestamp"], told)
+        client.webhooks.delete(hook.id)
+        check("it is deleted", client.webhooks.list() == [])
+
+
 def main():
     if not 2 <= len(sys.argv) <= 3:
         sys.exit(__doc__)
@@ -119,6 +196,9 @@ def main():
             schedules(client, connector)
             documents(client, connector)
             usage(client)
+            if httpx.URL(base_url).host in ("127.0.0.1", "localhost"):
+                failing_jobs(client, connector, f"{base_url.removesuffix('/v1')}/_sandbox")
+                webhooks(client, connector)
             client.connectors.delete(connector.id)
             check("nothing is left behind", client.connectors.list() == [])
         with FlexOrchClient("not-a-key", base_url=base_url, timeout=10) as stranger:
