@@ -103,7 +103,7 @@ impl RateLimiter {
     }
 
     /// Records a response other than 429. If a probe was sent, the limit no longer applies.
-    pub(crate) fn was_admitted(&mut self) {
+    pub fn was_admitted(&mut self) {
         if std::mem::take(&mut self.probing) {
             self.named = SystemTime::UNIX_EPOCH;
             self.closed_until = SystemTime::UNIX_EPOCH;

@@ -85,19 +85,15 @@ impl Recorder {
         Ok(())
     }
 
-    /// Settles every record that names a job; returns how many the index has.
+    /// Records a fact about every record that names a job; returns how many the index has.
     ///
     /// # Errors
     /// The first [`ApplyError`], after all records were tried.
-    pub(crate) async fn ended(&self, end: JobEnd, run: Run<'_>) -> Result<usize, ApplyError> {
-        let records = self.table.of_job(&end.job_id, run.end).await?;
+    pub(crate) async fn about_job(&self, job_id: &str, fact: &Fact, run: Run<'_>) -> Result<usize, ApplyError> {
+        let records = self.table.of_job(job_id, run.end).await?;
         let count = records.len();
-        let fact = Fact::Ended(end);
         let mut results = stream::iter(records)
-            .map(|stored| {
-                let fact = &fact;
-                async move { self.apply(&stored.record.key, fact, run).await }
-            })
+            .map(|stored| async move { self.apply(&stored.record.key, fact, run).await })
             .buffer_unordered(CONCURRENT_RECORDS);
         let mut first_error = None;
         while let Some(result) = results.next().await {

@@ -27,6 +27,7 @@ use crate::signing::Signing;
 use crate::sweep::Sweeper;
 use crate::table::Table;
 use crate::text::{cut, without_key_like_words};
+use crate::transition::Fact;
 use crate::webhook::{Refusal, Request};
 
 /// How long a connector's secret is used before it is fetched again: the ingester's default.
@@ -130,7 +131,7 @@ impl Outcomes {
             Some(Event::Receipts(messages)) => Ok(self.receipts(&messages, times, run).await),
             Some(Event::Webhook(request)) => Ok(self.webhook(request, run).await),
             Some(Event::Sweep) => {
-                let result = self.sweeper.sweep(&self.recorder, &self.secrets, times, run).await;
+                let result = self.sweeper.sweep(&self.recorder, &self.secrets, run).await;
                 let summary = result.map_err(|error| {
                     let message = redaction::redacted(&error.to_string());
                     tracing::error!(error = message.as_str(), "the sweep failed");
@@ -234,7 +235,7 @@ impl Outcomes {
         }
         let Some(end) = signed.read(clean)? else { return Ok(()) };
         let job_id = end.job_id.clone();
-        match self.recorder.ended(end, run).await? {
+        match self.recorder.about_job(&job_id, &Fact::Ended(end), run).await? {
             0 => Err(DeliveryError::UnknownJob(job_id)),
             records => {
                 tracing::info!(job = job_id.as_str(), records, "a webhook is recorded");

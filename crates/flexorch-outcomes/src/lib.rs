@@ -8,6 +8,7 @@ pub mod config;
 mod event;
 pub mod handler;
 mod item;
+mod jobs;
 pub mod metrics;
 mod receipt;
 mod record;

@@ -1,28 +1,341 @@
-//! Asks FlexOrch for the jobs that stay open.
+//! A sweep: publishes what is not published, asks FlexOrch for the jobs that stay open, and gives up what is too old.
+//!
+//! | file | what it decides or does |
+//! | --- | --- |
+//! | `candidates` | pure: which jobs are asked for, and in which order |
+//! | `lane` | pure: the requests with one API key, as a state machine |
+//! | `publish` | publishes what is recorded and not published |
+//!
+//! How far a sweep got is in the table (`asked_at`), so that the next one goes on there, in whatever process.
 
-use flexorch_s3_ingester::aws::secrets::SecretCache;
+mod candidates;
+mod lane;
+mod publish;
+
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use flexorch_s3_ingester::aws::secrets::{Refresh, SecretCache};
 use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::handler::times::Times;
+use flexorch_s3_ingester::flexorch::response::ApiError;
+use flexorch_s3_ingester::handler::times::{Load, Times};
+use flexorch_s3_ingester::ingest::rate::RateLimiter;
+use flexorch_s3_ingester::model::connector::Connector;
+use flexorch_s3_ingester::model::credentials::ApiKey;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use reqwest::Client;
 use serde::Serialize;
 
-use crate::apply::{ApplyError, Recorder, Run};
+use self::candidates::{Candidates, Rules, Urgency, Verdict};
+use self::lane::{Finding, Lane, Step, Stop};
+use crate::apply::{ApplyError, CONCURRENT_RECORDS, Recorder, Run};
 use crate::config::Config;
+use crate::jobs::{Ask, JobsClient, PAGE_SIZE, Reply};
+use crate::record::{RecordKey, State};
+use crate::table::StateQuery;
+use crate::transition::Fact;
 
+/// Requests that may start at once before the rate spreads them, as in the ingester.
+const BURST: u32 = 2;
+/// Without a rate, no more requests than this start in a second: each waits for the one before.
+const REQUESTS_PER_SECOND: u64 = 50;
+/// The most jobs of one connector that a sweep considers, so that its memory is bounded.
+const MOST_CANDIDATES: usize = 10_000;
+
+/// Sweeps, and keeps the rates of API keys between sweeps.
 #[derive(Debug)]
-pub(crate) struct Sweeper;
+pub(crate) struct Sweeper {
+    client: JobsClient,
+    rules: Rules,
+    secret_ids: Vec<String>,
+    requests_per_minute: Option<NonZeroU32>,
+    request_timeout: Duration,
+    clock: Clock,
+    limiters: Mutex<HashMap<ApiKey, RateLimiter>>,
+}
 
-#[derive(Debug, Serialize)]
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Summary {
+    /// Records in the state `submitted` afterwards.
     open: u64,
+    /// Records that were settled as `processed`.
+    processed: u64,
+    /// Records that were settled as `failed`.
+    failed: u64,
+    /// Requests to FlexOrch.
+    asked: u64,
+}
+
+/// What the table says about open records.
+struct Survey {
+    open: u64,
+    /// The jobs to ask for, for each configured secret.
+    candidates: Vec<Candidates>,
+}
+
+/// The jobs of one API key.
+struct KeyJobs {
+    connector: Arc<Connector>,
+    jobs: BTreeSet<Urgency>,
+}
+
+/// What one sweep's lanes share.
+#[derive(Clone, Copy)]
+struct Sweep<'a> {
+    recorder: &'a Recorder,
+    secrets: &'a SecretCache,
+    run: Run<'a>,
+    /// When requests must have ended.
+    requests_end: SystemTime,
 }
 
 impl Sweeper {
-    pub(crate) fn new(_: Client, _: &Config, _: Clock) -> Self {
-        Self
+    /// Creates a sweeper with an empty memory.
+    pub(crate) fn new(http: Client, config: &Config, clock: Clock) -> Self {
+        Self {
+            client: JobsClient::new(http, config.flexorch_base_url.clone(), clock),
+            rules: Rules::new(&config.connector_secret_ids, config.sweep_after, config.keep_for),
+            secret_ids: config.connector_secret_ids.clone(),
+            requests_per_minute: config.requests_per_minute,
+            request_timeout: config.request_timeout,
+            clock,
+            limiters: Mutex::default(),
+        }
     }
 
-    pub(crate) async fn sweep(&self, _: &Recorder, _: &SecretCache, _: Times, _: Run<'_>) -> Result<Summary, ApplyError> {
-        Ok(Summary { open: 0 })
+    /// Sweeps until `run.end` at the latest.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if the table's open records could not be read at all.
+    pub(crate) async fn sweep(
+        &self,
+        recorder: &Recorder,
+        secrets: &SecretCache,
+        run: Run<'_>,
+    ) -> Result<Summary, ApplyError> {
+        let publish_end = publish::publish_end(self.clock.now(), run.end);
+        let publishing = publish::publish_pending(recorder, Run { end: publish_end, ..run });
+        if let Err(error) = Box::pin(publishing).await {
+            tracing::error!(error = error.to_string().as_str(), "unpublished records cannot be found now");
+        }
+        let load = Load { settles: true, ..Load::default() };
+        let times = Times::new(self.clock.now(), run.end, Duration::ZERO, load);
+        let survey = Box::pin(self.survey(recorder, times.work_end, run)).await?;
+        let mut asked = 0;
+        if !survey.candidates.iter().all(Candidates::is_empty) {
+            let sweep = Sweep { recorder, secrets, run, requests_end: times.work_end };
+            asked = Box::pin(self.ask(survey.candidates, sweep)).await;
+        }
+        let (processed, failed) = run.metrics.settled();
+        let summary = Summary { open: survey.open.saturating_sub(processed + failed), processed, failed, asked };
+        run.metrics.set_open(summary.open);
+        tracing::info!(open = summary.open, processed, failed, asked, "sweep done");
+        Ok(summary)
+    }
+
+    /// Reads all open records, oldest first, chooses the jobs to ask for and gives up what is too old.
+    async fn survey(&self, recorder: &Recorder, end: SystemTime, run: Run<'_>) -> Result<Survey, ApplyError> {
+        let capacity = self.capacity(end);
+        let candidates = self.secret_ids.iter().map(|_| Candidates::new(capacity)).collect();
+        let mut survey = Survey { open: 0, candidates };
+        let (mut start, mut is_first) = (None, true);
+        // What was not read in half of the time leaves the other half to ask for what was.
+        let read_end = self.clock.now() + self.clock.until(end) / 2;
+        loop {
+            let query = StateQuery { state: State::Submitted, from: None, unpublished: false };
+            let page = match recorder.table.in_state(query, start, read_end).await {
+                Ok(page) => page,
+                Err(error) if is_first => return Err(error.into()),
+                Err(error) => {
+                    let error = error.to_string();
+                    tracing::warn!(error = error.as_str(), read = survey.open, "not all open records were read");
+                    return Ok(survey);
+                }
+            };
+            let mut given_up = Vec::new();
+            for stored in page.records {
+                survey.open += 1;
+                match self.rules.verdict(&stored.record, recorder.now()) {
+                    Verdict::Ask(secret) => survey.candidates[secret].offer(&stored.record),
+                    Verdict::Abandon => given_up.push(stored.record.key),
+                    Verdict::Leave => {}
+                }
+            }
+            self.abandon(recorder, given_up, run).await;
+            (start, is_first) = (page.next, false);
+            if start.is_none() {
+                return Ok(survey);
+            }
+        }
+    }
+
+    /// How many jobs of a connector can be asked for until `end`: a page has up to [`PAGE_SIZE`].
+    fn capacity(&self, end: SystemTime) -> usize {
+        let seconds = self.clock.until(end).as_secs() + 1;
+        let requests = match self.requests_per_minute {
+            Some(rate) => seconds * u64::from(rate.get()) / 60 + u64::from(BURST),
+            None => seconds * REQUESTS_PER_SECOND,
+        };
+        usize::try_from(requests).unwrap_or(MOST_CANDIDATES).saturating_mul(PAGE_SIZE).min(MOST_CANDIDATES)
+    }
+
+    async fn abandon(&self, recorder: &Recorder, keys: Vec<RecordKey>, run: Run<'_>) {
+        stream::iter(keys)
+            .for_each_concurrent(CONCURRENT_RECORDS, |key| async move {
+                match recorder.apply(&key, &Fact::Abandoned, run).await {
+                    Ok(_) => tracing::warn!(document = key.document.as_str(), "given up: its job's end stays unknown"),
+                    Err(error) => tracing::warn!(
+                        document = key.document.as_str(),
+                        error = error.to_string().as_str(),
+                        "a record cannot be given up now"
+                    ),
+                }
+            })
+            .await;
+    }
+
+    /// Asks with every API key concurrently; returns how many requests were sent.
+    async fn ask(&self, candidates: Vec<Candidates>, sweep: Sweep<'_>) -> u64 {
+        let secrets_end = self.clock.now() + self.clock.until(sweep.requests_end) / 2;
+        let connectors = sweep.secrets.connectors(secrets_end).await;
+        for error in &connectors.failed {
+            tracing::error!(
+                secret = &**error.secret_id(),
+                error = error.to_string().as_str(),
+                "a connector's secret cannot be used; its jobs are not asked for"
+            );
+        }
+        let mut keys: HashMap<ApiKey, KeyJobs> = HashMap::new();
+        for (secret_id, candidates) in self.secret_ids.iter().zip(candidates) {
+            let Some(connector) = connectors.known.iter().find(|known| *known.secret_id == **secret_id) else { continue };
+            if !candidates.is_empty() {
+                let connector = Arc::clone(connector);
+                let key = connector.api_key.clone();
+                let jobs = &mut keys.entry(key).or_insert_with(|| KeyJobs { connector, jobs: BTreeSet::new() }).jobs;
+                jobs.extend(candidates.into_urgencies());
+            }
+        }
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keys.contains_key(key));
+        join_all(keys.into_values().map(|key| Box::pin(self.run_lane(key, sweep)))).await.into_iter().sum()
+    }
+
+    /// Asks with one API key; returns how many requests were sent.
+    async fn run_lane(&self, KeyJobs { mut connector, jobs }: KeyJobs, sweep: Sweep<'_>) -> u64 {
+        let mut unique = std::collections::HashSet::new();
+        let jobs = jobs.into_iter().map(|(_, _, job)| job).filter(|job| unique.insert(job.clone()));
+        let mut lane = Lane::new(jobs.collect::<Vec<_>>(), sweep.requests_end);
+        let mut asked = 0;
+        let mut last_error = ApiError::transport("the API key was refused");
+        loop {
+            match self.limited(&connector, |limiter| lane.next(limiter, self.clock.now())) {
+                Step::Done => break,
+                Step::Wait(until) => self.clock.sleep_until(until).await,
+                Step::Refresh => {
+                    let refreshed = sweep.secrets.refresh(&connector, sweep.requests_end).await;
+                    let current = match refreshed {
+                        Refresh::Current(current) if current.api_key != connector.api_key => Some(current),
+                        Refresh::Current(_) => None,
+                        Refresh::Failed(error) => {
+                            tracing::error!(error = error.to_string().as_str(), "the secret cannot be fetched afresh");
+                            None
+                        }
+                    };
+                    lane.refreshed(current.is_some(), last_error.clone());
+                    connector = current.unwrap_or(connector);
+                }
+                Step::Send(ask) => {
+                    asked += 1;
+                    let reply = self.request(&ask, &connector, sweep).await;
+                    if let Reply::Failed(response) = &reply {
+                        last_error = error_of(response);
+                        log_failure(&ask, &connector, &last_error);
+                    }
+                    let findings = self.limited(&connector, |limiter| {
+                        lane.received(&ask, reply, limiter, self.clock.now(), fastrand::f64())
+                    });
+                    self.record(findings, sweep).await;
+                }
+            }
+        }
+        log_stop(&lane, &connector);
+        asked
+    }
+
+    async fn request(&self, ask: &Ask, connector: &Connector, sweep: Sweep<'_>) -> Reply {
+        let timeout = self.request_timeout.min(self.clock.until(sweep.requests_end));
+        self.client.send(ask, &connector.api_key, timeout).await
+    }
+
+    fn limited<T>(&self, connector: &Connector, decide: impl FnOnce(&mut RateLimiter) -> T) -> T {
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter = limiters
+            .entry(connector.api_key.clone())
+            .or_insert_with(|| RateLimiter::new(self.requests_per_minute, BURST));
+        decide(limiter)
+    }
+
+    async fn record(&self, findings: Vec<Finding>, sweep: Sweep<'_>) {
+        let Sweep { recorder, run, .. } = sweep;
+        stream::iter(findings)
+            .for_each_concurrent(CONCURRENT_RECORDS, |finding| async move {
+                let (job_id, fact) = match finding {
+                    Finding::Ended(end) => (end.job_id.clone(), Fact::Ended(end)),
+                    Finding::Open(job_id) => (job_id.clone(), Fact::Asked { job_id }),
+                };
+                if let Err(error) = Box::pin(recorder.about_job(&job_id, &fact, run)).await {
+                    tracing::error!(
+                        job = job_id.as_str(),
+                        error = error.to_string().as_str(),
+                        "what FlexOrch says of a job cannot be recorded now; the next sweep asks again"
+                    );
+                }
+            })
+            .await;
+    }
+}
+
+fn error_of(response: &flexorch_s3_ingester::flexorch::response::Response) -> ApiError {
+    use flexorch_s3_ingester::flexorch::response::Response;
+    match response {
+        Response::Refused(error)
+        | Response::Unauthorized(error)
+        | Response::Blocked { error, .. }
+        | Response::Transient { error, .. } => error.clone(),
+        Response::Accepted(_) => ApiError::transport("an unexpected response"),
+    }
+}
+
+fn log_failure(ask: &Ask, connector: &Connector, error: &ApiError) {
+    let (page, job) = match ask {
+        Ask::Page(page) => (Some(*page), None),
+        Ask::Job(job) => (None, Some(job.as_str())),
+    };
+    tracing::warn!(
+        connector = &*connector.secret_id,
+        page,
+        job,
+        error = error.to_string().as_str(),
+        "FlexOrch did not return jobs"
+    );
+}
+
+fn log_stop(lane: &Lane, connector: &Connector) {
+    match lane.stop() {
+        None => {}
+        Some(Stop::NoTime) => tracing::info!(
+            connector = &*connector.secret_id,
+            left = lane.left(),
+            "the time or the rate is used up; the next sweep goes on"
+        ),
+        Some(Stop::Failed(error)) => tracing::error!(
+            connector = &*connector.secret_id,
+            left = lane.left(),
+            error = error.to_string().as_str(),
+            "no more jobs of this connector are asked for in this sweep"
+        ),
     }
 }

@@ -1,0 +1,185 @@
+//! Chooses the jobs that a sweep asks for: never asked first, oldest first, then those asked longest ago. Bounded. Pure.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use flexorch_s3_ingester::model::arn::Arn;
+use jiff::Timestamp;
+
+use crate::record::{Record, State};
+
+/// What a sweep does about an open record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It asks for the job, with the API key of this configured secret, by its position.
+    Ask(usize),
+    /// It gives the document up.
+    Abandon,
+    /// Nothing: the job is young, given up or unknown, or its connector is not configured.
+    Leave,
+}
+
+/// Decides about open records.
+#[derive(Debug)]
+pub(super) struct Rules {
+    secret_names: Vec<String>,
+    sweep_after: Duration,
+    keep_for: Duration,
+}
+
+impl Rules {
+    /// Creates the rules for these secrets, names or ARNs.
+    pub(super) fn new(secret_ids: &[String], sweep_after: Duration, keep_for: Duration) -> Self {
+        let secret_names = secret_ids.iter().map(|id| secret_name(id).to_owned()).collect();
+        Self { secret_names, sweep_after, keep_for }
+    }
+
+    /// Decides about a record.
+    pub(super) fn verdict(&self, record: &Record, now: Timestamp) -> Verdict {
+        let age = now.duration_since(record.submitted_at);
+        let is_older_than = |limit: Duration| age.unsigned_abs() > limit && !age.is_negative();
+        if record.state != State::Submitted || record.abandoned_at.is_some() {
+            return Verdict::Leave;
+        }
+        if is_older_than(self.keep_for) {
+            return Verdict::Abandon;
+        }
+        if record.job_id.is_none() || !(is_older_than(self.sweep_after) || self.sweep_after.is_zero()) {
+            return Verdict::Leave;
+        }
+        let name = record.connector.as_deref().map(secret_name);
+        let position = name.and_then(|name| self.secret_names.iter().position(|known| known == name));
+        position.map_or(Verdict::Leave, Verdict::Ask)
+    }
+}
+
+/// Returns the name of a secret that is named by its name or its ARN. Secrets Manager appends a hyphen and six characters to the
+/// name in an ARN (Secrets Manager User Guide, "What's in a Secrets Manager secret?"), which may be left out.
+fn secret_name(id: &str) -> &str {
+    const SUFFIX: usize = 6;
+    let Ok(Arn { service: "secretsmanager", resource, .. }) = Arn::parse(id) else { return id };
+    let Some(name) = resource.strip_prefix("secret:") else { return id };
+    match name.rsplit_once('-') {
+        Some((name, suffix)) if suffix.len() == SUFFIX && suffix.bytes().all(|b| b.is_ascii_alphanumeric()) => name,
+        _ => name,
+    }
+}
+
+/// The jobs of one secret to ask for, the most urgent of all that were offered.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    capacity: usize,
+    /// Sorted by urgency.
+    chosen: BTreeSet<Urgency>,
+    /// The jobs in it: several records may name one.
+    jobs: HashSet<String>,
+}
+
+/// When a job was last asked for, when its document was submitted, and its id: the first is the most urgent.
+pub(super) type Urgency = (Option<Timestamp>, Timestamp, String);
+
+impl Candidates {
+    /// At most `capacity` jobs are kept.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+
+    /// Offers the job of a record.
+    pub(super) fn offer(&mut self, record: &Record) {
+        let Some(job_id) = &record.job_id else { return };
+        let urgency = (record.asked_at, record.submitted_at, job_id.clone());
+        let is_full = self.chosen.len() >= self.capacity;
+        if is_full && self.chosen.last().is_none_or(|last| urgency >= *last) || !self.jobs.insert(job_id.clone()) {
+            return;
+        }
+        self.chosen.insert(urgency);
+        if is_full && let Some((_, _, dropped)) = self.chosen.pop_last() {
+            self.jobs.remove(&dropped);
+        }
+    }
+
+    /// Whether there is no job to ask for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// Returns the jobs with their urgency.
+    pub(super) fn into_urgencies(self) -> BTreeSet<Urgency> {
+        self.chosen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    fn rules(ids: &[&str]) -> Rules {
+        let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+        Rules::new(&ids, Duration::from_secs(900), Duration::from_secs(90 * 86_400))
+    }
+
+    fn later(seconds: i64) -> Timestamp {
+        Timestamp::from_second(record().submitted_at.as_second() + seconds).unwrap()
+    }
+
+    #[test]
+    fn a_young_job_is_left_alone_an_old_one_is_asked_for_and_a_very_old_one_is_given_up() {
+        let rules = rules(&["other", "connector"]);
+        for (seconds, verdict) in [
+            (-5, Verdict::Leave),
+            (900, Verdict::Leave),
+            (901, Verdict::Ask(1)),
+            (90 * 86_400, Verdict::Ask(1)),
+            (90 * 86_400 + 1, Verdict::Abandon),
+        ] {
+            assert_eq!(rules.verdict(&record(), later(seconds)), verdict, "{seconds}");
+        }
+        let given_up = Record { abandoned_at: Some(later(1)), ..record() };
+        let unnamed = Record { job_id: None, ..record() };
+        let settled = Record { state: State::Failed, ..record() };
+        for left in [given_up, unnamed, settled] {
+            assert_eq!(rules.verdict(&left, later(1_000)), Verdict::Leave);
+        }
+    }
+
+    #[test]
+    fn connectors_are_compared_by_their_secrets_names_whatever_form_each_side_has() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:flexorch/connector";
+        let forms = ["flexorch/connector", arn, &format!("{arn}-a1B2c3")];
+        for configured in forms {
+            for recorded in forms {
+                let record = Record { connector: Some(recorded.to_owned()), ..record() };
+                assert_eq!(rules(&[configured]).verdict(&record, later(1_000)), Verdict::Ask(0), "{recorded}");
+            }
+        }
+        let other = Record { connector: Some("flexorch/other".into()), ..record() };
+        assert_eq!(rules(&forms[..1]).verdict(&other, later(1_000)), Verdict::Leave);
+    }
+
+    #[test]
+    fn never_asked_comes_first_oldest_first_then_asked_longest_ago() {
+        let mut candidates = Candidates::new(4);
+        for (job, asked, submitted) in
+            [("e", Some(60), 1), ("d", Some(50), 2), ("c", None, 9), ("a", None, 3), ("f", Some(70), 0), ("b", None, 5)]
+        {
+            candidates.offer(&Record {
+                job_id: Some(job.into()),
+                asked_at: asked.map(later),
+                submitted_at: later(submitted),
+                ..record()
+            });
+        }
+        let jobs: Vec<_> = candidates.into_urgencies().into_iter().map(|(_, _, job)| job).collect();
+        assert_eq!(jobs, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn several_records_of_one_job_are_one_question() {
+        let mut candidates = Candidates::new(10);
+        for second in 0..5 {
+            candidates.offer(&Record { submitted_at: later(second), ..record() });
+        }
+        assert_eq!(candidates.into_urgencies().len(), 1);
+    }
+}

@@ -1,0 +1,281 @@
+//! Asks for the jobs of one API key: list pages while they pay, then one by one. A state machine; pure.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::SystemTime;
+
+use flexorch_s3_ingester::flexorch::response::{ApiError, Response};
+use flexorch_s3_ingester::ingest::rate::RateLimiter;
+use flexorch_s3_ingester::ingest::retry::backoff;
+
+use crate::jobs::{Ask, Job, Reply, Status};
+use crate::transition::JobEnd;
+
+/// How often one request is sent, at most.
+const MAX_ATTEMPTS: u32 = 4;
+/// After so many requests in a row that failed on every attempt, FlexOrch is down: the lane stops.
+const MAX_EXHAUSTED: u32 = 2;
+/// Pages without a job that is asked for are read up to this part of the jobs: young jobs of a busy account are newer than those.
+const USELESS_PAGES_SHARE: usize = 10;
+/// And no more than this.
+const MOST_USELESS_PAGES: usize = 20;
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Send this request.
+    Send(Ask),
+    /// Fetch the connector's secret afresh.
+    Refresh,
+    /// Wait until then.
+    Wait(SystemTime),
+    /// Nothing is left to do, or cannot be done now.
+    Done,
+}
+
+/// What a response says about a job that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It has ended.
+    Ended(JobEnd),
+    /// It is open, or FlexOrch does not know it.
+    Open(String),
+}
+
+/// Why a lane stopped before all its jobs were asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// FlexOrch's response.
+    Failed(ApiError),
+    /// The rate, or the time.
+    NoTime,
+}
+
+/// The jobs of one API key that are asked for.
+#[derive(Debug)]
+pub(super) struct Lane {
+    waiting: VecDeque<String>,
+    end: SystemTime,
+    /// The next page; `None` once pages do not pay.
+    page: Option<u32>,
+    pages: usize,
+    answered_by_pages: usize,
+    useless_pages: usize,
+    previous_page: HashSet<String>,
+    attempts: u32,
+    exhausted: u32,
+    retry_at: Option<SystemTime>,
+    refresh: Refreshing,
+    stop: Option<Stop>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refreshing {
+    Never,
+    Due,
+    Done,
+}
+
+impl Lane {
+    /// A lane for these jobs, the most urgent first. No request starts after `end`.
+    pub(super) fn new(jobs: impl IntoIterator<Item = String>, end: SystemTime) -> Self {
+        let waiting: VecDeque<_> = jobs.into_iter().collect();
+        Self {
+            useless_pages: (waiting.len() / USELESS_PAGES_SHARE).min(MOST_USELESS_PAGES),
+            waiting,
+            end,
+            page: Some(1),
+            pages: 0,
+            answered_by_pages: 0,
+            previous_page: HashSet::new(),
+            attempts: 0,
+            exhausted: 0,
+            retry_at: None,
+            refresh: Refreshing::Never,
+            stop: None,
+        }
+    }
+
+    /// Decides what to do now, while no request is in flight.
+    pub(super) fn next(&mut self, limiter: &mut RateLimiter, now: SystemTime) -> Step {
+        if self.stop.is_some() {
+            return Step::Done;
+        }
+        if self.refresh == Refreshing::Due {
+            return Step::Refresh;
+        }
+        let Some(ask) = self.ask() else { return Step::Done };
+        let opens = limiter.opens(now).0.max(self.retry_at.unwrap_or(now));
+        if opens >= self.end || now >= self.end {
+            self.stop = Some(Stop::NoTime);
+            return Step::Done;
+        }
+        if opens > now || !limiter.pass(now) {
+            return Step::Wait(opens);
+        }
+        self.attempts += 1;
+        self.retry_at = None;
+        Step::Send(ask)
+    }
+
+    /// A single job is asked for directly: a page would cost as much and might not have it.
+    fn ask(&self) -> Option<Ask> {
+        match (self.page, self.waiting.front()) {
+            (_, None) => None,
+            (Some(page), Some(_)) if self.waiting.len() > 1 => Some(Ask::Page(page)),
+            (_, Some(job)) => Some(Ask::Job(job.clone())),
+        }
+    }
+
+    /// Takes the response to the last request. `random` is in `0.0..1.0`.
+    pub(super) fn received(
+        &mut self,
+        ask: &Ask,
+        reply: Reply,
+        limiter: &mut RateLimiter,
+        now: SystemTime,
+        random: f64,
+    ) -> Vec<Finding> {
+        let rate_limited = matches!(reply, Reply::Failed(Response::Transient { rate_limited: true, .. }));
+        if !rate_limited {
+            limiter.was_admitted();
+        }
+        match reply {
+            Reply::Page(jobs) => {
+                self.succeeded();
+                self.page_received(jobs)
+            }
+            Reply::Job(job) => {
+                self.succeeded();
+                self.waiting.pop_front();
+                vec![finding(job)]
+            }
+            Reply::Unknown => {
+                self.succeeded();
+                self.give_up(ask)
+            }
+            Reply::Failed(response) => self.failed(ask, response, limiter, now, random),
+        }
+    }
+
+    /// The secret was fetched afresh; `changed`: it holds another API key, which the next request uses.
+    pub(super) fn refreshed(&mut self, changed: bool, error: ApiError) {
+        self.refresh = Refreshing::Done;
+        if !changed {
+            self.stop = Some(Stop::Failed(error));
+        }
+    }
+
+    /// Returns why it stopped early.
+    pub(super) fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// Returns how many jobs were not asked for.
+    pub(super) fn left(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn succeeded(&mut self) {
+        self.attempts = 0;
+        self.exhausted = 0;
+    }
+
+    fn page_received(&mut self, jobs: Vec<Job>) -> Vec<Finding> {
+        let ids: HashSet<String> = jobs.iter().map(|job| job.id.clone()).collect();
+        let size = ids.len();
+        let mut jobs: HashMap<String, Job> = jobs.into_iter().map(|job| (job.id.clone(), job)).collect();
+        let mut findings = Vec::new();
+        self.waiting.retain(|waiting| match jobs.remove(waiting) {
+            Some(job) => {
+                findings.push(finding(job));
+                false
+            }
+            None => true,
+        });
+        self.pages += 1;
+        self.answered_by_pages += findings.len();
+        let is_last = size == 0 || size < self.previous_page.len() || ids == self.previous_page;
+        let pays = self.pages <= self.answered_by_pages + self.useless_pages;
+        self.page = self.page.filter(|_| !is_last && pays).map(|page| page + 1);
+        self.previous_page = ids;
+        findings
+    }
+
+    fn failed(
+        &mut self,
+        ask: &Ask,
+        response: Response,
+        limiter: &mut RateLimiter,
+        now: SystemTime,
+        random: f64,
+    ) -> Vec<Finding> {
+        match response {
+            Response::Unauthorized(error) => {
+                self.attempts = 0;
+                match self.refresh {
+                    Refreshing::Never => self.refresh = Refreshing::Due,
+                    Refreshing::Due | Refreshing::Done => self.stop = Some(Stop::Failed(error)),
+                }
+                Vec::new()
+            }
+            // A list that is not there, or not in this form, is no reason not to ask for each job.
+            Response::Blocked { error, .. } if error.status == 404 && matches!(ask, Ask::Page(_)) => self.give_up(ask),
+            Response::Refused(_) => {
+                self.attempts = 0;
+                self.give_up(ask)
+            }
+            Response::Blocked { error, .. } => {
+                self.stop = Some(Stop::Failed(error));
+                Vec::new()
+            }
+            Response::Transient { error, rate_limited, retry_at } => {
+                let again = retry_at.unwrap_or(now).max(now + backoff(self.attempts, random));
+                if rate_limited {
+                    limiter.close(again, now);
+                }
+                if self.attempts < MAX_ATTEMPTS {
+                    self.retry_at = Some(again).filter(|_| !rate_limited);
+                    return Vec::new();
+                }
+                self.attempts = 0;
+                self.exhausted += 1;
+                if rate_limited || self.exhausted >= MAX_EXHAUSTED {
+                    self.stop = Some(Stop::Failed(error));
+                    return Vec::new();
+                }
+                self.give_up(ask)
+            }
+            Response::Accepted(_) => self.give_up(ask),
+        }
+    }
+
+    /// Goes on without a response that says anything: without pages, or with the next job.
+    fn give_up(&mut self, ask: &Ask) -> Vec<Finding> {
+        match ask {
+            Ask::Page(_) => {
+                self.page = None;
+                self.attempts = 0;
+                Vec::new()
+            }
+            Ask::Job(_) => self.waiting.pop_front().map(Finding::Open).into_iter().collect(),
+        }
+    }
+}
+
+fn finding(job: Job) -> Finding {
+    let Job { id: job_id, status, quality_grade, pii_findings_count, failure_reason } = job;
+    match status {
+        Status::Open => Finding::Open(job_id),
+        Status::Completed | Status::Failed => Finding::Ended(JobEnd {
+            job_id,
+            completed: status == Status::Completed,
+            quality_grade,
+            pii_findings_count,
+            failure_reason,
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;
