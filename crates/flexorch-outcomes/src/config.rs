@@ -62,7 +62,11 @@ impl Config {
         Self::from_lookup(process_environment)
     }
 
-    fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
+    /// Reads the settings from elsewhere, such as a deployed function's.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
         let records_table = env.text(variable::RECORDS_TABLE)?.ok_or(ConfigError {
             variable: variable::RECORDS_TABLE,

@@ -144,6 +144,7 @@ mod tests {
             failure_reason: Some(why.into()),
             code: None,
             expires_at: None,
+            unpublished: false,
         }
     }
 

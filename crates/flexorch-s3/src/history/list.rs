@@ -11,7 +11,7 @@ use crate::args::HistoryOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{DIM, columns, styled};
-use crate::text::counted;
+use crate::text::{counted, escaped};
 use crate::tracking::{Record, Records};
 use flexorch_s3_ingester::redaction::redacted;
 
@@ -27,11 +27,11 @@ pub(crate) async fn run(
 ) -> Result<Exit> {
     let limit = options.limit.unwrap_or(u64::MAX);
     let mut printer = match (options.csv, context.output.is_json()) {
-        (true, _) => Printer::Csv,
+        (true, _) => Printer::Csv { is_terminal: columns().is_some() },
         (false, true) => Printer::Json,
         (false, false) => Printer::Table { columns: None, first: Vec::new() },
     };
-    let mut out = Out::default();
+    let mut out = Out::open(matches!(printer, Printer::Table { .. }));
     printer.begin(table, &mut out)?;
     let mut number = 0;
     while number < limit {
@@ -61,21 +61,25 @@ enum Printer {
         first: Vec<Record>,
     },
     Json,
-    Csv,
+    /// To a file or another program, fields are unchanged.
+    Csv {
+        is_terminal: bool,
+    },
 }
 
 impl Printer {
     fn begin(&self, table: &str, out: &mut Out) -> Result<()> {
         match self {
             Self::Table { .. } => Ok(()),
-            Self::Csv => out.line(csv::HEADING),
+            Self::Csv { .. } => out.line(csv::HEADING),
             Self::Json => out.line(&format!("{{\n  \"table\": {},\n  \"records\": [", json!(table))),
         }
     }
 
     fn print(&mut self, record: Record, number: u64, out: &mut Out) -> Result<()> {
         match self {
-            Self::Csv => out.line(&csv::line(&record)),
+            Self::Csv { is_terminal: true } => out.line(&escaped(&csv::line(&record))),
+            Self::Csv { is_terminal: false } => out.line(&csv::line(&record)),
             Self::Json => {
                 let text = serde_json::to_string(&record).context("cannot serialize a record as JSON")?;
                 let comma = if number == 0 { "" } else { ",\n" };
@@ -91,7 +95,7 @@ impl Printer {
 
     fn end(&mut self, number: u64, is_whole: bool, out: &mut Out) -> Result<()> {
         match self {
-            Self::Csv => Ok(()),
+            Self::Csv { .. } => Ok(()),
             Self::Json => {
                 let newline = if number == 0 { "" } else { "\n" };
                 out.line(&format!("{newline}  ],\n  \"count\": {number},\n  \"complete\": {is_whole}\n}}"))
@@ -116,29 +120,33 @@ impl Printer {
 }
 
 /// Standard output, without secrets.
-struct Out(anstream::AutoStream<std::io::Stdout>, usize);
+struct Out {
+    stdout: Box<dyn Write>,
+    writes: usize,
+}
 
 /// Lines are flushed after so many writes, so that a long list appears as it is read.
 const FLUSH_EVERY: usize = 100;
 
-impl Default for Out {
-    fn default() -> Self {
-        Self(anstream::stdout(), 0)
-    }
-}
-
 impl Out {
+    /// Opens standard output for text, whose styles are removed unless it is a terminal, or for data, which is unchanged.
+    fn open(is_text: bool) -> Self {
+        let stdout = std::io::BufWriter::new(std::io::stdout());
+        let stdout: Box<dyn Write> = if is_text { Box::new(anstream::stdout()) } else { Box::new(stdout) };
+        Self { stdout, writes: 0 }
+    }
+
     fn line(&mut self, text: &str) -> Result<()> {
         self.write(&format!("{text}\n"))
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
-        self.0.write_all(redacted(text).as_bytes()).context("cannot write to standard output")?;
-        self.1 += 1;
-        if self.1.is_multiple_of(FLUSH_EVERY) { self.flush() } else { Ok(()) }
+        self.stdout.write_all(redacted(text).as_bytes()).context("cannot write to standard output")?;
+        self.writes += 1;
+        if self.writes.is_multiple_of(FLUSH_EVERY) { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.0.flush().context("cannot write to standard output")
+        self.stdout.flush().context("cannot write to standard output")
     }
 }

@@ -28,7 +28,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a batch is sent if SQS cannot be reached.
 const ATTEMPTS: u32 = 5;
 /// The time between the first two of them, which doubles.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// How a run ended.
 pub(crate) enum Ending {

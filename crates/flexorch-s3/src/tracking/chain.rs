@@ -6,12 +6,12 @@ use anyhow::{Result, anyhow};
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 
-use super::variable::{RECEIPTS_QUEUE_URL, RECORDS_TABLE, WEBHOOK_SECRET_ID};
 use crate::aws_failure::{AwsFailure, optional};
 use crate::region::in_region;
 use crate::text::escaped;
+use flexorch_outcomes::config::variable::{RECORDS_TABLE, WEBHOOK_SECRET_ID};
 use flexorch_s3_ingester::model::arn::{FunctionArn, QueueArn, region_of};
-use flexorch_s3_ingester::model::settings::CONNECTOR_SECRET_IDS;
+use flexorch_s3_ingester::model::settings::{CONNECTOR_SECRET_IDS, RECEIPTS_QUEUE_URL};
 
 /// The ingester, if the outcomes function was not named itself, and the outcomes function.
 #[derive(Debug)]

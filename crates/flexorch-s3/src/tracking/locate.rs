@@ -8,11 +8,11 @@ use super::outputs::{Outputs, output};
 use super::query::Order;
 use super::records::Records;
 use super::selection::Selection;
-use super::variable::WEBHOOK_SECRET_ID;
 use crate::args::{QueueName, TrackingOption};
 use crate::context::Context;
 use crate::exit::WrongArgument;
 use crate::region::in_region;
+use flexorch_outcomes::config::variable::WEBHOOK_SECRET_ID;
 
 /// Where the records and everything around them are.
 #[derive(Debug)]

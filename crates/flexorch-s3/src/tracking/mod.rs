@@ -26,12 +26,4 @@ pub(crate) use record::{Record, State, timestamp};
 pub(crate) use records::Records;
 pub(crate) use selection::Selection;
 
-/// Variables of the outcomes function, which its settings and the template name too.
-pub(crate) mod variable {
-    /// The table.
-    pub(crate) const RECORDS_TABLE: &str = "RECORDS_TABLE";
-    /// The secret with the webhook's signing secret.
-    pub(crate) const WEBHOOK_SECRET_ID: &str = "WEBHOOK_SECRET_ID";
-    /// The ingester's queue of receipts.
-    pub(crate) const RECEIPTS_QUEUE_URL: &str = "RECEIPTS_QUEUE_URL";
-}
+pub(crate) use chain::queue_arn;

@@ -38,6 +38,7 @@ struct Function {
     tags: BTreeMap<String, String>,
     on_failure: Option<String>,
     policy: Option<String>,
+    url: Option<String>,
 }
 
 pub fn function_arn(name: &str) -> String {
@@ -82,6 +83,11 @@ impl Account {
 
     pub fn set_on_failure(&self, function: &str, queue: Option<&str>) {
         self.change(function, |function| function.on_failure = queue.map(queue_arn));
+    }
+
+    /// Gives the function a URL.
+    pub fn set_url(&self, function: &str, url: &str) {
+        self.change(function, |function| function.url = Some(url.to_owned()));
     }
 
     pub fn set_tag(&self, function: &str, tag: &str, value: &str) {
@@ -163,6 +169,17 @@ fn lambda(state: &State, request: &StubRequest) -> (&'static str, Option<Value>)
             let found =
                 function(name).map(|(name, of)| json!({"Configuration": configuration(name, of), "Tags": tags(of)}));
             ("lambda:GetFunction", found)
+        }
+        ["functions", name, "configuration"] => {
+            ("lambda:GetFunctionConfiguration", function(name).map(|(name, of)| configuration(name, of)))
+        }
+        ["functions", name, "url"] => {
+            let url = function(name).and_then(|(_, function)| function.url.clone());
+            let found = url.map(|url| {
+                json!({"FunctionUrl": url, "FunctionArn": function_arn(&named(name)), "AuthType": "NONE",
+                       "CreationTime": "2026-01-01T00:00:00Z"})
+            });
+            ("lambda:GetFunctionUrlConfig", found)
         }
         ["functions", name, "policy"] => {
             let policy = function(name).and_then(|(_, function)| function.policy.clone());
