@@ -166,8 +166,9 @@ class Events:
 @pytest.fixture(scope="module")
 def flexorch():
     sandbox = Sandbox(
-        "sandbox-tracking", "--unlimited", "--job-seconds", "1", "--fail-job", f"*broken*={REASON}", "--changed-content"
-    )
+        "sandbox-tracking", "--unlimited", "--job-seconds", "1", "--fail-job", f"*broken*={REASON}", "--changed-content",
+        "--fault", "reject=*rejected*,code=FILE_TOO_LARGE",
+    )  # fmt: skip
     yield sandbox
     sandbox.stop()
 
@@ -234,12 +235,10 @@ def test_a_document_that_fails_is_recorded_published_and_in_the_history(notified
     assert notified.history("--state", "failed")[key]["state"] == "failed"
 
 
-def test_a_rejected_document_is_recorded_and_published_with_its_code(notified, events, flexorch):
+def test_a_rejected_document_is_recorded_and_published_with_its_code(notified, events):
     key = "invoices/rejected.pdf"
-    flexorch.fault("reject=*rejected*,code=FILE_TOO_LARGE")
     notified.upload(key)
     [record] = notified.reaches(key, "rejected")
-    flexorch.heal()
     assert record["code"] == "FILE_TOO_LARGE" and "job_id" not in record
     [detail, *_] = events.wait(notified, key, "Document Rejected")
     assert detail["code"] == "FILE_TOO_LARGE"
