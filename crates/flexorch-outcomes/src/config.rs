@@ -62,7 +62,11 @@ impl Config {
         Self::from_lookup(process_environment)
     }
 
-    fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
+    /// Reads the settings from elsewhere, such as a deployed function's.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
         let records_table = env.text(variable::RECORDS_TABLE)?.ok_or(ConfigError {
             variable: variable::RECORDS_TABLE,
@@ -96,8 +100,7 @@ mod tests {
 
     fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_lookup(|name| {
-            let mut settings =
-                settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs"), ("RECORDS_TABLE", "records")]);
+            let mut settings = settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs"), ("RECORDS_TABLE", "records")]);
             Ok(settings.find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()))
         })
     }

@@ -74,7 +74,10 @@ async fn nothing_that_is_not_signed_is_believed() {
         assert_eq!(app.deliver(&Delivery { signature: wrong.clone(), ..right.clone() }).await, 401, "{wrong:?}");
     }
     assert_eq!((app.record(), app.published().len()), (before, 0));
-    assert_eq!(app.deliver(&Delivery { signature: Some(format!(" {} ", signature.to_uppercase())), ..right }).await, 204);
+    assert_eq!(
+        app.deliver(&Delivery { signature: Some(format!(" {} ", signature.to_uppercase())), ..right }).await,
+        204
+    );
     assert_eq!(app.metrics().await["WebhookRejected"], 7.0);
 }
 

@@ -178,7 +178,8 @@ impl App {
     pub async fn submit(&self, api_key: &str, keys: &[String]) -> Vec<String> {
         self.flexorch.set_job_time(Some(Duration::MAX));
         let http = flexorch_s3_ingester::aws::http::client(None).unwrap();
-        let request = http.post(format!("{}/data-process/async", self.flexorch.base_url())).header("x-api-key", api_key);
+        let request =
+            http.post(format!("{}/data-process/async", self.flexorch.base_url())).header("x-api-key", api_key);
         let body = json!({"source": {"connector_id": 42, "keys": keys}}).to_string();
         let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
         let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
