@@ -134,7 +134,7 @@ async fn a_key_that_was_exchanged_is_fetched_afresh() {
     app.flexorch.revoke_key(API_KEY);
     // A sweep caches the revoked key before it is exchanged.
     assert_eq!(app.sweep().await["open"], 2);
-    app.secrets.put("connector", &json!({"api_key": OTHER_KEY, "connector_id": 42}).to_string());
+    app.secrets.put("connector", json!({"api_key": OTHER_KEY, "connector_id": 42}).to_string());
     assert_eq!(app.sweep().await, json!({"open": 0, "processed": 2, "failed": 0, "asked": 2}));
 }
 
@@ -232,7 +232,7 @@ async fn submitted_is_processed_and_failed_and_open_whatever_is_lost_repeated_an
         app.flexorch.set_job(job, state);
     }
     // Half of the webhooks come before the receipts, and half are lost.
-    let webhook = |job: &usize| Delivery::of(&jobs[*job], if job % 3 == 0 { "failed" } else { "completed" });
+    let webhook = |job: &usize| Delivery::of(&jobs[*job], if job.is_multiple_of(3) { "failed" } else { "completed" });
     for job in (0..60).step_by(4) {
         assert_eq!(app.deliver(&webhook(&job)).await, 503);
     }
