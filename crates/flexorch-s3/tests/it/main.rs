@@ -13,5 +13,6 @@ mod letters;
 mod pause;
 mod redaction;
 mod rotate;
+mod sandbox;
 mod submit;
 mod support;
