@@ -10,6 +10,7 @@ mod invoke;
 mod letters;
 mod pause;
 mod queue_name;
+mod receipts;
 mod rotate;
 mod sandbox;
 mod schedule;
@@ -29,6 +30,7 @@ pub(crate) use letters::{
 };
 pub(crate) use pause::{PauseOptions, ResumeOptions};
 pub(crate) use queue_name::QueueName;
+pub(crate) use receipts::ReceiptsOption;
 pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};

@@ -11,6 +11,7 @@ mod doctor_chain;
 mod doctor_waiting;
 mod letters;
 mod pause;
+mod receipts;
 mod redaction;
 mod rotate;
 mod sandbox;
