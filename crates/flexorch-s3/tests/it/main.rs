@@ -8,6 +8,7 @@ mod command_line;
 mod connector;
 mod doctor;
 mod doctor_chain;
+mod doctor_tracking;
 mod doctor_waiting;
 mod history;
 mod letters;
