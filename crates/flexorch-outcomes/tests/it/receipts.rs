@@ -63,7 +63,8 @@ async fn receipts_in_the_wrong_order_lead_to_the_latest_job() {
 #[tokio::test]
 async fn receipts_of_one_document_in_one_batch_converge() {
     let app = App::start().await;
-    let receipts: Vec<_> = (1..=8).map(|second| receipt(second, &[document("a.pdf", &format!("j-{second}"))])).collect();
+    let receipts: Vec<_> =
+        (1..=8).map(|second| receipt(second, &[document("a.pdf", &format!("j-{second}"))])).collect();
     assert!(app.invoke(batch(&receipts)).await.failures().is_empty());
     assert_eq!(app.record()["job_id"], "j-8");
 }
@@ -112,8 +113,11 @@ async fn a_duplicate_of_a_job_that_ended_is_settled_by_the_other_record() {
 #[tokio::test]
 async fn an_unreadable_receipt_fails_alone_and_its_contents_are_not_logged() {
     let app = App::start().await;
-    let bodies =
-        ["{\"private\": ".to_owned(), receipt(1, &[document("a.pdf", "j-1")]).to_string(), "{\"private\":1}".to_owned()];
+    let bodies = [
+        "{\"private\": ".to_owned(),
+        receipt(1, &[document("a.pdf", "j-1")]).to_string(),
+        "{\"private\":1}".to_owned(),
+    ];
     assert_eq!(app.invoke(sqs(&bodies)).await.failures(), ["m-0", "m-2"]);
     assert_eq!(app.states(), ["submitted"]);
     let lines = app.output().await;

@@ -134,7 +134,7 @@ async fn a_key_that_was_exchanged_is_fetched_afresh() {
     app.flexorch.revoke_key(API_KEY);
     // A sweep caches the revoked key before it is exchanged.
     assert_eq!(app.sweep().await["open"], 2);
-    app.secrets.put("connector", &json!({"api_key": OTHER_KEY, "connector_id": 42}).to_string());
+    app.secrets.put("connector", json!({"api_key": OTHER_KEY, "connector_id": 42}).to_string());
     assert_eq!(app.sweep().await, json!({"open": 0, "processed": 2, "failed": 0, "asked": 2}));
 }
 
@@ -170,7 +170,10 @@ async fn a_sweep_goes_on_where_the_last_one_ended_even_in_another_process() {
         times
     };
     for jobs in 1..=3 {
-        assert_eq!(app.sweep_within(Duration::from_secs(5)).await, json!({"open": 3, "processed": 0, "failed": 0, "asked": 2}));
+        assert_eq!(
+            app.sweep_within(Duration::from_secs(5)).await,
+            json!({"open": 3, "processed": 0, "failed": 0, "asked": 2})
+        );
         assert_eq!(asked(&app).len(), jobs, "each sweep asks for another job");
         app.kill_and_restart().await;
     }
@@ -184,7 +187,9 @@ async fn a_sweep_goes_on_where_the_last_one_ended_even_in_another_process() {
 
 #[tokio::test]
 async fn a_flexorch_that_hangs_or_is_down_ends_no_sweep_late_and_loses_nothing() {
-    for fault in ["hang,path=*/jobs*", "status=503,path=*/jobs*", "status=200,body=<html>,path=*/jobs*", "reset,path=*/jobs*"] {
+    for fault in
+        ["hang,path=*/jobs*", "status=503,path=*/jobs*", "status=200,body=<html>,path=*/jobs*", "reset,path=*/jobs*"]
+    {
         let app = AppBuilder::new().fault(fault).start().await;
         app.submit_and_record("connector", API_KEY, 3).await;
         app.flexorch.set_open_jobs(completed());
@@ -197,11 +202,7 @@ async fn a_flexorch_that_hangs_or_is_down_ends_no_sweep_late_and_loses_nothing()
 
 #[tokio::test]
 async fn a_failed_request_is_not_a_failed_job() {
-    for body in [
-        r#"{"status":"failed"}"#,
-        r#"{"success":false}"#,
-        r#"{"error":"INTERNAL"}"#,
-    ] {
+    for body in [r#"{"status":"failed"}"#, r#"{"success":false}"#, r#"{"error":"INTERNAL"}"#] {
         let app = AppBuilder::new().fault(&format!("status=200,body={body},path=*/jobs*")).start().await;
         app.submit_and_record("connector", API_KEY, 1).await;
         assert_eq!(app.sweep_within(Duration::from_secs(8)).await["failed"], 0, "{body}");
@@ -231,7 +232,7 @@ async fn submitted_is_processed_and_failed_and_open_whatever_is_lost_repeated_an
         app.flexorch.set_job(job, state);
     }
     // Half of the webhooks come before the receipts, and half are lost.
-    let webhook = |job: &usize| Delivery::of(&jobs[*job], if job % 3 == 0 { "failed" } else { "completed" });
+    let webhook = |job: &usize| Delivery::of(&jobs[*job], if job.is_multiple_of(3) { "failed" } else { "completed" });
     for job in (0..60).step_by(4) {
         assert_eq!(app.deliver(&webhook(&job)).await, 503);
     }

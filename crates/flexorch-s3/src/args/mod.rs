@@ -12,6 +12,7 @@ mod letters;
 mod pause;
 mod queue_name;
 mod resubmit;
+mod receipts;
 mod rotate;
 mod sandbox;
 mod schedule;
@@ -35,6 +36,7 @@ pub(crate) use letters::{
 pub(crate) use pause::{PauseOptions, ResumeOptions};
 pub(crate) use queue_name::QueueName;
 pub(crate) use resubmit::ResubmitOptions;
+pub(crate) use receipts::ReceiptsOption;
 pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};

@@ -26,9 +26,9 @@ use super::tracking::{DocumentSelection, RepeatableState, TrackingOption};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  flexorch-s3 resubmit --stack flexorch-ingest --state failed --since 2d --dry-run
+  flexorch-s3 resubmit --stack flexorch-ingest --since 2d --dry-run
   flexorch-s3 resubmit --stack flexorch-ingest --state failed --since 2d
-  flexorch-s3 resubmit --stack flexorch-ingest --key invoices/2026/0001.pdf --yes")]
+  flexorch-s3 resubmit --stack flexorch-ingest --key invoices/a.pdf --yes")]
 pub(crate) struct ResubmitOptions {
     #[command(flatten)]
     pub(crate) tracking: TrackingOption,

@@ -144,6 +144,7 @@ mod tests {
             failure_reason: Some(why.into()),
             code: None,
             expires_at: None,
+            unpublished: false,
         }
     }
 
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn a_key_cannot_control_the_terminal() {
         let odd = record("docs/\u{1b}[2J\nx.pdf", "\u{7}");
-        let row = plain(&Columns::new(&[], Some(200)).row(&odd));
+        let row = plain(&Columns::new(std::slice::from_ref(&odd), Some(200)).row(&odd));
         assert!(row.contains("\\u{1b}[2J\\nx.pdf") && row.contains("\\u{7}"), "{row}");
     }
 }

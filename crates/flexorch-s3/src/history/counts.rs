@@ -97,6 +97,7 @@ mod tests {
             failure_reason: None,
             code: code.map(str::to_owned),
             expires_at: None,
+            unpublished: false,
         }
     }
 

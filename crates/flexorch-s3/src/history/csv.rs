@@ -68,6 +68,7 @@ mod tests {
             failure_reason: None,
             code: None,
             expires_at: Some(1),
+            unpublished: false,
         };
         assert_eq!(line(&record).split(',').count(), HEADING.split(',').count());
         assert_eq!(line(&record), "b/k,-,submitted,2026-11-24T07:00:00.123Z,,,,,,,0,,,1");

@@ -83,6 +83,9 @@ pub(crate) struct Record {
     pub(crate) code: Option<String>,
     /// When the table deletes it, in seconds since 1970.
     pub(crate) expires_at: Option<i64>,
+    /// The state has not been published to EventBridge yet.
+    #[serde(skip)]
+    pub(crate) unpublished: bool,
 }
 
 /// An item that is not a record, such as the position of the sweep, which the table holds too.
@@ -115,6 +118,7 @@ impl Record {
             failure_reason: text("failure_reason"),
             code: text("code"),
             expires_at: text("expires_at").and_then(|seconds| seconds.parse().ok()),
+            unpublished: matches!(value("unpublished"), Some(AttributeValue::Bool(true))),
         })
     }
 

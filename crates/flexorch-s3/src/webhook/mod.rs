@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
 use crate::management::Management;
 use crate::tracking::Tracking;
+pub(crate) use signing::signing_fields;
 
 /// Runs one of the commands.
 pub(crate) async fn run(action: WebhookAction, context: &Context) -> Result<Exit> {

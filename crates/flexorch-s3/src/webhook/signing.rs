@@ -83,6 +83,13 @@ impl SigningSecret {
     }
 }
 
+/// Returns the webhooks that are known to sign with the secret of a document; `None`: it holds none. The secret itself is not returned.
+pub(crate) fn signing_fields(document: &SecretDocument) -> Option<Vec<String>> {
+    let secret = document.text(SECRET).ok().flatten()?;
+    redaction::register(&secret);
+    Some(document.texts(WEBHOOKS))
+}
+
 /// Makes a random signing secret: 64 hexadecimal digits.
 ///
 /// # Errors

@@ -70,12 +70,6 @@ impl AppBuilder {
         self
     }
 
-    /// Changes the sandbox before it starts.
-    pub fn sandbox(mut self, change: impl FnOnce(&mut SandboxOptions)) -> Self {
-        change(&mut self.options);
-        self
-    }
-
     /// A fault of FlexOrch's from the start.
     pub fn fault(mut self, fault: &str) -> Self {
         self.options.faults.push(fault.parse::<Fault>().unwrap());
@@ -97,7 +91,7 @@ impl AppBuilder {
         for (name, secret) in &self.secrets {
             services.secrets.put(name, secret);
         }
-        services.secrets.put(WEBHOOK_SECRET, &json!({"signing_secret": SIGNING_SECRET}).to_string());
+        services.secrets.put(WEBHOOK_SECRET, json!({"signing_secret": SIGNING_SECRET}).to_string());
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
             ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "outcomes".to_owned()),
@@ -178,7 +172,8 @@ impl App {
     pub async fn submit(&self, api_key: &str, keys: &[String]) -> Vec<String> {
         self.flexorch.set_job_time(Some(Duration::MAX));
         let http = flexorch_s3_ingester::aws::http::client(None).unwrap();
-        let request = http.post(format!("{}/data-process/async", self.flexorch.base_url())).header("x-api-key", api_key);
+        let request =
+            http.post(format!("{}/data-process/async", self.flexorch.base_url())).header("x-api-key", api_key);
         let body = json!({"source": {"connector_id": 42, "keys": keys}}).to_string();
         let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
         let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
