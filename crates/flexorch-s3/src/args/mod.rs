@@ -59,7 +59,8 @@ Examples:
   flexorch-s3 connector create --secret flexorch/invoices
   flexorch-s3 attach --secret flexorch/invoices --function flexorch-ingest
   flexorch-s3 doctor --secret flexorch/invoices
-  flexorch-s3 backfill --secret flexorch/invoices --dry-run")]
+  flexorch-s3 backfill --secret flexorch/invoices --dry-run
+  flexorch-s3 history --stack flexorch-ingest --state failed --since 2d")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,
