@@ -16,6 +16,7 @@ mod pause;
 mod redaction;
 mod resubmit;
 mod rotate;
+mod sandbox;
 mod submit;
 mod support;
 mod webhook;

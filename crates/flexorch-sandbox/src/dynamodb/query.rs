@@ -105,9 +105,10 @@ fn select<'a>(table: &'a Table, index: Option<&Index>, key: Option<&KeyCondition
         index.keys.are_in(item)
             && key.is_none_or(|key| item.get(&index.keys.partition.name) == Some(&key.partition) && key.holds(item))
     };
-    let mut found: Vec<_> = table.entries(true).iter().filter(|(_, item)| is_in(item)).collect();
-    found.sort_by(|(_, a), (_, b)| compare(&position(a, &index.keys, keys), &position(b, &index.keys, keys)));
-    found
+    let found = table.entries(true).iter().filter(|(_, item)| is_in(item));
+    let mut found: Vec<_> = found.map(|entry| (position(entry.1, &index.keys, keys), entry)).collect();
+    found.sort_by(|(a, _), (b, _)| compare(a, b));
+    found.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// Returns the values that an item is sorted by: the keys of the index, then those of the table.

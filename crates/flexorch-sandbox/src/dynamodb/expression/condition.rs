@@ -57,6 +57,11 @@ impl Comparator {
         })
     }
 
+    /// Returns whether the comparison is one of sizes.
+    pub(super) fn needs_order(self) -> bool {
+        !matches!(self, Self::Equal | Self::NotEqual)
+    }
+
     /// Returns whether two values compare so. A value that is not there equals none; values of different types have no order.
     pub(super) fn holds(self, left: Option<&Value>, right: Option<&Value>) -> bool {
         let equal = matches!((left, right), (Some(left), Some(right)) if left == right);

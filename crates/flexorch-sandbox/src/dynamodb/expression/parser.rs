@@ -1,5 +1,7 @@
 //! Tokens → conditions, projections and updates, by recursive descent.
 
+use std::ops::Range;
+
 use super::super::error::DynamoError;
 use super::condition::{Comparator, Condition, Operand};
 use super::lexer::{Token, tokens};
@@ -59,6 +61,8 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     place: usize,
     depth: usize,
+    /// The tokens of the last condition in parentheses.
+    group: Option<Range<usize>>,
     expression: &'static str,
     placeholders: &'a mut Placeholders,
 }
@@ -72,7 +76,7 @@ impl<'a> Parser<'a> {
         let tokens = tokens(text).map_err(|c| {
             DynamoError::validation(format!("Invalid {expression}: Syntax error; token: \"{c}\", near: \"{c}\""))
         })?;
-        Ok(Self { tokens, place: 0, depth: 0, expression, placeholders })
+        Ok(Self { tokens, place: 0, depth: 0, group: None, expression, placeholders })
     }
 
     fn peek(&self) -> Option<&Token> {
@@ -151,8 +155,13 @@ impl<'a> Parser<'a> {
         let condition = if self.keyword("NOT") {
             Condition::Not(Box::new(self.not()?))
         } else if self.symbol("(") {
+            let start = self.place;
             let inner = self.or()?;
+            if self.group == Some(start..self.place) {
+                return Err(self.error("The expression has redundant parentheses;"));
+            }
             self.expect(")")?;
+            self.group = Some(start - 1..self.place);
             inner
         } else {
             self.simple()?
@@ -174,7 +183,11 @@ impl<'a> Parser<'a> {
             if !self.keyword("AND") {
                 return Err(self.unexpected());
             }
-            return Ok(Condition::Between(left, low, self.operand()?));
+            let high = self.operand()?;
+            for operand in [&left, &low, &high] {
+                self.check_type(operand, &["S", "N", "B"])?;
+            }
+            return Ok(Condition::Between(left, low, high));
         }
         if self.keyword("IN") {
             self.expect("(")?;
@@ -188,7 +201,28 @@ impl<'a> Parser<'a> {
         };
         let comparator = comparator.ok_or_else(|| self.unexpected())?;
         self.place += 1;
-        Ok(Condition::Compare(left, comparator, self.operand()?))
+        let right = self.operand()?;
+        if comparator.needs_order() {
+            self.check_type(&left, &["S", "N", "B"])?;
+            self.check_type(&right, &["S", "N", "B"])?;
+        }
+        if left == right {
+            let message =
+                "The first operand must be distinct from the remaining operands for this operator or function;";
+            return Err(self.error(message));
+        }
+        Ok(Condition::Compare(left, comparator, right))
+    }
+
+    /// Refuses a value whose type an operator or a function does not have.
+    fn check_type(&self, operand: &Operand, kinds: &[&str]) -> Result<(), DynamoError> {
+        match operand {
+            Operand::Value(value) if !kinds.contains(&value.kind()) => {
+                let message = "Incorrect operand type for operator or function; operand type:";
+                Err(self.error(format_args!("{message} {}", value.kind())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the name of the function that is called next, if one is.
@@ -213,6 +247,9 @@ impl<'a> Parser<'a> {
                 let value = self.operand()?;
                 self.expect(",")?;
                 let part = self.operand()?;
+                if function == "begins_with" {
+                    self.check_type(&part, &["S", "B"])?;
+                }
                 if function == "contains" {
                     Condition::Contains(value, part)
                 } else {

@@ -72,6 +72,8 @@ fn and_binds_before_or_not_before_and_and_parentheses_before_all() {
         (format!("({yes} OR {yes}) AND {no}"), false),
         (format!("NOT {no} AND {no}"), false),
         (format!("NOT ({no} AND {no})"), true),
+        (format!("(({no}) AND ({no}) OR {yes})"), true),
+        (format!("(({no} OR {yes}) AND ({yes}))"), true),
         (format!("not not {yes} or {no}"), true),
     ] {
         assert_eq!(parse(&text).unwrap().holds(&nothing), holds, "{text}");
@@ -96,6 +98,12 @@ fn a_wrong_expression_is_refused_with_a_message_that_names_it() {
         ("begins_with(#state)", "token: \")\""),
         ("#state BETWEEN :n OR :m", "token: \"OR\""),
         ("#state = :", "token: \":\""),
+        ("#state < :yes", "operand type: BOOL"),
+        ("#state BETWEEN :list AND :n", "operand type: L"),
+        ("begins_with(#state, :n)", "operand type: N"),
+        ("#state = #state", "must be distinct"),
+        ("((#state = :s))", "redundant parentheses"),
+        ("(#state = :s AND ((#state = :t OR #state = :n)))", "redundant parentheses"),
     ] {
         let message = message(text);
         assert!(message.starts_with("Invalid FilterExpression: ") && message.contains(part), "{text}: {message}");
