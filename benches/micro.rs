@@ -1,4 +1,4 @@
-//! The pure parts: decoding keys, reading each source's events, choosing connectors, making requests.
+//! The pure parts: decoding keys, reading each source's events, choosing connectors, making requests, building receipts.
 //!
 //! ```text
 //! cargo bench --bench micro
@@ -12,14 +12,18 @@ mod events;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::ingest::batch::BatchQueue;
+use flexorch_s3_ingester::ingest::receipt::{AnsweredRequest, receipts};
 use flexorch_s3_ingester::ingest::route::{Router, superseded};
 use flexorch_s3_ingester::model::connector::Connector;
+use flexorch_s3_ingester::model::job_id::JobId;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::model::outcome::{Forwarded, Outcome};
 use flexorch_s3_ingester::model::scope::Scope;
 
 const SIZES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -101,6 +105,27 @@ fn choose_among_ten_connectors(bencher: Bencher, number: usize) {
         for object in &objects {
             black_box(router.route(black_box(object)));
         }
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn build_receipts(bencher: Bencher, number: usize) {
+    let secret = r#"{"api_key":"dfx_a","connector_id":42}"#;
+    let connector = Arc::new(Connector::from_secret("flexorch/documents", secret).unwrap());
+    let outcome = |number: usize| {
+        let job_id = Some(JobId::from(format!("job_{number:09}")));
+        Outcome::Forwarded(Forwarded { connector: "flexorch/documents".into(), job_id, duplicate: false })
+    };
+    let settled: Vec<_> = objects(number).into_iter().zip((0..number).map(outcome)).collect();
+    let positions: Vec<_> = (0..number).collect();
+    let answered = |objects: &[usize]| AnsweredRequest {
+        connector: Arc::clone(&connector),
+        at: SystemTime::UNIX_EPOCH,
+        objects: objects.to_vec(),
+    };
+    let answered: Vec<_> = positions.chunks(100).map(answered).collect();
+    bencher.counter(ItemsCount::new(number)).bench(|| {
+        receipts(black_box(&answered), |position| settled.get(position).map(|(object, outcome)| (object, outcome)))
     });
 }
 

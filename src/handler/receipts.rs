@@ -2,13 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::Url;
 use serde::{Serialize, Serializer};
 
 use super::run::MOST_LATE_LINES;
 use super::{Ingester, Run};
 use crate::aws::failure::CallError;
-use crate::aws::sqs::{OutgoingMessage, Queues};
+use crate::aws::sqs::OutgoingMessage;
 use crate::clock::Clock;
 use crate::ingest::receipt::{Receipt, receipts};
 use crate::model::object::S3Object;
@@ -19,8 +18,8 @@ use crate::model::outcome::Outcome;
 const RESEND_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// What an operator does about a receipt that is lost.
-pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: FlexOrch knows \
-                          them, and a receipt names their jobs";
+pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: \
+                          FlexOrch knows them, and a receipt names their jobs";
 
 impl Ingester {
     /// Sends a receipt for every request that FlexOrch took, and for every key that it rejected alone. Returns how many could not be sent:
@@ -32,10 +31,12 @@ impl Ingester {
             Some((reported.object.as_ref()?, &reported.outcome))
         };
         let receipts = receipts(&run.answered, settled);
-        let lost = send(&self.queues, queue, &receipts, self.clock, run.times.answer_end).await;
+        let end = run.times.answer_end;
+        let deliver = async |messages: &[OutgoingMessage]| self.queues.send_to_url(queue, messages, end).await;
+        let lost = send(&receipts, self.clock, end, deliver).await;
         let mut unwritten = 0_u64;
         for (number, (receipt, error)) in lost.iter().enumerate() {
-            if number >= MOST_LATE_LINES && self.clock.now() >= run.times.answer_end {
+            if number >= MOST_LATE_LINES && self.clock.now() >= end {
                 unwritten += 1;
                 continue;
             }
@@ -56,13 +57,13 @@ impl Ingester {
     }
 }
 
-/// Sends receipts to the queue of this URL, until `end` at the latest. Returns those that could not be sent.
+/// Sends receipts with `deliver`, which sends messages until `end` at the latest and returns the result of each. Returns the receipts
+/// that could not be sent.
 pub async fn send<'r>(
-    queues: &Queues,
-    queue: &Url,
     receipts: &'r [Receipt],
     clock: Clock,
     end: SystemTime,
+    deliver: impl AsyncFn(&[OutgoingMessage]) -> Vec<Result<(), CallError>>,
 ) -> Vec<(&'r Receipt, CallError)> {
     let mut resends = RESEND_AFTER.into_iter();
     let mut unsent: Vec<&Receipt> = receipts.iter().collect();
@@ -75,7 +76,7 @@ pub async fn send<'r>(
             group: None,
         };
         let messages: Vec<_> = unsent.iter().map(message).collect();
-        let sent = queues.send_to_url(queue, &messages, end).await;
+        let sent = deliver(&messages).await;
         let failed = unsent.into_iter().zip(sent).filter_map(|(receipt, sent)| Some((receipt, sent.err()?)));
         let (passing, failed): (Vec<_>, Vec<_>) =
             failed.partition(|(_, error)| error.is_of_entry() && error.is_transient());

@@ -248,6 +248,12 @@ impl Ledger {
         self.slots.iter().enumerate().filter_map(|(object, slot)| Some((object, slot.as_ref()?)))
     }
 
+    /// Returns the outcome of an object that is settled.
+    #[must_use]
+    pub fn outcome(&self, object: usize) -> Option<&Outcome> {
+        self.slots.get(object)?.as_ref()
+    }
+
     /// Returns every object's outcome. Objects that are not settled are deferred: the invocation ended before they were
     /// submitted.
     #[must_use]

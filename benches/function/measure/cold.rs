@@ -30,6 +30,8 @@ pub struct Cold {
     cold_time_ratio: f64,
     warm_ratio: f64,
     warm_cpu_ratio: f64,
+    /// Of a warm event with receipts, as a multiple of one without.
+    receipts_ratio: f64,
     goals: Goals,
 }
 
@@ -72,7 +74,8 @@ struct Samples {
 /// Measures the section.
 pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
     servers.flexorch.follow(Plan::default());
-    let programs = programs.all();
+    let all = programs;
+    let programs = all.all();
     let mut samples: Vec<Samples> = programs.iter().map(|_| Samples::default()).collect();
     let event = s3_notification(1);
     // One start of each that is not counted: it fills the page cache.
@@ -90,7 +93,14 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
     }
     let pause = Duration::from_millis(args.pause);
     let warm_events = if args.smoke { 5 } else { 400 };
+    let mut with_receipts = Vec::new();
     for _ in 0..args.runs_of_a(5) {
+        let events = vec![event.clone(); SETTLING + warm_events];
+        let settings = vec![servers.receipts()];
+        let before = servers.receipts_sent();
+        let served = serve(servers, &all.function, Trial { pause, settings, ..Trial::of(events) });
+        assert_eq!(servers.receipts_sent() - before, SETTLING + warm_events, "every event has a receipt");
+        with_receipts.extend(served.responses.iter().skip(SETTLING).map(|response| response.took));
         for (program, samples) in programs.iter().zip(&mut samples) {
             let events = vec![event.clone(); SETTLING + warm_events];
             let served = serve(servers, program, Trial { pause, ..Trial::of(events) });
@@ -110,6 +120,7 @@ pub fn measure(programs: &Programs, servers: &Servers, args: &Args) -> Cold {
         cold_time_ratio: function.total_ms / floor.total_ms,
         warm_ratio: function.warm_p50_ms / floor.warm_p50_ms,
         warm_cpu_ratio: function.warm_cpu_ms / floor.warm_cpu_ms,
+        receipts_ratio: ms(median(with_receipts.iter().copied())) / function.warm_p50_ms,
         goals: GOALS,
         rows,
     }
@@ -177,10 +188,11 @@ impl Cold {
         line("cold start, time", ratio(self.cold_time_ratio), ratio(self.goals.cold_time_ratio));
         line("warm event, time", ratio(self.warm_ratio), ratio(self.goals.warm_ratio));
         line("warm event, processor time", ratio(self.warm_cpu_ratio), "–".to_owned());
+        line("warm event with receipts, time, of one without", ratio(self.receipts_ratio), "–".to_owned());
         let mib = |value: f64| format!("{value:.1} MiB");
         line("resident", mib(function.resident_mib), mib(self.goals.resident_mib));
         let mb = |value: f64| format!("{value:.2} MB");
         line("binary", function.binary_mb.map_or_else(String::new, mb), mb(self.goals.binary_mb));
-        table.note("A multiple is of the empty function's figure in the same run.".to_owned())
+        table.note("A multiple is of the empty function's figure in the same run, if nothing else is named.".to_owned())
     }
 }

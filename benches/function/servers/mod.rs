@@ -1,4 +1,4 @@
-//! The servers that a function uses, on one thread: Lambda's Runtime API, Secrets Manager, and FlexOrch with TLS.
+//! The servers that a function uses, on one thread: Lambda's Runtime API, Secrets Manager, SQS, and FlexOrch with TLS.
 
 mod flexorch;
 mod http;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use flexorch_sandbox::queues::Queues;
 use flexorch_sandbox::runtime_api::{FunctionResponse, RuntimeApi};
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use hyper::body::Bytes;
@@ -19,6 +20,9 @@ use crate::cores;
 
 pub use flexorch::{FlexOrch, Plan};
 
+/// The queue for receipts.
+const RECEIPTS: &str = "receipts";
+
 /// Longer than any event takes here.
 const TIME_FOR_AN_EVENT: Duration = Duration::from_secs(600);
 
@@ -27,6 +31,7 @@ pub struct Servers {
     thread: Handle,
     pub flexorch: FlexOrch,
     secrets: SecretsManager,
+    queues: Queues,
     roots: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -49,7 +54,19 @@ impl Servers {
         let secrets = thread.block_on(SecretsManager::start(0)).unwrap();
         let secret = json!({"api_key": "dfx_bench_0123456789", "connector_id": 42, "bucket": "my-documents"});
         secrets.put("connector", secret.to_string());
-        Self { thread, flexorch, secrets, roots, _folder: folder }
+        let queues = thread.block_on(Queues::start(0)).unwrap();
+        queues.create(RECEIPTS);
+        Self { thread, flexorch, secrets, queues, roots, _folder: folder }
+    }
+
+    /// Returns the setting with which a function sends receipts.
+    pub fn receipts(&self) -> (&'static str, String) {
+        ("RECEIPTS_QUEUE_URL", self.queues.url(RECEIPTS))
+    }
+
+    /// Returns how many receipts were sent.
+    pub fn receipts_sent(&self) -> usize {
+        self.queues.messages(RECEIPTS).len()
     }
 
     /// Starts a Runtime API for one program.
@@ -97,6 +114,7 @@ impl Servers {
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.endpoint_url()),
+            ("AWS_ENDPOINT_URL_SQS", self.queues.endpoint_url()),
             ("CONNECTOR_SECRET_IDS", "connector".to_owned()),
             ("FLEXORCH_BASE_URL", self.flexorch.base_url()),
             ("SSL_CERT_FILE", self.roots.display().to_string()),

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::commands::{Commands, quoted};
 use crate::context::Context;
+use crate::receipts::ReceiptSender;
 use flexorch_s3_ingester::aws::secrets::SecretCache;
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::flexorch::client::{FlexOrchClient, SubmitOptions};
@@ -48,6 +49,7 @@ pub(crate) struct Forwarder {
     submitter: Submitter,
     secrets: Arc<SecretCache>,
     connector: Arc<Connector>,
+    receipts: Option<ReceiptSender>,
     clock: Clock,
 }
 
@@ -56,7 +58,12 @@ impl Forwarder {
     ///
     /// # Errors
     /// If there are no AWS credentials or the base URL is invalid.
-    pub(crate) async fn new(context: &Context, connector: Connector, pace: Pace) -> Result<Self> {
+    pub(crate) async fn new(
+        context: &Context,
+        connector: Connector,
+        pace: Pace,
+        receipts: Option<ReceiptSender>,
+    ) -> Result<Self> {
         let ids = [connector.secret_id.to_string()];
         let secrets = Arc::new(SecretCache::new(context.aws().await?.clone(), &ids, SECRET_TTL, context.clock));
         let url = context.flexorch_url()?;
@@ -69,10 +76,10 @@ impl Forwarder {
             request_timeout: REQUEST_TIMEOUT,
         };
         let submitter = Submitter::new(client, Arc::clone(&secrets), settings, context.clock);
-        Ok(Self { submitter, secrets, connector: Arc::new(connector), clock: context.clock })
+        Ok(Self { submitter, secrets, connector: Arc::new(connector), receipts, clock: context.clock })
     }
 
-    /// Sends the objects at these positions until `end` at the latest, and records each outcome in the ledger.
+    /// Sends the objects at these positions until `end` at the latest, and records each outcome in the ledger. Then sends the receipts.
     pub(crate) async fn send(
         &self,
         objects: &[S3Object],
@@ -88,7 +95,13 @@ impl Forwarder {
             return;
         }
         let work = Work { connector, objects: positions, redelivered: Vec::new() };
-        self.submitter.submit(vec![work], Submission { objects, ledger, metrics, answered: None, end }).await;
+        let collected = Mutex::default();
+        let answered = self.receipts.as_ref().map(|_| &collected);
+        self.submitter.submit(vec![work], Submission { objects, ledger, metrics, answered, end }).await;
+        if let Some(receipts) = &self.receipts {
+            let answered = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
+            receipts.send(&answered, objects, ledger).await;
+        }
     }
 
     /// Returns the connector with the API key that its secret contains now. If the secret cannot be read, or describes another
@@ -97,6 +110,11 @@ impl Forwarder {
         let limit = end.min(self.clock.now() + REQUEST_TIMEOUT);
         let read = self.secrets.connectors(limit).await.known.pop();
         read.filter(|read| read.is_same_connector(&self.connector)).unwrap_or_else(|| Arc::clone(&self.connector))
+    }
+
+    /// Says which receipts could not be sent; `None` if all are sent or none is wanted.
+    pub(crate) fn lost_receipts(&self) -> Option<String> {
+        self.receipts.as_ref()?.lost()
     }
 
     /// Stops after the requests in flight.

@@ -9,7 +9,7 @@
 //! | `connector`, `schedule` | FlexOrch's connectors and Scheduled Sync |
 //! | `attach` | adds a notification to a bucket, or removes one |
 //! | `doctor` | checks everything between the bucket and FlexOrch, and suggests fixes |
-//! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share |
+//! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share, and `receipts` what they send beside it |
 //! | `letters` | lists, redrives, exports and deletes dead letters |
 //! | `history` | shows what happened to submitted documents; `tracking` finds and reads their records |
 //! | `resubmit` | submits documents again whose jobs failed |
@@ -27,6 +27,7 @@
 //! | `bucket` | a bucket's region and notification configuration |
 //! | `notification` | what a bucket's notification configuration may contain |
 //! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
+//! | `function_variable` | a variable of a deployed function |
 //! | `region` | selects the region of an AWS client |
 //! | `stack` | which CloudFormation stack owns a resource, and what that means for a change of it |
 //! | `outcome` | what happened to an object, as text and as JSON |
@@ -48,6 +49,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod forwarder;
+mod function_variable;
 mod history;
 mod input;
 mod interruption;
@@ -61,6 +63,7 @@ mod outcome;
 mod output;
 mod pause;
 mod progress;
+mod receipts;
 mod region;
 mod resubmit;
 mod samples;

@@ -18,6 +18,7 @@ use crate::forwarder::{Forwarder, Pace, pause_of};
 use crate::interruption::Interruption;
 use crate::outcome::{Columns, add_outcome, columns};
 use crate::output::print_error;
+use crate::receipts::ReceiptSender;
 use crate::text::{counted, escaped, line_of};
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
@@ -46,7 +47,8 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
         concurrency: options.concurrency,
         requests_per_minute: options.requests_per_minute,
     };
-    let forwarder = Forwarder::new(context, connector, pace).await?;
+    let receipts = ReceiptSender::find(&options.receipts, &connector, context).await?;
+    let forwarder = Forwarder::new(context, connector, pace, receipts).await?;
     let at_once = options.keys_per_request.get() * options.concurrency.get();
     let mut blocked: Option<Deferral> = None;
     let mut interrupted = false;
@@ -92,13 +94,17 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
         report.add(&objects, &outcomes)?;
     }
     report.end(keys.repeated)?;
+    let lost = forwarder.lost_receipts();
+    if let Some(lost) = &lost {
+        print_error(&escaped(lost));
+    }
     if interrupted {
         if keys.has_more() {
             context.output.progress("interrupted; keys after the last one reported were not sent");
         }
         return Ok(Exit::Interrupted);
     }
-    Ok(report.code())
+    Ok(if lost.is_some() { Exit::Problem } else { report.code() })
 }
 
 /// Sends the objects whose keys start with `prefix`, and returns the outcome of every object.

@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 
 use super::queue_name::{QueueName, standard_queue};
+use super::receipts::ReceiptsOption;
 use super::shared::{Moment, SecretOption, at_most, duration};
 
 /// Where a backfill sends objects.
@@ -26,9 +27,11 @@ pub(crate) enum Via {
 /// FlexOrch recognizes them. To leave them to the function, set --until.
 ///
 /// Requires s3:ListBucket on the bucket and secretsmanager:GetSecretValue on the secret; with --queue also sqs:SendMessage.
+/// With receipts, also sqs:SendMessage on their queue, and with --function lambda:GetFunctionConfiguration; with --queue, the function sends the
+/// receipts.
 ///
 /// Exit status: 0 all objects in scope are forwarded; 1 it stopped, standard error says why and what to do; 3 FlexOrch rejected objects,
-/// which the summary and the journal name, or the connector is paused and nothing was sent; 130 interrupted.
+/// which the summary and the journal name, or a receipt could not be sent, or the connector is paused and nothing was sent; 130 interrupted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -77,6 +80,8 @@ pub(crate) struct BackfillOptions {
     /// Discard the journal and send everything again
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) restart: bool,
+    #[command(flatten)]
+    pub(crate) receipts: ReceiptsOption,
 }
 
 /// Which of the bucket's objects are meant.

@@ -11,6 +11,7 @@ mod invoke;
 mod letters;
 mod pause;
 mod queue_name;
+mod receipts;
 mod resubmit;
 mod rotate;
 mod sandbox;
@@ -34,6 +35,7 @@ pub(crate) use letters::{
 };
 pub(crate) use pause::{PauseOptions, ResumeOptions};
 pub(crate) use queue_name::QueueName;
+pub(crate) use receipts::ReceiptsOption;
 pub(crate) use resubmit::ResubmitOptions;
 pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::receipts::ReceiptsOption;
 use super::shared::{SecretOption, at_most};
 
 /// Submit object keys to FlexOrch now
@@ -13,7 +14,11 @@ use super::shared::{SecretOption, at_most};
 /// Keys are S3 object keys, not URL-encoded. Keys outside the connector's prefix are not sent, as in the function, unless --any-prefix is
 /// given.
 ///
-/// Exit status: 0 all keys are forwarded; 1 the command failed; 3 a key was not forwarded, and the output says which and why.
+/// Requires secretsmanager:GetSecretValue on the secret; with receipts also sqs:SendMessage on their queue, with --function also
+/// lambda:GetFunctionConfiguration.
+///
+/// Exit status: 0 all keys are forwarded; 1 the command failed; 3 a key was not forwarded, and the output says which and why, or a receipt
+/// could not be sent.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,4 +47,6 @@ pub(crate) struct SubmitOptions {
     /// Requests per minute [default: no limit]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) requests_per_minute: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) receipts: ReceiptsOption,
 }

@@ -46,6 +46,7 @@ use crate::forwarder::{Forwarder, Pace, pause_of};
 use crate::interruption::Interruption;
 use crate::management::{CallError, Credits, Management};
 use crate::output::print_error;
+use crate::receipts::ReceiptSender;
 use crate::text::{counted, escaped, friendly};
 use chunk::Chunk;
 use engine::{EndReason, Engine, EngineOptions};
@@ -223,7 +224,9 @@ impl<'a> Backfill<'a> {
                     concurrency: self.options.concurrency,
                     requests_per_minute: pace,
                 };
-                Sink::FlexOrch(Box::new(Forwarder::new(self.context, self.connector.clone(), pace).await?))
+                let (context, connector) = (self.context, self.connector.clone());
+                let receipts = ReceiptSender::find(&self.options.receipts, &connector, context).await?;
+                Sink::FlexOrch(Box::new(Forwarder::new(context, connector, pace, receipts).await?))
             }
         };
         let gaps = match self.found.borrow().as_ref().filter(|_| !self.options.restart) {
@@ -285,10 +288,14 @@ impl<'a> Backfill<'a> {
             never = self.follow_plan(&sink, pace) => match never {},
         };
         let resume = format!("to continue, run the same command again (journal {})", journal.path().display());
+        let lost = sink.lost_receipts();
+        if let Some(lost) = &lost {
+            print_error(&escaped(lost));
+        }
         match end {
             EndReason::Finished => {
                 self.summary("finished", None, Some(&run), &replay)?;
-                Ok(code_of(&replay))
+                Ok(if lost.is_some() { Exit::Problem } else { code_of(&replay) })
             }
             EndReason::Refused { keys, why } => {
                 let reason = format!(

@@ -65,6 +65,14 @@ impl Sink {
         }
     }
 
+    /// Says which receipts could not be sent; `None` if all are sent or none is wanted.
+    pub(crate) fn lost_receipts(&self) -> Option<String> {
+        match self {
+            Self::FlexOrch(forwarder) => forwarder.lost_receipts(),
+            Self::Queue(_) => None,
+        }
+    }
+
     /// Changes the rate limit of requests to FlexOrch.
     pub(crate) fn set_pace(&self, requests_per_minute: Option<NonZeroU32>) {
         if let Self::FlexOrch(forwarder) = self {

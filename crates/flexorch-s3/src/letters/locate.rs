@@ -8,6 +8,7 @@ use crate::args::{QueueName, QueueOption};
 use crate::aws_failure::AwsFailure;
 use crate::context::Context;
 use crate::exit::WrongArgument;
+use crate::function_variable;
 use crate::output::{WARNING, styled};
 use crate::region::in_region;
 use crate::text::escaped;
@@ -121,20 +122,8 @@ fn choose(read: &[String], sources: &[String]) -> Result<QueueName, WrongArgumen
 
 /// Returns the dead-letter queue that a function's settings name.
 async fn of_function(function: &str, context: &Context) -> Result<QueueName> {
-    let lambda = aws_sdk_lambda::Client::new(&in_region(context.aws().await?, region_of(function)));
-    let request = lambda.get_function_configuration().function_name(function).send();
-    let found =
-        request.await.map_err(|error| AwsFailure::new(&error, "lambda:GetFunctionConfiguration", escaped(function)))?;
-    let environment = found.environment();
-    if let Some(error) = environment.and_then(|environment| environment.error()) {
-        let code = error.error_code().unwrap_or("no code");
-        return Err(anyhow!(
-            "Lambda does not return the variables of function {} ({code}): name the queue with --queue",
-            escaped(function)
-        ));
-    }
-    let url = environment.and_then(|environment| environment.variables()?.get(VARIABLE)).map(|url| url.trim());
-    let Some(url) = url.filter(|url| !url.is_empty()) else {
+    let url = function_variable::read(function, VARIABLE, "name the queue with --queue", context).await?;
+    let Some(url) = url else {
         return Err(anyhow!(
             "function {} has no {VARIABLE}: it only logs what FlexOrch rejects. If its queue has a dead-letter queue, name that with --queue",
             escaped(function)

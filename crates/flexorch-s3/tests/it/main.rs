@@ -13,6 +13,7 @@ mod doctor_waiting;
 mod history;
 mod letters;
 mod pause;
+mod receipts;
 mod redaction;
 mod resubmit;
 mod rotate;
