@@ -44,6 +44,14 @@ pub(crate) struct Run<'a> {
     pub(crate) end: SystemTime,
 }
 
+/// The result of deciding and writing once.
+enum Step {
+    /// What the table has now.
+    Done(Option<Box<Stored>>),
+    /// Somebody else wrote the record in the meantime.
+    Conflict,
+}
+
 /// Why something is not recorded, or recorded and not published.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum ApplyError {
@@ -74,7 +82,7 @@ impl Recorder {
         let SubmissionResult::Forwarded { job_id: Some(job_id), is_duplicate: true } = &submission.result else {
             return Ok(());
         };
-        if !stored.is_some_and(|stored| stored.record.state == State::Submitted) {
+        if stored.is_none_or(|stored| stored.record.state != State::Submitted) {
             return Ok(());
         }
         // Only a shortcut: a sweep asks FlexOrch if nothing is found, or the index cannot be read.
@@ -106,56 +114,48 @@ impl Recorder {
     ///
     /// # Errors
     /// [`ApplyError`].
-    pub(crate) async fn apply(
-        &self,
-        key: &RecordKey,
-        fact: &Fact,
-        run: Run<'_>,
-    ) -> Result<Option<Stored>, ApplyError> {
+    pub(crate) async fn apply(&self, key: &RecordKey, fact: &Fact, run: Run<'_>) -> Result<Option<Stored>, ApplyError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
             let current = self.table.get(key, run.end).await?;
             match Box::pin(self.step(current, fact, run)).await? {
-                Some(result) => return Ok(result),
-                None => self.wait_after_conflict(attempts, run).await?,
+                Step::Done(stored) => return Ok(stored.map(|stored| *stored)),
+                Step::Conflict => self.wait_after_conflict(attempts, run).await?,
             }
         }
     }
 
-    /// Decides and writes once; `None` if somebody else wrote the record in the meantime.
-    async fn step(
-        &self,
-        current: Option<Stored>,
-        fact: &Fact,
-        run: Run<'_>,
-    ) -> Result<Option<Option<Stored>>, ApplyError> {
+    /// Decides and writes once.
+    async fn step(&self, current: Option<Stored>, fact: &Fact, run: Run<'_>) -> Result<Step, ApplyError> {
         let pending = current.as_ref().is_some_and(|stored| stored.record.unpublished);
         if let Some(stored) = current.as_ref().filter(|_| pending) {
             self.publish(&stored.record, run).await?;
         }
         let known = current.as_ref().map(|stored| Record { unpublished: false, ..stored.record.clone() });
         let Some(record) = next(known.as_ref(), fact, self.now()).or_else(|| known.clone().filter(|_| pending)) else {
-            return Ok(Some(current));
+            return Ok(Step::Done(current.map(Box::new)));
         };
         let record = self.expiring(record);
-        let Written::Done(stored) = self.table.put(record, current.as_ref(), run.end).await? else { return Ok(None) };
+        let Written::Done(stored) = self.table.put(record, current.as_ref(), run.end).await? else {
+            return Ok(Step::Conflict);
+        };
         run.metrics.count_change(known.as_ref(), &stored.record);
         if matches!(fact, Fact::Abandoned) && stored.record.abandoned_at.is_some() {
             run.metrics.count_abandoned();
         }
         if !stored.record.unpublished {
-            return Ok(Some(Some(stored)));
+            return Ok(Step::Done(Some(stored)));
         }
         self.publish(&stored.record, run).await?;
-        Ok(Some(Some(self.mark_published(stored, run).await)))
+        Ok(Step::Done(Some(Box::new(self.mark_published(*stored, run).await))))
     }
 
     /// Removes the mark of a record whose event the bus has. If that fails, the event is published again, once.
     pub(crate) async fn mark_published(&self, stored: Stored, run: Run<'_>) -> Stored {
         let record = self.expiring(Record { unpublished: false, ..stored.record.clone() });
         match self.table.put(record, Some(&stored), run.end).await {
-            Ok(Written::Done(marked)) => marked,
+            Ok(Written::Done(marked)) => *marked,
             // Whoever wrote it has published it before.
             Ok(Written::Conflict) => stored,
             Err(error) => {

@@ -100,8 +100,7 @@ mod tests {
 
     fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_lookup(|name| {
-            let mut settings =
-                settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs"), ("RECORDS_TABLE", "records")]);
+            let mut settings = settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs"), ("RECORDS_TABLE", "records")]);
             Ok(settings.find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()))
         })
     }

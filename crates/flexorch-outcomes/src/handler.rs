@@ -1,6 +1,7 @@
 //! Handles an invocation: receipts, a webhook or a sweep.
 
 use std::path::Path;
+use std::time::Duration;
 
 use flexorch_s3_ingester::aws::http::HttpError;
 use flexorch_s3_ingester::aws::secrets::SecretCache;
@@ -30,8 +31,11 @@ use crate::text::{cut, without_key_like_words};
 use crate::transition::Fact;
 use crate::webhook::{Refusal, Request};
 
+/// A webhook is answered within this time: its sender, which does not wait for long, tries again after a 503.
+const WEBHOOK_TIME: Duration = Duration::from_secs(20);
+
 /// How long a connector's secret is used before it is fetched again: the ingester's default.
-const SECRET_TIME_TO_LIVE: std::time::Duration = std::time::Duration::from_secs(300);
+const SECRET_TIME_TO_LIVE: Duration = Duration::from_secs(300);
 
 /// The function, ready for events.
 #[derive(Debug)]
@@ -124,12 +128,14 @@ impl Outcomes {
         context: &InvocationContext,
         metrics: &Metrics,
     ) -> Result<Value, InvocationError> {
-        let times =
-            Times::new(self.clock.now(), context.deadline, self.config.deadline_margin, Load::default());
+        let times = Times::new(self.clock.now(), context.deadline, self.config.deadline_margin, Load::default());
         let run = Run { metrics, end: times.answer_end };
         match Event::parse(payload) {
             Some(Event::Receipts(messages)) => Ok(self.receipts(&messages, times, run).await),
-            Some(Event::Webhook(request)) => Ok(self.webhook(request, run).await),
+            Some(Event::Webhook(request)) => {
+                let end = run.end.min(self.clock.now() + WEBHOOK_TIME);
+                Ok(self.webhook(request, Run { end, ..run }).await)
+            }
             Some(Event::Sweep) => {
                 let result = self.sweeper.sweep(&self.recorder, &self.secrets, run).await;
                 let summary = result.map_err(|error| {

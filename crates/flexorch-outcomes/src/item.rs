@@ -113,7 +113,8 @@ impl Stored {
                 item.insert(name.to_owned(), value);
             }
         };
-        let text = |text: &str| Some(text).filter(|text| !text.is_empty()).map(|text| AttributeValue::S(text.to_owned()));
+        let text =
+            |text: &str| Some(text).filter(|text| !text.is_empty()).map(|text| AttributeValue::S(text.to_owned()));
         let optional = |value: &Option<String>| value.as_deref().and_then(text);
         let time = |time: Timestamp| Some(AttributeValue::S(iso(time)));
         let count = |count: u64| Some(AttributeValue::N(count.to_string()));

@@ -163,8 +163,8 @@ fn is_job_without_id(value: &Value) -> bool {
     let present = |name: &&str| value.get(name).is_some_and(|value| !value.is_null());
     ["document_id", "filename", "quality_grade", "quality_score", "failure_reason", "execution_summary", "created_at"]
         .iter()
-        .any(|name| present(&name))
-        && !["code", "detail", "errors", "success", "data"].iter().any(|name| present(&name))
+        .any(present)
+        && !["code", "detail", "errors", "success", "data"].iter().any(present)
 }
 
 fn id_of(job: &Value) -> Option<String> {
@@ -182,7 +182,9 @@ fn read_job(job: &Value, id: String) -> Option<Job> {
         _ => Status::Open,
     };
     let summary = job.get("execution_summary");
-    let field = |name: &str| [Some(job), summary].into_iter().flatten().filter_map(|part| part.get(name)).find(|value| !value.is_null());
+    let field = |name: &str| {
+        [Some(job), summary].into_iter().flatten().filter_map(|part| part.get(name)).find(|value| !value.is_null())
+    };
     let text = |name: &str| field(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(clean);
     let error = job.get("error").and_then(|error| error.get("message").unwrap_or(error).as_str()).map(clean);
     Some(Job {

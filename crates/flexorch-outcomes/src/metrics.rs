@@ -91,7 +91,9 @@ impl Metrics {
             count(name::ABANDONED, &self.abandoned),
             count(name::WEBHOOK_REJECTED, &self.webhooks_rejected),
         ];
-        first.extend(self.open.lock().unwrap_or_else(PoisonError::into_inner).map(|open| Metric::count(name::OPEN, open)));
+        first.extend(
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).map(|open| Metric::count(name::OPEN, open)),
+        );
         let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lags = lags.chunks(VALUES_PER_LINE);
         let timestamp = u64::try_from(now.as_millisecond()).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Parses receipts: what the ingester says about the documents of one request. Strict in what a record needs, lenient otherwise.
 
+use flexorch_s3_ingester::ingest::receipt::{FORWARDED, REJECTED, VERSION};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -8,9 +9,6 @@ use serde_json::value::RawValue;
 use crate::record::{RecordKey, in_milliseconds};
 use crate::text::identifier;
 use crate::transition::{Submission, SubmissionResult};
-
-/// The version of receipts that this function reads.
-const VERSION: u64 = 1;
 
 /// Why a receipt cannot be read. No variant holds contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +31,7 @@ pub(crate) enum ReceiptError {
 
 #[derive(Deserialize)]
 struct Receipt<'a> {
-    version: u64,
+    version: u32,
     connector: String,
     #[serde(borrow, default)]
     connector_id: Option<&'a RawValue>,
@@ -77,7 +75,8 @@ pub(crate) fn parse(body: &str, clean: impl Fn(&str) -> String) -> Result<Vec<Su
     if receipt.version != VERSION {
         return Err(ReceiptError::Version);
     }
-    let connector = Some(receipt.connector.trim()).filter(|id| !id.is_empty()).ok_or(ReceiptError::Field("connector"))?;
+    let connector =
+        Some(receipt.connector.trim()).filter(|id| !id.is_empty()).ok_or(ReceiptError::Field("connector"))?;
     let submitted_at: Timestamp = receipt.submitted_at.parse().map_err(|_| ReceiptError::Field("submitted_at"))?;
     let connector_id = receipt.connector_id.and_then(ConnectorId::from_json);
     let submission = |document: Document<'_>| {
@@ -88,11 +87,11 @@ pub(crate) fn parse(body: &str, clean: impl Fn(&str) -> String) -> Result<Vec<Su
             return Err(ReceiptError::Field("key"));
         }
         let result = match document.outcome.as_str() {
-            "forwarded" => SubmissionResult::Forwarded {
+            FORWARDED => SubmissionResult::Forwarded {
                 job_id: document.job_id.and_then(identifier),
                 is_duplicate: document.duplicate.unwrap_or_default(),
             },
-            "rejected" => SubmissionResult::Rejected {
+            REJECTED => SubmissionResult::Rejected {
                 code: document.code.as_deref().map(&clean),
                 message: document.message.as_deref().map(&clean),
             },

@@ -53,7 +53,8 @@ impl Signing {
     /// # Errors
     /// [`CallError`] if the secret is not known because Secrets Manager does not return it.
     pub(crate) async fn verifies(&self, signed: &Signed, end: SystemTime) -> Result<bool, CallError> {
-        let matches = |secret: &Option<SigningSecret>| secret.as_ref().is_some_and(|secret| signed.is_signed_with(secret));
+        let matches =
+            |secret: &Option<SigningSecret>| secret.as_ref().is_some_and(|secret| signed.is_signed_with(secret));
         let mut state = self.state.lock().await;
         let Some(cached) = &state.cached else {
             let fetched = self.fetch(end).await?;

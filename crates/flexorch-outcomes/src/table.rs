@@ -40,7 +40,7 @@ pub(crate) enum TableError {
 #[derive(Debug)]
 pub(crate) enum Written {
     /// The record is in the table.
-    Done(Stored),
+    Done(Box<Stored>),
     /// Somebody else wrote it since it was read.
     Conflict,
 }
@@ -134,7 +134,7 @@ impl Table {
             })
             .await;
         match result {
-            Ok(_) => Ok(Written::Done(Stored::written(record, previous, revision))),
+            Ok(_) => Ok(Written::Done(Box::new(Stored::written(record, previous, revision)))),
             Err(CallError::Refused(refusal)) if refusal.code.as_deref() == Some("ConditionalCheckFailedException") => {
                 Ok(Written::Conflict)
             }
@@ -209,9 +209,8 @@ impl Table {
         start: Option<Item>,
         end: SystemTime,
     ) -> Result<Page, CallError> {
-        let output: QueryOutput = self
-            .repeat("dynamodb:Query", end, || query().set_exclusive_start_key(start.clone()).send())
-            .await?;
+        let output: QueryOutput =
+            self.repeat("dynamodb:Query", end, || query().set_exclusive_start_key(start.clone()).send()).await?;
         let read = u64::try_from(output.scanned_count).unwrap_or_default();
         let mut records = Vec::with_capacity(output.items().len());
         for item in output.items.unwrap_or_default() {

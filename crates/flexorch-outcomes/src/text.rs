@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn what_looks_like_an_api_key_is_removed() {
-        assert_eq!(without_key_like_words("key dfx_aB-1_2, and DFX_x. dfx_ ü"), "key [redacted], and [redacted]. dfx_ ü");
+        assert_eq!(
+            without_key_like_words("key dfx_aB-1_2, and DFX_x. dfx_ ü"),
+            "key [redacted], and [redacted]. dfx_ ü"
+        );
         assert_eq!(without_key_like_words("nothing"), "nothing");
     }
 

@@ -290,8 +290,11 @@ mod tests {
     #[test]
     fn the_status_counts_and_not_the_event() {
         let end = |event: &str, status: &str| {
-            read(&json!({"event": event, "job_id": 7, "status": status, "quality_grade": "A", "pii_findings_count": 2,
-                "failure_reason": "not used"}).to_string())
+            read(
+                &json!({"event": event, "job_id": 7, "status": status, "quality_grade": "A", "pii_findings_count": 2,
+                "failure_reason": "not used"})
+                .to_string(),
+            )
         };
         let completed = end("job.completed", "completed").unwrap().unwrap();
         assert_eq!((&*completed.job_id, completed.completed), ("7", true));

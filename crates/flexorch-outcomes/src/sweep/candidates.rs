@@ -22,7 +22,7 @@ pub(super) enum Verdict {
 /// Decides about open records.
 #[derive(Debug)]
 pub(super) struct Rules {
-    secret_names: Vec<String>,
+    secret_ids: Vec<String>,
     sweep_after: Duration,
     keep_for: Duration,
 }
@@ -30,8 +30,7 @@ pub(super) struct Rules {
 impl Rules {
     /// Creates the rules for these secrets, names or ARNs.
     pub(super) fn new(secret_ids: &[String], sweep_after: Duration, keep_for: Duration) -> Self {
-        let secret_names = secret_ids.iter().map(|id| secret_name(id).to_owned()).collect();
-        Self { secret_names, sweep_after, keep_for }
+        Self { secret_ids: secret_ids.to_vec(), sweep_after, keep_for }
     }
 
     /// Decides about a record.
@@ -47,9 +46,14 @@ impl Rules {
         if record.job_id.is_none() || !(is_older_than(self.sweep_after) || self.sweep_after.is_zero()) {
             return Verdict::Leave;
         }
-        let name = record.connector.as_deref().map(secret_name);
-        let position = name.and_then(|name| self.secret_names.iter().position(|known| known == name));
+        let position = record.connector.as_deref().and_then(|connector| self.secret_of(connector));
         position.map_or(Verdict::Leave, Verdict::Ask)
+    }
+
+    /// Returns the position of a record's secret. The same text goes first: secrets of two regions may have one name.
+    fn secret_of(&self, connector: &str) -> Option<usize> {
+        let position = |is_it: &dyn Fn(&str) -> bool| self.secret_ids.iter().position(|id| is_it(id));
+        position(&|id| id == connector).or_else(|| position(&|id| secret_name(id) == secret_name(connector)))
     }
 }
 

@@ -90,7 +90,8 @@ fn listed(jobs: usize, newer: usize) -> impl Fn(&Ask, usize) -> Reply {
     move |ask, _| match ask {
         Ask::Job(id) => Reply::Job(job(id, Status::Completed)),
         Ask::Page(page) => {
-            let all = (0..newer).map(|number| format!("n-{number}")).chain((0..jobs).map(|number| format!("j-{number}")));
+            let all =
+                (0..newer).map(|number| format!("n-{number}")).chain((0..jobs).map(|number| format!("j-{number}")));
             let page = all.skip((*page as usize - 1) * 100).take(100);
             Reply::Page(page.map(|id| job(&id, Status::Completed)).collect())
         }

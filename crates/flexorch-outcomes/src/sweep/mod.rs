@@ -211,7 +211,9 @@ impl Sweeper {
         }
         let mut keys: HashMap<ApiKey, KeyJobs> = HashMap::new();
         for (secret_id, candidates) in self.secret_ids.iter().zip(candidates) {
-            let Some(connector) = connectors.known.iter().find(|known| *known.secret_id == **secret_id) else { continue };
+            let Some(connector) = connectors.known.iter().find(|known| *known.secret_id == **secret_id) else {
+                continue;
+            };
             if !candidates.is_empty() {
                 let connector = Arc::clone(connector);
                 let key = connector.api_key.clone();

@@ -7,7 +7,7 @@ use flexorch_sandbox::eventbridge::EventsFault;
 use flexorch_sandbox::services::API_KEY;
 use serde_json::{Value, json};
 
-use super::support::{App, AppBuilder, Delivery, TABLE, batch, document, receipt, rejected, sqs};
+use super::support::{App, AppBuilder, BUS, Delivery, TABLE, batch, document, receipt, rejected, sqs, submitted_at};
 
 #[tokio::test]
 async fn a_receipt_is_a_record_for_each_document_with_all_its_attributes() {
@@ -23,7 +23,7 @@ async fn a_receipt_is_a_record_for_each_document_with_all_its_attributes() {
         taken,
         &json!({
             "document": "documents/a b/ü.pdf", "version": "v-1", "state": "submitted", "job_id": "j-1",
-            "changed_at": "2026-11-01T00:00:01.000Z", "submitted_at": "2026-11-01T00:00:01.000Z",
+            "changed_at": submitted_at(1), "submitted_at": submitted_at(1),
             "event_time": "2026-01-01T00:00:00.000Z", "connector": "connector", "connector_id": 42,
             "expires_at": expires, "revision": 1,
         })
@@ -31,7 +31,7 @@ async fn a_receipt_is_a_record_for_each_document_with_all_its_attributes() {
     assert_eq!((&refused["state"], &refused["code"]), (&json!("rejected"), &json!("UNSUPPORTED_FILE")));
     assert_eq!((&refused["failure_reason"], &refused["job_id"]), (&json!("not this one"), &Value::Null));
     let [event] = &app.eventbridge.events()[..] else { panic!("one event") };
-    assert_eq!((&*event.source, &*event.detail_type), ("flexorch.s3-ingester", "Document Rejected"));
+    assert_eq!((&*event.source, &*event.detail_type, &*event.bus), ("flexorch.s3-ingester", "Document Rejected", BUS));
     assert_eq!(event.detail["document"], "documents/x.exe");
     assert!(event.detail.get("revision").is_none() && event.detail.get("unpublished").is_none());
     let metrics = app.metrics().await;
@@ -63,7 +63,8 @@ async fn receipts_in_the_wrong_order_lead_to_the_latest_job() {
 #[tokio::test]
 async fn receipts_of_one_document_in_one_batch_converge() {
     let app = App::start().await;
-    let receipts: Vec<_> = (1..=8).map(|second| receipt(second, &[document("a.pdf", &format!("j-{second}"))])).collect();
+    let receipts: Vec<_> =
+        (1..=8).map(|second| receipt(second, &[document("a.pdf", &format!("j-{second}"))])).collect();
     assert!(app.invoke(batch(&receipts)).await.failures().is_empty());
     assert_eq!(app.record()["job_id"], "j-8");
 }
@@ -112,8 +113,11 @@ async fn a_duplicate_of_a_job_that_ended_is_settled_by_the_other_record() {
 #[tokio::test]
 async fn an_unreadable_receipt_fails_alone_and_its_contents_are_not_logged() {
     let app = App::start().await;
-    let bodies =
-        ["{\"private\": ".to_owned(), receipt(1, &[document("a.pdf", "j-1")]).to_string(), "{\"private\":1}".to_owned()];
+    let bodies = [
+        "{\"private\": ".to_owned(),
+        receipt(1, &[document("a.pdf", "j-1")]).to_string(),
+        "{\"private\":1}".to_owned(),
+    ];
     assert_eq!(app.invoke(sqs(&bodies)).await.failures(), ["m-0", "m-2"]);
     assert_eq!(app.states(), ["submitted"]);
     let lines = app.output().await;

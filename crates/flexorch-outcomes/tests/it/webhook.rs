@@ -74,7 +74,10 @@ async fn nothing_that_is_not_signed_is_believed() {
         assert_eq!(app.deliver(&Delivery { signature: wrong.clone(), ..right.clone() }).await, 401, "{wrong:?}");
     }
     assert_eq!((app.record(), app.published().len()), (before, 0));
-    assert_eq!(app.deliver(&Delivery { signature: Some(format!(" {} ", signature.to_uppercase())), ..right }).await, 204);
+    assert_eq!(
+        app.deliver(&Delivery { signature: Some(format!(" {} ", signature.to_uppercase())), ..right }).await,
+        204
+    );
     assert_eq!(app.metrics().await["WebhookRejected"], 7.0);
 }
 
@@ -116,7 +119,7 @@ async fn without_a_webhook_secret_and_with_an_empty_one_every_delivery_is_401() 
     assert_eq!(app.deliver(&Delivery::of("j-1", "completed")).await, 401);
     let app = with_open_record().await;
     for secret in [json!({"signing_secret": ""}), json!({}), json!("text")] {
-        app.secrets.put(WEBHOOK_SECRET, &secret.to_string());
+        app.secrets.put(WEBHOOK_SECRET, secret.to_string());
         let forged = Delivery::of("j-1", "completed");
         let signature = Some(Delivery::sign(&forged.body, ""));
         assert_eq!(app.deliver(&Delivery { signature, ..forged }).await, 401, "{secret}");
@@ -128,7 +131,7 @@ async fn without_a_webhook_secret_and_with_an_empty_one_every_delivery_is_401() 
 async fn a_changed_signing_secret_is_used_after_a_mismatch_which_fetches_it_once_a_minute() {
     let app = with_open_record().await;
     assert_eq!(app.deliver(&Delivery::of("j-1", "failed")).await, 204);
-    app.secrets.put(WEBHOOK_SECRET, &json!({"signing_secret": "changed"}).to_string());
+    app.secrets.put(WEBHOOK_SECRET, json!({"signing_secret": "changed"}).to_string());
     let delivery = Delivery::of("j-1", "completed");
     let changed = Delivery { signature: Some(Delivery::sign(&delivery.body, "changed")), ..delivery.clone() };
     assert_eq!(app.deliver(&changed).await, 204);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::events::{Answered, Delivery, SIGNING_SECRET};
+use super::events::{Answered, Delivery, SIGNING_SECRET, batch, document, receipt_of};
 
 /// The table's name.
 pub const TABLE: &str = "records";
@@ -70,12 +70,6 @@ impl AppBuilder {
         self
     }
 
-    /// Changes the sandbox before it starts.
-    pub fn sandbox(mut self, change: impl FnOnce(&mut SandboxOptions)) -> Self {
-        change(&mut self.options);
-        self
-    }
-
     /// A fault of FlexOrch's from the start.
     pub fn fault(mut self, fault: &str) -> Self {
         self.options.faults.push(fault.parse::<Fault>().unwrap());
@@ -97,7 +91,7 @@ impl AppBuilder {
         for (name, secret) in &self.secrets {
             services.secrets.put(name, secret);
         }
-        services.secrets.put(WEBHOOK_SECRET, &json!({"signing_secret": SIGNING_SECRET}).to_string());
+        services.secrets.put(WEBHOOK_SECRET, json!({"signing_secret": SIGNING_SECRET}).to_string());
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
             ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "outcomes".to_owned()),
@@ -172,6 +166,47 @@ impl App {
     /// Delivers a webhook and returns the HTTP status.
     pub async fn deliver(&self, delivery: &Delivery) -> u64 {
         self.invoke(delivery.event()).await.ok()["statusCode"].as_u64().unwrap()
+    }
+
+    /// Submits keys to FlexOrch with an API key, and returns their jobs. They end as the test says.
+    pub async fn submit(&self, api_key: &str, keys: &[String]) -> Vec<String> {
+        self.flexorch.set_job_time(Some(Duration::MAX));
+        let http = flexorch_s3_ingester::aws::http::client(None).unwrap();
+        let request =
+            http.post(format!("{}/data-process/async", self.flexorch.base_url())).header("x-api-key", api_key);
+        let body = json!({"source": {"connector_id": 42, "keys": keys}}).to_string();
+        let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+        let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        let jobs = response["data"]["jobs"].as_array().unwrap_or_else(|| panic!("{response}"));
+        jobs.iter().map(|job| job["job_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Submits as many keys as this, a hundred a request, and records them by receipts of a connector; returns their jobs.
+    pub async fn submit_and_record(&self, connector: &str, api_key: &str, count: usize) -> Vec<String> {
+        let keys: Vec<_> = (0..count).map(|number| format!("{connector}/{number:04}.pdf")).collect();
+        let mut all = Vec::new();
+        for (second, keys) in (0..).zip(keys.chunks(100)) {
+            let jobs = self.submit(api_key, keys).await;
+            let documents: Vec<_> = keys.iter().zip(&jobs).map(|(key, job)| document(key, job)).collect();
+            assert!(self.invoke(batch(&[receipt_of(connector, second, &documents)])).await.failures().is_empty());
+            all.extend(jobs);
+        }
+        all
+    }
+
+    /// Sweeps with this much time and returns the summary.
+    pub async fn sweep_within(&self, time: Duration) -> Value {
+        self.invoke_within(json!({"sweep": {}}), time).await.ok()
+    }
+
+    /// Waits until a condition holds.
+    pub async fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !holds(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "not in time: {what}");
     }
 
     /// Sweeps and returns the summary.

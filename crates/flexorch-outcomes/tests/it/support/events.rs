@@ -43,11 +43,21 @@ pub fn rejected(key: &str, message: &str) -> Value {
         "message": message})
 }
 
-/// A receipt of the default connector. `second` is the second of its `submitted_at`: a later one is later.
-pub fn receipt(second: u32, documents: &[Value]) -> Value {
-    assert!(second < 60);
-    json!({"version": 1, "connector": SECRET, "connector_id": 42, "documents": documents,
-        "submitted_at": format!("2026-11-01T00:00:{second:02}.000Z")})
+/// The `submitted_at` of [`receipt`], ten days ago.
+pub fn submitted_at(second: i64) -> String {
+    let day = jiff::Timestamp::now().as_second() / 86_400 - 10;
+    jiff::Timestamp::from_second(day * 86_400 + second).unwrap().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// A receipt of the default connector. A later `second` is a later `submitted_at`.
+pub fn receipt(second: i64, documents: &[Value]) -> Value {
+    receipt_of(SECRET, second, documents)
+}
+
+/// A receipt of any connector.
+pub fn receipt_of(connector: &str, second: i64, documents: &[Value]) -> Value {
+    json!({"version": 1, "connector": connector, "connector_id": 42, "documents": documents,
+        "submitted_at": submitted_at(second)})
 }
 
 /// An SQS batch with one receipt a message: `m-0`, `m-1`, ….

@@ -3,5 +3,5 @@
 mod app;
 mod events;
 
-pub use app::{App, AppBuilder, BUS, SECRET, TABLE, WEBHOOK_SECRET};
-pub use events::{Answered, Delivery, SIGNING_SECRET, batch, document, receipt, rejected, sqs};
+pub use app::{App, AppBuilder, BUS, TABLE, WEBHOOK_SECRET};
+pub use events::{Delivery, batch, document, receipt, receipt_of, rejected, sqs, submitted_at};
