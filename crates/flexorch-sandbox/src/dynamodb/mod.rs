@@ -90,10 +90,21 @@ impl DynamoDb {
     ///
     /// If there is no such table, or the item does not fit it.
     pub fn put(&self, table: &str, item: Json) -> Result<(), Refused> {
-        let item = item.as_object().and_then(value::item_from_plain);
-        let item = item.ok_or_else(|| Refused("an item is a JSON object with numbers that DynamoDB has".to_owned()))?;
+        let item = parse(&item)?;
         let mut service = self.shared().service();
         service.table_mut(table).and_then(|table| table.put(item, None)).map(drop).map_err(refused)
+    }
+
+    /// Puts an item in plain JSON just before the next write that a call asks for, as another writer does that comes between a read and a
+    /// write. Called several times, it does so before as many writes, one item each.
+    ///
+    /// # Errors
+    ///
+    /// As [`DynamoDb::put`].
+    pub fn put_before_next_write(&self, table: &str, item: Json) -> Result<(), Refused> {
+        let item = parse(&item)?;
+        let mut service = self.shared().service();
+        service.table_mut(table).and_then(|table| table.put_before_next_write(item)).map_err(refused)
     }
 
     /// Removes the items of a table; the table stays.
@@ -124,6 +135,11 @@ impl DynamoDb {
     pub fn arn(&self, table: &str, region: &str) -> String {
         store::arn(table, region)
     }
+}
+
+fn parse(item: &Json) -> Result<value::Item, Refused> {
+    let item = item.as_object().and_then(value::item_from_plain);
+    item.ok_or_else(|| Refused("an item is a JSON object with numbers that DynamoDB has".to_owned()))
 }
 
 fn refused(error: error::DynamoError) -> Refused {

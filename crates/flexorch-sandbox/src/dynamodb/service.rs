@@ -138,10 +138,10 @@ fn write(store: &mut Store, operation: &str, name: &str, input: &Input) -> Resul
     let returns_old = returns(input, &["NONE", "ALL_OLD"])? == "ALL_OLD";
     let before = if operation == "PutItem" {
         let item = required("item", input.item.as_ref())?;
-        store.table_mut(name)?.put(item, condition.as_ref())?
+        store.table_to_write(name)?.put(item, condition.as_ref())?
     } else {
         let key = required("key", input.key.as_ref())?;
-        store.table_mut(name)?.delete(&key, condition.as_ref())?
+        store.table_to_write(name)?.delete(&key, condition.as_ref())?
     };
     Ok(match before {
         Some(before) if returns_old => json!({"Attributes": item_json(&before)}),
@@ -157,7 +157,7 @@ fn update(store: &mut Store, name: &str, input: &Input) -> Result<Json, DynamoEr
     let update = text.map(|text| expression::update(text, &mut placeholders)).transpose()?.unwrap_or_default();
     placeholders.check_all_used()?;
     let returns = returns(input, &["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"])?;
-    let (before, after) = store.table_mut(name)?.update(&key, &update, condition.as_ref())?;
+    let (before, after) = store.table_to_write(name)?.update(&key, &update, condition.as_ref())?;
     let updated = |item: Item| {
         let is_updated = |name: &String| update.attributes().any(|attribute| attribute == name);
         item.into_iter().filter(|(name, _)| is_updated(name)).collect()

@@ -69,6 +69,13 @@ impl Store {
         self.tables.get_mut(name).ok_or_else(|| DynamoError::no_table(name))
     }
 
+    /// Returns a table for a call that writes, after the writer that comes before it, if one is to.
+    pub(super) fn table_to_write(&mut self, name: &str) -> Result<&mut Table, DynamoError> {
+        let table = self.table_mut(name)?;
+        table.be_overtaken()?;
+        Ok(table)
+    }
+
     /// Returns the names of all tables, sorted.
     pub(super) fn names(&self) -> Vec<&str> {
         self.tables.keys().map(String::as_str).collect()

@@ -1,7 +1,7 @@
 //! One table: its items, and conditional writes. Pure.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value as Json, json};
 
@@ -50,12 +50,14 @@ pub(super) struct Table {
     items: Items,
     /// What the indexes show, if they do not follow the table.
     frozen: Option<Items>,
+    /// Items that another writer puts, each just before one of the next writes.
+    overtaking: VecDeque<Item>,
 }
 
 impl Table {
     /// Creates an empty table.
     pub(super) fn new(schema: Schema, now: Moment) -> Self {
-        Self { schema, created: now, items: Items::new(), frozen: None }
+        Self { schema, created: now, items: Items::new(), frozen: None, overtaking: VecDeque::new() }
     }
 
     /// Returns the items, sorted by their keys.
@@ -76,6 +78,21 @@ impl Table {
     /// Keeps what the indexes show, or lets them follow the table.
     pub(super) fn freeze_indexes(&mut self, frozen: bool) {
         self.frozen = frozen.then(|| self.items.clone());
+    }
+
+    /// Puts an item just before the next write that a call asks for.
+    pub(super) fn put_before_next_write(&mut self, item: Item) -> Result<(), DynamoError> {
+        self.schema.check(&item)?;
+        self.overtaking.push_back(item);
+        Ok(())
+    }
+
+    /// Lets another writer come first, if one is to.
+    pub(super) fn be_overtaken(&mut self) -> Result<(), DynamoError> {
+        match self.overtaking.pop_front() {
+            Some(item) => self.put(item, None).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Returns the key of an item or of a `Key` parameter that has been checked.

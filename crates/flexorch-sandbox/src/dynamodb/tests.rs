@@ -1,7 +1,6 @@
 //! The tables as the AWS SDK for Rust, and a plain HTTP client, see them: over real sockets.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
@@ -343,9 +342,15 @@ async fn faults_meet_the_operations_that_they_are_for() {
     assert_eq!(code(bench.by_state("failed").send().await.unwrap_err()), "InternalServerError");
 
     bench.dynamodb.fail_next(1, DynamoFault::HangAfterEffect);
-    let lost = tokio::time::timeout(Duration::from_millis(200), bench.put(item("a", 1), new, None)).await;
-    assert!(lost.is_err());
-    assert_eq!(bench.dynamodb.items(TABLE).len(), 1);
+    let written = async {
+        while bench.dynamodb.items(TABLE).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        responded = bench.put(item("a", 1), new, None) => panic!("{responded:?}"),
+        () = written => {}
+    }
 }
 
 #[tokio::test]
@@ -361,4 +366,20 @@ async fn indexes_can_stay_behind_the_table() {
     assert_eq!((count("submitted").await, count("processed").await), (0, 1));
     bench.dynamodb.clear(TABLE);
     assert_eq!(count("processed").await, 0);
+}
+
+#[tokio::test]
+async fn another_writer_comes_between_a_read_and_a_write() {
+    let bench = Bench::start().await;
+    bench.dynamodb.put(TABLE, json!({"document": "a", "version": "-", "revision": 1})).unwrap();
+    for revision in [2, 3] {
+        let theirs = json!({"document": "a", "version": "-", "revision": revision});
+        bench.dynamodb.put_before_next_write(TABLE, theirs).unwrap();
+    }
+    assert!(bench.dynamodb.put_before_next_write(TABLE, json!({"document": "a"})).is_err());
+    let conflict = Err("ConditionalCheckFailedException".to_owned());
+    assert_eq!(bench.put(item("a", 2), "revision = :r", Some(1)).await, conflict);
+    assert_eq!(bench.put(item("a", 3), "revision = :r", Some(2)).await, conflict);
+    assert_eq!(bench.put(item("a", 4), "revision = :r", Some(3)).await, Ok(()));
+    assert_eq!(bench.dynamodb.items(TABLE)[0]["revision"], 4);
 }
