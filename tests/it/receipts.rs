@@ -204,7 +204,9 @@ async fn long_keys_whatever_their_characters_are_split_into_receipts_of_256_kb()
     assert_eq!(messages.len(), 2);
     assert!(messages.iter().all(|message| message.body.len() <= 262_144));
     let receipts = receipts(&app);
-    let named: Vec<_> = receipts.iter().flat_map(|receipt| texts(receipt, "key")).collect();
+    // Each is a call for itself, and the calls are concurrent.
+    let mut named: Vec<_> = receipts.iter().flat_map(|receipt| texts(receipt, "key")).collect();
+    named.sort_unstable();
     assert_eq!(named, app.submitted_keys());
     assert!(named[0].contains("\u{fffe}\u{ffff}"));
 }
@@ -234,7 +236,8 @@ async fn whatever_brings_an_object_its_request_has_a_receipt() {
         let named: usize = receipts.iter().map(|receipt| documents(receipt).len()).sum();
         let mut keys: Vec<_> = receipts.iter().flat_map(|receipt| texts(receipt, "key")).collect();
         let mut submitted = app.submitted_keys();
-        (keys.sort_unstable(), submitted.sort_unstable());
+        keys.sort_unstable();
+        submitted.sort_unstable();
         assert_eq!(keys, submitted, "{text}");
         assert!(objects.map_or(named > 0, |objects| named == objects), "{named}: {text}");
     }
@@ -321,6 +324,17 @@ async fn receipts_that_sqs_refuses_once_are_sent_again() {
     assert_eq!(sent, names.into_iter().collect());
     assert_eq!(app.queues.calls().len(), 3);
     assert_eq!(app.metrics().await["ReceiptsLost"], 0.0);
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_that_hangs_leaves_time_for_the_receipts() {
+    let app = builder().await.dead_letters().start().await;
+    app.queues.fail_next(1, AwsFault::Hang);
+    let event = sqs_event([s3_event(["a.pdf"]), s3_event(["b.exe"])]);
+    let answer = app.invoke_within(event, Duration::from_secs(4)).await;
+    assert_eq!(answer.failures(), ["m-1"]);
+    assert_eq!(keys_of(&app), ["a.pdf"]);
+    assert!(answer.took <= Duration::from_secs(3), "{:?}", answer.took);
 }
 
 #[tokio::test]
