@@ -25,6 +25,7 @@
 //!
 //! - *When a message is acknowledged*: `handler/acknowledge.rs` decides, `handler/queue.rs` does it.
 //! - *What happens after a 429*: `Lane::failed` in `ingest/session/lane/responses.rs`; [`ingest::rate`] pauses the API key.
+//! - *What a receipt holds*: `ingest/receipt.rs`; `handler/receipts.rs` sends it.
 //! - *Where a new source is added*: [`event`], whose documentation lists the steps.
 //! - *The text of a doctor check*: `crates/flexorch-s3/src/doctor`, one file for each check.
 //!

@@ -18,8 +18,8 @@ use crate::model::outcome::Outcome;
 const RESEND_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// What an operator does about a receipt that is lost.
-pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: FlexOrch knows \
-                          them, and a receipt names their jobs";
+pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: \
+                          FlexOrch knows them, and a receipt names their jobs";
 
 impl Ingester {
     /// Sends a receipt for every request that FlexOrch took, and for every key that it rejected alone. Returns how many could not be sent:
@@ -57,8 +57,8 @@ impl Ingester {
     }
 }
 
-/// Sends receipts with `deliver`, which sends messages until `end` at the latest and returns the result of each. Returns the receipts that could
-/// not be sent.
+/// Sends receipts with `deliver`, which sends messages until `end` at the latest and returns the result of each. Returns the receipts
+/// that could not be sent.
 pub async fn send<'r>(
     receipts: &'r [Receipt],
     clock: Clock,

@@ -327,6 +327,17 @@ async fn receipts_that_sqs_refuses_once_are_sent_again() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_queue_that_hangs_leaves_time_for_the_receipts() {
+    let app = builder().await.dead_letters().start().await;
+    app.queues.fail_next(1, AwsFault::Hang);
+    let event = sqs_event([s3_event(["a.pdf"]), s3_event(["b.exe"])]);
+    let answer = app.invoke_within(event, Duration::from_secs(4)).await;
+    assert_eq!(answer.failures(), ["m-1"]);
+    assert_eq!(keys_of(&app), ["a.pdf"]);
+    assert!(answer.took <= Duration::from_secs(3), "{:?}", answer.took);
+}
+
+#[tokio::test]
 async fn a_queue_that_hangs_does_not_hold_up_the_answer_for_ten_thousand_objects() {
     let app = builder()
         .await

@@ -141,6 +141,7 @@ impl Recorder {
             return Ok(Step::Conflict);
         };
         run.metrics.count_change(known.as_ref(), &stored.record);
+        log_change(known.as_ref(), &stored.record);
         if matches!(fact, Fact::Abandoned) && stored.record.abandoned_at.is_some() {
             run.metrics.count_abandoned();
         }
@@ -191,6 +192,22 @@ impl Recorder {
     /// Returns the time now.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Logs a document that will not be processed.
+fn log_change(previous: Option<&Record>, record: &Record) {
+    let is_new = previous.is_none_or(|previous| previous.state != record.state);
+    if is_new && matches!(record.state, State::Failed | State::Rejected) {
+        tracing::warn!(
+            document = record.key.document.as_str(),
+            version = record.key.version.as_str(),
+            job = record.job_id.as_deref(),
+            code = record.code.as_deref(),
+            reason = record.failure_reason.as_deref(),
+            state = record.state.name(),
+            "a document was not processed"
+        );
     }
 }
 

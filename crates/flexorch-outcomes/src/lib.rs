@@ -1,4 +1,23 @@
-//! Follows submitted documents to their end.
+//! An AWS Lambda function that follows submitted documents to their end: it records each in a DynamoDB table, learns how its job ended
+//! and publishes that as an EventBridge event.
+//!
+//! ```text
+//!  receipts (SQS) ──────▶ receipt ─┐                                       ┌─▶ table (DynamoDB)
+//!  webhook (URL) ───────▶ webhook ─┼─▶ fact ─▶ apply: read, decide, write ─┤
+//!  {"sweep": {}} ─▶ sweep ─▶ jobs ─┘              (transition, pure)       └─▶ bus (EventBridge)
+//! ```
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`handler`] | Handles an invocation by calling the other modules. **Start reading here.** |
+//! | `event` | Recognises the three kinds of event. |
+//! | `record` | Defines a document's record, its states and the detail of its events. |
+//! | `transition` | **Decides what a record becomes**: pure, so that any order of input leads to the same. |
+//! | `receipt`, `webhook`, `jobs` | Parse what the ingester, FlexOrch's webhook and FlexOrch's API say. |
+//! | `apply` | Reads, decides, writes and publishes; the only writer of records. |
+//! | `table`, `item`, `bus`, `signing` | The edges: DynamoDB, EventBridge, and the webhook's secret. |
+//! | `sweep` | Asks for the jobs that stay open, within the plan's rate. |
+//! | [`config`], [`metrics`], `text` | Settings, metrics, and texts without secrets. |
 
 #![warn(unreachable_pub)]
 

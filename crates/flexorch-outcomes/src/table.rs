@@ -1,6 +1,7 @@
 //! The table of records: DynamoDB. Every write is conditional on what was read; calls that DynamoDB throttles are repeated until
 //! the time is over.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
@@ -20,10 +21,9 @@ const BY_JOB: &str = "by-job";
 /// The index of records by their state and its beginning.
 const BY_STATE: &str = "by-state";
 
-/// The key of the item that holds how far everything is published. It is in no index.
+/// The key of the item that holds how far everything is published: for each state an attribute with its name and a time. The item is
+/// in no index.
 const PUBLISHED_UNTIL: (&str, &str) = ("sweep", "published-until");
-/// Its only attribute.
-const UNTIL: &str = "until";
 
 /// Why the table could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -55,6 +55,16 @@ pub(crate) struct Page {
     /// Where the next page begins; `None` after the last.
     pub(crate) next: Option<Item>,
 }
+
+impl Page {
+    /// Returns when the state of the last item that was read for it began; `None` after the last page.
+    pub(crate) fn reached(&self) -> Option<Timestamp> {
+        self.next.as_ref()?.get(attribute::CHANGED_AT)?.as_s().ok()?.parse().ok()
+    }
+}
+
+/// For each state, the time before which every state that began is published. A state that is not in it: unknown.
+pub(crate) type PublishedUntil = BTreeMap<State, Timestamp>;
 
 /// A query of the records in one state, in the order in which the state began.
 #[derive(Debug, Clone, Copy)]
@@ -222,31 +232,31 @@ impl Table {
         Ok(Page { records, read, next: output.last_evaluated_key.filter(|key| !key.is_empty()) })
     }
 
-    /// Returns the time before which every state that began is published; `None` if it is not known.
+    /// Returns how far everything is published.
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn published_until(&self, end: SystemTime) -> Result<Option<Timestamp>, CallError> {
+    pub(crate) async fn published_until(&self, end: SystemTime) -> Result<PublishedUntil, CallError> {
         let (document, version) = PUBLISHED_UNTIL;
-        let item = self.get_item(document, version, end).await?;
-        Ok(item.and_then(|item| item.get(UNTIL)?.as_s().ok()?.parse().ok()))
+        let item = self.get_item(document, version, end).await?.unwrap_or_default();
+        let until = |state: State| Some((state, item.get(state.name())?.as_s().ok()?.parse().ok()?));
+        Ok(State::PUBLISHED.into_iter().filter_map(until).collect())
     }
 
-    /// Records that every state that began before `until` is published.
+    /// Records how far everything is published.
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn set_published_until(&self, until: Timestamp, end: SystemTime) -> Result<(), CallError> {
+    pub(crate) async fn set_published_until(&self, until: &PublishedUntil, end: SystemTime) -> Result<(), CallError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let (document, version) = PUBLISHED_UNTIL;
+        let mut item = Item::from([
+            (attribute::DOCUMENT.to_owned(), text(document)),
+            (attribute::VERSION.to_owned(), text(version)),
+        ]);
+        item.extend(until.iter().map(|(state, time)| (state.name().to_owned(), text(&iso(*time)))));
         self.repeat("dynamodb:PutItem", end, || {
-            self.client
-                .put_item()
-                .table_name(&self.name)
-                .item(attribute::DOCUMENT, text(document))
-                .item(attribute::VERSION, text(version))
-                .item(UNTIL, text(&iso(until)))
-                .send()
+            self.client.put_item().table_name(&self.name).set_item(Some(item.clone())).send()
         })
         .await
         .map(drop)

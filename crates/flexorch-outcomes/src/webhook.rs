@@ -31,11 +31,11 @@ pub(crate) struct Request<'a> {
     #[serde(rename = "requestContext")]
     context: Context,
     #[serde(default)]
-    headers: HashMap<String, String>,
+    headers: Option<HashMap<String, String>>,
     #[serde(borrow, default)]
     body: Option<Cow<'a, str>>,
     #[serde(rename = "isBase64Encoded", default)]
-    is_base64: bool,
+    is_base64: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,13 +110,15 @@ impl<'a> Request<'a> {
             return Err(Refusal::Method);
         }
         let body = self.body.unwrap_or_default();
-        let limit = if self.is_base64 { LARGEST_ENCODED_BODY } else { LARGEST_BODY };
+        let is_base64 = self.is_base64.unwrap_or_default();
+        let limit = if is_base64 { LARGEST_ENCODED_BODY } else { LARGEST_BODY };
         if body.len() > limit {
             return Err(Refusal::TooLarge);
         }
-        let header = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE_HEADER));
+        let headers = self.headers.unwrap_or_default();
+        let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE_HEADER));
         let signature = header.and_then(|(_, value)| signature(value));
-        let body = if self.is_base64 {
+        let body = if is_base64 {
             // A body that cannot be decoded is signed by nobody.
             base64::decode(&*body).map_err(|_| if signature.is_none() { Refusal::Signature } else { Refusal::Body })?
         } else {
@@ -245,8 +247,10 @@ mod tests {
             assert!(!is_verified("{}", &wrong), "{wrong:?}");
         }
         let mut unsigned = request("{}", "");
-        unsigned["headers"] = json!({});
-        assert_eq!(check(&unsigned).unwrap_err(), Refusal::Signature);
+        for headers in [json!({}), Value::Null] {
+            (unsigned["headers"], unsigned["isBase64Encoded"]) = (headers, Value::Null);
+            assert_eq!(check(&unsigned).unwrap_err(), Refusal::Signature);
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn failed(status: u16) -> Reply {
     Reply::Failed(match status {
         401 => Response::Unauthorized(error),
         400 | 422 => Response::Refused(error),
-        402 | 403 | 404 => Response::Blocked { block: Block::NotAllowed, error, retry_at: None },
+        402..=404 => Response::Blocked { block: Block::NotAllowed, error, retry_at: None },
         _ => Response::Transient { error, rate_limited: status == 429, retry_at: None },
     })
 }
@@ -108,7 +108,7 @@ fn without_jobs_there_is_no_request_and_a_single_one_is_asked_for_directly() {
     assert_eq!((none.asks, none.stop), (vec![], None));
     let single = run(&["j-0"], &listed(1, 0));
     assert_eq!(single.asks, [Ask::Job("j-0".into())]);
-    assert_eq!(single.ended["j-0"], true);
+    assert!(single.ended["j-0"]);
 }
 
 #[test]

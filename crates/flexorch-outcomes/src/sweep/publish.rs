@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply::{CONCURRENT_RECORDS, Recorder, Run};
 use crate::item::Stored;
 use crate::record::{Record, State};
-use crate::table::{StateQuery, TableError};
+use crate::table::{PublishedUntil, StateQuery, TableError};
 
 /// If fewer records are read to find those that are not published, reading them again costs less than remembering how far that got.
 const WORTH_REMEMBERING: u64 = 1_000;
@@ -21,33 +21,67 @@ const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// quotas").
 const RECEIVED_WITHIN: SignedDuration = SignedDuration::from_hours(15 * 24);
 
-/// Publishes all states that are not, until `run.end` at the latest.
+/// What one sweep knows and learns about how far everything is published.
+struct Progress {
+    known: PublishedUntil,
+    until: PublishedUntil,
+    /// What began later may not be written yet.
+    latest: Timestamp,
+    read: u64,
+}
+
+/// Publishes all states that are not, until `run.end` at the latest. If the time is over before all records were read, the next sweep
+/// goes on there.
 ///
 /// # Errors
-/// [`TableError`] if the table could not be read.
+/// [`TableError`] if the table could not be read to the end.
 pub(super) async fn publish_pending(recorder: &Recorder, run: Run<'_>) -> Result<(), TableError> {
-    let began = recorder.now();
-    let known = recorder.table.published_until(run.end).await?;
-    let (mut read, mut all_published) = (0, true);
+    let latest = recorder.now() - WRITTEN_WITHIN;
+    // Some of the time is left to remember how far it got.
+    let read_end = recorder.clock.now() + recorder.clock.until(run.end) / 8 * 7;
+    let known = recorder.table.published_until(read_end).await?;
+    let mut progress = Progress { until: known.clone(), known, latest, read: 0 };
+    let mut result = Ok(());
     for state in State::PUBLISHED {
-        let from = known.and_then(|until| earliest(state, until));
-        let mut start = None;
-        loop {
-            let query = StateQuery { state, from, unpublished: true };
-            let page = recorder.table.in_state(query, start, run.end).await?;
-            read += page.read;
-            all_published &= publish(recorder, page.records, run).await?;
-            start = page.next;
-            if start.is_none() {
-                break;
-            }
+        result = result.and(publish_state(recorder, state, &mut progress, Run { end: read_end, ..run }).await);
+    }
+    if progress.read >= WORTH_REMEMBERING && progress.until != progress.known {
+        recorder.table.set_published_until(&progress.until, run.end).await?;
+    }
+    result
+}
+
+/// Publishes what is not, of the records in one state.
+async fn publish_state(
+    recorder: &Recorder,
+    state: State,
+    progress: &mut Progress,
+    run: Run<'_>,
+) -> Result<(), TableError> {
+    let from = progress.known.get(&state).and_then(|until| earliest(state, *until));
+    let (mut start, mut all_published) = (None, true);
+    loop {
+        let query = StateQuery { state, from, unpublished: true };
+        let mut page = recorder.table.in_state(query, start, run.end).await?;
+        progress.read += page.read;
+        all_published &= publish(recorder, std::mem::take(&mut page.records), run).await?;
+        if all_published {
+            progress.advance(state, page.reached());
+        }
+        start = page.next;
+        if start.is_none() {
+            return Ok(());
         }
     }
-    let until = began - WRITTEN_WITHIN;
-    if all_published && read >= WORTH_REMEMBERING && known.is_none_or(|known| known < until) {
-        recorder.table.set_published_until(until, run.end).await?;
+}
+
+impl Progress {
+    /// Everything that began in this state before `reached` (`None`: ever) is published.
+    fn advance(&mut self, state: State, reached: Option<Timestamp>) {
+        let until = reached.map_or(self.latest, |reached| reached.min(self.latest));
+        let known = self.until.entry(state).or_insert(until);
+        *known = until.max(*known);
     }
-    Ok(())
 }
 
 /// Returns the earliest beginning of a state that may not be published, if all before `until` that had been written are.

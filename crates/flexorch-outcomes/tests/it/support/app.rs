@@ -153,9 +153,9 @@ impl App {
         AppBuilder::new().start().await
     }
 
-    /// Hands the function an event, with 30 seconds for it.
+    /// Hands the function an event, with more time than it needs on a busy machine.
     pub async fn invoke(&self, event: Value) -> Answered {
-        self.invoke_within(event, Duration::from_secs(30)).await
+        self.invoke_within(event, Duration::from_secs(120)).await
     }
 
     /// Hands the function an event, with this much time until Lambda would end it.
