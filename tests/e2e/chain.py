@@ -16,6 +16,8 @@ from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ.get("E2E_WORK", REPOSITORY / "target" / "e2e"))
+# Where one of several test processes writes.
+OWN = WORK / os.environ.get("PYTEST_XDIST_WORKER", "")
 COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve() / "debug/flexorch-s3"
 REGION = "eu-west-1"
 # The emulator takes a key id of twelve digits for an account.
@@ -53,9 +55,9 @@ class Process:
     """A program that runs until it is stopped. What it prints goes to a file below target/e2e/."""
 
     def __init__(self, name, command, environment=None, directory=REPOSITORY):
-        WORK.mkdir(parents=True, exist_ok=True)
+        OWN.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.printed = WORK / f"{name}.txt"
+        self.printed = OWN / f"{name}.txt"
         with self.printed.open("w") as printed:
             self.process = subprocess.Popen(
                 [str(word) for word in command],
@@ -90,7 +92,7 @@ class Process:
 
 def certificate():
     """An authority for this run, and the emulator's certificate from it: the template's queues and buckets take nothing but TLS."""
-    folder = WORK / "tls"
+    folder = OWN / "tls"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -119,7 +121,7 @@ class Emulator(Process):
         self.authority = str(tls / "ca.pem")
         super().__init__(
             "emulator",
-            [WORK / "venv-emulator/bin/ministack"],
+            [WORK / "venv-emulator/bin/python", REPOSITORY / "tests/e2e/emulator.py"],
             {
                 "BIND_HOST": "127.0.0.1",
                 "MINISTACK_HOST": "127.0.0.1",
@@ -233,6 +235,8 @@ class Stack:
         (WORK / f"deploy-{self.name}.txt").write_text(run.stdout + run.stderr)
         assert run.returncode == 0, run.stdout + run.stderr
         self.read_outputs()
+        # CloudFormation waits for it on AWS; the emulator's does not.
+        wait_until(lambda: self.configuration().get("State", "Active") == "Active", 60, "the function is still being created")
         return self
 
     def read_outputs(self):

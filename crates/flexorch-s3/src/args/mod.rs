@@ -11,8 +11,8 @@ mod invoke;
 mod letters;
 mod pause;
 mod queue_name;
-mod resubmit;
 mod receipts;
+mod resubmit;
 mod rotate;
 mod sandbox;
 mod schedule;
@@ -35,8 +35,8 @@ pub(crate) use letters::{
 };
 pub(crate) use pause::{PauseOptions, ResumeOptions};
 pub(crate) use queue_name::QueueName;
-pub(crate) use resubmit::ResubmitOptions;
 pub(crate) use receipts::ReceiptsOption;
+pub(crate) use resubmit::ResubmitOptions;
 pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
@@ -61,7 +61,8 @@ Examples:
   flexorch-s3 connector create --secret flexorch/invoices
   flexorch-s3 attach --secret flexorch/invoices --function flexorch-ingest
   flexorch-s3 doctor --secret flexorch/invoices
-  flexorch-s3 backfill --secret flexorch/invoices --dry-run")]
+  flexorch-s3 backfill --secret flexorch/invoices --dry-run
+  flexorch-s3 history --stack flexorch-ingest --state failed --since 2d")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,

@@ -310,3 +310,16 @@ async fn a_function_or_a_url_takes_the_place_of_a_stack() {
     let plain = ["webhook", "create", "--url", "http://example.com/", "--secret", CONNECTOR];
     Run::of(office.command(&plain)).await.says(2, &["expected an https URL"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandboxs_flexorch_has_the_webhook_then() {
+    let archive = Archive::open().await;
+    archive.run(&["webhook", "create", "--stack", STACK]).await.says(0, &["registered", URL]);
+    let stored = archive.signing();
+    assert!(stored["signing_secret"].as_str().is_some_and(|secret| secret.len() >= 32), "{}", stored["webhooks"]);
+    archive.run(&["webhook", "create", "--stack", STACK]).await.says(0, &["is registered already"]);
+    archive.run(&["webhook", "list", "--stack", STACK]).await.says(0, &[URL, "the stack's"]);
+    archive.run(&["webhook", "delete", "--stack", STACK, "--yes"]).await.says(0, &["deleted"]);
+    archive.run(&["webhook", "list", "--stack", STACK]).await.says(0, &["no webhooks"]);
+    assert_eq!(archive.signing()["signing_secret"], stored["signing_secret"]);
+}
