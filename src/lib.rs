@@ -35,8 +35,9 @@
 //! without `submit` and `stop`, and the readers of responses in [`flexorch`] are pure: no async runtime, no I/O, no environment,
 //! and the time and randomness are arguments. `.ci/check-purity` checks that.
 //!
-//! `crates/flexorch-s3` is the command line, which uses this library. `crates/flexorch-sandbox` has the services that tests and
-//! the demo run against; it depends on no other package of the workspace.
+//! `crates/flexorch-s3` is the command line and `crates/flexorch-outcomes` the function that follows submitted documents to their end; both
+//! use this library. `crates/flexorch-sandbox` has the services that tests and the demo run against; it depends on no other package of the
+//! workspace.
 
 #![warn(unreachable_pub)]
 

@@ -16,6 +16,8 @@ from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ.get("E2E_WORK", REPOSITORY / "target" / "e2e"))
+# Where one of several test processes writes.
+OWN = WORK / os.environ.get("PYTEST_XDIST_WORKER", "")
 COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve() / "debug/flexorch-s3"
 REGION = "eu-west-1"
 # The emulator takes a key id of twelve digits for an account.
@@ -53,9 +55,9 @@ class Process:
     """A program that runs until it is stopped. What it prints goes to a file below target/e2e/."""
 
     def __init__(self, name, command, environment=None, directory=REPOSITORY):
-        WORK.mkdir(parents=True, exist_ok=True)
+        OWN.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.printed = WORK / f"{name}.txt"
+        self.printed = OWN / f"{name}.txt"
         with self.printed.open("w") as printed:
             self.process = subprocess.Popen(
                 [str(word) for word in command],
@@ -90,7 +92,7 @@ class Process:
 
 def certificate():
     """An authority for this run, and the emulator's certificate from it: the template's queues and buckets take nothing but TLS."""
-    folder = WORK / "tls"
+    folder = OWN / "tls"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -119,7 +121,7 @@ class Emulator(Process):
         self.authority = str(tls / "ca.pem")
         super().__init__(
             "emulator",
-            [WORK / "venv-emulator/bin/ministack"],
+            [WORK / "venv-emulator/bin/python", REPOSITORY / "tests/e2e/emulator.py"],
             {
                 "BIND_HOST": "127.0.0.1",
                 "MINISTACK_HOST": "127.0.0.1",
@@ -233,30 +235,39 @@ class Stack:
         (WORK / f"deploy-{self.name}.txt").write_text(run.stdout + run.stderr)
         assert run.returncode == 0, run.stdout + run.stderr
         self.read_outputs()
+        # CloudFormation waits for it on AWS; the emulator's does not.
+        wait_until(lambda: self.configuration().get("State", "Active") == "Active", 60, "the function is still being created")
         return self
 
     def read_outputs(self):
         stack = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        self.allow_batches()
-        for mapping in self.functions.list_event_source_mappings(FunctionName=self.function)["EventSourceMappings"]:
-            # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
-            concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
-            self.functions.update_event_source_mapping(
-                UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
-            )
+        for function in self.deployed_functions():
+            self.allow_batches(function)
+            for mapping in self.functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]:
+                # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
+                concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+                self.functions.update_event_source_mapping(
+                    UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
+                )
 
-    def allow_batches(self):
+    def deployed_functions(self):
+        """The ingester, and with Tracking the outcomes function."""
+        names = [self.outputs.get(name) for name in ["FunctionName", "OutcomesFunctionName"]]
+        return [name for name in names if name]
+
+    def allow_batches(self, function):
         """On AWS a batch call needs the permission for the single call, and none of its own (SQS Developer Guide, "Actions, resources,
         and condition keys"). The emulator wants actions that AWS does not have: they are granted where the template grants the
         single ones, and nowhere else."""
         iam = self.emulator.client("iam")
-        role = self.configuration()["Role"].rsplit("/", 1)[-1]
-        document = iam.get_role_policy(RoleName=role, PolicyName="ingest")["PolicyDocument"]
+        role = self.functions.get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[-1]
+        [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
         for statement in document["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             statement["Action"] = actions + [f"{action}Batch" for action in actions if action in BATCHES]
-        iam.put_role_policy(RoleName=role, PolicyName="ingest", PolicyDocument=json.dumps(document))
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
 
     @property
     def function(self):

@@ -73,9 +73,9 @@ def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeout
     }
 
 
-def may_be_invoked_by(stack):
+def may_be_invoked_by(stack, function=None):
     try:
-        return json.loads(stack.functions.get_policy(FunctionName=stack.function)["Policy"])["Statement"]
+        return json.loads(stack.functions.get_policy(FunctionName=function or stack.function)["Policy"])["Statement"]
     except stack.functions.exceptions.ResourceNotFoundException:
         return []
 

@@ -14,7 +14,7 @@ def test_a_burst_drains_at_the_plans_rate_without_a_single_429(emulator):
         stack.upload(*keys)
         # Here a batch has 10 messages at most, on AWS it has BatchSize: so 20 requests and more, at 30 a minute for each of two
         # processes, of which the first two of each go at once.
-        wait_until(lambda: stack.taken(sandbox) == keys, 120, lambda: f"{len(stack.taken(sandbox))} of {len(keys)} arrived")
+        wait_until(lambda: stack.taken(sandbox) == keys, 120, lambda: f"missing: {set(keys) - set(stack.taken(sandbox))}")
         statuses = [request["status"] for request in stack.submissions(sandbox)]
         assert set(statuses) == {202}, statuses
         assert len({key for request in stack.submissions(sandbox) for key in request["keys"]}) == len(keys)
@@ -31,7 +31,7 @@ def test_a_burst_over_the_rate_in_the_direct_shape_meets_429s_and_still_nothing_
         keys = [f"invoices/burst {number:03}.pdf" for number in range(150)]
         stack.upload(*keys)
         # One invocation an object: the first minute's 60 go straight through, the rest by way of the retry queue.
-        wait_until(lambda: stack.taken(sandbox) == keys, 900, lambda: f"{len(stack.taken(sandbox))} of {len(keys)} arrived")
+        wait_until(lambda: stack.taken(sandbox) == keys, 300, lambda: f"missing: {set(keys) - set(stack.taken(sandbox))}")
         assert 429 in [request["status"] for request in stack.submissions(sandbox)]
         wait_until(lambda: stack.waiting() == 0, 60, "messages are left")
         assert stack.dead() == 0

@@ -375,6 +375,8 @@ fn the_runbook_has_a_section_for_every_alarm() {
             ("Trigger", shape),
             ("ReconcileSchedule", "rate(1 day)"),
             ("ExpectUploadsWithinHours", "1"),
+            ("Tracking", "true"),
+            ("FlexOrchWebhook", "true"),
         ]);
         for (name, alarm) in template.resources("AWS::CloudWatch::Alarm") {
             let description = alarm["AlarmDescription"].as_str().unwrap();

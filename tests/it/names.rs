@@ -50,18 +50,16 @@ fn the_readme_lists_the_functions_metrics() {
     assert_eq!(named, known);
 }
 
-#[test]
-fn alarms_filters_and_dashboard_use_metrics_that_exist() {
-    let template = Template::with(&[("AlarmEmail", "a@example.com"), ("ExpectUploadsWithinHours", "24")]);
-    let mut known: BTreeSet<_> = metrics::ALL.iter().map(|name| (*name).to_owned()).collect();
-    let mut used = BTreeSet::new();
+/// The metrics of the namespace that the template's alarms, metric filters and dashboard use, and those that its filters make.
+fn used_and_made(template: &Template) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut used, mut made) = (BTreeSet::new(), BTreeSet::new());
     for (_, filter) in template.resources("AWS::Logs::MetricFilter") {
         let pattern = text(&filter["FilterPattern"]);
         let fields =
             pattern.split("$.").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap());
         // The other fields are those of log lines.
         used.extend(fields.filter(|field| field.starts_with(char::is_uppercase)).map(str::to_owned));
-        known.insert(text(&filter["MetricTransformations"][0]["MetricName"]));
+        made.insert(text(&filter["MetricTransformations"][0]["MetricName"]));
     }
     for (_, alarm) in template.resources("AWS::CloudWatch::Alarm") {
         if alarm["Namespace"] == metrics::NAMESPACE {
@@ -75,14 +73,32 @@ fn alarms_filters_and_dashboard_use_metrics_that_exist() {
         let mut namespace = String::new();
         for metric in widget["properties"]["metrics"].as_array().into_iter().flatten() {
             // A point repeats what the metric before has in this place.
-            if metric[0].is_string() && metric[0] != "." {
+            if metric[0].is_string() && metric[0] != "." && metric[0] != "..." {
                 namespace = text(&metric[0]);
             }
-            if namespace == metrics::NAMESPACE && metric[1].is_string() {
+            if namespace == metrics::NAMESPACE && metric[0] != "..." {
                 used.insert(text(&metric[1]));
             }
         }
     }
+    (used, made)
+}
+
+#[test]
+fn alarms_filters_and_dashboard_use_metrics_that_exist() {
+    let (used, made) = used_and_made(&Template::with(&[("ExpectUploadsWithinHours", "24")]));
+    let known: BTreeSet<_> = metrics::ALL.iter().map(|name| (*name).to_owned()).chain(made).collect();
     assert!(used.len() > 10, "{used:?}");
     assert!(used.is_subset(&known), "{:?}", used.difference(&known));
+}
+
+#[test]
+fn alarms_and_dashboard_of_tracking_use_metrics_that_its_page_names() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tracking.md")).unwrap();
+    let table = between(&page, "| metric | |\n", "\n\n");
+    let named: BTreeSet<_> = table.lines().skip(1).map(|row| quoted(row)[0].to_owned()).collect();
+    let (without, _) = used_and_made(&Template::with(&[]));
+    let (with, _) = used_and_made(&Template::with(&[("Tracking", "true"), ("FlexOrchWebhook", "true")]));
+    let of_tracking: BTreeSet<_> = with.difference(&without).cloned().collect();
+    assert_eq!(of_tracking, named);
 }

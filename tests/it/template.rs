@@ -4,17 +4,30 @@ use crate::support::template::{Template, text};
 
 /// The function's environment as the template sets it.
 fn environment(template: &Template) -> serde_json::Map<String, serde_json::Value> {
-    let function = template.resource("AWS::Serverless::Function", "Ingester");
+    environment_of(template, "Ingester")
+}
+
+/// A function's environment as the template sets it.
+fn environment_of(template: &Template, function: &str) -> serde_json::Map<String, serde_json::Value> {
+    let function = template.resource("AWS::Serverless::Function", function);
     function["Environment"]["Variables"].as_object().unwrap().clone()
 }
 
 #[test]
 fn no_allowed_parameters_exceed_lambdas_4096_bytes_of_environment() {
-    let template = Template::with(&[]);
+    for function in ["Ingester", "Outcomes"] {
+        let bytes = longest_environment(function);
+        assert!(bytes <= 4096, "{function}: {bytes} bytes");
+    }
+}
+
+/// The bytes of a function's environment with the longest parameters that are allowed.
+fn longest_environment(function: &str) -> u64 {
+    let template = Template::with(&[("Tracking", "true"), ("FlexOrchWebhook", "true")]);
     let length = |name: &str| template.parameter(name)["MaxLength"].as_u64().unwrap();
     let digits = |name: &str| text(&template.parameter(name)["MaxValue"]).len() as u64;
     let mut bytes = 2;
-    for (variable, value) in environment(&template) {
+    for (variable, value) in environment_of(&template, function) {
         // Lambda measures the variables as a JSON object: quotes around both, a colon and a comma.
         bytes += variable.len() as u64 + 6;
         bytes += match variable.as_str() {
@@ -36,14 +49,20 @@ fn no_allowed_parameters_exceed_lambdas_4096_bytes_of_environment() {
             "MAX_ATTEMPTS" => digits("MaxAttempts"),
             "DEADLINE_MARGIN_MS" => digits("DeadlineMarginMs"),
             "RENEW_AFTER_RECEIVES" => digits("RenewAfterReceives"),
+            "RECORD_DAYS" => digits("RecordDays"),
+            "SWEEP_AFTER_MINUTES" => digits("SweepAfterMinutes"),
+            "EVENT_BUS_NAME" => length("EventBusName"),
+            // A table's name and a secret's ARN, the longest that there are.
+            "RECORDS_TABLE" => 255,
+            "WEBHOOK_SECRET_ID" => {
+                "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:-AbCdEf".len() as u64 + 512
+            }
             // The longest region's host, an account, and a queue's name of 80 characters.
             name if name.ends_with("QUEUE_URL") => 8 + "sqs.cn-northwest-1.amazonaws.com.cn".len() as u64 + 14 + 80,
             other => panic!("{other} = {value}: count its bytes here"),
         };
     }
-    assert!(bytes <= 4096, "{bytes} bytes");
-    // For one more queue's address.
-    assert!(bytes + 18 + 6 + 137 <= 4096, "{bytes} bytes leave no room");
+    bytes
 }
 
 #[test]
@@ -128,5 +147,67 @@ fn dashboard_and_console_are_found_in_every_partition() {
         ("aws-us-gov", "console.amazonaws-us-gov.com"),
     ] {
         assert_eq!(Template::with(&[]).mapping("Console")[partition]["Host"], host);
+    }
+}
+
+#[test]
+fn without_tracking_there_is_nothing_of_it() {
+    let template = Template::with(&[]);
+    assert_eq!(environment(&template)["RECEIPTS_QUEUE_URL"], "");
+    assert_eq!(template.resources("AWS::Serverless::Function").len(), 1);
+    for kind in ["AWS::DynamoDB::Table", "AWS::CloudFormation::Stack", "AWS::Scheduler::Schedule"] {
+        assert!(template.resources(kind).is_empty(), "{kind}");
+    }
+    assert_eq!(Template::with(&[("FlexOrchWebhook", "true")]).refusals(), ["WebhookWantsTracking"]);
+}
+
+#[test]
+fn the_table_has_the_contracts_keys_and_indexes_and_outlives_the_stack() {
+    let template = Template::with(&[("Tracking", "true")]);
+    let table = template.resource("AWS::DynamoDB::Table", "Records");
+    let keys = |schema: &serde_json::Value| {
+        let keys = schema.as_array().unwrap().iter();
+        keys.map(|key| format!("{}:{}", text(&key["KeyType"]), text(&key["AttributeName"]))).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&table["KeySchema"]), ["HASH:document", "RANGE:version"]);
+    let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap();
+    assert_eq!(indexes.len(), 2);
+    assert_eq!(
+        (text(&indexes[0]["IndexName"]), keys(&indexes[0]["KeySchema"])),
+        ("by-job".to_owned(), vec!["HASH:job_id".to_owned()])
+    );
+    assert_eq!(text(&indexes[1]["IndexName"]), "by-state");
+    assert_eq!(keys(&indexes[1]["KeySchema"]), ["HASH:state", "RANGE:changed_at"]);
+    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], "expires_at");
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(template.declared("Records")["DeletionPolicy"], "RetainExceptOnCreate");
+    assert_eq!(template.declared("Records")["UpdateReplacePolicy"], "Retain");
+}
+
+#[test]
+fn receipts_stay_hidden_for_six_timeouts_of_the_function_that_reads_them() {
+    let template = Template::with(&[("Tracking", "true")]);
+    let timeout = template.resource("AWS::Serverless::Function", "Outcomes")["Timeout"].as_u64().unwrap();
+    let queue = template.resource("AWS::SQS::Queue", "ReceiptsQueue");
+    assert_eq!(queue["VisibilityTimeout"], 6 * timeout);
+}
+
+#[test]
+fn with_a_sweep_beside_them_the_processes_still_keep_within_the_plan() {
+    let all = Template::with(&[]);
+    let values =
+        |name: &str| all.parameter(name)["AllowedValues"].as_array().unwrap().iter().map(text).collect::<Vec<_>>();
+    for plan in values("PlanRequestsPerMinute") {
+        for processes in values("MaximumConcurrency") {
+            let parameters =
+                [("PlanRequestsPerMinute", &*plan), ("MaximumConcurrency", &processes), ("Tracking", "true")];
+            let template = Template::with(&parameters);
+            let rate =
+                |function| text(&environment_of(&template, function)["REQUESTS_PER_MINUTE"]).parse::<u32>().unwrap();
+            let (share, sweep) = (rate("Ingester"), rate("Outcomes"));
+            let (plan, processes) = (plan.parse::<u32>().unwrap(), processes.parse::<u32>().unwrap());
+            assert_eq!(sweep, plan / 10);
+            assert_eq!(share, (plan - sweep) / processes, "{plan} for {processes}");
+        }
     }
 }

@@ -213,6 +213,12 @@ impl SecretDocument {
         }
     }
 
+    /// Returns the texts of a field that is a list; what is not text is left out.
+    pub(crate) fn texts(&self, field: &str) -> Vec<String> {
+        let Some(Value::Array(items)) = self.value(field) else { return Vec::new() };
+        items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     /// Returns the connector's id, if the secret names one.
     ///
     /// # Errors

@@ -11,6 +11,9 @@
 //! | `doctor` | checks everything between the bucket and FlexOrch, and suggests fixes |
 //! | `backfill`, `submit` | send objects or keys to FlexOrch; `forwarder` is what they share, and `receipts` what they send beside it |
 //! | `letters` | lists, redrives, exports and deletes dead letters |
+//! | `history` | shows what happened to submitted documents; `tracking` finds and reads their records |
+//! | `resubmit` | submits documents again whose jobs failed |
+//! | `webhook` | registers FlexOrch's webhook, and stores its signing secret |
 //! | `pause` | pauses and resumes a connector, in its secret |
 //! | `invoke`, `demo`, `samples` | run the handler on events from files, or on the samples |
 //! | `serve` | runs the sandbox until it is interrupted |
@@ -28,7 +31,8 @@
 //! | `region` | selects the region of an AWS client |
 //! | `stack` | which CloudFormation stack owns a resource, and what that means for a change of it |
 //! | `outcome` | what happened to an object, as text and as JSON |
-//! | `output`, `text`, `interruption`, `exit` | output and prompts; formatting; Ctrl-C; exit statuses |
+//! | `output`, `progress`, `text` | output and prompts; progress; formatting |
+//! | `interruption`, `stop`, `exit` | Ctrl-C; a run that ends in order; exit statuses |
 
 #![warn(unreachable_pub)]
 
@@ -46,6 +50,7 @@ mod doctor;
 mod exit;
 mod forwarder;
 mod function_variable;
+mod history;
 mod input;
 mod interruption;
 mod invoke;
@@ -57,14 +62,19 @@ mod notification;
 mod outcome;
 mod output;
 mod pause;
+mod progress;
 mod receipts;
 mod region;
+mod resubmit;
 mod samples;
 mod schedule;
 mod serve;
 mod stack;
+mod stop;
 mod submit;
 mod text;
+mod tracking;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -116,6 +126,9 @@ async fn dispatch(arguments: Arguments) -> Result<Exit> {
         Command::Pause(options) => pause::run(options, &context).await,
         Command::Resume(options) => pause::run_resume(options, &context).await,
         Command::Letters(action) => letters::run(action, &context).await,
+        Command::History(options) => history::run(options, &context).await,
+        Command::Resubmit(options) => resubmit::run(options, &context).await,
+        Command::Webhook(action) => webhook::run(action, &context).await,
         Command::Schedule(action) => schedule::run(action, &context).await,
         Command::Demo(options) => demo::run(options, &context).await,
         Command::Invoke(options) => invoke::run(options, &context).await,

@@ -49,7 +49,7 @@ fn lines(table: &Table) -> String {
 
 /// Narrows the column of keys, then the widest columns, until all of them take no more than `room`, or none is wider than
 /// [`NARROWEST`].
-fn narrowed(widths: &[usize], room: usize, keys: Option<usize>) -> Vec<usize> {
+pub(crate) fn narrowed(widths: &[usize], room: usize, keys: Option<usize>) -> Vec<usize> {
     let mut widths = widths.to_vec();
     let total: usize = widths.iter().sum();
     if let Some(keys) = keys.and_then(|keys| widths.get_mut(keys)) {

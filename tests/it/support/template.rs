@@ -50,6 +50,11 @@ impl Template {
         found.unwrap_or_else(|| panic!("no {kind} {name}")).1
     }
 
+    /// A resource as it is declared, whether or not these parameters create it.
+    pub fn declared(&self, name: &str) -> &Value {
+        &self.document["Resources"][name]
+    }
+
     /// An output's value.
     pub fn output(&self, name: &str) -> String {
         text(&self.resolve(&self.document["Outputs"][name]["Value"]).unwrap())
@@ -108,6 +113,15 @@ impl Template {
                     let found = keys.iter().fold(&self.document["Mappings"], |map, key| &map[key.as_str()]);
                     assert!(!found.is_null(), "nothing in the mapping for {keys:?}");
                     return Some(found.clone());
+                }
+                "Fn::Sub" if argument.is_array() => {
+                    let mut written = text(&argument[0]);
+                    for (name, value) in argument[1].as_object().unwrap() {
+                        let value = self.resolve(value).unwrap();
+                        let value = value.get("Fn::Sub").unwrap_or(&value);
+                        written = written.replace(&format!("${{{name}}}"), &text(value));
+                    }
+                    return Some(json!({"Fn::Sub": written}));
                 }
                 _ if function.starts_with("Fn::") => return Some(value.clone()),
                 _ => {}

@@ -14,6 +14,9 @@ use super::shared::{SecretOption, duration};
 /// made and none failed: warnings do not change it, but a check that could not be made, because a permission is missing or time ran out,
 /// does. In JSON, such a check has the status "failed", and what was found begins with "could not be checked".
 ///
+/// If the function sends receipts (RECEIPTS_QUEUE_URL), the tracking is checked too: receipts queue, outcomes function, table, sweep and webhook;
+/// and --key tells how the object's job ended.
+///
 /// Nothing is changed. Up to five requests of the plan's rate are used. Up to ten dead letters are received and stay in the queue; SQS
 /// counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only counted.
 #[derive(Debug, Args)]

@@ -6,16 +6,20 @@ mod connector;
 mod doctor;
 mod global;
 mod help;
+mod history;
 mod invoke;
 mod letters;
 mod pause;
 mod queue_name;
 mod receipts;
+mod resubmit;
 mod rotate;
 mod sandbox;
 mod schedule;
 mod shared;
 mod submit;
+mod tracking;
+mod webhook;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -24,6 +28,7 @@ pub(crate) use backfill::{BackfillOptions, ScopeOptions};
 pub(crate) use connector::{ConnectorAction, CreateOptions, DeleteOptions, OneConnector};
 pub(crate) use doctor::DoctorOptions;
 pub(crate) use global::{Color, GlobalOptions};
+pub(crate) use history::HistoryOptions;
 pub(crate) use invoke::{DemoOptions, InvokeOptions};
 pub(crate) use letters::{
     DropOptions, ExportOptions, LettersAction, ListOptions, QueueOption, RedriveOptions, Selection,
@@ -31,11 +36,16 @@ pub(crate) use letters::{
 pub(crate) use pause::{PauseOptions, ResumeOptions};
 pub(crate) use queue_name::QueueName;
 pub(crate) use receipts::ReceiptsOption;
+pub(crate) use resubmit::ResubmitOptions;
 pub(crate) use rotate::RotateOptions;
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
-pub(crate) use shared::{Moment, SecretOption};
+pub(crate) use shared::{Moment, Past, SecretOption};
 pub(crate) use submit::SubmitOptions;
+pub(crate) use tracking::{DocumentSelection, TrackingOption, TypedState};
+pub(crate) use webhook::{
+    ApiKeySecret, WebhookAction, WebhookCreateOptions, WebhookDeleteOptions, WebhookListOptions, WebhookTarget,
+};
 
 /// Set up, verify and backfill S3 ingestion into FlexOrch
 #[derive(Debug, Parser)]
@@ -51,7 +61,8 @@ Examples:
   flexorch-s3 connector create --secret flexorch/invoices
   flexorch-s3 attach --secret flexorch/invoices --function flexorch-ingest
   flexorch-s3 doctor --secret flexorch/invoices
-  flexorch-s3 backfill --secret flexorch/invoices --dry-run")]
+  flexorch-s3 backfill --secret flexorch/invoices --dry-run
+  flexorch-s3 history --stack flexorch-ingest --state failed --since 2d")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,
@@ -111,6 +122,17 @@ Examples:
   flexorch-s3 letters redrive --function flexorch-ingest --code none"
     )]
     Letters(LettersAction),
+    History(HistoryOptions),
+    Resubmit(ResubmitOptions),
+    /// Create, list or delete the FlexOrch webhook that reports how each job ended (optional)
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  flexorch-s3 webhook create --stack flexorch-ingest
+  flexorch-s3 webhook list --stack flexorch-ingest"
+    )]
+    Webhook(WebhookAction),
     /// Manage FlexOrch's Scheduled Sync of a connector (optional)
     #[command(
         subcommand,

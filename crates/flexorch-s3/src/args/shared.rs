@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, civil};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil};
+use serde::{Deserialize, Serialize};
 
 use flexorch_s3_ingester::event::reconcile::Since;
 
@@ -83,6 +84,39 @@ impl Moment {
     }
 }
 
+/// A point in time as typed, which may also be a number of days back from now, such as `2d`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Past(String);
+
+/// A text that is not a [`Past`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected a duration back from now such as 2d, 12h or P30D, a date such as 2026-01-31 (UTC), or a time such as 2026-01-31T10:00:00Z"
+)]
+pub(crate) struct NotPast;
+
+impl FromStr for Past {
+    type Err = NotPast;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let past = Self(text.trim().to_owned());
+        past.resolve(Timestamp::UNIX_EPOCH).map(|_| past).ok_or(NotPast)
+    }
+}
+
+impl Past {
+    /// Returns the point in time that it stands for at `now`. A day has 24 hours.
+    pub(crate) fn resolve(&self, now: Timestamp) -> Option<Timestamp> {
+        let ago = || {
+            let span: Span = self.0.parse().ok()?;
+            let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok().filter(|ago| !ago.is_negative())?;
+            Some(now.checked_sub(ago).unwrap_or(Timestamp::MIN))
+        };
+        self.0.parse::<Moment>().map(|moment| moment.resolve(now)).ok().or_else(ago)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +153,24 @@ mod tests {
         }
         for wrong in ["yesterday", "2026-13-01", "2026-01-31T10:00:00", "", "-P1D"] {
             assert_eq!(wrong.parse::<Moment>(), Err(NotAMoment), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_in_the_past_may_also_be_in_days() {
+        let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+        for (typed, meant) in [
+            ("2d", "2026-02-28T00:00:00Z"),
+            ("90m", "2026-03-01T22:30:00Z"),
+            ("1w", "2026-02-23T00:00:00Z"),
+            ("P30D", "2026-01-31T00:00:00Z"),
+            ("2026-01-31", "2026-01-31T00:00:00Z"),
+            ("2026-01-31T10:00:00Z", "2026-01-31T10:00:00Z"),
+        ] {
+            assert_eq!(typed.parse::<Past>().unwrap().resolve(now), Some(meant.parse().unwrap()), "{typed}");
+        }
+        for wrong in ["", "2", "-1d", "1 month", "yesterday"] {
+            assert_eq!(wrong.parse::<Past>(), Err(NotPast), "{wrong}");
         }
     }
 }

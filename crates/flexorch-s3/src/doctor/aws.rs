@@ -37,6 +37,16 @@ impl<'a> Aws<'a> {
         aws_sdk_eventbridge::Client::new(&in_region(self.sdk, region))
     }
 
+    /// Returns a DynamoDB client for a region, or for the configured one.
+    pub(crate) fn dynamodb(&self, region: Option<&str>) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&in_region(self.sdk, region))
+    }
+
+    /// Returns a client of EventBridge Scheduler for a region, or for the configured one.
+    pub(crate) fn scheduler(&self, region: Option<&str>) -> aws_sdk_scheduler::Client {
+        aws_sdk_scheduler::Client::new(&in_region(self.sdk, region))
+    }
+
     /// Returns an SQS client for a region, or for the configured one.
     pub(crate) fn sqs(&self, region: Option<&str>) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&in_region(self.sdk, region))

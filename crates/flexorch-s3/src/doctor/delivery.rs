@@ -23,8 +23,10 @@ use super::secret::SecretState;
 use super::settings;
 use super::subject::Subject;
 use super::subscriptions::Subscriptions;
+use super::tracking::{self, Tracked};
 use super::waiting;
 use crate::aws_failure::AwsFailure;
+use crate::connector_secret::SecretStore;
 use crate::notification::{Destination, Service};
 use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::connector::Connector;
@@ -48,6 +50,7 @@ pub(crate) struct Request<'a> {
     pub(crate) function: Option<&'a str>,
     /// An object's key.
     pub(crate) key: Option<&'a ObjectKey>,
+    pub(crate) secrets: &'a SecretStore,
     pub(crate) commands: &'a Commands,
     pub(crate) report: &'a Report,
 }
@@ -69,10 +72,12 @@ struct Chain {
     retry: Option<Read<Option<Queue>>>,
     dead: Option<Queue>,
     letters: Option<Read<Vec<DeadLetter>>>,
+    /// What records the documents' ends; `None`: nothing does.
+    tracking: Option<Tracked>,
 }
 
 /// The checks that need the function.
-const OF_FUNCTION: [&str; 13] = [
+const OF_FUNCTION: [&str; 14] = [
     name::SETTINGS,
     name::FUNCTION_SECRET,
     name::ADDRESS,
@@ -86,6 +91,7 @@ const OF_FUNCTION: [&str; 13] = [
     name::DEAD_LETTER_QUEUE,
     name::WAITING,
     name::DEAD_LETTERS,
+    name::TRACKING,
 ];
 
 impl Request<'_> {
@@ -157,10 +163,12 @@ impl Request<'_> {
             Some(arn) => Some(Queue::read(self.aws, arn).await),
             None => None,
         };
-        let mut chain = Chain { function, policy, own, rules, on_failure, retry, dead: None, letters: None };
+        let mut chain =
+            Chain { function, policy, own, rules, on_failure, retry, dead: None, letters: None, tracking: None };
         self.report.add(self.notification_checks(source, &chain, commands));
         self.report.add(chain.retry_checks(commands));
         self.dead_letters(&mut chain).await;
+        chain.tracking = self.tracking(&chain.function, commands).await;
         chain
     }
 
@@ -192,6 +200,21 @@ impl Request<'_> {
             |queue: &str| rules.as_ref().is_ok_and(|rules| rules.iter().any(|rule| rule.target.arn == queue));
         let own = OwnQueue::decide(mappings, &evidence, |queue| notified.contains(&queue) || has_rule(queue));
         (own, rules)
+    }
+
+    /// Reads and checks what records the documents' ends.
+    async fn tracking(&self, function: &Function, commands: &Commands) -> Option<Tracked> {
+        let subject = tracking::Request {
+            aws: self.aws,
+            function,
+            subject: self.subject,
+            address: self.address,
+            object: self.key.zip(self.subject.bucket.as_deref()),
+            secrets: self.secrets,
+            commands,
+            report: self.report,
+        };
+        subject.run().await
     }
 
     fn notification_checks(&self, source: &Source, chain: &Chain, commands: &Commands) -> Vec<Check> {
@@ -294,8 +317,16 @@ impl Request<'_> {
             address: self.address,
         };
         self.report.add([flexorch.exports.check(watched, commands)]);
+        let tracked = chain.and_then(|chain| chain.tracking.as_ref());
+        if let Some(tracked) = tracked {
+            self.report.add(tracked.conclude(flexorch, self.subject, commands));
+        }
         if let Some(key) = self.key {
             self.report.add(self.object_checks(key, source, chain, connector.as_ref(), subscriptions, flexorch));
+            if let Some(tracked) = tracked {
+                let object = source.object.as_ref().and_then(|head| head.as_ref().ok()?.as_ref());
+                self.report.add(tracked.object(key, object, self.subject, commands));
+            }
         }
     }
 
@@ -401,7 +432,12 @@ fn to(service: Service, arn: &str) -> Destination {
 }
 
 /// Returns the check of a queue that could not be read or does not exist.
-fn unread_queue(check: &'static str, arn: &str, response: &Read<Option<Queue>>, commands: &Commands) -> Check {
+pub(super) fn unread_queue(
+    check: &'static str,
+    arn: &str,
+    response: &Read<Option<Queue>>,
+    commands: &Commands,
+) -> Check {
     match response {
         Err(failure) => Check::unknown(check, Unknown::because(failure, commands)),
         Ok(_) => Check::failed(

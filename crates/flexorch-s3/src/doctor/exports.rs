@@ -8,7 +8,7 @@ use super::coverage::Coverage;
 use super::function::Function;
 use super::name;
 use super::subscriptions::Subscriptions;
-use crate::management::{AutoExport, CallError, ConnectorView, Management};
+use crate::management::{AutoExport, CallError, ConnectorView, Management, Webhook};
 use flexorch_s3_ingester::ingest::route::Router;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::credentials::ConnectorId;
@@ -47,13 +47,17 @@ pub(crate) struct Watched<'a> {
 }
 
 impl Exports {
-    /// Reads the webhooks, and the connectors if one exports through another than `own`.
-    pub(crate) async fn read(flexorch: &Management, own: Option<&ConnectorId>) -> Self {
-        let exports = match flexorch.auto_exports().await {
-            Ok(exports) => exports,
+    /// Finds the webhooks that export, and reads the connectors if one exports through another than `own`.
+    pub(crate) async fn read(
+        flexorch: &Management,
+        webhooks: &Result<Vec<Webhook>, CallError>,
+        own: Option<&ConnectorId>,
+    ) -> Self {
+        let exports: Vec<_> = match webhooks {
+            Ok(webhooks) => webhooks.iter().filter_map(|webhook| webhook.export.clone()).collect(),
             // An API or a plan without webhooks has none that export.
             Err(error) if error.is_not_found() || error.is_plan() => Vec::new(),
-            Err(error) => return Self::Failed(error),
+            Err(error) => return Self::Failed(error.clone()),
         };
         if exports.iter().all(|export| is_own(export, own)) {
             return Self::Read(exports, Vec::new());

@@ -11,7 +11,7 @@ use super::report::Report;
 use super::secret::SecretState;
 use super::subject::Subject;
 use crate::connector_secret::SecretDocument;
-use crate::management::{CallError, ConnectorView, Credits, Management, RateLimits};
+use crate::management::{CallError, ConnectorView, Credits, Management, RateLimits, Webhook};
 use crate::text::escaped;
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use flexorch_s3_ingester::model::{arn, codes};
@@ -30,6 +30,8 @@ pub(crate) struct FlexOrchFacts {
     pub(crate) block: Option<Block>,
     /// What FlexOrch writes into buckets.
     pub(crate) exports: Exports,
+    /// The webhooks of the API key, if FlexOrch was asked.
+    pub(crate) webhooks: Option<Result<Vec<Webhook>, CallError>>,
 }
 
 /// Calls FlexOrch, and checks its responses.
@@ -74,7 +76,9 @@ pub(crate) async fn check(
         facts.block.get_or_insert(Block::CreditsUsedUp { secret: document.id.clone() });
     }
     check_connector(flexorch, document, subject, commands, report, &mut facts).await;
-    facts.exports = Exports::read(flexorch, document.connector_id().ok().flatten().as_ref()).await;
+    let webhooks = flexorch.webhooks().await;
+    facts.exports = Exports::read(flexorch, &webhooks, document.connector_id().ok().flatten().as_ref()).await;
+    facts.webhooks = Some(webhooks);
     facts
 }
 

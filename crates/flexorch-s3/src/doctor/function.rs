@@ -120,8 +120,28 @@ impl Function {
     }
 }
 
+impl Function {
+    /// Parses the settings as the outcomes function does.
+    pub(crate) fn outcomes_config(
+        &self,
+    ) -> Result<flexorch_outcomes::config::Config, flexorch_s3_ingester::config::ConfigError> {
+        flexorch_outcomes::config::Config::from_lookup(|variable| Ok(self.variables.get(variable).cloned()))
+    }
+
+    /// Builds a command that shows its log.
+    pub(crate) fn log_command(&self, commands: &Commands) -> String {
+        commands.aws(format_args!(
+            "logs tail \"$({})\" --since 1h",
+            commands.aws(format_args!(
+                "lambda get-function-configuration --function-name {} --query LoggingConfig.LogGroup --output text",
+                quoted(&self.name)
+            ))
+        ))
+    }
+}
+
 /// Returns a function's ARN without a version or alias.
-fn unqualified(arn: &str) -> &str {
+pub(crate) fn unqualified(arn: &str) -> &str {
     FunctionArn::parse(arn).map_or(arn, |parsed| parsed.unqualified)
 }
 

@@ -24,6 +24,7 @@
 //! | `notification`, `subscriptions` | read and check how uploads are notified |
 //! | `exports` | checks whether FlexOrch writes into what the function watches |
 //! | `object` | checks of one object |
+//! | `tracking` | reads and checks what records the documents' ends, and an object's record |
 //! | `coverage`, `pattern` | which keys filters and rules match |
 
 mod aws;
@@ -49,6 +50,7 @@ mod secret;
 mod settings;
 mod subject;
 mod subscriptions;
+mod tracking;
 mod waiting;
 
 use anyhow::{Context as _, Result};
@@ -100,7 +102,8 @@ async fn check_all(
 ) -> Result<()> {
     let address = context.flexorch_url()?.as_str().trim_end_matches('/').to_owned();
     let aws = Aws::new(context.aws().await?);
-    let (checks, secret) = secret::check(&context.secrets().await?, &options.secret.secret, commands).await;
+    let secrets = context.secrets().await?;
+    let (checks, secret) = secret::check(&secrets, &options.secret.secret, commands).await;
     report.add(checks);
     let subject = Subject::new(&options.secret.secret, &secret);
     let api_key = secret.document().and_then(|secret| secret.api_key().ok());
@@ -113,6 +116,7 @@ async fn check_all(
         address: &address,
         function: options.function.as_deref(),
         key,
+        secrets: &secrets,
         commands,
         report,
     };

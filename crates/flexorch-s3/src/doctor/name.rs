@@ -27,19 +27,45 @@ pub(crate) const RETRY_QUEUE: &str = "retry queue";
 pub(crate) const DEAD_LETTER_QUEUE: &str = "dead-letter queue";
 pub(crate) const WAITING: &str = "waiting";
 pub(crate) const DEAD_LETTERS: &str = "dead letters";
+/// Whether the function sends receipts. The checks of [`OF_TRACKING`] are made only if it does.
+pub(crate) const TRACKING: &str = "tracking";
+pub(crate) const RECEIPTS_QUEUE: &str = "receipts queue";
+pub(crate) const OUTCOMES: &str = "outcomes function";
+pub(crate) const OUTCOMES_BATCHES: &str = "receipts' batches";
+pub(crate) const OUTCOMES_SETTINGS: &str = "outcomes' settings";
+pub(crate) const RECORDS: &str = "records table";
+pub(crate) const SWEEP: &str = "sweep";
+pub(crate) const RECEIPTS_WAITING: &str = "receipts waiting";
+pub(crate) const RECEIPTS_DEAD: &str = "dead receipts";
+pub(crate) const WEBHOOK: &str = "webhook";
 pub(crate) const OBJECT: &str = "object";
 pub(crate) const OBJECT_SCOPE: &str = "object's scope";
 pub(crate) const OBJECT_NOTIFICATION: &str = "object's notification";
 pub(crate) const OBJECT_FATE: &str = "object's fate";
+/// Made only if its submission is recorded.
+pub(crate) const OBJECT_RECORD: &str = "object's record";
 
 /// The checks of the function's settings.
 pub(crate) const OF_SETTINGS: [&str; 4] = [FUNCTION_SECRET, ADDRESS, FILTERS, TIME];
+
+/// The checks of the tracking.
+pub(crate) const OF_TRACKING: [&str; 9] = [
+    RECEIPTS_QUEUE,
+    OUTCOMES,
+    OUTCOMES_BATCHES,
+    OUTCOMES_SETTINGS,
+    RECORDS,
+    SWEEP,
+    RECEIPTS_WAITING,
+    RECEIPTS_DEAD,
+    WEBHOOK,
+];
 
 /// The checks of one object.
 pub(crate) const OF_OBJECT: [&str; 4] = [OBJECT, OBJECT_SCOPE, OBJECT_NOTIFICATION, OBJECT_FATE];
 
 /// All checks, in their order.
-pub(crate) const ALL: [&str; 30] = [
+pub(crate) const ALL: [&str; 41] = [
     SECRET,
     FIELDS,
     PAUSE,
@@ -66,8 +92,19 @@ pub(crate) const ALL: [&str; 30] = [
     DEAD_LETTER_QUEUE,
     WAITING,
     DEAD_LETTERS,
+    TRACKING,
+    RECEIPTS_QUEUE,
+    OUTCOMES,
+    OUTCOMES_BATCHES,
+    OUTCOMES_SETTINGS,
+    RECORDS,
+    SWEEP,
+    RECEIPTS_WAITING,
+    RECEIPTS_DEAD,
+    WEBHOOK,
     OBJECT,
     OBJECT_SCOPE,
     OBJECT_NOTIFICATION,
     OBJECT_FATE,
+    OBJECT_RECORD,
 ];

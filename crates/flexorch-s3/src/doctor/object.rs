@@ -30,6 +30,8 @@ pub(crate) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: O
     let found = call_optional("s3:GetObject", &resource, request).await?;
     Ok(found.map(|found| S3Object {
         size: found.content_length().and_then(|size| u64::try_from(size).ok()),
+        version_id: found.version_id().map(Into::into),
+        etag: found.e_tag().map(|etag| etag.trim_matches('"').into()),
         ..S3Object::new(bucket, key.clone())
     }))
 }

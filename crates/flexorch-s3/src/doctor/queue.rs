@@ -91,7 +91,13 @@ impl Queue {
         self.attributes.get("Policy").map(String::as_str).filter(|policy| !policy.is_empty())
     }
 
-    fn set(&self, attributes: &Value, commands: &Commands) -> String {
+    /// Returns its visibility timeout in seconds.
+    pub(crate) fn visibility(&self) -> u64 {
+        self.number("VisibilityTimeout")
+    }
+
+    /// Builds a command that sets attributes.
+    pub(crate) fn set(&self, attributes: &Value, commands: &Commands) -> String {
         commands.aws(format_args!(
             "sqs set-queue-attributes --queue-url {} --attributes {}",
             quoted(&self.url),

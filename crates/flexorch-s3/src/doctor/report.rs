@@ -30,7 +30,7 @@ struct Document<'a> {
 pub(crate) struct Report {
     output: Output,
     /// The names of the checks that are made in any case.
-    expected: Vec<&'static str>,
+    expected: RefCell<Vec<&'static str>>,
     /// The width of the names' column.
     width: usize,
     progress: RefCell<Progress>,
@@ -51,11 +51,14 @@ impl Report {
         let possible: Vec<_> =
             name::ALL.into_iter().filter(|name| has_object || !name::OF_OBJECT.contains(name)).collect();
         let width = possible.iter().map(|name| name.chars().count()).max().unwrap_or_default();
-        let expected = possible.into_iter().filter(|name| *name != name::FAILED_NOTIFICATIONS).collect();
+        let is_made = |name: &&str| {
+            ![name::FAILED_NOTIFICATIONS, name::OBJECT_RECORD].contains(name) && !name::OF_TRACKING.contains(name)
+        };
+        let expected = possible.into_iter().filter(is_made).collect();
         let spinner = (std::io::stderr().is_terminal() && !output.is_json()).then(spinner);
         Self {
             output,
-            expected,
+            expected: RefCell::new(expected),
             width,
             progress: RefCell::new(Progress { checks: Vec::new(), spinner, unprinted: None }),
         }
@@ -75,9 +78,15 @@ impl Report {
         progress.checks.extend(checks);
         if let Some(spinner) = &progress.spinner {
             let made = progress.checks.iter().map(|check| check.check);
-            let left = self.expected.iter().filter(|name| !made.clone().any(|made| made == **name));
+            let expected = self.expected.borrow();
+            let left = expected.iter().filter(|name| !made.clone().any(|made| made == **name));
             spinner.set_message(left.take(3).copied().collect::<Vec<_>>().join(", "));
         }
+    }
+
+    /// Expects more checks: without their results, they could not be made.
+    pub(crate) fn expect(&self, names: &[&'static str]) {
+        self.expected.borrow_mut().extend(names);
     }
 
     /// Prints a line of progress.
@@ -94,7 +103,8 @@ impl Report {
     /// If the output cannot be written.
     pub(crate) fn conclude(self, missing: impl Fn(&'static str) -> Check) -> Result<Exit> {
         let made: Vec<_> = self.progress.borrow().checks.iter().map(|check| check.check).collect();
-        self.add(self.expected.iter().copied().filter(|name| !made.contains(name)).map(missing));
+        let expected = self.expected.borrow().clone();
+        self.add(expected.into_iter().filter(|name| !made.contains(name)).map(missing));
         let Progress { mut checks, spinner, unprinted } = self.progress.into_inner();
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();

@@ -1,7 +1,7 @@
 //! Checks what waits in the retry queue, and says why.
 
 use super::check::{Check, Fix};
-use super::commands::{Commands, quoted};
+use super::commands::Commands;
 use super::flexorch::FlexOrchFacts;
 use super::function::Function;
 use super::name;
@@ -37,13 +37,7 @@ pub(crate) fn check(queue: &Queue, function: &Function, flexorch: &FlexOrchFacts
         format!("{found}{}{}", drained.unwrap_or_default(), short.unwrap_or_default()),
         Fix::new(
             "they can be processed once no check fails; the function's log says why they wait",
-            commands.aws(format_args!(
-                "logs tail \"$({})\" --since 1h",
-                commands.aws(format_args!(
-                    "lambda get-function-configuration --function-name {} --query LoggingConfig.LogGroup --output text",
-                    quoted(&function.name)
-                ))
-            )),
+            function.log_command(commands),
         ),
     )
 }

@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 use super::filter::{Filter, Purpose};
 use super::letter::{DeadLetter, attributes, group};
 use super::locate::Located;
-use super::stop::Stop;
 use super::survey::visit_all;
 use super::{list, now, report};
 use crate::args::ExportOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{SUCCESS, styled};
+use crate::stop::Stop;
 use flexorch_s3_ingester::model::message::AttributeValue;
 
 /// Runs the command.

@@ -7,7 +7,6 @@ use super::filter::{Filter, Purpose};
 use super::groups::group;
 use super::letter::DeadLetter;
 use super::locate::Located;
-use super::stop::Stop;
 use super::survey::visit_all;
 use super::{now, report};
 use crate::args::ListOptions;
@@ -15,6 +14,7 @@ use crate::commands::{Commands, quoted};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{DIM, styled};
+use crate::stop::Stop;
 
 /// Letters that are shown one by one as text.
 const LISTED: usize = 20;

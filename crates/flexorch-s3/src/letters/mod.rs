@@ -15,7 +15,6 @@
 //! | `plan`, `run` | `redrive` and `drop`: shows and asks; then does it |
 //! | `work`, `pace` | PURE: what is to be done with each letter, and when |
 //! | `report` | tables and JSON |
-//! | `stop`, `progress` | Ctrl-C; progress |
 
 mod drain;
 mod export;
@@ -26,11 +25,9 @@ mod list;
 mod locate;
 mod pace;
 mod plan;
-mod progress;
 mod queue;
 mod report;
 mod run;
-mod stop;
 mod survey;
 mod work;
 
@@ -40,7 +37,7 @@ use jiff::Timestamp;
 use crate::args::LettersAction;
 use crate::context::Context;
 use crate::exit::Exit;
-use stop::Stop;
+use crate::stop::Stop;
 
 /// Runs one of the commands.
 pub(crate) async fn run(action: LettersAction, context: &Context) -> Result<Exit> {

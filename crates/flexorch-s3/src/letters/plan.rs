@@ -1,8 +1,7 @@
 //! `flexorch-s3 letters redrive` and `drop`: read, show, ask; then `run` does it.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use super::filter::{Filter, Purpose};
 use super::groups::{Group, group};
@@ -11,14 +10,14 @@ use super::locate::Located;
 use super::pace::Pace;
 use super::queue::Queue;
 use super::run::{Action, Ending, Run};
-use super::stop::Stop;
 use super::survey::visit_all;
 use super::work::Tally;
 use super::{list, now, report};
 use crate::args::{DropOptions, RedriveOptions, Selection};
 use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
-use crate::output::{SUCCESS, WARNING, confirm, styled};
+use crate::output::{SUCCESS, WARNING, styled};
+use crate::stop::{Stop, ask};
 use crate::text::friendly;
 use flexorch_s3_ingester::model::codes::UNREADABLE;
 
@@ -124,16 +123,6 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
     let (tally, ending) = run.work(&plan.ids, plan.ids.len() + plan.others).await;
     plan.document(tally, &ending, context)?;
     plan.conclude(tally, ending, context)
-}
-
-/// Asks on a thread of its own, which ends with the process: Ctrl-C must not wait for an answer.
-async fn ask(question: String) -> Result<bool> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        // Nobody waits for the answer any more after a signal.
-        let _ = sender.send(confirm(&question, "--yes"));
-    });
-    receiver.await.map_err(|_| anyhow!("cannot ask"))?
 }
 
 impl Plan<'_> {

@@ -4,10 +4,10 @@ use anyhow::Result;
 use aws_sdk_sqs::types::Message;
 
 use super::drain::Drain;
-use super::progress::Progress;
 use super::queue::{HIDDEN_FOR, MESSAGES_PER_CALL, Queue};
-use super::stop::Stop;
 use crate::output::{Output, WARNING, styled};
+use crate::progress::Progress;
+use crate::stop::Stop;
 use crate::text::{counted, friendly};
 
 /// Receives in flight. Letters of a FIFO queue come in one call at a time.

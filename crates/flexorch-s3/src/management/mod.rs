@@ -1,5 +1,5 @@
 //! FlexOrch's API apart from submissions: connectors, Scheduled Sync, usage. Calls are retried unless that could repeat an effect.
-//! `shapes` has the requests and responses, `credits` the month's credits, `webhooks` the webhooks that export datasets.
+//! `shapes` has the requests and responses, `credits` the month's credits, `webhooks` the webhooks.
 
 mod credits;
 mod shapes;
@@ -20,7 +20,7 @@ pub(crate) use credits::{Credits, Documents, credits_for};
 pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
-pub(crate) use webhooks::AutoExport;
+pub(crate) use webhooks::{AutoExport, CreatedWebhook, JOB_EVENTS, Webhook};
 
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, endpoint};

@@ -40,6 +40,7 @@ async fn if_everything_is_well_every_check_says_so_and_the_function_is_found() {
         "dead-letter queue",
         "waiting",
         "dead letters",
+        "tracking",
     ];
     assert_eq!(seen.names("well"), names, "{:#}", seen.report);
     assert_eq!(checks.len(), names.len());

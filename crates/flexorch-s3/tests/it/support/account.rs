@@ -29,6 +29,17 @@ struct State {
     /// A rule's name, its target's ARN and its pattern.
     rules: Vec<(String, String, String)>,
     denied: Vec<&'static str>,
+    /// Schedules of EventBridge Scheduler: name, target's ARN, and whether it is enabled.
+    schedules: Vec<(String, String, bool)>,
+    /// A table of records: its description, its time to live and its items.
+    table: Option<Table>,
+}
+
+/// A table of records.
+struct Table {
+    indexes: Vec<&'static str>,
+    expires: bool,
+    items: Vec<Value>,
 }
 
 /// A function.
@@ -38,6 +49,7 @@ struct Function {
     tags: BTreeMap<String, String>,
     on_failure: Option<String>,
     policy: Option<String>,
+    url: Option<String>,
 }
 
 pub fn function_arn(name: &str) -> String {
@@ -84,6 +96,11 @@ impl Account {
         self.change(function, |function| function.on_failure = queue.map(queue_arn));
     }
 
+    /// Gives the function a URL.
+    pub fn set_url(&self, function: &str, url: &str) {
+        self.change(function, |function| function.url = Some(url.to_owned()));
+    }
+
     pub fn set_tag(&self, function: &str, tag: &str, value: &str) {
         self.change(function, |function| {
             function.tags.insert(tag.to_owned(), value.to_owned());
@@ -115,6 +132,35 @@ impl Account {
         self.state().rules.push((rule.to_owned(), queue_arn(queue), pattern.to_string()));
     }
 
+    /// Creates a schedule that invokes a function, or replaces it.
+    pub fn schedule(&self, name: &str, function: &str, enabled: bool) {
+        let mut state = self.state();
+        state.schedules.retain(|(known, ..)| known != name);
+        state.schedules.push((name.to_owned(), function_arn(function), enabled));
+    }
+
+    /// Deletes all schedules.
+    pub fn unschedule(&self) {
+        self.state().schedules.clear();
+    }
+
+    /// Creates the table `records` with these indexes, or replaces it.
+    pub fn create_table(&self, indexes: &[&'static str], expires: bool) {
+        self.state().table = Some(Table { indexes: indexes.to_vec(), expires, items: Vec::new() });
+    }
+
+    /// Deletes the table.
+    pub fn delete_table(&self) {
+        self.state().table = None;
+    }
+
+    /// Puts an item of text attributes into the table.
+    pub fn put_item(&self, attributes: &[(&str, &str)]) {
+        let item = attributes.iter().map(|(name, text)| ((*name).to_owned(), json!({"S": text})));
+        let item = Value::Object(item.collect());
+        self.state().table.as_mut().expect("no table").items.push(item);
+    }
+
     /// Denies all calls of an action, such as `lambda:GetPolicy`.
     pub fn deny(&self, action: &'static str) {
         self.state().denied.push(action);
@@ -130,7 +176,11 @@ type Response = (u16, &'static str, String);
 fn respond(state: &State, request: &StubRequest) -> Response {
     let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let (action, response) = match target {
+        Some(target) if target.starts_with("DynamoDB_") => {
+            tables(state, target, &serde_json::from_slice(&request.body).unwrap_or_default())
+        }
         Some(target) => events(state, target, &serde_json::from_slice(&request.body).unwrap_or_default()),
+        None if request.path == "/schedules" => ("scheduler:ListSchedules", Some(schedules(state))),
         None => lambda(state, request),
     };
     if state.denied.contains(&action) {
@@ -163,6 +213,17 @@ fn lambda(state: &State, request: &StubRequest) -> (&'static str, Option<Value>)
             let found =
                 function(name).map(|(name, of)| json!({"Configuration": configuration(name, of), "Tags": tags(of)}));
             ("lambda:GetFunction", found)
+        }
+        ["functions", name, "configuration"] => {
+            ("lambda:GetFunctionConfiguration", function(name).map(|(name, of)| configuration(name, of)))
+        }
+        ["functions", name, "url"] => {
+            let url = function(name).and_then(|(_, function)| function.url.clone());
+            let found = url.map(|url| {
+                json!({"FunctionUrl": url, "FunctionArn": function_arn(&named(name)), "AuthType": "NONE",
+                       "CreationTime": "2026-01-01T00:00:00Z"})
+            });
+            ("lambda:GetFunctionUrlConfig", found)
         }
         ["functions", name, "policy"] => {
             let policy = function(name).and_then(|(_, function)| function.policy.clone());
@@ -216,5 +277,48 @@ fn events(state: &State, target: &str, input: &Value) -> (&'static str, Option<V
             ("events:DescribeRule", found)
         }
         _ => panic!("doctor only reads, and this is not known: {target}"),
+    }
+}
+
+fn schedules(state: &State) -> Value {
+    let schedule = |(name, target, enabled): &(String, String, bool)| json!({"Name": name, "GroupName": "sweep", "State": if *enabled { "ENABLED" } else { "DISABLED" }, "Target": {"Arn": target}});
+    json!({"Schedules": state.schedules.iter().map(schedule).collect::<Vec<_>>()})
+}
+
+fn tables(state: &State, target: &str, input: &Value) -> (&'static str, Option<Value>) {
+    let table = state.table.as_ref().filter(|_| input["TableName"] == "records");
+    let keys = |names: &[&str]| {
+        let kinds = ["HASH", "RANGE"];
+        names.iter().zip(kinds).map(|(name, kind)| json!({"AttributeName": name, "KeyType": kind})).collect::<Vec<_>>()
+    };
+    match target.split_once('.').unwrap().1 {
+        "DescribeTable" => {
+            let index = |name: &&str| {
+                let of: &[&str] = if *name == "by-job" { &["job_id"] } else { &["state", "changed_at"] };
+                json!({"IndexName": name, "KeySchema": keys(of), "Projection": {"ProjectionType": "ALL"}, "IndexStatus": "ACTIVE"})
+            };
+            let described = table.map(|table| {
+                json!({"Table": {"TableName": "records", "TableStatus": "ACTIVE", "ItemCount": table.items.len(),
+                       "KeySchema": keys(&["document", "version"]),
+                       "GlobalSecondaryIndexes": table.indexes.iter().map(index).collect::<Vec<_>>()}})
+            });
+            ("dynamodb:DescribeTable", described)
+        }
+        "DescribeTimeToLive" => {
+            let status = |on: bool| match on {
+                true => json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}),
+                false => json!({"TimeToLiveStatus": "DISABLED"}),
+            };
+            let described = table.map(|table| json!({"TimeToLiveDescription": status(table.expires)}));
+            ("dynamodb:DescribeTimeToLive", described)
+        }
+        "Query" => {
+            let document = &input["ExpressionAttributeValues"][":document"];
+            let items =
+                table.map(|table| table.items.iter().filter(|item| item["document"] == *document).collect::<Vec<_>>());
+            let found = items.map(|items| json!({"Items": items, "Count": items.len(), "ScannedCount": items.len()}));
+            ("dynamodb:Query", found)
+        }
+        other => panic!("doctor only reads, and this is not known: {other}"),
     }
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod clinic;
 pub mod operator;
+pub mod records;
 pub mod run;
 pub mod site;
 pub mod surroundings;

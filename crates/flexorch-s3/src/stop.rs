@@ -1,9 +1,10 @@
 //! Ctrl-C and SIGTERM: the first ends a run in order, the second ends the process.
 
-use anyhow::Result;
-use tokio::sync::watch;
+use anyhow::{Result, anyhow};
+use tokio::sync::{oneshot, watch};
 
 use crate::interruption::Interruption;
+use crate::output::confirm;
 
 /// Tells whether the run is to end.
 #[derive(Debug, Clone)]
@@ -53,4 +54,14 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Asks on a thread of its own, which ends with the process: Ctrl-C must not wait for an answer. `--yes` skips the question.
+pub(crate) async fn ask(question: String) -> Result<bool> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody waits for the answer any more after a signal.
+        let _ = sender.send(confirm(&question, "--yes"));
+    });
+    receiver.await.map_err(|_| anyhow!("cannot ask"))?
 }

@@ -11,7 +11,7 @@ use crate::output::Output;
 /// The interval of lines that are not on a terminal.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Shows how many letters are done.
+/// Shows how many things are done.
 #[derive(Debug)]
 pub(crate) struct Progress {
     output: Output,

@@ -1,0 +1,229 @@
+//! Reads and checks what records the documents' ends: receipts queue, outcomes function, table, sweep and webhook.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `receipts` | checks the receipts queue and its dead letters |
+//! | `outcomes` | finds and checks the outcomes function and its settings |
+//! | `table` | checks the table: keys, indexes, time to live |
+//! | `sweep` | checks whether a schedule starts a sweep |
+//! | `webhook` | checks whether FlexOrch has the webhook, and whether its signing secret is stored |
+//! | `record` | what the table says of one object |
+
+mod outcomes;
+mod receipts;
+mod record;
+mod sweep;
+mod table;
+mod webhook;
+
+use super::aws::{Aws, within_time};
+use super::check::{Check, Fix, skipped, without};
+use super::commands::Commands;
+use super::delivery::unread_queue;
+use super::flexorch::FlexOrchFacts;
+use super::function::Function;
+use super::mapping;
+use super::name;
+use super::queue::Queue;
+use super::report::Report;
+use super::subject::Subject;
+use crate::aws_failure::AwsFailure;
+use crate::commands::quoted;
+use crate::connector_secret::SecretStore;
+use crate::tracking::{Record, queue_arn};
+use flexorch_s3_ingester::model::arn::queue_name;
+use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::model::settings::RECEIPTS_QUEUE_URL;
+use outcomes::Outcomes;
+use webhook::Delivery;
+
+/// What to check.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) aws: &'a Aws<'a>,
+    /// The ingester.
+    pub(crate) function: &'a Function,
+    pub(crate) subject: &'a Subject,
+    /// FlexOrch's address.
+    pub(crate) address: &'a str,
+    /// An object's key and bucket.
+    pub(crate) object: Option<(&'a ObjectKey, &'a str)>,
+    pub(crate) secrets: &'a SecretStore,
+    pub(crate) commands: &'a Commands,
+    pub(crate) report: &'a Report,
+}
+
+/// What was read and is needed by checks that also need FlexOrch's responses or the object.
+pub(crate) struct Tracked {
+    /// The ingester's name.
+    ingester: String,
+    /// How many receipts wait, if known.
+    waiting: Option<u64>,
+    /// The outcomes function; `None`: it was not found.
+    outcomes: Option<Outcomes>,
+    /// Where the webhook delivers to; `None`: it is not known.
+    delivery: Option<Delivery>,
+    /// The object's records, newest first; `None`: they were not read.
+    records: Option<Result<Vec<Record>, AwsFailure>>,
+}
+
+/// The checks that need the outcomes function and its settings.
+const OF_OUTCOMES: [&str; 4] = [name::OUTCOMES_BATCHES, name::OUTCOMES_SETTINGS, name::RECORDS, name::SWEEP];
+
+impl Request<'_> {
+    /// Checks everything that needs no response of FlexOrch. Returns `None` if the function sends no receipts.
+    pub(crate) async fn run(&self) -> Option<Tracked> {
+        let Some(url) = self.function.setting(RECEIPTS_QUEUE_URL) else {
+            let found = "off: what happens to a document after its submission is not recorded (optional; template parameter Tracking)";
+            self.report.add([Check::well(name::TRACKING, found)]);
+            return None;
+        };
+        self.report.expect(&name::OF_TRACKING);
+        if self.object.is_some() {
+            self.report.expect(&[name::OBJECT_RECORD]);
+        }
+        let mut tracked = Tracked {
+            ingester: self.function.name.clone(),
+            waiting: None,
+            outcomes: None,
+            delivery: None,
+            records: None,
+        };
+        let Some(arn) = queue_arn(url, &self.function.arn) else {
+            let fix = self.function.set(
+                "correct it, or remove it to switch tracking off",
+                RECEIPTS_QUEUE_URL,
+                "",
+                self.commands,
+            );
+            self.report.add([Check::failed(
+                name::TRACKING,
+                format!("{RECEIPTS_QUEUE_URL} is {url:?}, not a queue's URL"),
+                fix,
+            )]);
+            self.report.add(skipped(&name::OF_TRACKING[..8], "the receipts queue is not known"));
+            return Some(tracked);
+        };
+        self.report.add([Check::well(name::TRACKING, format!("on: receipts are sent to {}", queue_name(&arn)))]);
+        let (queue, outcomes) = tokio::join!(Queue::read(self.aws, &arn), Outcomes::find(self.aws, &arn));
+        let outcomes = self.outcomes(&arn, outcomes).await;
+        tracked.waiting = self.receipts(&arn, queue, outcomes.as_ref()).await;
+        if let Some(outcomes) = &outcomes {
+            tracked.delivery = Some(Delivery::read(self.aws, self.secrets, outcomes).await);
+            if let (Some((key, bucket)), Some(table)) = (self.object, outcomes.table()) {
+                let client = self.aws.dynamodb(outcomes.function.region());
+                let read = record::read(client, table, bucket, key);
+                let records = within_time("dynamodb:Query", table, read).await;
+                tracked.records = Some(records.and_then(|records| records));
+            }
+        }
+        tracked.outcomes = outcomes;
+        Some(tracked)
+    }
+
+    /// Checks the outcomes function, and what it uses.
+    async fn outcomes(&self, queue: &str, found: Result<Option<Outcomes>, AwsFailure>) -> Option<Outcomes> {
+        let outcomes = match found {
+            Ok(Some(outcomes)) => outcomes,
+            other => {
+                let why = match &other {
+                    Err(failure) => without(failure),
+                    Ok(_) => "there is no outcomes function".to_owned(),
+                };
+                self.report.add([outcomes::not_found(queue, other.err().as_ref(), self.commands)]);
+                self.report.add(skipped(&OF_OUTCOMES, &why));
+                return None;
+            }
+        };
+        let function = &outcomes.function;
+        let mut state = super::function::state(function, "", self.commands);
+        state.check = name::OUTCOMES;
+        self.report.add([state]);
+        let (mappings, timers) =
+            tokio::join!(mapping::read(self.aws, function), sweep::Timers::read(self.aws, function));
+        self.report.add([
+            outcomes::batches(mappings, queue, function, self.commands),
+            outcomes.settings(self.subject, self.address, self.commands),
+        ]);
+        self.report.add([match outcomes.table() {
+            Some(table) => table::check(self.aws, table, function, self.commands).await,
+            None => Check::skipped(name::RECORDS, "the settings are invalid"),
+        }]);
+        self.report.add([Check::decided(name::SWEEP, timers.check(function, self.commands))]);
+        Some(outcomes)
+    }
+
+    /// Checks the receipts queue and its dead letters. Returns how many receipts wait.
+    async fn receipts(
+        &self,
+        arn: &str,
+        queue: Result<Option<Queue>, AwsFailure>,
+        outcomes: Option<&Outcomes>,
+    ) -> Option<u64> {
+        let queue = match queue {
+            Ok(Some(queue)) => queue,
+            other => {
+                self.report.add([unread_queue(name::RECEIPTS_QUEUE, arn, &other, self.commands)]);
+                let why = other.err().map_or_else(|| "there is no receipts queue".to_owned(), |error| without(&error));
+                self.report.add(skipped(&[name::RECEIPTS_WAITING, name::RECEIPTS_DEAD], &why));
+                return None;
+            }
+        };
+        let function = outcomes.map(|outcomes| &outcomes.function);
+        self.report.add([
+            receipts::queue(&queue, function, self.commands),
+            receipts::waiting(&queue, function, self.commands),
+        ]);
+        self.report.add([match queue.redrive() {
+            None => Check::skipped(name::RECEIPTS_DEAD, "the receipts queue has no dead-letter queue"),
+            Some((dead, _)) => match Queue::read(self.aws, &dead).await {
+                Ok(Some(dead)) => receipts::dead_letters(&dead, &queue, self.commands),
+                other => unread_queue(name::RECEIPTS_DEAD, &dead, &other, self.commands),
+            },
+        }]);
+        Some(queue.all())
+    }
+}
+
+impl Tracked {
+    /// Makes the check that needs FlexOrch's webhooks.
+    pub(crate) fn conclude(&self, flexorch: &FlexOrchFacts, subject: &Subject, commands: &Commands) -> Vec<Check> {
+        let create = Fix::new(
+            "register it; the command is safe to repeat",
+            commands.own(format_args!(
+                "webhook create --function {} --secret {}",
+                quoted(&self.ingester),
+                quoted(&subject.secret)
+            )),
+        );
+        vec![match &self.delivery {
+            None => Check::skipped(name::WEBHOOK, "the outcomes function is not known"),
+            Some(delivery) => Check::decided(name::WEBHOOK, delivery.check(flexorch, create, commands)),
+        }]
+    }
+
+    /// Says what the table knows of the object.
+    pub(crate) fn object(
+        &self,
+        key: &ObjectKey,
+        object: Option<&S3Object>,
+        subject: &Subject,
+        commands: &Commands,
+    ) -> Vec<Check> {
+        let story = record::Story {
+            ingester: &self.ingester,
+            waiting: self.waiting,
+            outcomes: self.outcomes.as_ref().map(|outcomes| &outcomes.function),
+            secret: &subject.secret,
+            bucket: subject.bucket.as_deref().unwrap_or_default(),
+            key: key.as_str(),
+            object,
+            commands,
+        };
+        vec![match &self.records {
+            None => Check::skipped(name::OBJECT_RECORD, "the table is not known"),
+            Some(Err(failure)) => Check::could_not_check(name::OBJECT_RECORD, failure, commands),
+            Some(Ok(records)) => story.check(records, jiff::Timestamp::now()),
+        }]
+    }
+}

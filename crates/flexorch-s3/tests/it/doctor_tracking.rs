@@ -1,0 +1,174 @@
+//! `flexorch-s3 doctor` and what records the documents' ends.
+
+use serde_json::{Value, json};
+
+use crate::support::clinic::{Clinic, Diagnosis, FUNCTION, post};
+use crate::support::surroundings::{API_KEY, REGION};
+
+/// The outcomes function.
+const OUTCOMES: &str = "outcomes";
+/// Its URL.
+const URL: &str = "https://abc.lambda-url.eu-west-1.on.aws/";
+/// The checks of the tracking, in their order.
+const CHECKS: [&str; 10] = [
+    "tracking",
+    "receipts queue",
+    "outcomes function",
+    "receipts' batches",
+    "outcomes' settings",
+    "records table",
+    "sweep",
+    "receipts waiting",
+    "dead receipts",
+    "webhook",
+];
+
+/// A function with tracking, in which all is well.
+async fn tracked() -> Clinic {
+    let clinic = Clinic::open("docs").await;
+    for queue in ["receipts", "receipts-dlq"] {
+        clinic.queues.create(queue);
+    }
+    clinic.queues.set_redrive("receipts", "receipts-dlq", 48);
+    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", &clinic.queues.url("receipts"));
+    clinic.account.create_function(
+        OUTCOMES,
+        &[
+            ("RECORDS_TABLE", "records"),
+            ("CONNECTOR_SECRET_IDS", "docs"),
+            ("FLEXORCH_BASE_URL", &clinic.address),
+            ("WEBHOOK_SECRET_ID", "webhook"),
+        ],
+    );
+    clinic.account.map(OUTCOMES, "receipts");
+    clinic.account.set_url(OUTCOMES, URL);
+    clinic.account.schedule("every-15-minutes", OUTCOMES, true);
+    clinic.account.create_table(&["by-job", "by-state"], true);
+    let webhook = json!({"url": URL, "events": ["job.completed", "job.failed"], "secret": "signing-secret-0123"});
+    let made = post(&format!("{}/webhooks", clinic.address), &webhook).await;
+    let id = [&made["data"]["id"], &made["id"]].into_iter().find(|id| !id.is_null()).unwrap();
+    let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+    clinic.secrets.put("webhook", json!({"signing_secret": "signing-secret-0123", "webhooks": [id]}).to_string());
+    clinic
+}
+
+async fn doctor(clinic: &Clinic, more: &[&str]) -> Diagnosis {
+    clinic.doctor(&[&["--function", FUNCTION], more].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_link_of_the_tracking_is_checked_and_without_it_only_that_it_is_off() {
+    let clinic = tracked().await;
+    let seen = doctor(&clinic, &[]).await;
+    let well = seen.names("well");
+    assert_eq!(well[well.len() - CHECKS.len()..], CHECKS, "{:#}", seen.report);
+    assert_eq!(seen.run.status, Some(0));
+    let plain = Clinic::open("docs").await;
+    let seen = doctor(&plain, &[]).await;
+    assert!(seen.text("tracking").starts_with("off: "), "{:#}", seen.report);
+    assert!(seen.report["checks"].as_array().unwrap().iter().all(|check| check["check"] != "records table"));
+    assert_eq!(seen.run.status, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_link_is_named_with_the_command_that_is_next() {
+    let clinic = tracked().await;
+    let account = &clinic.account;
+    account.unschedule();
+    doctor(&clinic, &[]).await.fails("sweep", "nothing starts it", "aws scheduler list-schedules");
+    account.schedule("every-15-minutes", OUTCOMES, false);
+    doctor(&clinic, &[]).await.fails("sweep", "is disabled", "--name every-15-minutes");
+    account.schedule("every-15-minutes", OUTCOMES, true);
+    account.create_table(&["by-job"], true);
+    doctor(&clinic, &[]).await.fails(
+        "records table",
+        "no index by-state",
+        "aws dynamodb describe-table --table-name records",
+    );
+    account.delete_table();
+    doctor(&clinic, &[]).await.fails("records table", "there is no table records", "aws dynamodb list-tables");
+    account.create_table(&["by-job", "by-state"], false);
+    let seen = doctor(&clinic, &[]).await;
+    assert_eq!(seen.check("records table")["status"], "warning");
+    assert!(seen.text("records table").contains("update-time-to-live --table-name records"), "{:#}", seen.report);
+    account.create_table(&["by-job", "by-state"], true);
+    account.set_variable(OUTCOMES, "RECORD_DAYS", "0");
+    doctor(&clinic, &[]).await.fails("outcomes' settings", "RECORD_DAYS", ".Variables.RECORD_DAYS");
+    account.set_variable(OUTCOMES, "RECORD_DAYS", "90");
+    account.set_variable(OUTCOMES, "CONNECTOR_SECRET_IDS", "other");
+    doctor(&clinic, &[]).await.fails("outcomes' settings", "do not name this secret", "other,arn:aws:secretsmanager:");
+    account.set_variable(OUTCOMES, "CONNECTOR_SECRET_IDS", "docs");
+    clinic.queues.send("receipts-dlq", "a receipt", &[]);
+    doctor(&clinic, &[]).await.fails("dead receipts", "1 receipt in", "aws sqs start-message-move-task");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_flexorch_does_not_have_or_whose_secret_is_not_stored_is_named() {
+    let clinic = tracked().await;
+    clinic.secrets.put("webhook", "{}");
+    let create = "flexorch-s3 webhook create --function ingest --secret docs";
+    doctor(&clinic, &[]).await.fails("webhook", "no signing secret", create);
+    clinic.secrets.put("webhook", json!({"signing_secret": "another-0123456789", "webhooks": []}).to_string());
+    let seen = doctor(&clinic, &[]).await;
+    assert_eq!(seen.check("webhook")["status"], "warning", "{:#}", seen.report);
+    clinic.account.set_url(OUTCOMES, "https://other.lambda-url.eu-west-1.on.aws/");
+    doctor(&clinic, &[]).await.fails("webhook", "FlexOrch has no webhook with the URL", create);
+    clinic.account.set_variable(OUTCOMES, "WEBHOOK_SECRET_ID", "");
+    let seen = doctor(&clinic, &[]).await;
+    assert!(seen.text("webhook").starts_with("not used (optional"), "{:#}", seen.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_read_is_neither_good_nor_bad() {
+    let clinic = tracked().await;
+    for (action, checks) in [
+        ("dynamodb:DescribeTable", &["records table"][..]),
+        ("dynamodb:DescribeTimeToLive", &["records table"]),
+        ("scheduler:ListSchedules", &["sweep"]),
+        ("lambda:GetFunctionUrlConfig", &["webhook"]),
+    ] {
+        clinic.account.deny(action);
+        doctor(&clinic, &[]).await.could_not_check(checks, action);
+        clinic.account.allow_all();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_told_from_its_upload_to_its_end() {
+    let clinic = tracked().await;
+    clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
+    let record = |state: &'static str, more: &[(&'static str, &'static str)]| {
+        let usual = [
+            ("document", "docs/in/a.pdf"),
+            ("version", "-"),
+            ("changed_at", "2026-11-24T07:00:00.000Z"),
+            ("submitted_at", "2026-11-24T06:59:00.000Z"),
+            ("job_id", "j-7"),
+            ("state", state),
+        ];
+        usual.iter().chain(more).copied().collect::<Vec<_>>()
+    };
+    let key = ["--key", "in/a.pdf"];
+    let seen = doctor(&clinic, &key).await;
+    assert_eq!(seen.check("object's record")["status"], "warning");
+    assert!(seen.text("object's record").contains("no record"), "{:#}", seen.report);
+    clinic.account.put_item(&record("failed", &[("failure_reason", "AccessDenied: KMS key")]));
+    let failed = doctor(&clinic, &key).await;
+    failed.fails(
+        "object's record",
+        "submitted 2026-11-24T06:59:00.000Z as job j-7; failed 2026-11-24T07:00:00.000Z: AccessDenied: KMS key; published",
+        "flexorch-s3 resubmit --function ingest --bucket docs --key in/a.pdf",
+    );
+    clinic.account.create_table(&["by-job", "by-state"], true);
+    clinic.account.put_item(&record("processed", &[("quality_grade", "A")]));
+    let seen = doctor(&clinic, &key).await;
+    assert_eq!(
+        (seen.check("object's record")["status"].as_str(), seen.run.status),
+        (Some("well"), Some(0)),
+        "{:#}",
+        seen.report
+    );
+    let secret: Value = json!({"api_key": API_KEY, "connector_id": 1, "region": REGION});
+    clinic.write(&secret);
+    assert_eq!(doctor(&clinic, &key).await.check("object's record")["status"], "skipped");
+}

@@ -1,0 +1,194 @@
+//! `flexorch-s3 resubmit`.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use flexorch_sandbox::aws_fault::AwsFault;
+use serde_json::{Value, json};
+
+use crate::support::records::{Archive, BUCKET, CONNECTOR, STACK, TABLE, at};
+use crate::support::run::{Run, Running};
+use crate::support::surroundings::REGION;
+
+/// Puts an object and a failed record of it.
+fn fail(archive: &Archive, key: &str, second: u32) {
+    archive.buckets.put(BUCKET, key, 10, SystemTime::now());
+    archive.put(
+        key,
+        "failed",
+        &at(second),
+        &json!({"failure_reason": "cannot be read", "job_id": format!("j-{second}")}),
+    );
+}
+
+/// The keys of the events in the retry queue, repeats included.
+fn queued(archive: &Archive) -> Vec<String> {
+    let bodies = archive.queues.messages("retry").into_iter().map(|message| message.body);
+    let records =
+        bodies.flat_map(|body| serde_json::from_str::<Value>(&body).unwrap()["Records"].as_array().unwrap().clone());
+    let mut keys: Vec<_> = records.map(|record| record["s3"]["object"]["key"].as_str().unwrap().to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+fn names(number: u32) -> Vec<String> {
+    (0..number).map(|key| format!("k{key:03}")).collect()
+}
+
+async fn resubmit(archive: &Archive, more: &[&str]) -> Run {
+    archive.run(&[&["resubmit", "--stack", STACK], more].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_it_takes_and_a_dry_run_sends_nothing() {
+    let archive = Archive::open().await;
+    names(205).iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
+    archive.put("done", "processed", &at(9), &json!({}));
+    let run = resubmit(&archive, &["--dry-run"]).await;
+    run.says(
+        0,
+        &[
+            "205 documents selected",
+            "cannot be read  205",
+            "messages   21 to http",
+            "requests   about 3, at least 3s at the plan's 60 requests per minute",
+            "credits    flexorch/invoices: ",
+            "current version",
+            "dry run, nothing was sent",
+        ],
+    );
+    let plan = resubmit(&archive, &["--dry-run", "--json"]).await.json();
+    assert_eq!(
+        (&plan["state"], &plan["plan"]["documents"], &plan["done"]["sent"]),
+        (&json!("dry-run"), &json!(205), &json!(0))
+    );
+    resubmit(&archive, &[]).await.says(1, &["Submit 205 documents again", "Cannot ask without a terminal", "--yes"]);
+    assert_eq!(queued(&archive), [""; 0]);
+    resubmit(&archive, &["--key", "done", "--yes"]).await.says(0, &["0 documents selected", "nothing to do"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn current_versions_are_sent_as_events_that_name_the_records_version() {
+    let archive = Archive::open().await;
+    fail(&archive, "in/a +ü.pdf", 1);
+    fail(&archive, "gone.pdf", 2);
+    fail(&archive, "again.pdf", 3);
+    archive.put("gone-for-good.pdf", "failed", &at(4), &json!({}));
+    archive.put("again.pdf", "failed", &at(3), &json!({"version": "0123456789abcdef"}));
+    archive.put("rejected.exe", "rejected", &at(5), &json!({}));
+    let etag = {
+        let client = flexorch_s3_ingester::aws::http::client(None).unwrap();
+        let url = format!("{}/{BUCKET}/again.pdf", archive.buckets.endpoint_url());
+        let scope = format!("AKIDEXAMPLE/20260131/{REGION}/s3/aws4_request");
+        let request =
+            client.head(url).header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=0"));
+        let head = request.header("x-amz-content-sha256", "UNSIGNED-PAYLOAD").send().await.unwrap();
+        head.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned()
+    };
+    archive.put("again.pdf", "failed", &at(6), &json!({"version": etag}));
+    let run = resubmit(&archive, &["--yes", "--json"]).await;
+    let done = &run.json()["done"];
+    // `again.pdf` has a record without a version, one of an overwritten version, and one of the current version.
+    assert_eq!(done, &json!({"sent": 4, "unchecked": 3, "overwritten": 1, "deleted": 1}), "{run}");
+    assert_eq!(queued(&archive), ["again.pdf", "again.pdf", "gone.pdf", "in/a+%2B%C3%BC.pdf"]);
+    let bodies: String = archive.queues.messages("retry").into_iter().map(|message| message.body).collect();
+    assert!(bodies.contains(&format!("\"eTag\":\"{etag}\"")) && !bodies.contains("versionId"), "{bodies}");
+    let files: Vec<_> = std::fs::read_dir(archive.folder.path()).unwrap().collect();
+    assert!(files.is_empty(), "the journal is removed at the end: {files:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_submits_what_was_sent() {
+    let archive = Archive::open().await;
+    let names: Vec<_> = names(3).iter().map(|name| format!("{name}.pdf")).collect();
+    names.iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
+    resubmit(&archive, &["--yes"])
+        .await
+        .says(0, &["✓ 3 documents sent to", "3 sent without a check", "history --stack ingest"]);
+    let message = &archive.queues.messages("retry")[0];
+    let event = json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m-1", "body": message.body, "receiptHandle": "AQEB"}]});
+    let mut command = archive.command(&["invoke", "-"]);
+    command.env("CONNECTOR_SECRET_IDS", CONNECTOR);
+    Run::fed(command, &event.to_string()).await.says(0, &["forwarded 3"]);
+    assert_eq!(archive.flexorch.submitted_keys(), names);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failure_left_is_sent_by_the_next_run_and_nothing_is_sent_twice() {
+    let archive = Archive::open().await;
+    names(250).iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
+    archive.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::AccessDenied));
+    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
+    run.says(1, &["sqs:SendMessage", "run the same command again to continue (journal j.jsonl)"]);
+    assert_eq!(queued(&archive), [""; 0]);
+    // Every second message fails, and so do those that are sent again: some are left after the last attempt.
+    archive.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::PartialFailure));
+    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl", "--json"]).await;
+    assert!(matches!(run.status, Some(0 | 1)), "{run}");
+    let sent = queued(&archive);
+    archive.queues.set_operation_fault("SendMessageBatch", None);
+    if run.status == Some(1) {
+        assert!(!sent.is_empty() && sent.len() < 250, "{}", sent.len());
+        let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
+        run.says(0, &["resumes: "]);
+    }
+    assert_eq!(queued(&archive), names(250));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_is_continued_and_what_failed_again_meanwhile_is_not_part_of_it() {
+    let archive = Archive::open().await;
+    names(350).iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
+    let running = Running::start(archive.command(&["resubmit", "--stack", STACK, "--yes", "--journal", "j.jsonl"]));
+    let journal = archive.folder.path().join("j.jsonl");
+    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
+    let started = async {
+        while lines() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), started).await.unwrap();
+    running.signal("-KILL");
+    running.finish().await;
+    if !journal.exists() {
+        // It was faster than the signal.
+        assert_eq!(queued(&archive), names(350));
+        return;
+    }
+    let sent: BTreeSet<_> = queued(&archive).into_iter().collect();
+    // The first one failed again, after the run began.
+    archive.put("k000", "failed", "2126-11-24T00:00:00.000Z", &json!({}));
+    resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await.says(0, &["resumes: "]);
+    let all = queued(&archive);
+    let once: BTreeSet<_> = all.iter().cloned().collect();
+    assert_eq!(once.len(), 350, "a document is lost");
+    assert!(all.len() <= 350 + 100, "more than the batch under way was sent twice: {} of {}", all.len(), sent.len());
+    assert_eq!(all.iter().filter(|key| *key == "k000").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_selection_does_not_continue_a_journal_and_a_table_needs_a_queue() {
+    let archive = Archive::open().await;
+    names(5).iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
+    archive.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::AccessDenied));
+    assert_eq!(resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await.status, Some(1));
+    archive.queues.set_operation_fault("SendMessageBatch", None);
+    let other = resubmit(&archive, &["--yes", "--journal", "j.jsonl", "--prefix", "k001"]).await;
+    other.says(1, &["the journal j.jsonl belongs to another resubmission", "nothing was sent"]);
+    let table = archive.run(&["resubmit", "--table", TABLE, "--yes"]).await;
+    table.says(2, &["the retry queue is not known: name it with --queue"]);
+    let url = archive.queues.url("retry");
+    let run = archive.run(&["resubmit", "--table", TABLE, "--queue", &url, "--prefix", "k001", "--yes"]).await;
+    run.says(0, &["✓ 1 document sent"]);
+    assert_eq!(queued(&archive), ["k001"]);
+    archive.run(&["resubmit", "--table", TABLE, "--state", "processed"]).await.says(2, &["failed, rejected, open"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_may_not_be_read_are_sent_unchecked() {
+    let archive = Archive::open().await;
+    archive.put("a.pdf", "failed", &at(1), &json!({"version": "0123"}));
+    archive.buckets.set_missing_objects_denied(true);
+    resubmit(&archive, &["--yes"]).await.says(0, &["✓ 1 document sent", "1 sent without a check of the version"]);
+    assert_eq!(queued(&archive), ["a.pdf"]);
+}
