@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -38,9 +39,16 @@ def wait_until(seen, seconds, what):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port below the range of outgoing connections: there, one of these may take it before the server does. The connection that asks
+    whether the server is up may even connect to itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def answers(port):
@@ -144,6 +152,7 @@ class Emulator(Process):
             },
         )
         wait_until(lambda: answers(self.port), 30, lambda: f"the emulator is not up: {self.printed.read_text()}")
+        assert self.process.poll() is None, f"the emulator ended: {self.printed.read_text()}"
 
     def environment(self):
         return {
