@@ -45,7 +45,7 @@ pub(crate) struct Job {
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// It has not ended, or its status is one that nobody documents.
+    /// It has not ended, or its status is not documented.
     Open,
     /// It completed.
     Completed,

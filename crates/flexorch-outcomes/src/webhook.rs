@@ -119,7 +119,7 @@ impl<'a> Request<'a> {
         let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE_HEADER));
         let signature = header.and_then(|(_, value)| signature(value));
         let body = if is_base64 {
-            // A body that cannot be decoded is signed by nobody.
+            // A body that cannot be decoded has no valid signature.
             base64::decode(&*body).map_err(|_| if signature.is_none() { Refusal::Signature } else { Refusal::Body })?
         } else {
             body.into_owned().into_bytes()

@@ -1,4 +1,4 @@
-//! An Amazon EventBridge endpoint on loopback that the AWS SDKs can use: `PutEvents`. It delivers the events to nobody.
+//! An Amazon EventBridge endpoint on loopback that the AWS SDKs can use: `PutEvents`. It does not deliver the events.
 //!
 //! | module | its job |
 //! | --- | --- |

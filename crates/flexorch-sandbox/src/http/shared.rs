@@ -65,7 +65,7 @@ impl Shared {
         let mut flexorch = self.flexorch();
         let now = self.clock.now();
         let (notices, next) = flexorch.take_notices(now);
-        // With the lock, so that nobody finds a job reported whose delivery has not begun.
+        // With the lock, so that no caller sees a job as reported before its delivery has begun.
         self.webhooks.send_all(notices, now);
         next.map(|next| next.since(now))
     }
