@@ -1,4 +1,4 @@
-//! The one reader of the AWS SDK's errors: what a failed call was, in the service's own words, and what an operator does about it.
+//! The one reader of the AWS SDK's errors: which call failed, the service's error, and what an operator does about it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::clock::Clock;
 use crate::error::with_causes;
 
-/// What a call needs and is about, for its errors.
+/// The action and resource of a call, for its errors.
 #[derive(Debug, Clone, Copy)]
 pub struct Action<'a> {
-    /// The service as people call it, such as `SQS`.
+    /// The service's common name, such as `SQS`.
     pub service: &'static str,
     /// The action as IAM names it, such as `sqs:SendMessage` (Service Authorization Reference).
     pub permission: &'static str,
-    /// What it is asked of, such as `queue "retry"`.
+    /// The resource, such as `queue "retry"`.
     pub resource: &'a str,
 }
 
-/// Why a call to AWS has no result.
+/// Why a call to AWS failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
-    /// The time was over before the call began: nothing was sent.
+    /// The time limit passed before the call began: nothing was sent.
     #[error("no time was left to call {0}")]
     NoTime(&'static str),
-    /// The time was over before the response came. The call may have had its effect.
+    /// The time limit passed before the response arrived. The call may have taken effect.
     #[error("no response from {0} in time")]
     TimedOut(&'static str),
     /// The service refused the call, or an entry of a batch.
     #[error("{0}")]
     Refused(Refusal),
-    /// There was no connection, or no response that the SDK can read.
+    /// The connection failed, or the SDK could not read the response.
     #[error("{}", with_causes(&**source))]
     Failed {
         /// The SDK's error.
@@ -42,25 +42,25 @@ pub enum CallError {
         /// The response's HTTP status, if there was one.
         status: Option<u16>,
     },
-    /// The service reported success and did not say what happened to this entry of the batch.
+    /// The service reported success without a result for this entry of the batch.
     #[error("{0} did not report a result for this entry of the batch")]
     Unreported(&'static str),
-    /// A value that the call cannot be made with.
+    /// The call cannot be made with a value.
     #[error("{0}")]
     Invalid(Arc<dyn Error + Send + Sync>),
 }
 
-/// What a service said when it refused.
+/// A service's error response.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}{}", self.words(), hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
 pub struct Refusal {
-    /// The service's error code; `None` if the response has none, as one that a proxy sent.
+    /// The service's error code; `None` if the response has none, such as a proxy's.
     pub code: Option<String>,
-    /// Its message. It is shown beside a code alone: without one, the SDK may have copied a part of the response into it.
+    /// Its message. It is shown only together with a code: without one, the SDK may have copied a part of the response into it.
     pub message: String,
     /// The HTTP status; `None` for an entry of a batch.
     pub status: Option<u16>,
-    /// What an operator does about it, such as the permission to grant.
+    /// What an operator does about it, such as granting a permission.
     pub hint: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub enum FailureKind {
     Permission,
     /// AWS does not accept the credentials at all.
     Credentials,
-    /// There is no such resource in this region and account.
+    /// The resource does not exist in this region and account.
     NotFound,
     /// The resource is in another region.
     OtherRegion,
@@ -79,12 +79,12 @@ pub enum FailureKind {
     Throttled,
     /// No response, a 5xx, or no time for the call: it may succeed later.
     Unavailable,
-    /// Anything else: the service's words say it.
+    /// Anything else: see the service's message.
     Other,
 }
 
 impl CallError {
-    /// Reads an error of the SDK.
+    /// Reads an SDK error.
     #[must_use]
     pub fn new<E>(error: SdkError<E, HttpResponse>, action: Action<'_>) -> Self
     where
@@ -102,14 +102,14 @@ impl CallError {
         }
     }
 
-    /// A refusal of one entry of a batch.
+    /// Returns the refusal of one entry of a batch.
     #[must_use]
     pub fn of_entry(code: &str, message: Option<&str>, action: Action<'_>) -> Self {
         let (code, message) = (Some(code.to_owned()), message.unwrap_or("no message").to_owned());
         Self::Refused(Refusal { code, message, status: None, hint: None }.with_permission(action))
     }
 
-    /// Adds what an operator does about a refusal, if `hint` knows it for the code.
+    /// Adds what an operator does about a refusal, if `hint` returns something for its code.
     #[must_use]
     pub fn with_hint(self, hint: impl FnOnce(&Refusal) -> Option<String>) -> Self {
         match self {
@@ -121,7 +121,7 @@ impl CallError {
         }
     }
 
-    /// The class of the failure.
+    /// Returns the class of the failure.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
@@ -134,19 +134,19 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may succeed later, without an operator.
+    /// Whether the same call may succeed later without an operator.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.kind(), FailureKind::Throttled | FailureKind::Unavailable)
     }
 
-    /// Whether the service refused a single entry of a batch: the SDK repeats calls, and no entries.
+    /// Whether the service refused a single entry of a batch: the SDK retries calls, but not entries.
     #[must_use]
     pub fn is_of_entry(&self) -> bool {
         matches!(self, Self::Refused(Refusal { status: None, .. }))
     }
 
-    /// The response's HTTP status, if there was a response.
+    /// Returns the response's HTTP status, if there was a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -173,7 +173,7 @@ impl Refusal {
         self
     }
 
-    /// The class of the refusal: by the code, and by the status if the code says nothing.
+    /// Returns the class of the refusal: by its code, or by the status if the code is unknown.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         let code = self.code.as_deref().unwrap_or_default();
@@ -215,8 +215,8 @@ impl Refusal {
     }
 }
 
-/// Makes a call, until `end` at the latest. `start` builds the call: once the time is over it is not run, so that nothing is built,
-/// signed or sent for a result that would come too late.
+/// Makes a call that ends at `end` at the latest. `start` builds the call; it does not run after `end`, so that nothing is built, signed
+/// or sent for a result that would arrive too late.
 ///
 /// # Errors
 /// [`CallError`].

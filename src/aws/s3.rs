@@ -1,7 +1,7 @@
-//! S3 itself, for the two questions that an event leaves open: which objects are there, and which of two keys is meant. The
-//! client is made when the first of them comes up: events do not need it.
+//! S3 itself, for two questions: which objects a bucket has (a reconcile), and which of two keys exists (a Batch Operations task). The
+//! client is created when it is first needed, because most events do not need it.
 //!
-//! [`Position`] goes through a listing and notices if it does not advance.
+//! [`Position`] tracks the progress of a listing and reports one that does not advance.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,31 +20,31 @@ use crate::model::object::ObjectKey;
 /// One page of a bucket's listing.
 #[derive(Debug)]
 pub struct Page {
-    /// What it lists, in S3's order of keys.
+    /// The objects, in S3's order of keys.
     pub objects: Vec<Listed>,
-    /// Whether the listing goes on after it.
+    /// Whether the listing continues after it.
     pub more: bool,
-    /// What the next page is asked for by, within the same listing.
+    /// The continuation token for the next page of the same listing.
     pub token: Option<String>,
 }
 
-/// Where a listing goes on. Pure.
+/// The position at which a listing continues. Pure.
 ///
-/// Within an invocation by the continuation token, which a page without keys has too; in a later invocation after the last key.
+/// Within an invocation it is the continuation token, which a page without keys has too; in a later invocation, the last key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position {
-    /// The last key that was listed; `None`: none was yet.
+    /// The last listed key; `None` if there is none yet.
     pub after: Option<String>,
     token: Option<String>,
-    /// Pages without keys before it, in a row.
+    /// The number of consecutive pages without keys before it.
     empty_pages: u32,
 }
 
-/// More truncated pages without keys in a row are taken for a store that has lost its place. S3 itself returns some where it steps
-/// over many deleted versions.
+/// The most consecutive truncated pages without keys. More mean that the store does not advance; S3 itself returns a few while it skips
+/// many deleted versions.
 const MOST_EMPTY_PAGES: u32 = 1_000;
 
-/// A listing that would go on for ever, or leave keys out.
+/// Why a listing would never end, or would omit keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAdvance {
     /// Keys come in increasing order of their UTF-8 bytes (S3 API Reference, `ListObjectsV2`).
@@ -54,31 +54,31 @@ pub enum NoAdvance {
     Order {
         /// The key.
         key: String,
-        /// The one before it, or the one after which the page was to begin.
+        /// The key before it, or the key after which the page was to begin.
         after: String,
     },
     /// The next page would be this one again.
     #[error("the listing does not advance: the next page has the continuation token of this one")]
     SameToken,
-    /// Nothing says where the listing goes on.
+    /// A truncated page has neither keys nor a token.
     #[error("the listing does not advance: a truncated page has neither keys nor a continuation token")]
     NoToken,
-    /// Page after page is empty.
+    /// Too many consecutive pages are empty.
     #[error("the listing does not advance: {MOST_EMPTY_PAGES} truncated pages in a row have no keys")]
     Empty,
 }
 
 impl Position {
-    /// The beginning of what comes after a key; `None`: of everything.
+    /// Returns the position after a key; `None`: the beginning.
     #[must_use]
     pub fn after(key: Option<String>) -> Self {
         Self { after: key, ..Self::default() }
     }
 
-    /// The position after a page that was listed from here; `None` if the page is the last one.
+    /// Returns the position after a page that was listed from here; `None` if the page is the last one.
     ///
     /// # Errors
-    /// [`NoAdvance`]; nothing of the page should then be used.
+    /// [`NoAdvance`]: the page must not be used.
     pub fn advance(&self, page: &Page) -> Result<Option<Self>, NoAdvance> {
         let mut last = self.after.as_deref();
         for listed in &page.objects {
@@ -112,24 +112,24 @@ pub struct Listed {
     pub key: ObjectKey,
     /// The entity tag, without quotation marks.
     pub etag: Option<Box<str>>,
-    /// Bytes.
+    /// The size in bytes.
     pub size: Option<u64>,
-    /// When it was last written.
+    /// The time of the last modification.
     pub modified: Option<Timestamp>,
 }
 
-/// Which keys are listed.
+/// The keys to list.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
     /// The bucket.
     pub bucket: &'a str,
     /// Its region; `None`: the function's.
     pub region: Option<&'a str>,
-    /// What they start with.
+    /// The prefix of the keys.
     pub prefix: &'a str,
 }
 
-/// S3 clients, made when they are first needed.
+/// S3 clients, created when first needed.
 #[derive(Debug)]
 pub struct Buckets {
     sdk: SdkConfig,
@@ -138,7 +138,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Nothing is made yet.
+    /// Creates the cache, without clients.
     #[must_use]
     pub fn new(sdk: SdkConfig, clock: Clock) -> Self {
         Self { sdk, clients: Regional::new(), clock }
@@ -147,7 +147,7 @@ impl Buckets {
     /// Lists keys from a position on, a page of up to 1,000 at a time (`ListObjectsV2`).
     ///
     /// # Errors
-    /// [`CallError`], with the permission that it takes.
+    /// [`CallError`], which names the required permission.
     pub async fn list(&self, keys: Keys<'_>, from: &Position, end: SystemTime) -> Result<Page, CallError> {
         let bucket = keys.bucket;
         let action = Action { service: "S3", permission: "s3:ListBucket", resource: &format!("bucket {bucket:?}") };
@@ -155,10 +155,10 @@ impl Buckets {
         output.map(|output| page_of(&output)).map_err(|error| with_bucket_hint(error, bucket))
     }
 
-    /// Lists a page from a position on, with the SDK's own error and limits of time.
+    /// Lists a page from a position on, with the SDK's own error and time limits.
     ///
     /// # Errors
-    /// The SDK's.
+    /// The SDK's error.
     pub async fn page(&self, keys: Keys<'_>, from: &Position) -> Result<Page, Box<SdkError<ListObjectsV2Error>>> {
         Ok(page_of(&self.list_request(keys, from).send().await.map_err(Box::new)?))
     }
@@ -171,11 +171,11 @@ impl Buckets {
         }
     }
 
-    /// Whether the object exists (`HeadObject`). `None` if S3 does not say: without `s3:ListBucket` it returns 403 for an
-    /// object that does not exist.
+    /// Whether the object exists (`HeadObject`). `None` if S3 does not tell: without `s3:ListBucket` it returns 403 for an object that does
+    /// not exist.
     ///
     /// # Errors
-    /// [`CallError`], if it may pass.
+    /// [`CallError`], if the failure is transient.
     pub async fn exists(&self, bucket: &str, key: &ObjectKey, end: SystemTime) -> Result<Option<bool>, CallError> {
         let action = Action { service: "S3", permission: "s3:GetObject", resource: &format!("bucket {bucket:?}") };
         let request = || self.client(None).head_object().bucket(bucket).key(key.as_str()).send();
@@ -194,7 +194,7 @@ impl Buckets {
     }
 }
 
-/// A client for a region; `None`: the configured one.
+/// Returns a client for a region; `None`: the configured one.
 #[must_use]
 pub fn client(sdk: &SdkConfig, region: Option<&str>) -> Client {
     client_in(sdk, region.map(|region| Region::new(region.to_owned())))
@@ -205,7 +205,7 @@ fn client_in(sdk: &SdkConfig, region: Option<Region>) -> Client {
     if region.is_some() {
         config.set_region(region);
     }
-    // A store at an address of its own has no host name for each bucket.
+    // A store at another endpoint usually has no host name for each bucket.
     config.set_force_path_style(Some(endpoint_override(sdk, "S3").is_some()));
     Client::from_conf(config.build())
 }
@@ -230,7 +230,7 @@ fn page_of(output: &ListObjectsV2Output) -> Page {
     Page { objects, more: output.is_truncated().unwrap_or(false), token }
 }
 
-/// An entity tag as notifications write it: responses put it in quotation marks (RFC 9110, 8.8.3). `None` for an empty one.
+/// Returns an entity tag as notifications write it: responses put it in quotation marks (RFC 9110, 8.8.3). `None` if it is empty.
 fn unquoted(etag: &str) -> Option<Box<str>> {
     let etag = etag.trim_matches('"');
     (!etag.is_empty()).then(|| etag.into())
@@ -246,7 +246,7 @@ fn with_bucket_hint(error: CallError, bucket: &str) -> CallError {
     })
 }
 
-/// Calls to S3 that an invocation makes before it knows its objects take no longer than this.
+/// The time limit of calls to S3 that an invocation makes before it knows its objects.
 pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The AWS SDK's configuration.
 //!
-//! Lambda gives region and credentials in the environment, so the configuration is put together from there: no profile files, no
-//! provider chain, no metadata service. The command line, which runs on people's machines, has the SDK's own chain.
+//! Lambda provides region and credentials in the environment, so the configuration is built from it alone: no profile files, no provider
+//! chain, no metadata service. The command line, which runs on people's machines, uses the SDK's own chain.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,14 +22,14 @@ use reqwest::Client;
 use super::http::SdkHttpClient;
 use crate::config::variable;
 
-/// One attempt of a call to AWS, from the request to the last byte of the answer.
+/// The time limit of one attempt of a call to AWS, from the request to the last byte of the response.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Puts the SDK's configuration together from the environment. The SDK's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`,
-/// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_MAX_ATTEMPTS`, …) mean what its reference guide says.
+/// Builds the SDK's configuration from the environment. The SDK's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`,
+/// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_MAX_ATTEMPTS`, …) have the meaning that its reference guide documents.
 ///
-/// Credentials are the environment's alone: Lambda puts the role's there (Lambda Developer Guide, "Defined runtime environment
-/// variables"). The SDK's own chain of providers would cost 0.9 MB of program and a millisecond at every cold start.
+/// Credentials come from the environment only, where Lambda puts the role's (Lambda Developer Guide, "Defined runtime environment
+/// variables"). The SDK's chain of providers would add 0.9 MB to the binary and a millisecond to every cold start.
 #[must_use]
 pub fn config(http: &Client) -> SdkConfig {
     let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
@@ -60,7 +60,7 @@ fn credentials_from_env() -> Option<Credentials> {
     Some(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment"))
 }
 
-/// What answers for credentials where there are none: an error that says so.
+/// The credentials provider if the environment has no credentials: it returns an error that says so.
 #[derive(Debug)]
 struct NoCredentials;
 
@@ -86,7 +86,7 @@ fn retries() -> RetryConfig {
     }
 }
 
-/// Limits for single attempts of a call.
+/// Returns the time limits for single attempts of a call.
 #[must_use]
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).read_timeout(ATTEMPT_TIMEOUT).build()
@@ -100,17 +100,17 @@ fn ignores_endpoint_urls() -> bool {
     flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some(true)
 }
 
-/// Clients of one service, one for each region, made when they are first needed. `None`: the function's own region.
+/// The clients of one service, one for each region, created when first needed. `None` is the function's own region.
 #[derive(Debug)]
 pub(super) struct Regional<C>(Mutex<HashMap<Option<String>, C>>);
 
 impl<C: Clone> Regional<C> {
-    /// No client is made yet.
+    /// Creates the cache, without clients.
     pub(super) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// The client for a region; `make` makes it.
+    /// Returns the client for a region; `make` creates it.
     pub(super) fn get(&self, region: Option<&str>, make: impl FnOnce(Option<Region>) -> C) -> C {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let client = clients.entry(region.map(str::to_owned));
@@ -118,8 +118,8 @@ impl<C: Clone> Regional<C> {
     }
 }
 
-/// The address that is configured for a service instead of its own, for all services or for this one; `service_id` is the SDK's
-/// name of it, such as `SQS`.
+/// Returns the endpoint that is configured instead of the service's own, for all services or for this one; `service_id` is the SDK's name
+/// for it, such as `SQS`.
 #[must_use]
 pub fn endpoint_override(sdk: &SdkConfig, service_id: &str) -> Option<String> {
     let key =
@@ -128,7 +128,7 @@ pub fn endpoint_override(sdk: &SdkConfig, service_id: &str) -> Option<String> {
     of_service.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
-/// Settings of single services, such as `AWS_ENDPOINT_URL_SQS` (AWS SDKs and Tools Reference Guide, "Service-specific
+/// Reads settings of single services, such as `AWS_ENDPOINT_URL_SQS` (AWS SDKs and Tools Reference Guide, "Service-specific
 /// endpoints").
 #[derive(Debug)]
 struct EnvironmentServiceConfig;

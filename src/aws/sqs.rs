@@ -1,4 +1,4 @@
-//! SQS: messages that are sent, and how long those that return stay hidden.
+//! SQS: sends messages, deletes them, and sets their visibility timeouts, in batches.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -19,29 +19,29 @@ use crate::model::arn::QueueArn;
 use crate::model::message::{AttributeValue, LONGEST_DELAY, MessageAttribute, MessageGroup};
 use crate::redaction::redacted;
 
-/// A batch call holds ten entries (SQS API Reference, `SendMessageBatch`).
+/// The most entries of a batch call (SQS API Reference, `SendMessageBatch`).
 const ENTRIES_PER_CALL: usize = 10;
-/// Bytes of a batch call, far below the limit of 1 MiB for all of its messages (SQS Developer Guide, "Amazon SQS message quotas"); a
-/// larger message goes alone.
+/// The most bytes of a batch call, far below the limit of 1 MiB for all of its messages (SQS Developer Guide, "Amazon SQS message
+/// quotas"). A larger message is sent alone.
 pub(crate) const BYTES_PER_CALL: usize = 200_000;
-/// Calls in flight at once.
+/// The most calls in flight.
 const CONCURRENT_CALLS: usize = 8;
 
 /// A message for the dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// The body: a notification that can be redriven, or an unreadable message as it came.
+    /// The body: a notification that can be redriven, or an unreadable message, unchanged.
     pub body: String,
-    /// Name and text of the message's attributes.
+    /// The names and texts of the message's attributes.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// A message for the queue that the invocation's messages came from.
+/// A message for the queue from which the invocation's messages came.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     /// The body.
     pub body: String,
-    /// Its message attributes, as they are.
+    /// Its message attributes, unchanged.
     pub attributes: Vec<MessageAttribute>,
     /// How long it stays hidden, [`LONGEST_DELAY`] at most. A FIFO queue accepts no delay of a single message.
     pub delay: Duration,
@@ -58,7 +58,7 @@ pub struct VisibilityChange {
     pub hidden_for: Duration,
 }
 
-/// SQS clients, made when they are first needed.
+/// SQS clients, created when first needed.
 #[derive(Debug)]
 pub struct Queues {
     sdk: SdkConfig,
@@ -66,7 +66,7 @@ pub struct Queues {
     clock: Clock,
 }
 
-/// What a batch call reports of its entries, whichever operation it is.
+/// The results of a batch call's entries, for any operation.
 struct BatchOutput {
     successful: Vec<String>,
     failed: Vec<BatchResultErrorEntry>,
@@ -81,13 +81,13 @@ struct Calls<'a> {
 }
 
 impl Queues {
-    /// Creates the clients' cache. Nothing is connected yet.
+    /// Creates the cache, without clients.
     #[must_use]
     pub fn new(sdk: SdkConfig, clock: Clock) -> Self {
         Self { sdk, clients: Regional::new(), clock }
     }
 
-    /// Sends dead letters to a queue, until `end` at the latest. Returns for each, in order, whether it is there.
+    /// Sends dead letters to a queue, until `end` at the latest. Returns each one's result, in order.
     pub async fn send(&self, queue: &Url, letters: &[DeadLetter], end: SystemTime) -> Vec<Result<(), CallError>> {
         let calls = self.calls_to_url(queue, end);
         let size = |letter: &DeadLetter| {
@@ -104,7 +104,7 @@ impl Queues {
             .await
     }
 
-    /// Sends messages to the queue of this ARN, until `end` at the latest. Returns for each, in order, whether it is there.
+    /// Sends messages to the queue with this ARN, until `end` at the latest. Returns each one's result, in order.
     pub async fn send_to_arn(
         &self,
         queue_arn: &str,
@@ -117,7 +117,7 @@ impl Queues {
         }
     }
 
-    /// Sends messages to the queue of this URL, until `end` at the latest. Returns for each, in order, whether it is there.
+    /// Sends messages to the queue with this URL, until `end` at the latest. Returns each one's result, in order.
     pub async fn send_to_url(
         &self,
         queue: &Url,
@@ -151,7 +151,7 @@ impl Queues {
             .await
     }
 
-    /// Sets how long messages stay hidden, until `end` at the latest. Returns for each, in order, whether it is set.
+    /// Sets the visibility timeouts of messages, until `end` at the latest. Returns each one's result, in order.
     pub async fn set_visibility(
         &self,
         queue_arn: &str,
@@ -186,7 +186,7 @@ impl Queues {
         .await
     }
 
-    /// Deletes received messages, until `end` at the latest. Returns for each receipt handle, in order, whether it is deleted.
+    /// Deletes received messages, until `end` at the latest. Returns the result for each receipt handle, in order.
     pub async fn delete(
         &self,
         queue_arn: &str,
@@ -228,8 +228,8 @@ impl Queues {
         Ok(BatchOutput { successful, failed: output.failed })
     }
 
-    /// Makes as many batch calls as the items take, several in flight, and returns each item's result. Once the time is over, no
-    /// further item costs anything.
+    /// Makes as many batch calls as the items need, several in flight, and returns each item's result. After `end`, no further item costs
+    /// anything.
     async fn in_batches<T>(
         &self,
         calls: &Calls<'_>,
@@ -249,7 +249,7 @@ impl Queues {
         results
     }
 
-    /// Prepares calls to the queue of this ARN.
+    /// Prepares calls to the queue with this ARN.
     fn calls<'a>(&self, queue_arn: &'a str, permission: &'static str, end: SystemTime) -> Result<Calls<'a>, CallError> {
         let queue = QueueArn::parse(queue_arn).map_err(invalid)?;
         let action = Action { service: "SQS", permission, resource: queue_arn };
@@ -257,7 +257,7 @@ impl Queues {
         Ok(Calls { client: self.client(Some(queue.region)), url, action, end })
     }
 
-    /// Prepares sends to the queue of this URL.
+    /// Prepares sends to the queue with this URL.
     fn calls_to_url<'a>(&self, queue: &'a Url, end: SystemTime) -> Calls<'a> {
         let action = Action { service: "SQS", permission: "sqs:SendMessage", resource: queue.as_str() };
         Calls { client: self.client(region_of_url(queue).as_deref()), url: queue.as_str().to_owned(), action, end }
@@ -274,20 +274,20 @@ impl Queues {
     }
 }
 
-/// What an operator has to know of a visibility timeout that was not set: the reason is SQS's, never a guess.
+/// Why a visibility timeout was not set, as SQS says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VisibilityProblem {
     /// The role lacks `sqs:ChangeMessageVisibility`.
     Permission,
-    /// The timeout is beyond what SQS allows from the receive on.
+    /// The timeout exceeds the 12 hours that SQS allows from the receive.
     BeyondLimit,
     /// The message is no longer this receiver's: it is visible again, deleted, or was received by another.
     MessageGone,
     /// Too many calls.
     Throttled,
-    /// No time was left, or no response came.
+    /// No time was left, or there was no response.
     Unavailable,
-    /// Anything else; the error says what.
+    /// Anything else: see the error.
     Other,
 }
 
@@ -306,7 +306,7 @@ impl VisibilityProblem {
         if code.contains("ReceiptHandleIsInvalid") || code.contains("MessageNotInflight") {
             return Self::MessageGone;
         }
-        // One code for two reasons; SQS's message names the parameter.
+        // The code has two reasons; SQS's message names the parameter.
         if code.contains("InvalidParameterValue") && message.contains("ReceiptHandle") {
             return Self::MessageGone;
         }
@@ -316,7 +316,7 @@ impl VisibilityProblem {
         Self::Other
     }
 
-    /// The reason as logs name it.
+    /// Returns the reason as written in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -329,7 +329,7 @@ impl VisibilityProblem {
         }
     }
 
-    /// What an operator does about it.
+    /// Returns what an operator does about it.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -359,12 +359,12 @@ fn text_attribute(data_type: &str, text: String) -> Result<MessageAttributeValue
     MessageAttributeValue::builder().data_type(data_type).string_value(text).build().map_err(invalid)
 }
 
-/// The entries of one call; an entry's id is its position.
+/// The entries of one call. An entry's id is its position.
 fn entries<T, E>(items: &[T], entry: impl Fn(String, &T) -> Result<E, CallError>) -> Result<Vec<E>, CallError> {
     items.iter().enumerate().map(|(position, item)| entry(position.to_string(), item)).collect()
 }
 
-/// Notes what a call says of each of its entries.
+/// Records the results of a call's entries.
 fn report(results: &mut [Result<(), CallError>], output: Result<BatchOutput, CallError>, action: Action<'_>) {
     let output = match output {
         Ok(output) => output,
@@ -388,7 +388,7 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> CallError {
     CallError::Invalid(std::sync::Arc::new(error))
 }
 
-/// The region in a queue's URL, `https://sqs.REGION.amazonaws.com/…`; `None` for another address.
+/// Returns the region in a queue's URL, `https://sqs.REGION.amazonaws.com/…`; `None` for another address.
 #[must_use]
 pub fn region_of_url(url: &Url) -> Option<String> {
     let mut labels = url.host_str()?.split('.');
@@ -398,7 +398,7 @@ pub fn region_of_url(url: &Url) -> Option<String> {
     }
 }
 
-/// Cuts items into calls.
+/// Splits items into calls.
 fn into_calls<T>(items: &[T], size: impl Fn(&T) -> usize) -> Vec<Range<usize>> {
     let (mut calls, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (position, item) in items.iter().enumerate() {
@@ -415,7 +415,7 @@ fn into_calls<T>(items: &[T], size: impl Fn(&T) -> usize) -> Vec<Range<usize>> {
     calls
 }
 
-/// Text as an attribute may hold it: not empty, and without the control characters that SQS refuses (SQS API Reference,
+/// Returns text that SQS accepts as an attribute: not empty, and without the control characters that it refuses (SQS API Reference,
 /// `SendMessage`).
 fn attribute_text(text: &str) -> String {
     let clean: String = text

@@ -1,14 +1,13 @@
 //! When a message is acknowledged, when it returns, and what is sent in addition. Pure.
 //!
-//! A message is acknowledged when nothing of it is left to do, or once whatever is left is safe elsewhere. Nothing is left when every
-//! object that it names is forwarded, skipped or rejected and every order to reconcile that it holds is carried out to its end. What
-//! is left is safe elsewhere once SQS has accepted it: in the same queue as a *replacement* that names only the deferred objects (the
-//! message was settled in part, and must not have the rest of its objects submitted or rejected again), as a *copy* (the message
-//! would otherwise reach `maxReceiveCount` or its retention period before its objects are settled), or as the *rest* of a reconcile and
-//! the objects that it *set aside*;
-//! or in the dead-letter queue (the message cannot be read). Every other message is handed back to SQS and returns: when
-//! its objects can be tried again, as far as that is known. So a message is never acknowledged before its deferred objects are in a
-//! queue, and if the send fails it returns as if there had been none.
+//! A message is acknowledged when nothing of it is left to do, or once what is left is safe elsewhere. Nothing is left when every object
+//! that it names is forwarded, skipped or rejected and every order to reconcile that it contains is finished. What is left is safe
+//! elsewhere once SQS has accepted it: in the same queue as a *replacement* that names only the deferred objects (the message was settled
+//! in part, and its other objects must not be submitted or rejected again), as a *copy* (the message would otherwise reach
+//! `maxReceiveCount` or its retention period before its objects are settled), or as the *rest* of a reconcile and the objects that it *set
+//! aside*; or in the dead-letter queue (the message cannot be read). Every other message returns: at the time when its objects can be tried
+//! again, if that is known. So a message is never acknowledged before its deferred objects are in a queue, and if a send fails, it returns
+//! as if none had been due.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
@@ -25,23 +24,23 @@ use crate::model::outcome::{Deferral, Outcome};
 /// (SQS Developer Guide, "Amazon SQS message quotas").
 const RENEWAL_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A batch of messages and what happened to what they hold.
+/// A batch of messages, with the outcomes of their contents.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
     /// The messages.
     pub(super) batch: &'a Batch,
-    /// The outcomes of the objects that they name. Objects that a reconcile listed are not among them.
+    /// The outcomes of the objects that they name, without those that a reconcile listed.
     pub(super) named: &'a [Reported],
-    /// The orders to reconcile that they hold.
+    /// The orders to reconcile that they contain.
     pub(super) orders: &'a [OrderResult],
     /// `RENEW_AFTER_RECEIVES`.
     pub(super) renew_after_receives: NonZeroU32,
-    /// `DEAD_LETTER_QUEUE_URL` is set.
+    /// Whether `DEAD_LETTER_QUEUE_URL` is set.
     pub(super) has_dead_letter_queue: bool,
 }
 
 impl<'a> Delivery<'a> {
-    /// Returns the delivery of messages that hold no order to reconcile. `named` are the outcomes of the objects that they name;
+    /// Returns the delivery of messages without an order to reconcile. `named` are the outcomes of the objects that they name;
     /// an [`Origin`](crate::model::object::Origin) is a message's position. `renew_after_receives` is `RENEW_AFTER_RECEIVES`.
     #[must_use]
     pub fn new(
@@ -54,18 +53,18 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// What is done about one message.
+/// The decision about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageResult {
     /// It is acknowledged.
     Done,
     /// It returns after this time; `None`: after the queue's own visibility timeout.
     Returns(Option<Duration>),
-    /// It is acknowledged once all of this is sent, and returns after this time if it cannot be.
+    /// It is acknowledged once all of this is sent; if a send fails, it returns after this time.
     DoneOnceSent(Vec<Addition>, Option<Duration>),
 }
 
-/// What is sent in addition.
+/// A message to send in addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Addition {
     /// The message, unchanged, to the dead-letter queue.
@@ -78,7 +77,7 @@ pub enum Addition {
     Rest {
         /// The order, by its position in the delivery.
         order: usize,
-        /// Where it goes on.
+        /// The position at which it continues.
         cursor: Cursor,
         /// The delay.
         delay: Duration,
@@ -92,20 +91,20 @@ pub enum Addition {
     },
 }
 
-/// What happened to what one message holds.
+/// The outcomes of one message's contents.
 #[derive(Debug, Default)]
 struct Held<'a> {
     /// Its orders to reconcile, with their positions in [`Delivery::orders`].
     orders: Vec<(usize, &'a OrderResult)>,
     /// Its deferred objects.
     deferred: Vec<&'a Deferral>,
-    /// Some are deferred that are not unreadable records.
+    /// Whether an object that is not an unreadable record is deferred.
     defers_readable: bool,
-    /// Some are settled.
+    /// Whether an object is settled.
     settled: bool,
 }
 
-/// Decides about every message of a delivery, in their order. `random` returns numbers in `0.0..1.0`.
+/// Decides about every message of a delivery, in order. `random` returns numbers in `0.0..1.0`.
 pub fn decide(delivery: &Delivery<'_>, now: SystemTime, mut random: impl FnMut() -> f64) -> Vec<MessageResult> {
     let mut held: Vec<Held<'_>> = Vec::new();
     held.resize_with(delivery.batch.messages.len(), Held::default);
@@ -134,13 +133,13 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Where its orders are not done, with the orders' positions.
+    /// The stops of its unfinished orders, with the orders' positions.
     fn stops(&self) -> impl Iterator<Item = (usize, &'a Stop)> {
         self.orders.iter().flat_map(|(position, result)| result.stops.iter().map(move |stop| (*position, stop)))
     }
 
-    /// Whether an order came no further with its only connector: it returns as it is, later every time, rather than as one new message
-    /// after the other.
+    /// Whether an order made no progress with its only connector: then the message returns unchanged, later every time, instead of being
+    /// replaced by a new message at every receive.
     fn is_stuck(&self) -> bool {
         self.orders.iter().any(|(_, result)| result.connectors == 1 && result.stops.iter().any(|stop| !stop.progressed))
     }
@@ -177,7 +176,7 @@ impl Case<'_> {
             }
         }
         let hidden_for = self.hidden_for(&stops);
-        // If that is too early, it is deferred again then.
+        // If that is too early, it is deferred again.
         let delay = hidden_for.min(LONGEST_DELAY);
         // A replacement would lack the order.
         if self.held.settled && self.held.orders.is_empty() && self.can_send() {
@@ -193,22 +192,23 @@ impl Case<'_> {
         self.delivery.batch.queue_for_copies().is_some()
     }
 
-    /// The rest of one connector's bucket. With several connectors each has its own, so that one that waits has no other listed again.
+    /// Returns the rest of one connector's bucket. Each connector has its own rest, so that one that waits does not have the others' buckets
+    /// listed again.
     fn rest(&self, order: usize, stop: &Stop) -> Addition {
         let OrderResult { connectors, .. } = &self.delivery.orders[order];
         let only = stop.cursor.only || *connectors > 1;
-        // Going on immediately makes sense only if time was all that was missing, and there was enough of it for something.
+        // Continuing immediately makes sense only if the time ended, and was enough for some progress.
         let delay = if stop.progressed && !stop.trouble { Duration::ZERO } else { self.wait_of(stop, 1) };
         Addition::Rest { order, cursor: Cursor { only, ..stop.cursor.clone() }, delay: delay.min(LONGEST_DELAY) }
     }
 
-    /// The message of the objects that an order set aside. It is received when the last of them can be tried.
+    /// Returns the message for the objects that an order set aside. It is received when the last of them can be tried.
     fn set_aside(&self, order: usize, result: &OrderResult) -> Option<Addition> {
         let delay = result.set_aside.iter().map(|aside| self.wait_for(&aside.deferral, 1)).max()?;
         Some(Addition::SetAside { order, delay: delay.min(LONGEST_DELAY) })
     }
 
-    /// How long the message stays hidden: until the last of what it waits for can be tried.
+    /// Returns how long the message stays hidden: until the last of its objects and orders can be tried.
     fn hidden_for(&self, stops: &[(usize, &Stop)]) -> Duration {
         let receives = self.message.receive_count;
         let objects = self.held.deferred.iter().map(|deferral| self.wait_for(deferral, receives));
@@ -225,7 +225,7 @@ impl Case<'_> {
         stop.deferral.as_ref().map_or_else(usual, |deferral| self.wait_for(deferral, receives))
     }
 
-    /// Whether SQS would give the message up before long. What cannot be read is never renewed: it is to end in the dead-letter queue.
+    /// Whether SQS would soon delete or move the message. An unreadable message is never renewed: it belongs in the dead-letter queue.
     fn is_due_for_renewal(&self, stops: &[(usize, &Stop)]) -> bool {
         let Message { receive_count, sent, .. } = self.message;
         let age = sent.and_then(|sent| self.now.duration_since(sent).ok()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What goes to the dead-letter queue: rejected objects, unreadable records and unreadable messages.
+//! Dead letters: rejected objects, unreadable records and unreadable messages.
 
 use super::run::MOST_LATE_LINES;
 use super::settle::deferral;
@@ -13,7 +13,7 @@ use crate::model::connector::Connector;
 use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, Rejection};
 
-/// Bytes that a message may have with its attributes' names, types and values (SQS Developer Guide, "Amazon SQS message quotas").
+/// The most bytes of a message, with its attributes' names, types and values (SQS Developer Guide, "Amazon SQS message quotas").
 const LARGEST_MESSAGE: usize = 1_048_576;
 
 /// The type of every attribute, which counts towards the message's size.
@@ -31,7 +31,7 @@ pub(super) enum NotSent {
 }
 
 impl Ingester {
-    /// Sends the rejected objects to the dead-letter queue. One that does not get there is deferred: it must not be lost.
+    /// Sends the rejected objects to the dead-letter queue. If a send fails, the object is deferred: it must not be lost.
     pub(super) async fn dead_letter_rejected(
         &self,
         connectors: &Connectors,
@@ -83,7 +83,7 @@ impl Ingester {
         }
         let rejected =
             |message: String| Outcome::Rejected(Rejection { connector: None, code: UNREADABLE.into(), message });
-        // A job's own report names the tasks that failed for good.
+        // A job's own report lists the tasks that failed permanently.
         if matches!(carrier, Carrier::BatchJob(_)) {
             for record in records {
                 run.record(None, record.origin, rejected(record.reason));
@@ -108,7 +108,7 @@ impl Ingester {
         }
     }
 
-    /// Moves the messages that cannot be read to the dead-letter queue. Returns those that are not there: they fail alone.
+    /// Moves unreadable messages to the dead-letter queue. Returns those for which the send failed: they fail alone.
     pub(super) async fn dead_letter_unreadable_messages(&self, batch: &Batch, times: Times) -> Vec<Origin> {
         let messages = (0..).map(Origin).zip(&batch.messages);
         let unreadable: Vec<_> =
@@ -145,7 +145,7 @@ impl Ingester {
         unmoved
     }
 
-    /// Sends dead letters; returns for each, in order, whether it is in the queue.
+    /// Sends dead letters. Returns each one's result, in order.
     async fn send_dead_letters(&self, letters: &[DeadLetter], times: Times) -> Vec<Result<(), NotSent>> {
         match &self.config.dead_letter_queue_url {
             None => letters.iter().map(|_| Err(NotSent::NoQueue)).collect(),
@@ -157,7 +157,7 @@ impl Ingester {
     }
 }
 
-/// The dead letter of an object that FlexOrch rejected: a notification that can be redriven.
+/// Builds the dead letter of an object that FlexOrch rejected: a notification that can be redriven.
 fn of_rejected(object: &S3Object, rejection: &Rejection, connector: Option<&Connector>) -> DeadLetter {
     let id = connector.map(|connector| connector.id.to_string()).unwrap_or_default();
     let attributes = vec![
@@ -169,14 +169,13 @@ fn of_rejected(object: &S3Object, rejection: &Rejection, connector: Option<&Conn
     fitted(s3::notification_of(object).to_string(), attributes)
 }
 
-/// The dead letter of a message or record that cannot be read, unchanged.
+/// Builds the dead letter of an unreadable message or record, which stays unchanged.
 fn of_unreadable(body: String, reason: &str) -> DeadLetter {
     fitted(body, vec![(attribute::CODE, UNREADABLE.to_owned()), (attribute::MESSAGE, reason.to_owned())])
 }
 
-/// A dead letter that SQS accepts: the body of a message of nearly the largest size leaves little room for attributes. They are
-/// listed by importance. The first that does not fit is shortened if it is a text for people; otherwise it is left out, as are those
-/// after it.
+/// Builds a dead letter that SQS accepts: a body of nearly the largest size leaves little room for attributes. They are listed by
+/// importance. The first one that does not fit is shortened if it is a text for people; otherwise it is omitted, like those after it.
 fn fitted(body: String, mut attributes: Vec<(&'static str, String)>) -> DeadLetter {
     let mut room = LARGEST_MESSAGE.saturating_sub(body.len());
     attributes.retain_mut(|(name, text)| {
@@ -192,7 +191,7 @@ fn fitted(body: String, mut attributes: Vec<(&'static str, String)>) -> DeadLett
     DeadLetter { body, attributes }
 }
 
-/// Shortens a text to at most so many bytes, between two characters.
+/// Shortens a text to at most this many bytes, at a character boundary.
 fn truncate(text: &mut String, bytes: usize) {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or_default());

@@ -1,17 +1,17 @@
-//! The one function that composes the rest: event → objects → outcomes → answer.
+//! Composes the rest: event → objects → outcomes → response.
 //!
-//! | file | its part |
+//! | file | what it does |
 //! | --- | --- |
 //! | `settle` | objects → outcomes: connectors, routes, submission |
-//! | `dead_letter` | what goes to the dead-letter queue, and what happens if it does not get there |
-//! | [`receipts`] | what FlexOrch took, for the queue of `RECEIPTS_QUEUE_URL` |
-//! | `reconcile` | the order to list a bucket → objects, page by page |
+//! | `dead_letter` | sends rejected objects and unreadable messages to the dead-letter queue |
+//! | [`receipts`] | sends what FlexOrch accepted and rejected to the receipts queue |
+//! | `reconcile` | an order to reconcile → objects, page by page |
 //! | [`acknowledge`] | pure: when a message is acknowledged, when it returns, and what is sent in addition |
-//! | `queue` | carries that out, and responds to a batch of messages |
+//! | `queue` | carries out these decisions, and builds the response to a batch of messages |
 //! | `answer` | outcomes → the response to a direct invocation and to a Batch Operations job |
-//! | [`times`] | by when an invocation's parts must have ended |
-//! | `run` | one invocation while it runs: its times, metrics and report |
-//! | `report` | what an invocation did, for logs, metrics and the command line |
+//! | [`times`] | pure: the time limits of an invocation's parts |
+//! | `run` | an invocation in progress: its times, metrics and report |
+//! | `report` | the results of an invocation, for logs, metrics and the command line |
 
 pub mod acknowledge;
 mod answer;
@@ -54,8 +54,8 @@ use reconcile::Reconciling;
 use run::Run;
 use times::{Load, Times};
 
-/// Lambda gives ten seconds for initialisation (Lambda Developer Guide, "Understanding the Lambda execution environment
-/// lifecycle"); secrets that take longer than this are fetched with the first event.
+/// The time limit for fetching secrets during initialization, for which Lambda allows ten seconds (Lambda Developer Guide, "Understanding
+/// the Lambda execution environment lifecycle"). Slower ones are fetched with the first event.
 const WARM_UP: Duration = Duration::from_secs(5);
 
 /// The function, ready for events.
@@ -77,12 +77,12 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// Nothing started the program as a Lambda function.
+    /// The program was not started as a Lambda function.
     #[error(
         "AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function, which Lambda starts; run it with `cargo lambda watch`, or use `flexorch-s3 invoke`"
     )]
     NotInLambda,
-    /// There is no HTTP client.
+    /// The HTTP client could not be built.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// Two secrets claim the same objects.
@@ -90,22 +90,22 @@ pub enum StartError {
     Conflict(#[from] ConnectorConflict),
 }
 
-/// What the handler needs to know of an invocation beside its payload.
+/// The context of an invocation.
 #[derive(Debug, Clone)]
 pub struct InvocationContext {
     /// Lambda's id of the request.
     pub request_id: String,
-    /// When Lambda ends the invocation.
+    /// The time at which Lambda ends the invocation.
     pub deadline: SystemTime,
 }
 
-/// Milliseconds since 1970 that no invocation's deadline can be: September 2001.
+/// Milliseconds since 1970, in September 2001: no invocation's deadline is before it.
 const LEAST_DEADLINE: u64 = 1_000_000_000_000;
 
 impl InvocationContext {
-    /// Takes the deadline as the Runtime API gives it: milliseconds since 1970 (Lambda Developer Guide, "Using the Lambda runtime
-    /// API for custom runtimes"). `cargo lambda watch` gives a constant number of milliseconds instead, which is taken as the time
-    /// from now on; as a date it would be long past, and nothing could be done in time.
+    /// Returns the context for a deadline from the Runtime API, in milliseconds since 1970 (Lambda Developer Guide, "Using the Lambda
+    /// runtime API for custom runtimes"). `cargo lambda watch` sends a constant number of milliseconds instead, which is read as a duration
+    /// from now: as a date it would have passed long ago.
     #[must_use]
     pub fn new(request_id: String, deadline_ms: u64, now: SystemTime) -> Self {
         let since = if deadline_ms < LEAST_DEADLINE { now } else { SystemTime::UNIX_EPOCH };
@@ -113,20 +113,20 @@ impl InvocationContext {
     }
 }
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Debug)]
 pub struct Handled {
-    /// The answer, or the error that makes Lambda deliver the event again.
+    /// The response, or the error that makes Lambda deliver the event again.
     pub answer: Result<Value, InvocationError>,
-    /// What became of every object.
+    /// The outcome of every object.
     pub report: Report,
 }
 
 impl Ingester {
-    /// Puts the function together. Nothing is fetched yet: see [`Ingester::warm_up`].
+    /// Creates the function. It fetches nothing yet: see [`Ingester::warm_up`].
     ///
     /// # Errors
-    /// [`StartError`] for a TLS root file that cannot be used.
+    /// [`StartError`] if a TLS root file cannot be used.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let roots = variable("SSL_CERT_FILE");
         let http = http::client(roots.as_deref().map(std::path::Path::new))?;
@@ -134,7 +134,7 @@ impl Ingester {
         Ok(Self::with_clients(config, clock, http, sdk))
     }
 
-    /// Puts the function together with an HTTP client and an SDK configuration that are there already.
+    /// Creates the function with an existing HTTP client and SDK configuration.
     #[must_use]
     pub fn with_clients(config: Config, clock: Clock, http: Client, sdk: aws_config::SdkConfig) -> Self {
         let secrets =
@@ -153,17 +153,16 @@ impl Ingester {
         }
     }
 
-    /// The same function, without metrics on standard output: for a command line that has its own to print there.
+    /// Returns the same function without metrics on standard output, for a command line with its own output.
     #[must_use]
     pub fn without_metrics(self) -> Self {
         Self { prints_metrics: false, ..self }
     }
 
-    /// Fetches the secrets, so that the first event does not wait. One that cannot be read now is logged: the first event tries
-    /// again. Two connectors that come to claim the same scope later only defer each other's objects.
+    /// Fetches the secrets, so that the first event does not wait. A failure is logged, and the first event tries again.
     ///
     /// # Errors
-    /// [`StartError::Conflict`], which no later try can fix.
+    /// [`StartError::Conflict`] if two connectors have the same scope. If that happens later, they only defer each other's objects.
     pub async fn warm_up(&self) -> Result<(), StartError> {
         let connectors = self.secrets.connectors(self.clock.now() + WARM_UP).await;
         log_secret_errors(&connectors);
@@ -171,9 +170,9 @@ impl Ingester {
         Ok(())
     }
 
-    /// Handles one invocation: answers before `context.deadline`, whatever happens, and leaves no object without an outcome.
+    /// Handles one invocation: responds before `context.deadline`, whatever happens, and gives every object an outcome.
     pub async fn handle(&self, payload: &str, context: &InvocationContext) -> Handled {
-        // At the level that is always on: every line of the invocation carries its id.
+        // At the highest level, which is always on: every line of the invocation has its id.
         let span = tracing::error_span!("invocation", requestId = context.request_id.as_str());
         self.handle_in_span(payload, context).instrument(span).await
     }
@@ -231,7 +230,7 @@ impl Ingester {
         for (origin, order) in contents.reconciles {
             orders.push(self.reconcile(Reconciling { origin, order, can_set_aside }, run).await);
         }
-        // Before the event is acknowledged: after a crash it returns, and FlexOrch names the jobs again.
+        // Before the event is acknowledged: after a crash the event returns, and FlexOrch names the jobs again.
         match carrier {
             Carrier::Direct => {
                 run.report.receipts_lost = self.send_receipts(run).await;
@@ -247,7 +246,7 @@ impl Ingester {
         }
     }
 
-    /// The times of an invocation whose event began to be read at `began`; `None` for an event that cannot be read.
+    /// Returns the times of an invocation whose payload was read from `began` on.
     fn times(&self, context: &InvocationContext, invocation: Option<&Invocation>, began: SystemTime) -> Times {
         let now = self.clock.now();
         let messages = match invocation.map(|invocation| &invocation.carrier) {

@@ -1,4 +1,4 @@
-//! Carries out what [`acknowledge`](super::acknowledge) decided about a batch of messages, and responds to it.
+//! Carries out the decisions of [`acknowledge`](super::acknowledge) about a batch of messages, and builds its response.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,32 +16,32 @@ use crate::event::sqs::{Batch, Original, originals};
 use crate::model::object::Origin;
 use crate::model::outcome::Outcome;
 
-/// An SQS event and what was done for it.
+/// An SQS event and its contents.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueEvent<'a> {
-    /// The event as it came.
+    /// The event's payload.
     pub(super) payload: &'a str,
     /// Its messages.
     pub(super) batch: &'a Batch,
-    /// The orders to reconcile that they hold.
+    /// The orders to reconcile that they contain.
     pub(super) orders: &'a [OrderResult],
-    /// How many outcomes of the report, from its first on, are of objects that the messages name.
+    /// The number of outcomes at the beginning of the report that belong to objects in the messages.
     pub(super) named: usize,
 }
 
-/// Messages that are to be sent, each for one that is received.
+/// Messages to send, each on behalf of a received one.
 #[derive(Debug, Default)]
 struct Outbox {
     messages: Vec<OutgoingMessage>,
-    /// Which message each is sent for.
+    /// The received message for each of them.
     origins: Vec<Origin>,
-    /// Messages whose additions cannot be built.
+    /// Received messages for which nothing can be built.
     failed: BTreeSet<Origin>,
 }
 
 impl Ingester {
-    /// Responds to a batch: messages that return, and no others. What has to be in a queue before a message may be acknowledged is sent
-    /// first.
+    /// Returns the response to a batch, which names the messages that return. What must be in a queue before a message may be acknowledged
+    /// is sent first.
     pub(super) async fn answer_queue(&self, event: QueueEvent<'_>, run: &mut Run) -> Result<Value, InvocationError> {
         let QueueEvent { batch, orders, .. } = event;
         let named = &run.report.objects[..event.named];
@@ -84,7 +84,7 @@ impl Ingester {
         Ok(json!(answer))
     }
 
-    /// Builds what is sent to the messages' own queue.
+    /// Builds the messages for the batch's own queue.
     fn outbox(&self, event: &QueueEvent<'_>, results: &[MessageResult], run: &Run) -> Outbox {
         let mut outbox = Outbox::default();
         let of_renewed = |origin: Origin| results.get(origin.index()).is_some_and(is_renewed);
@@ -97,10 +97,10 @@ impl Ingester {
         }
         for (origin, result) in (0..).map(Origin).zip(results) {
             let MessageResult::DoneOnceSent(additions, _) = result else { continue };
-            // What cannot be read goes to another queue.
+            // An unreadable message goes to another queue.
             for addition in additions.iter().filter(|addition| **addition != Addition::DeadLetter) {
                 let (original, named) = (originals.get(&origin), named.get(&origin).map_or(&[][..], Vec::as_slice));
-                // Building takes time too, and there may be ten thousand.
+                // Building takes time too, and there may be ten thousand messages.
                 let in_time = self.clock.now() < run.times.answer_end;
                 match in_time.then(|| build(addition, event.orders, original, named)).flatten() {
                     Some(messages) => messages.into_iter().for_each(|message| outbox.push(origin, message)),
@@ -115,7 +115,7 @@ impl Ingester {
         outbox
     }
 
-    /// Sends what is in the outbox; returns the messages for which not everything could be sent.
+    /// Sends the outbox. Returns the received messages for which a send failed.
     async fn send(&self, event: &QueueEvent<'_>, outbox: &Outbox, run: &Run) -> BTreeSet<Origin> {
         let Some(queue) = event.batch.queue_for_copies() else { return outbox.origins.iter().copied().collect() };
         let sent = self.queues.send_to_arn(queue, &outbox.messages, run.times.answer_end).await;
@@ -126,7 +126,7 @@ impl Ingester {
         failed.into_keys().collect()
     }
 
-    /// Sets how long messages stay hidden, by their positions; `None`: the queue's own visibility timeout applies. Best effort.
+    /// Sets the visibility timeouts of messages, by their positions; `None`: the queue's own timeout applies. Best effort.
     async fn hide(&self, batch: &Batch, hidden_for: Vec<Option<Duration>>, run: &Run) {
         let changes: Vec<_> = batch
             .messages
@@ -159,7 +159,7 @@ fn is_renewed(result: &MessageResult) -> bool {
     }
 }
 
-/// Builds the messages of an addition to a message of which `named` is reported; `None` if the original cannot be read again.
+/// Builds the messages of an addition to a message with the outcomes `named`; `None` if the original cannot be read again.
 fn build(
     addition: &Addition,
     orders: &[OrderResult],
@@ -191,11 +191,11 @@ fn build(
     }
 }
 
-/// Notifications that name only the deferred objects of a message, and hold those of its records that cannot be read and are not in the
-/// dead-letter queue. `None` if not all of them can be named: then nothing may take the message's place.
+/// Builds notifications that name only the deferred objects of a message, and contain its unreadable records that are not in the dead-letter
+/// queue. `None` if one of them cannot be named: then nothing may replace the message.
 fn deferred_only(original: &Original, named: &[&Reported]) -> Option<Vec<String>> {
     let is_deferred = |reported: &&&Reported| matches!(reported.outcome, Outcome::Deferred(_));
-    // The report has the records in the message's order, without their text.
+    // The report has the records in the order of the message, without their text.
     let unreadable: Vec<_> = named.iter().filter(|reported| reported.object.is_none()).collect();
     let records = if unreadable.is_empty() { Vec::new() } else { original.unreadable_records() };
     if records.len() != unreadable.len() {
@@ -207,7 +207,7 @@ fn deferred_only(original: &Original, named: &[&Reported]) -> Option<Vec<String>
     Some(notifications_of(objects, &kept, BYTES_PER_CALL))
 }
 
-/// What happens to messages for which nothing could be sent.
+/// The log message about messages that return because a send failed.
 const UNSENT: &str = "no copy, replacement or continued order could be sent: these messages return instead";
 
 /// Logs messages that could not be sent: a line for each reason.

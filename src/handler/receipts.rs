@@ -1,4 +1,4 @@
-//! Sends receipts, and says what is lost if one cannot be sent.
+//! Sends receipts, and logs those that cannot be sent.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,17 +13,17 @@ use crate::ingest::receipt::{Receipt, receipts};
 use crate::model::object::S3Object;
 use crate::model::outcome::Outcome;
 
-/// How long to wait before what SQS could not accept of a batch is sent again; no longer than for the last of these. Calls that fail as a
-/// whole have been repeated by the SDK.
+/// The waits before the entries that SQS did not accept are sent again, once each. The SDK has already retried calls that failed as a
+/// whole.
 const RESEND_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
-/// What an operator does about a receipt that is lost.
+/// What an operator does about a lost receipt.
 pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: \
                           FlexOrch knows them, and a receipt names their jobs";
 
 impl Ingester {
-    /// Sends a receipt for every request that FlexOrch took, and for every key that it rejected alone. Returns how many could not be sent:
-    /// they are logged with their jobs, and nothing else depends on them.
+    /// Sends a receipt for every request that FlexOrch accepted, and for every key that it rejected alone. Returns how many could not be
+    /// sent: they are logged with their jobs, and nothing else depends on them.
     pub(super) async fn send_receipts(&self, run: &Run) -> u64 {
         let Some(queue) = &self.config.receipts_queue_url else { return 0 };
         let settled = |position: usize| {

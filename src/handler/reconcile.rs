@@ -1,5 +1,4 @@
-//! The order to reconcile: a connector's bucket, listed page by page, and what was modified since forwarded by the same path as
-//! events.
+//! The order to reconcile: lists a connector's bucket page by page, and forwards what was modified since on the same path as events.
 
 use std::time::Duration;
 
@@ -16,29 +15,29 @@ use crate::model::connector::Connector;
 use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Outcome};
 
-/// A page is not begun with less time than this.
+/// The least time that must be left to begin a page.
 const PAGE_TIME: Duration = Duration::from_secs(1);
 
-/// So many deferred objects of a page are set aside at most. More are a failed request or an outage, for which the listing waits.
+/// The most deferred objects of a page that are set aside. More mean a failed request or an outage, for which the listing waits.
 const MOST_SET_ASIDE: usize = 10;
 
-/// What an order to reconcile came to.
+/// The result of an order to reconcile.
 #[derive(Debug)]
 pub(super) struct OrderResult {
     /// The part of the invocation that gave it.
     pub(super) origin: Origin,
     /// The order.
     pub(super) order: ReconcileRequest,
-    /// One for each connector whose bucket is not listed to its end: in the connectors' order, unreadable secrets last. None: all of
-    /// it is done.
+    /// A stop for each connector whose bucket is not listed to its end: in the connectors' order, unreadable secrets last. Empty if the
+    /// order is finished.
     pub(super) stops: Vec<Stop>,
-    /// How many connectors the order concerns.
+    /// The number of connectors that the order concerns.
     pub(super) connectors: usize,
-    /// Deferred objects that get a message of their own, so that the listing does not wait for them.
+    /// Deferred objects that get a separate message, so that the listing does not wait for them.
     pub(super) set_aside: Vec<SetAside>,
 }
 
-/// A deferred object that a listing goes on without.
+/// A deferred object for which a listing does not wait.
 #[derive(Debug, Clone)]
 pub(super) struct SetAside {
     /// The object.
@@ -50,19 +49,19 @@ pub(super) struct SetAside {
 /// Why a connector's bucket is not listed to its end.
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
-    /// Where the next call continues.
+    /// The position at which the next call continues.
     pub(super) cursor: Cursor,
     /// Why.
     pub(super) reason: String,
-    /// It was not the time that ended: going on immediately would meet the same.
+    /// Whether something other than the time stopped it: continuing immediately would meet the same.
     pub(super) trouble: bool,
-    /// The listing has advanced in this invocation.
+    /// Whether the listing has advanced in this invocation.
     pub(super) progressed: bool,
-    /// The deferral that stopped it, which says when it makes sense to go on.
+    /// The deferral that stopped it, which says when it makes sense to continue.
     pub(super) deferral: Option<Deferral>,
 }
 
-/// One connector's bucket, as far as an order asks for it.
+/// The part of one connector's bucket that an order concerns.
 struct Listing<'a> {
     connector: &'a Connector,
     bucket: &'a str,
@@ -76,25 +75,25 @@ struct Listing<'a> {
     can_set_aside: bool,
 }
 
-/// An order to reconcile, where it is given.
+/// An order to reconcile, with its origin.
 #[derive(Debug)]
 pub(super) struct Reconciling {
     /// The part of the invocation that gives it.
     pub(super) origin: Origin,
     /// The order.
     pub(super) order: ReconcileRequest,
-    /// It came in a message, to whose queue others can be sent.
+    /// Whether it came in a message, to whose queue others can be sent.
     pub(super) can_set_aside: bool,
 }
 
 impl Ingester {
-    /// Carries an order out as far as the time allows. A connector that cannot be listed or served does not stop the next one.
+    /// Carries out an order as far as the time allows. A connector that fails does not stop the next one.
     pub(super) async fn reconcile(&self, reconciling: Reconciling, run: &mut Run) -> OrderResult {
         let Reconciling { origin, order, can_set_aside } = reconciling;
         let since = order.since.resolve(Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH));
         let connectors = self.connectors(run).await;
         let only = order.cursor.as_ref().filter(|cursor| cursor.only);
-        // A cursor's connector may be gone, or unreadable now: better everything again than a part never.
+        // A cursor's connector may no longer exist or be readable: listing everything again is better than omitting a part.
         let known = |cursor: &&Cursor| connectors.known.iter().any(|known| *known.secret_id == *cursor.secret_id);
         let mut cursor = order.cursor.as_ref().filter(|cursor| cursor.only || known(cursor));
         let (mut stops, mut concerned, mut set_aside) = (Vec::new(), 0, Vec::new());
@@ -150,7 +149,7 @@ impl Ingester {
         OrderResult { origin, order, stops, connectors: concerned, set_aside }
     }
 
-    /// Goes through one bucket, page by page; `None` where it came to the end.
+    /// Lists one bucket, page by page; `None` if it reached the end.
     async fn reconcile_bucket(
         &self,
         listing: Listing<'_>,
@@ -179,7 +178,7 @@ impl Ingester {
                 Ok(page) => page,
                 Err(error) => return Some(cannot_list(&error)),
             };
-            // Before anything of the page is submitted: a page that was there before would be submitted again and again.
+            // Before anything of the page is submitted: a repeated page would be submitted again and again.
             let next = match from.advance(&page) {
                 Ok(next) => next,
                 Err(error) => return Some(cannot_list(&error)),
@@ -192,8 +191,8 @@ impl Ingester {
                 .filter(|object| !self.is_anothers(object, connector, connectors))
                 .collect();
             let before = run.report.objects.len();
-            // A rejected object has no dead letter: every run would add another for the same file, and nothing here says that it is the
-            // same. It is logged and counted; if an event brought it, it is in the dead-letter queue.
+            // A rejected object gets no dead letter: every run would add another for the same file, because nothing here remembers the
+            // earlier ones. It is logged and counted; if an event named it, it is in the dead-letter queue already.
             let submitted = self.submit(connectors, &objects, run).await;
             run.record_all(objects, submitted);
             let outcomes = run.report.objects[before..].iter();
@@ -224,8 +223,8 @@ impl Ingester {
         }
     }
 
-    /// Whether the object is left to another connector's listing: it reads it, by a longer prefix, or would if its secret could be
-    /// read. A secret that may claim any object leaves nothing to list.
+    /// Whether the object belongs to another connector's listing, which reads it by a longer prefix, or would if its secret could be read.
+    /// A secret that may claim any object leaves nothing to list.
     fn is_anothers(&self, object: &S3Object, own: &Connector, connectors: &Connectors) -> bool {
         let Connectors { known, claims, .. } = connectors;
         let is_own = |position: usize| known[position].secret_id == own.secret_id;
@@ -238,8 +237,8 @@ impl Ingester {
     }
 }
 
-/// Whether the deferred objects of a page are all that is wrong: FlexOrch accepted others of the page, and failed for these few.
-/// Otherwise what deferred them would defer the next page too.
+/// Whether only these few objects of a page failed while FlexOrch accepted others. Otherwise the reason for the deferral would defer the
+/// next page too.
 fn are_alone_with_it(page: &[Reported]) -> bool {
     let mut deferred = 0;
     let mut any_accepted = false;
@@ -256,14 +255,14 @@ fn are_alone_with_it(page: &[Reported]) -> bool {
     any_accepted && deferred <= MOST_SET_ASIDE
 }
 
-/// The longer of two prefixes where it starts with the other; `None` where no key starts with both.
+/// Returns the longer of two prefixes if it starts with the other; `None` if no key starts with both.
 fn common_prefix<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     long.starts_with(short).then_some(long)
 }
 
 fn as_object(listed: &Listed, bucket: &str, origin: Origin) -> S3Object {
-    // No event time: it may have been there for long, which says nothing of how fast events are.
+    // No event time: a listed object may be old, which says nothing about the delay of events.
     S3Object { etag: listed.etag.clone(), size: listed.size, origin, ..S3Object::new(bucket, listed.key.clone()) }
 }
 

@@ -1,4 +1,4 @@
-//! What an invocation did: for logs, metrics and the command line.
+//! The results of an invocation, for logs, metrics and the command line.
 
 use serde_json::Value;
 
@@ -7,25 +7,25 @@ use crate::model::object::{Origin, S3Object};
 use crate::model::outcome::{Counts, Outcome, SkipReason};
 use crate::telemetry::metrics::Metrics;
 
-/// One object, or one record that could not be read, and what became of it.
+/// One object, or one record that could not be read, with its outcome.
 #[derive(Debug, Clone)]
 pub struct Reported {
     /// The part of the invocation that named it.
     pub origin: Origin,
     /// The object; `None` for a record that could not be read.
     pub object: Option<S3Object>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What became of everything that an invocation named.
+/// The outcomes of everything that an invocation named.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What brought the event: `direct`, `sqs`, `batch-job`.
+    /// How the event arrived: `direct`, `sqs`, `batch-job`.
     pub source: &'static str,
-    /// Every object, in no particular order; records that cannot be read in the order in which they were named.
+    /// Every object, in no particular order; unreadable records are in the order of the event.
     pub objects: Vec<Reported>,
-    /// Messages that could not be read at all; how many objects they name, nobody knows.
+    /// The number of messages that could not be read at all; the number of objects in them is unknown.
     pub unreadable_messages: u64,
     /// Messages in whose place a copy or a replacement was sent.
     pub renewed: u64,
@@ -34,18 +34,18 @@ pub struct Report {
     /// Objects that a reconcile forwarded and FlexOrch did not know: it reports the others as duplicates.
     pub(super) reconcile_found: u64,
     pub(super) counts: Counts,
-    /// Objects whose line would have been written too late.
+    /// Objects whose line was omitted for lack of time.
     unwritten: u64,
 }
 
 impl Report {
-    /// How many objects ended in which outcome.
+    /// The number of objects with each outcome.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts.clone()
     }
 
-    /// Adds an outcome. `writes`: there is time for its line.
+    /// Adds an outcome. `writes` says whether there is time for its line.
     pub(super) fn add(&mut self, object: Option<S3Object>, origin: Origin, outcome: Outcome, writes: bool) {
         if writes {
             log_outcome(object.as_ref(), &outcome);
@@ -56,7 +56,7 @@ impl Report {
         self.objects.push(Reported { origin, object, outcome });
     }
 
-    /// The summary line, and the error if there is one.
+    /// Writes the summary line, and the error's line if there is one.
     pub(super) fn log(&self, answer: &Result<Value, InvocationError>, metrics: &Metrics) {
         let counts = &self.counts;
         if self.unwritten > 0 {
@@ -92,7 +92,7 @@ impl Report {
     }
 }
 
-/// Whether an outcome has a line of its own at the usual log level.
+/// Whether an outcome has its own line at the usual log level.
 fn has_a_line(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Forwarded(_) => false,
@@ -101,7 +101,7 @@ fn has_a_line(outcome: &Outcome) -> bool {
     }
 }
 
-/// One line for each object that was not forwarded and is not simply out of scope: the only one about it.
+/// Writes the one line of an object that was not forwarded and is not simply out of scope.
 fn log_outcome(object: Option<&S3Object>, outcome: &Outcome) {
     let bucket = object.map_or("", |object| object.bucket.as_str());
     let key = object.map_or("", |object| object.key.as_str());

@@ -15,17 +15,17 @@ use crate::model::claim::Claim;
 use crate::model::object::{Change, Origin, S3Object};
 use crate::model::outcome::{DeferClass, Deferral, Ledger, Outcome, SkipReason};
 
-/// What happened to objects that were submitted together.
+/// The results of objects that were submitted together.
 #[derive(Debug)]
 pub(super) struct Submitted {
     /// Their outcomes.
     pub(super) ledger: Ledger,
-    /// The requests that receipts are sent for, if they are wanted.
+    /// The requests for which receipts are sent, if any are.
     pub(super) answered: Vec<AnsweredRequest>,
 }
 
 impl Ingester {
-    /// Settles objects: when this returns, each of them is in the report with its outcome.
+    /// Settles objects: afterwards, each of them is in the report with its outcome.
     pub(super) async fn settle(&self, objects: Vec<S3Object>, run: &mut Run) {
         if objects.is_empty() {
             return;
@@ -37,7 +37,7 @@ impl Ingester {
         run.record_all(objects, submitted);
     }
 
-    /// Returns the connectors, and logs the failures: once in an invocation, however many of its parts ask.
+    /// Returns the connectors, and logs failures once per invocation.
     pub(super) async fn connectors(&self, run: &mut Run) -> Connectors {
         let connectors = self.secrets.connectors(run.times.secrets_end).await;
         if !std::mem::replace(&mut run.has_logged_secrets, true) {
@@ -46,12 +46,12 @@ impl Ingester {
         connectors
     }
 
-    /// Routes objects among connectors that are known already, and submits those that are in scope.
+    /// Routes objects among the given connectors, and submits those that are in scope.
     pub(super) async fn submit(&self, connectors: &Connectors, objects: &[S3Object], run: &Run) -> Submitted {
         let (ledger, answered) = (Mutex::new(Ledger::new(objects.len())), Mutex::default());
         let work = self.route_all(connectors, objects, &ledger, &run.redelivered);
         if !work.is_empty() {
-            // Every request ends by then of its own; should one not, its objects are deferred with the rest.
+            // Every request has ended by then; if one has not, its objects are deferred with the rest.
             let answered = self.config.receipts_queue_url.as_ref().map(|_| &answered);
             let (metrics, end) = (&run.metrics, run.times.work_end);
             let submission = Submission { objects, ledger: &ledger, metrics, answered, end };
@@ -64,7 +64,7 @@ impl Ingester {
         }
     }
 
-    /// Settles the objects that are not to be submitted now, and returns the others as work for their connectors.
+    /// Settles the objects that are not submitted now, and returns the others as work for their connectors.
     fn route_all(
         &self,
         connectors: &Connectors,
@@ -103,8 +103,7 @@ impl Ingester {
         work
     }
 
-    /// Asks S3 which key is meant where a Batch Operations task leaves it open. An object about which S3 cannot be asked now is
-    /// deferred.
+    /// Asks S3 which key a Batch Operations task means if its key has two readings. If S3 cannot be asked now, the object is deferred.
     pub(super) async fn decide_plus_signs(&self, objects: &mut Vec<S3Object>, run: &mut Run) {
         let mut decided = Vec::with_capacity(objects.len());
         for mut object in objects.drain(..) {
@@ -145,7 +144,7 @@ impl Ingester {
     }
 }
 
-/// Returns why an object of this route waits. `connectors` are those that the route was chosen among.
+/// Returns why an object with this route waits. `connectors` are the candidates of the route.
 fn why_it_waits(route: Route, connectors: &Connectors) -> Deferral {
     let (known, claims) = (&connectors.known, &connectors.claims);
     let unavailable = |why: &str| deferral(DeferClass::SecretUnavailable, why);
@@ -164,7 +163,7 @@ fn why_it_waits(route: Route, connectors: &Connectors) -> Deferral {
     }
 }
 
-/// A deferral before any connector was chosen.
+/// Returns a deferral before a connector was chosen.
 pub(super) fn deferral(class: DeferClass, why: &str) -> Deferral {
     Deferral { class, detail: why.into(), code: None, connector: None, not_before: None, attempts_exhausted: false }
 }

@@ -1,33 +1,33 @@
-//! By when the parts of one invocation must have ended. Pure.
+//! The time limits of the parts of one invocation. Pure.
 
 use std::time::{Duration, SystemTime};
 
-/// Work ends this long before the response is due. Timers fire late if the processor is shared: a function with little memory is
-/// given its part of every 100 ms, and may have to wait for the next.
+/// Work ends this long before the response is due. Timers fire late if the processor is shared: a function with little memory gets its
+/// share of every 100 ms, and may have to wait for the next.
 const SLACK: Duration = Duration::from_millis(150);
 
-/// Writing the line of an object that was not forwarded, or building its part of a receipt if it was, takes up to this long on a whole
+/// The longest time to write the line of an object that was not forwarded, or to build the part of a receipt for one that was, on a whole
 /// core.
 const WRITING_PER_OBJECT: Duration = Duration::from_micros(10);
-/// Building and sending an object's part of the response takes up to this long on a whole core.
+/// The longest time to build and send an object's part of the response, on a whole core.
 const RESPONDING_PER_OBJECT: Duration = Duration::from_micros(10);
 
-/// Writing all lines takes at most this many times as long as reading the event did. With a part of a core everything takes longer
-/// by the same factor, which nothing else tells: at 128 MB it is 14.
+/// Writing all lines takes at most this many times as long as reading the event did. On a share of a core everything takes longer by the
+/// same factor (14 at 128 MB), and the time for reading is the only measure of that factor.
 const WRITING_BY_READING: u32 = 4;
 /// Responding takes at most this many times as long as reading the event did.
 const RESPONDING_BY_READING: u32 = 1;
-/// Writing and responding are given no larger part of the time than 1 in this many each: some is left for the work itself, and what
-/// does not fit is not written.
+/// Writing and responding each get at most 1 in this many of the time, so that some is left for the work itself. What does not fit is not
+/// written.
 const LARGEST_PART: u32 = 3;
 
-/// Dead letters, copies and visibility timeouts come after FlexOrch: 1 in this many of the time is theirs, and another of the receipts.
+/// Dead letters, copies and visibility timeouts, which follow FlexOrch's responses, get 1 in this many of the time; so do receipts.
 const SETTLING_SHARE: u32 = 10;
-/// The most of it that they get.
+/// The most time that each of the two gets.
 const MOST_SETTLING: Duration = Duration::from_secs(2);
 
-/// Secrets that have to be fetched take this part of an invocation's time at most, and no more than [`MOST_FETCHING`]: one that
-/// hangs must leave time for the connectors whose secrets are there.
+/// Fetching secrets takes at most this share of an invocation's time, and at most [`MOST_FETCHING`], so that a fetch that hangs leaves
+/// time for the other connectors.
 const FETCHING_SHARE: f64 = 0.4;
 /// See [`FETCHING_SHARE`].
 const MOST_FETCHING: Duration = Duration::from_secs(6);
@@ -39,27 +39,27 @@ pub struct Times {
     pub secrets_end: SystemTime,
     /// When requests to FlexOrch must have ended.
     pub work_end: SystemTime,
-    /// When objects and records must be in the dead-letter queue: receipts, which say what became of the objects, are sent after it.
+    /// When objects and records must be in the dead-letter queue: receipts, which state the objects' outcomes, are sent after it.
     pub letters_end: SystemTime,
-    /// When everything but the response must have ended: no call begins and no object's line is written after it.
+    /// When everything except the response must have ended: after it, no call begins and no object's line is written.
     pub answer_end: SystemTime,
 }
 
-/// How much an invocation has to do.
+/// The amount of work of an invocation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Load {
     /// Objects that the event names.
     pub objects: usize,
-    /// Dead letters or visibility timeouts may follow FlexOrch's responses.
+    /// Whether dead letters or visibility timeouts may follow FlexOrch's responses.
     pub settles: bool,
-    /// Receipts are sent after FlexOrch's responses.
+    /// Whether receipts are sent after FlexOrch's responses.
     pub sends_receipts: bool,
-    /// How long it took to read the event: how fast the process is now.
+    /// How long it took to read the event, which tells how fast the process is now.
     pub read_in: Duration,
 }
 
 impl Times {
-    /// The times of an invocation that begins `now`, is ended by Lambda at `deadline` and responds `margin` earlier
+    /// Returns the times of an invocation that begins `now`, is ended by Lambda at `deadline` and responds `margin` earlier
     /// (`DEADLINE_MARGIN_MS`).
     #[must_use]
     pub fn new(now: SystemTime, deadline: SystemTime, margin: Duration, load: Load) -> Self {

@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 use crate::model::metrics as names;
 use crate::model::outcome::Counts;
 
-/// A metric's value may be a list of up to so many numbers in one line (same page).
+/// The most numbers in the list that is a metric's value in one line (same page).
 pub const VALUES_PER_LINE: usize = 100;
 
-/// What a metric takes in a line, roughly.
+/// The approximate length of a metric in a line, in bytes.
 const BYTES_PER_METRIC: usize = 80;
 
-/// What one invocation measures beside its outcomes.
+/// The measurements of one invocation, in addition to its outcomes.
 #[derive(Debug, Default)]
 pub struct Metrics {
     requests: AtomicU64,
@@ -29,58 +29,58 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A request was sent; `again` where it was not the first attempt.
+    /// Counts a request; `again` if it was not the first attempt.
     pub fn count_request(&self, again: bool) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.retries.fetch_add(u64::from(again), Ordering::Relaxed);
     }
 
-    /// FlexOrch answered 429 for its rate limit.
+    /// Counts a 429 for the rate limit.
     pub fn count_rate_limited(&self) {
         self.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// FlexOrch answered 429 because the month's credits are used up.
+    /// Counts a 429 for the month's credits.
     pub fn count_quota_exceeded(&self) {
         self.quota_exceeded.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// FlexOrch did not accept the API key.
+    /// Counts a refusal of the API key.
     pub fn count_auth_failure(&self) {
         self.auth_failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// FlexOrch answered after this time.
+    /// Records the time until a response.
     pub fn record_latency(&self, took: Duration) {
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(millis(took));
     }
 
-    /// FlexOrch took an object this long after S3 had seen its event.
+    /// Records the time from an object's S3 event until FlexOrch accepted it.
     pub fn record_lag(&self, lag: Duration) {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner).push(millis(lag));
     }
 
-    /// Records a deferred object's age: the time since S3 saw its event.
+    /// Records a deferred object's age: the time since its S3 event.
     pub fn record_deferred_age(&self, age: Duration) {
         self.deferred_ages.lock().unwrap_or_else(PoisonError::into_inner).push(millis(age));
     }
 
-    /// How many requests were sent.
+    /// Returns the number of requests.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many of them FlexOrch answered 429 for its rate limit.
+    /// Returns the number of 429s for the rate limit.
     pub fn rate_limited(&self) -> u64 {
         self.rate_limited.load(Ordering::Relaxed)
     }
 
-    /// How many of them FlexOrch answered 429 because the month's credits are used up.
+    /// Returns the number of 429s for the month's credits.
     pub fn quota_exceeded(&self) -> u64 {
         self.quota_exceeded.load(Ordering::Relaxed)
     }
 
-    /// The lines to print.
+    /// Returns the lines to print.
     #[must_use]
     pub fn lines(&self, counts: &Counts, extra: Extra, dimensions: &Dimensions, now: SystemTime) -> Vec<String> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -107,7 +107,7 @@ impl Metrics {
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ages = self.deferred_ages.lock().unwrap_or_else(PoisonError::into_inner);
-        // The oldest first, in the line with the counts: the template's alarms look at it there.
+        // The oldest first, in the line with the counts: the template's metric filters read it there.
         ages.sort_unstable_by(|one, other| other.cmp(one));
         let (mut latencies, mut lags) = (latencies.chunks(VALUES_PER_LINE), lags.chunks(VALUES_PER_LINE));
         let mut ages = ages.chunks(VALUES_PER_LINE);
@@ -125,7 +125,7 @@ impl Metrics {
     }
 }
 
-/// A metric of one line.
+/// A metric in one line.
 #[derive(Debug)]
 pub struct Metric<'a> {
     name: &'static str,
@@ -140,24 +140,24 @@ enum MetricValue<'a> {
 }
 
 impl<'a> Metric<'a> {
-    /// A metric that counts.
+    /// Returns a metric that counts.
     #[must_use]
     pub fn count(name: &'static str, count: u64) -> Self {
         Self { name, unit: "Count", value: MetricValue::One(count) }
     }
 
-    /// A metric of durations, at most [`VALUES_PER_LINE`] of them.
+    /// Returns a metric of durations, at most [`VALUES_PER_LINE`] of them.
     #[must_use]
     pub fn times(name: &'static str, milliseconds: &'a [u64]) -> Self {
         Self { name, unit: "Milliseconds", value: MetricValue::Several(milliseconds) }
     }
 }
 
-/// Writes a line, which declares its metrics and holds their values. It is put together by hand, because there is little in it that
-/// needs escaping: serializing it field by field took a tenth of a warm event's instructions. `timestamp` is in milliseconds since 1970.
+/// Writes a line, which declares its metrics and their values. It is formatted by hand, because little of it needs escaping: serializing
+/// it field by field took a tenth of a warm event's instructions. `timestamp` is in milliseconds since 1970.
 #[must_use]
 pub fn line(metrics: &[Metric<'_>], dimensions: &Dimensions, timestamp: u64) -> String {
-    // Text can always be written as JSON.
+    // Serializing text never fails.
     let json = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let mut line = String::with_capacity(BYTES_PER_METRIC * (metrics.len() + 4));
     let (namespace, dimension) = (names::NAMESPACE, names::DIMENSION);
@@ -193,7 +193,7 @@ fn push_number(line: &mut String, number: u64) {
     let _ = write!(line, "{number}");
 }
 
-/// Counts that others keep.
+/// Counts that other modules keep.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extra {
     /// Messages that could not be read at all.
@@ -208,12 +208,12 @@ pub struct Extra {
     pub secret_fetches: u64,
 }
 
-/// What the metrics are told apart by.
+/// What identifies the metrics.
 #[derive(Debug, Clone, Default)]
 pub struct Dimensions {
     /// The function's name.
     pub function_name: String,
-    /// The invocation, as a property to search logs by; no dimension.
+    /// The invocation, as a property to search the logs for; not a dimension.
     pub request_id: String,
 }
 
