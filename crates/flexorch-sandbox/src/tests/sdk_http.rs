@@ -19,7 +19,7 @@ struct Connector;
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::new(async move { send(request).await.map_err(|error| ConnectorError::io(error.into())) })
+        HttpConnectorFuture::new(async move { send(request).await.map_err(ConnectorError::io) })
     }
 }
 
