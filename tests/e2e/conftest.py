@@ -3,6 +3,12 @@ import pytest
 from chain import REGION, Emulator, Sandbox, Stack
 
 SHAPES = ["Direct", "Queue", "EventBridge"]
+# These take longest and start first, so that none of them runs alone at the end.
+FIRST = ["test_doctor.py", "test_rate.py", "test_chain.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
