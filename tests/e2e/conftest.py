@@ -3,6 +3,12 @@ import pytest
 from chain import REGION, Emulator, Sandbox, Stack
 
 SHAPES = ["Direct", "Queue", "EventBridge"]
+# These take longest and start first, so that none of them runs alone at the end.
+FIRST = ["test_doctor.py", "test_rate.py", "test_chain.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -14,22 +20,22 @@ def emulator():
 
 @pytest.fixture(scope="session")
 def sandbox():
-    """A FlexOrch without a rate limit, so that the tests wait for nothing but what they are about."""
+    """A sandbox of FlexOrch without a rate limit, so that tests are not paced."""
     sandbox = Sandbox("sandbox", "--unlimited")
-    # Whoever stops it starts it again, on the same port.
+    # A test that stops it starts it again, on the same port.
     yield sandbox
     sandbox.stop()
 
 
 @pytest.fixture(scope="session")
 def stacks(emulator, sandbox):
-    """The template in its three shapes, deployed, with a filled secret."""
+    """A deployed stack of each shape, with a filled secret."""
     stacks = {}
     for number, shape in enumerate(SHAPES):
         stack = Stack(emulator, shape.lower(), f"documents-{shape.lower()}", 101 + number)
         if shape == "EventBridge":
             existing_bucket(stack)
-        # The largest rate: these tests are not about pacing.
+        # The largest rate, because these tests do not test pacing.
         stack.deploy(Trigger=shape, FlexOrchBaseUrl=sandbox.base_url, PlanRequestsPerMinute="6000")
         stack.fill_secret()
         stacks[shape] = stack
@@ -44,7 +50,7 @@ def stack(request, stacks, sandbox):
 
 
 def existing_bucket(stack):
-    """A bucket that somebody else made, with its EventBridge notifications on."""
+    """Creates a bucket outside the stack, with EventBridge notifications on."""
     stack.s3.create_bucket(Bucket=stack.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     stack.s3.put_bucket_notification_configuration(
         Bucket=stack.bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}

@@ -1,5 +1,4 @@
-"""A bucket that exists and has notifications of others: attached to the deployed function and queue, and detached again, by the built
-command line, with boto3 as the second client that looks on."""
+"""`flexorch-s3 attach` and `detach` on an existing bucket that has other notifications. boto3 checks the results."""
 
 import json
 import os
@@ -14,15 +13,15 @@ ANY_QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:"
 
 @pytest.fixture(scope="module")
 def site(emulator, sandbox):
-    """A stack whose bucket somebody else made, and uses: orders go to a queue, removals to a topic, thumbnails to another function."""
+    """A stack for an existing bucket with other notifications: orders go to a queue, removals to a topic, images to another function."""
     site = Stack(emulator, "attached", "documents-attached", 120)
     site.s3.create_bucket(Bucket=site.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     site.deploy(Trigger="EventBridge", FlexOrchBaseUrl=sandbox.base_url, PlanRequestsPerMinute="6000")
     site.fill_secret()
-    site.orders = site.sqs.create_queue(QueueName="orders", Attributes={"Policy": open_to_s3(ANY_QUEUE + "orders")})["QueueUrl"]
+    site.orders = site.sqs.create_queue(QueueName="orders", Attributes={"Policy": policy_for_s3(ANY_QUEUE + "orders")})["QueueUrl"]
     topic = emulator.client("sns").create_topic(Name="removals")["TopicArn"]
     emulator.client("sns").set_topic_attributes(
-        TopicArn=topic, AttributeName="Policy", AttributeValue=open_to_s3(topic, "sns:Publish")
+        TopicArn=topic, AttributeName="Policy", AttributeValue=policy_for_s3(topic, "sns:Publish")
     )
     site.s3.put_bucket_notification_configuration(
         Bucket=site.bucket,
@@ -38,7 +37,7 @@ def site(emulator, sandbox):
                 }
             ],
             "TopicConfigurations": [{"Id": "removals", "TopicArn": topic, "Events": ["s3:ObjectRemoved:*"]}],
-            # The emulator does not ask whether a function is there.
+            # The emulator does not check that the function exists.
             "LambdaFunctionConfigurations": [
                 {
                     "Id": "thumbnails",
@@ -52,13 +51,13 @@ def site(emulator, sandbox):
     return site
 
 
-def open_to_s3(arn, action="sqs:SendMessage"):
+def policy_for_s3(arn, action="sqs:SendMessage"):
     statement = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": action, "Resource": arn}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def cli(site, command, *options, bucket=None, wait=10, environment=None):
-    """Exit status, the document or the words of the failure."""
+    """Returns the exit status, and the JSON document or the error message."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     done = subprocess.run(
         [target / "debug/flexorch-s3", command, "--bucket", bucket or site.bucket, "--json", "--wait", str(wait), *options],
@@ -79,7 +78,7 @@ def changed(site, command, *options):
 
 
 def notifications(site):
-    """All of them, as boto3 reads them."""
+    """Returns the bucket's notification configuration."""
     configuration = site.s3.get_bucket_notification_configuration(Bucket=site.bucket)
     return {name: value for name, value in configuration.items() if name != "ResponseMetadata"}
 
@@ -111,7 +110,7 @@ def arrives(site, sandbox, key):
     wait_until(lambda: key in site.taken(sandbox), 30, lambda: f"{key} did not arrive: {site.taken(sandbox)}")
 
 
-def test_a_function_hears_of_uploads_once_it_is_attached_and_the_others_as_before(site, sandbox):
+def test_an_attached_function_is_notified_of_uploads_and_other_notifications_stay(site, sandbox):
     before = notifications(site)
     secret = site.outputs["ConnectorSecretArns"]
     document = changed(site, "attach", "--secret", secret, "--function", site.function)
@@ -128,7 +127,7 @@ def test_a_function_hears_of_uploads_once_it_is_attached_and_the_others_as_befor
 
     arrives(site, sandbox, "invoices/attached to a function.pdf")
     site.upload("orders/1.csv")
-    wait_until(lambda: site.count(site.orders) >= 1, 30, "the others hear of nothing")
+    wait_until(lambda: site.count(site.orders) >= 1, 30, "the other queue is not notified")
 
     status, again = cli(site, "attach", "--secret", secret, "--function", site.outputs["FunctionArn"])
     assert (status, again["changed"], again["permissions"]) == (0, False, [])
@@ -138,7 +137,7 @@ def test_a_function_hears_of_uploads_once_it_is_attached_and_the_others_as_befor
     assert (status, again["changed"]) == (0, False)
 
 
-def test_an_alias_is_let_in_by_itself(site):
+def test_attaching_an_alias_grants_a_permission_on_the_alias(site):
     before = notifications(site)
     version = site.functions.publish_version(FunctionName=site.function)["Version"]
     alias = site.functions.create_alias(FunctionName=site.function, Name="live", FunctionVersion=version)["AliasArn"]
@@ -149,7 +148,7 @@ def test_an_alias_is_let_in_by_itself(site):
     assert (notifications(site), function_statements(site, Qualifier="live")) == (before, [])
 
 
-def test_the_stacks_queue_is_notified_and_its_policy_that_allows_s3_already_stays_as_it_is(site, sandbox):
+def test_the_stacks_queue_is_notified_and_its_policy_which_already_allows_s3_is_unchanged(site, sandbox):
     before, retry = notifications(site), site.outputs["RetryQueueUrl"]
     policy = queue_policy(site, retry)
     document = changed(site, "attach", "--prefix", "invoices/", "--queue", site.outputs["RetryQueueArn"])
@@ -160,9 +159,9 @@ def test_the_stacks_queue_is_notified_and_its_policy_that_allows_s3_already_stay
     assert (notifications(site), queue_policy(site, retry)) == (before, policy)
 
 
-def test_a_queue_that_does_not_allow_s3_is_given_a_statement_beside_its_others(site):
+def test_a_policy_statement_is_added_to_a_queue_that_does_not_allow_s3(site):
     before = notifications(site)
-    policy = json.loads(open_to_s3(ANY_QUEUE + "shared"))
+    policy = json.loads(policy_for_s3(ANY_QUEUE + "shared"))
     policy["Statement"][0]["Principal"] = {"Service": "sns.amazonaws.com"}
     url = site.sqs.create_queue(QueueName="shared", Attributes={"Policy": json.dumps(policy)})["QueueUrl"]
     document = changed(site, "attach", "--prefix", "invoices/", "--queue", ANY_QUEUE + "shared")
@@ -173,33 +172,33 @@ def test_a_queue_that_does_not_allow_s3_is_given_a_statement_beside_its_others(s
     assert (notifications(site), queue_policy(site, url)) == (before, policy)
 
 
-def test_eventbridge_carries_uploads_to_the_stacks_rule_once_it_is_switched_on(site, sandbox):
+def test_uploads_reach_the_stacks_rule_once_eventbridge_notifications_are_on(site, sandbox):
     before = notifications(site)
     changed(site, "attach", "--eventbridge")
     assert notifications(site) == {**before, "EventBridgeConfiguration": {}}
     arrives(site, sandbox, "invoices/through EventBridge.pdf")
-    status, words = cli(site, "detach", "--eventbridge")
-    assert status == 1 and "--yes" in words
+    status, message = cli(site, "detach", "--eventbridge")
+    assert status == 1 and "--yes" in message
     changed(site, "detach", "--eventbridge", "--yes")
     assert notifications(site) == before
 
 
-def test_what_overlaps_is_refused_and_a_queue_that_shuts_s3_out_leaves_everything_as_it_was(site):
+def test_overlapping_notifications_are_rejected_and_a_queue_that_denies_s3_changes_nothing(site):
     before = notifications(site)
-    status, words = cli(site, "attach", "--function", site.function)
-    assert status == 1 and "orders & returns" in words and "thumbnails" in words and "removals" not in words, words
+    status, message = cli(site, "attach", "--function", site.function)
+    assert status == 1 and "orders & returns" in message and "thumbnails" in message and "removals" not in message, message
     assert (notifications(site), function_statements(site)) == (before, [])
 
-    shut = json.loads(open_to_s3(ANY_QUEUE + "shut"))
-    shut["Statement"][0].update(Effect="Deny", Principal="*")
-    url = site.sqs.create_queue(QueueName="shut", Attributes={"Policy": json.dumps(shut)})["QueueUrl"]
-    status, words = cli(site, "attach", "--prefix", "invoices/", "--queue", ANY_QUEUE + "shut", wait=0)
-    assert status == 1 and "S3 refuses a destination" in words and "removed again" in words, words
-    assert (notifications(site), queue_policy(site, url)) == (before, shut)
+    denied = json.loads(policy_for_s3(ANY_QUEUE + "denied"))
+    denied["Statement"][0].update(Effect="Deny", Principal="*")
+    url = site.sqs.create_queue(QueueName="denied", Attributes={"Policy": json.dumps(denied)})["QueueUrl"]
+    status, message = cli(site, "attach", "--prefix", "invoices/", "--queue", ANY_QUEUE + "denied", wait=0)
+    assert status == 1 and "S3 refuses a destination" in message and "removed again" in message, message
+    assert (notifications(site), queue_policy(site, url)) == (before, denied)
 
 
 @pytest.mark.parametrize("lacking", ["s3:GetBucketNotification", "s3:PutBucketNotification", "lambda:AddPermission"])
-def test_a_permission_that_the_caller_lacks_is_named_with_its_resource(site, lacking):
+def test_a_missing_permission_of_the_caller_is_named_with_its_resource(site, lacking):
     before = notifications(site)
     iam, name = site.emulator.client("iam"), f"without-{lacking.replace(':', '-')}"
     iam.create_user(UserName=name)
@@ -212,23 +211,23 @@ def test_a_permission_that_the_caller_lacks_is_named_with_its_resource(site, lac
     )
     key = iam.create_access_key(UserName=name)["AccessKey"]
     environment = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-    status, words = cli(site, "attach", "--prefix", "invoices/", "--function", site.function, environment=environment)
+    status, message = cli(site, "attach", "--prefix", "invoices/", "--function", site.function, environment=environment)
     resource = site.outputs["FunctionArn"] if lacking.startswith("lambda") else f"arn:aws:s3:::{site.bucket}"
-    assert status == 1 and f"your AWS identity needs {lacking} on {resource}" in words, words
+    assert status == 1 and f"your AWS identity needs {lacking} on {resource}" in message, message
     assert (notifications(site), function_statements(site)) == (before, [])
 
 
-def test_what_was_attached_to_a_queue_that_is_gone_can_be_detached(site):
+def test_a_deleted_queue_can_be_detached(site):
     before = notifications(site)
     url = site.sqs.create_queue(QueueName="short-lived")["QueueUrl"]
     changed(site, "attach", "--prefix", "invoices/", "--queue", url)
     site.sqs.delete_queue(QueueUrl=url)
-    status, words = cli(site, "attach", "--prefix", "more/", "--queue", site.outputs["RetryQueueArn"], wait=0)
-    assert status == 1 and "short-lived" in words, words
+    status, message = cli(site, "attach", "--prefix", "more/", "--queue", site.outputs["RetryQueueArn"], wait=0)
+    assert status == 1 and "short-lived" in message, message
     changed(site, "detach", "--queue", ANY_QUEUE + "short-lived")
     assert notifications(site) == before
 
 
-def test_a_bucket_that_is_not_there_is_named(site):
-    status, words = cli(site, "attach", "--eventbridge", bucket="no-such-bucket")
-    assert status == 1 and 'there is no bucket "no-such-bucket"' in words, words
+def test_a_missing_bucket_is_named(site):
+    status, message = cli(site, "attach", "--eventbridge", bucket="no-such-bucket")
+    assert status == 1 and 'there is no bucket "no-such-bucket"' in message, message

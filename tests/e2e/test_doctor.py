@@ -1,4 +1,4 @@
-"""`flexorch-s3 doctor` on deployed stacks: all well on healthy ones; each break is named, and the command that it says mends it."""
+"""`flexorch-s3 doctor` on deployed stacks: healthy stacks pass, each fault fails one check, and the suggested command fixes it."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from chain import REGION, REPOSITORY, WORK, Sandbox, Stack, wait_until
 from conftest import SHAPES, existing_bucket
 
 PROGRAM = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "debug/flexorch-s3"
-AWS_KEYS = {"aws_access_key_id": "AKIAREADSDOCUMENTS00", "aws_secret_access_key": "never-printed/by+anybody"}
+AWS_KEYS = {"aws_access_key_id": "AKIAREADSDOCUMENTS00", "aws_secret_access_key": "never+printed/anywhere"}
 
 
 @pytest.fixture(scope="module")
 def flexorch():
-    """A FlexOrch whose plan has a rate."""
+    """A sandbox of FlexOrch with a rate limit."""
     flexorch = Sandbox("sandbox-doctor", "--requests-per-minute", "600")
     yield flexorch
     flexorch.stop()
@@ -26,7 +26,7 @@ def flexorch():
 
 @pytest.fixture(scope="module")
 def chains(emulator, flexorch):
-    """The template in its three shapes, set up as an operator does it."""
+    """The template in its three shapes, set up as by an operator."""
     chains = {}
     for number, shape in enumerate(SHAPES):
         stack = Stack(emulator, f"doctor-{shape.lower()}", f"doctor-{shape.lower()}", 300 + number)
@@ -36,7 +36,7 @@ def chains(emulator, flexorch):
             Trigger=shape,
             FlexOrchBaseUrl=flexorch.base_url,
             PlanRequestsPerMinute="600",
-            # What a test changes in the secret is in use at once.
+            # A changed secret is in use immediately.
             SecretCacheTtlSeconds="0",
             **({"NotificationPrefix": "invoices/"} if shape == "EventBridge" else {}),
         )
@@ -79,21 +79,21 @@ def create_connector(stack):
 
 
 class Diagnosis:
-    """What the command printed, for programs and for people."""
+    """The output of `doctor`, as JSON and as text."""
 
     def __init__(self, stack, *options, **variables):
         command = [PROGRAM, "doctor", "--secret", secret_of(stack), *options]
-        told = {**environment(stack), **variables}
-        run = subprocess.run([*command, "--json", "-vv"], env=told, capture_output=True, text=True)
+        full_environment = {**environment(stack), **variables}
+        run = subprocess.run([*command, "--json", "-vv"], env=full_environment, capture_output=True, text=True)
         assert run.returncode in (0, 3), run.stderr
         self.status = run.returncode
         document = json.loads(run.stdout)
         self.well = document["well"]
         self.checks = {check["check"]: check for check in document["checks"]}
-        self.text = subprocess.run(command, env=told, capture_output=True, text=True).stdout
+        self.text = subprocess.run(command, env=full_environment, capture_output=True, text=True).stdout
         for secret in [stack.api_key, *AWS_KEYS.values()]:
             assert secret not in run.stdout + run.stderr + self.text
-        # Every check that is not well says what to run.
+        # Every failed check and every warning suggests a command.
         for check in self.checks.values():
             assert (check["command"] is None) == (check["status"] in ("well", "skipped")), check
 
@@ -105,12 +105,12 @@ def doctor(stack, *options, **variables):
     return Diagnosis(stack, "--function", stack.function, *options, **variables)
 
 
-# The AWS CLI's first version takes no address for SQS from the environment.
+# Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
 AROUND = 'set -euo pipefail; aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }; '
 
 
 def follow(stack, check, typed=""):
-    """Runs the command that a check says, as it stands, in a shell."""
+    """Runs the command that a check suggests, unchanged, in a shell."""
     run = subprocess.run(
         ["bash", "-c", AROUND + check["command"]], env=environment(stack), capture_output=True, text=True, input=typed
     )
@@ -119,7 +119,7 @@ def follow(stack, check, typed=""):
 
 
 def settled(stack):
-    """Waits until the function has its new settings, and the queue has been read."""
+    """Waits until the function's new settings are active and the queue is empty."""
 
     def is_settled():
         configuration = stack.configuration()
@@ -136,7 +136,7 @@ def well(stack):
 
 
 def fails(stack, *names, **variables):
-    """Exactly these checks fail; answers the first of them."""
+    """Asserts that exactly these checks fail, and returns the first one."""
     seen = doctor(stack, **variables)
     assert (seen.status, seen.well) == (3, False), seen.text
     assert seen.of("failed") == set(names), seen.text
@@ -146,7 +146,7 @@ def fails(stack, *names, **variables):
 
 @contextmanager
 def variables(stack, **changed):
-    """Settings of the function, changed for a while."""
+    """Changes the function's environment for the duration of the block."""
     before = stack.configuration()["Environment"]["Variables"]
     set_variables(stack, {**before, **changed})
     settled(stack)
@@ -165,7 +165,7 @@ def the_mapping(stack):
     return mapping["UUID"]
 
 
-def test_a_deployed_stack_is_well_and_every_link_was_looked_at(chain):
+def test_a_deployed_stack_passes_every_check(chain):
     seen = well(chain)
     assert seen.checks["plan"]["found"].startswith("starter: 600 requests per minute")
     by = "by the rule " if chain.name == "doctor-eventbridge" else f"by {chain.bucket}, "
@@ -175,7 +175,7 @@ def test_a_deployed_stack_is_well_and_every_link_was_looked_at(chain):
     assert seen.text.count("✓") == len(seen.checks)
 
 
-def test_the_function_is_found_through_the_bucket_or_by_the_secret_that_it_names(chains):
+def test_the_function_is_found_through_the_bucket_or_by_its_secret(chains):
     for shape in SHAPES:
         seen = Diagnosis(chains[shape])
         assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
@@ -184,22 +184,22 @@ def test_the_function_is_found_through_the_bucket_or_by_the_secret_that_it_names
         assert by in seen.checks["function"]["found"], seen.text
 
 
-def test_a_secret_that_no_function_names_leaves_the_function_unchecked(chains):
+def test_if_no_function_uses_the_secret_the_function_cannot_be_checked(chains):
     stack = chains["EventBridge"]
-    with variables(stack, CONNECTOR_SECRET_IDS="somebody-elses"):
+    with variables(stack, CONNECTOR_SECRET_IDS="another-secret"):
         seen = Diagnosis(stack)
         assert (seen.status, seen.of("failed")) == (3, {"function"}), seen.text
         assert "could not be checked" in seen.checks["function"]["found"], seen.text
         assert stack.function in follow(stack, seen.checks["function"])
 
 
-def test_a_function_that_is_not_there_is_named(chains):
+def test_a_missing_function_is_named(chains):
     seen = Diagnosis(chains["Queue"], "--function", "no-such-function")
     assert seen.status == 3 and seen.of("failed") == {"function"}, seen.text
     assert "no-such-function" in seen.checks["function"]["found"]
 
 
-def test_a_revoked_key_is_told_and_how_another_gets_into_the_secret(chain, flexorch):
+def test_a_revoked_key_fails_with_the_command_that_writes_a_new_one(chain, flexorch):
     flexorch.revoke(chain.api_key)
     try:
         check = fails(chain, "API key")
@@ -209,7 +209,7 @@ def test_a_revoked_key_is_told_and_how_another_gets_into_the_secret(chain, flexo
     well(chain)
 
 
-def test_the_told_command_writes_another_key_and_leaves_the_rest_of_the_secret(chains, flexorch):
+def test_the_suggested_command_writes_a_new_key_and_keeps_the_other_fields(chains, flexorch):
     stack = chains["Queue"]
     secrets = stack.emulator.client("secretsmanager")
     before = secrets.get_secret_value(SecretId=secret_of(stack))["SecretString"]
@@ -224,9 +224,9 @@ def test_the_told_command_writes_another_key_and_leaves_the_rest_of_the_secret(c
         secrets.put_secret_value(SecretId=secret_of(stack), SecretString=before)
 
 
-def test_a_connector_that_flexorch_does_not_know_is_made_again_by_the_told_command(chains):
+def test_the_suggested_command_recreates_a_deleted_connector(chains):
     stack = chains["Queue"]
-    # The credentials that making a connector takes.
+    # Creating a connector needs the AWS credentials.
     secrets = stack.emulator.client("secretsmanager")
     held = json.loads(secrets.get_secret_value(SecretId=secret_of(stack))["SecretString"])
     delete = ["connector", "delete", "--secret", secret_of(stack), "--yes"]
@@ -235,14 +235,14 @@ def test_a_connector_that_flexorch_does_not_know_is_made_again_by_the_told_comma
     assert f"no connector {held['connector_id']}" in check["found"]
     secrets.put_secret_value(SecretId=secret_of(stack), SecretString=json.dumps({**held, **AWS_KEYS}))
     follow(stack, check)
-    # Left over, which is a warning and no failure; and the command for that.
+    # The credentials are left in the secret: a warning, with the command that removes them.
     seen = doctor(stack)
     assert seen.status == 0 and seen.of("warning") == {"secret's fields"}, seen.text
     follow(stack, seen.checks["secret's fields"])
     well(stack)
 
 
-def test_an_emptied_secret_is_told_and_the_links_beyond_it_are_looked_at_all_the_same(chain):
+def test_an_empty_secret_fails_and_the_other_links_are_still_checked(chain):
     secrets = chain.emulator.client("secretsmanager")
     before = secrets.get_secret_value(SecretId=secret_of(chain))["SecretString"]
     secrets.put_secret_value(SecretId=secret_of(chain), SecretString="{}")
@@ -254,19 +254,19 @@ def test_an_emptied_secret_is_told_and_the_links_beyond_it_are_looked_at_all_the
         secrets.put_secret_value(SecretId=secret_of(chain), SecretString=before)
 
 
-def test_a_bucket_that_tells_nobody_is_told_with_the_command_that_attaches_it(chain):
+def test_a_bucket_without_notifications_fails_with_the_command_that_attaches_it(chain):
     before = chain.s3.get_bucket_notification_configuration(Bucket=chain.bucket)
     before.pop("ResponseMetadata")
     chain.s3.put_bucket_notification_configuration(Bucket=chain.bucket, NotificationConfiguration={})
     try:
         check = fails(chain, "notification")
-        # The queue may be notified in every shape, and the function reads it in every shape.
-        way = {
+        # In every shape, S3 is allowed to notify the queue and the function reads it.
+        options = {
             "doctor-direct": f"--queue {chain.outputs['RetryQueueArn']} --prefix invoices/",
             "doctor-queue": f"--queue {chain.outputs['RetryQueueArn']} --prefix invoices/",
             "doctor-eventbridge": "--eventbridge",
         }[chain.name]
-        assert check["command"] == f"flexorch-s3 attach --bucket {chain.bucket} {way}"
+        assert check["command"] == f"flexorch-s3 attach --bucket {chain.bucket} {options}"
         follow(chain, check)
         well(chain)
     finally:
@@ -274,7 +274,7 @@ def test_a_bucket_that_tells_nobody_is_told_with_the_command_that_attaches_it(ch
     well(chain)
 
 
-def test_a_filter_that_is_too_narrow_is_a_warning_and_one_beside_the_prefix_a_failure(chains):
+def test_a_filter_that_is_too_narrow_is_a_warning_and_one_that_excludes_the_prefix_a_failure(chains):
     stack = chains["Queue"]
     before = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
     before.pop("ResponseMetadata")
@@ -285,7 +285,7 @@ def test_a_filter_that_is_too_narrow_is_a_warning_and_one_beside_the_prefix_a_fa
         stack.s3.put_bucket_notification_configuration(
             Bucket=stack.bucket, NotificationConfiguration={"QueueConfigurations": [queue]}
         )
-        # S3's test event is in the queue.
+        # The queue holds S3's test event.
         settled(stack)
 
     try:
@@ -303,7 +303,7 @@ def test_a_filter_that_is_too_narrow_is_a_warning_and_one_beside_the_prefix_a_fa
         stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration=before)
 
 
-def test_a_disabled_rule_is_told_and_the_told_command_enables_it(chains):
+def test_the_suggested_command_enables_a_disabled_rule(chains):
     stack, events = chains["EventBridge"], chains["EventBridge"].emulator.client("events")
     [rule] = events.list_rule_names_by_target(TargetArn=stack.outputs["RetryQueueArn"])["RuleNames"]
     events.disable_rule(Name=rule)
@@ -313,13 +313,13 @@ def test_a_disabled_rule_is_told_and_the_told_command_enables_it(chains):
     well(stack)
 
 
-def test_a_disabled_mapping_is_told_and_the_told_command_enables_it(chain):
+def test_the_suggested_command_enables_a_disabled_mapping(chain):
     chain.functions.update_event_source_mapping(UUID=the_mapping(chain), Enabled=False)
     follow(chain, fails(chain, "batches"))
     well(chain)
 
 
-def test_a_mapping_that_takes_partial_answers_for_success_is_told_and_mended(chains):
+def test_the_suggested_command_makes_a_mapping_report_batch_item_failures(chains):
     stack = chains["Direct"]
     stack.functions.update_event_source_mapping(UUID=the_mapping(stack), FunctionResponseTypes=[])
     check = fails(stack, "batches")
@@ -328,7 +328,7 @@ def test_a_mapping_that_takes_partial_answers_for_success_is_told_and_mended(cha
     well(stack)
 
 
-def test_a_function_that_reads_no_queue_is_told_and_the_told_command_gives_it_its_own_again(chains):
+def test_the_suggested_command_restores_a_deleted_mapping(chains):
     stack = chains["Direct"]
     stack.functions.delete_event_source_mapping(UUID=the_mapping(stack))
     check = fails(stack, "batches")
@@ -337,7 +337,7 @@ def test_a_function_that_reads_no_queue_is_told_and_the_told_command_gives_it_it
     well(stack)
 
 
-def test_a_queue_without_dead_letter_queue_is_told_and_given_the_one_that_the_function_knows(chains):
+def test_the_suggested_command_restores_the_queues_redrive_policy(chains):
     stack, queue = chains["Queue"], chains["Queue"].outputs["RetryQueueUrl"]
     before = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
     stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": ""})
@@ -354,15 +354,15 @@ def test_a_queue_without_dead_letter_queue_is_told_and_given_the_one_that_the_fu
         ("DEADLINE_MARGIN_MS", "30000", "time"),
         ("KEY_PREFIXES", "drafts/", "filters"),
         ("FLEXORCH_BASE_URL", "https://flexorch.invalid/v1", "FlexOrch's address"),
-        ("CONNECTOR_SECRET_IDS", "somebody-elses", "function's secret"),
+        ("CONNECTOR_SECRET_IDS", "another-secret", "function's secret"),
     ],
 )
-def test_a_wrong_setting_is_told_and_the_told_command_sets_it_and_keeps_the_others(chains, variable, value, check):
+def test_the_suggested_command_corrects_a_wrong_setting_and_keeps_the_others(chains, variable, value, check):
     stack = chains["Direct"]
     before = stack.configuration()["Environment"]["Variables"]
     with variables(stack, **{variable: value}):
         found = fails(stack, check)
-        # The next deployment would undo what the command does.
+        # The next deployment would revert the command.
         assert "stack doctor-direct" in found["action"] and "sam deploy" in found["action"], found
         follow(stack, found)
         well(stack)
@@ -370,14 +370,14 @@ def test_a_wrong_setting_is_told_and_the_told_command_sets_it_and_keeps_the_othe
         assert {**after, variable: ""} == {**before, variable: ""}
 
 
-def test_a_function_that_is_switched_off_is_told_and_switched_on(chains):
+def test_the_suggested_command_enables_a_function_without_concurrency(chains):
     stack = chains["Queue"]
     stack.functions.put_function_concurrency(FunctionName=stack.function, ReservedConcurrentExecutions=0)
     follow(stack, fails(stack, "function"))
     well(stack)
 
 
-def test_a_function_that_does_not_let_s3_in_is_told_and_opened(chains):
+def test_the_suggested_command_allows_s3_to_invoke_the_function(chains):
     stack = chains["Direct"]
     policy = json.loads(stack.functions.get_policy(FunctionName=stack.function)["Policy"])
     for statement in policy["Statement"]:
@@ -387,7 +387,7 @@ def test_a_function_that_does_not_let_s3_in_is_told_and_opened(chains):
 
 
 @pytest.mark.parametrize("shape", ["Queue", "EventBridge"])
-def test_a_queue_that_does_not_let_the_sender_in_is_told_and_opened(chains, shape):
+def test_the_suggested_command_allows_the_sender_to_use_the_queue(chains, shape):
     stack = chains[shape]
     queue = stack.outputs["RetryQueueUrl"]
     policy = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]["Policy"]
@@ -401,7 +401,7 @@ def test_a_queue_that_does_not_let_the_sender_in_is_told_and_opened(chains, shap
         stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
 
 
-def test_failed_notifications_that_go_nowhere_are_told_and_sent_to_the_retry_queue(chains):
+def test_the_suggested_command_sends_failed_notifications_to_the_retry_queue(chains):
     stack = chains["Direct"]
     stack.functions.delete_function_event_invoke_config(FunctionName=stack.function, Qualifier="$LATEST")
     check = fails(stack, "failed notifications")
@@ -410,7 +410,7 @@ def test_failed_notifications_that_go_nowhere_are_told_and_sent_to_the_retry_que
     well(stack)
 
 
-def test_a_visibility_timeout_that_is_too_short_is_told_and_lengthened(chains):
+def test_the_suggested_command_lengthens_a_short_visibility_timeout(chains):
     stack = chains["Queue"]
     queue = stack.outputs["RetryQueueUrl"]
     stack.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "60"})
@@ -423,7 +423,7 @@ def test_a_visibility_timeout_that_is_too_short_is_told_and_lengthened(chains):
     well(stack)
 
 
-def test_dead_letters_are_counted_with_their_reasons_and_left_where_they_are(chain, flexorch):
+def test_dead_letters_are_counted_by_reason_and_stay_in_the_queue(chain, flexorch):
     flexorch.fault("reject=*.pdf,code=UNSUPPORTED_FILE")
     try:
         chain.upload("invoices/refused.pdf", "invoices/other.pdf")
@@ -434,9 +434,9 @@ def test_dead_letters_are_counted_with_their_reasons_and_left_where_they_are(cha
             assert words in check["found"], check
         for words in ["KEY_SUFFIXES", "not S3 events"]:
             assert words in check["action"], check
-        assert chain.dead() == 3, "looking at them took some away"
+        assert chain.dead() == 3, "doctor removed dead letters"
         flexorch.heal()
-        # The told command asks. What cannot be read would only come back, so it stays.
+        # The suggested command asks for confirmation. It leaves unreadable messages, which would only return.
         follow(chain, {**check, "command": check["command"] + " --yes"})
         wait_until(lambda: chain.dead() == 1 and chain.waiting() == 0, 60, lambda: f"{chain.dead()} dead letters")
     finally:
@@ -447,13 +447,13 @@ def test_dead_letters_are_counted_with_their_reasons_and_left_where_they_are(cha
     well(chain)
 
 
-def test_while_flexorch_is_down_only_flexorch_fails_and_what_waits_is_a_warning(chains, flexorch):
+def test_while_flexorch_is_down_only_its_check_fails_and_waiting_messages_are_a_warning(chains, flexorch):
     stack = chains["Queue"]
     flexorch.fault("status=503")
     try:
         assert "503" in fails(stack, "FlexOrch")["found"]
         stack.upload("invoices/during the outage.pdf")
-        wait_until(lambda: stack.waiting() == 1, 60, "nothing waits")
+        wait_until(lambda: stack.waiting() == 1, 60, "the upload does not wait")
         seen = doctor(stack)
         assert seen.of("failed") == {"FlexOrch"} and seen.of("warning") == {"waiting"}, seen.text
     finally:
@@ -462,7 +462,7 @@ def test_while_flexorch_is_down_only_flexorch_fails_and_what_waits_is_a_warning(
     well(stack)
 
 
-def test_a_permission_that_is_missing_stops_no_other_check(chains):
+def test_a_missing_permission_stops_no_other_check(chains):
     stack = chains["Direct"]
     iam = stack.emulator.client("iam")
     iam.create_user(UserName="reader")
@@ -480,19 +480,19 @@ def test_a_permission_that_is_missing_stops_no_other_check(chains):
     assert {"connector", "connector test", "bucket", "function", "settings", "filters"} <= seen.of("well"), seen.text
 
 
-def test_one_object_is_followed_from_the_bucket_to_its_fate(chain, flexorch):
-    key = "invoices/follow me.pdf"
+def test_one_object_is_traced_from_the_bucket_to_its_result(chain, flexorch):
+    key = "invoices/trace me.pdf"
     chain.upload(key, "drafts/out of scope.pdf")
 
     def submissions():
         return [request for request in flexorch.requests() if key in request["keys"] and chain.api_key[-4:] in request["api_key"]]
 
-    wait_until(submissions, 60, "it never arrived")
+    wait_until(submissions, 60, "the upload never arrived")
     settled(chain)
     seen = doctor(chain, "--key", key)
     assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
     assert "object's fate" in seen.checks
-    # The command that submits it again is in what was found.
+    # The finding contains the command that submits it again.
     again = "flexorch-s3 submit" + seen.checks["object's fate"]["found"].split("flexorch-s3 submit")[1]
     before = len(submissions())
     follow(chain, {"command": again})
@@ -502,18 +502,18 @@ def test_one_object_is_followed_from_the_bucket_to_its_fate(chain, flexorch):
     seen = doctor(chain, "--key", "drafts/out of scope.pdf")
     assert "object's scope" in seen.of("failed") and seen.status == 3, seen.text
     assert '"invoices/"' in seen.checks["object's scope"]["found"]
-    seen = doctor(chain, "--key", "invoices/follow you.pdf")
+    seen = doctor(chain, "--key", "invoices/trace you.pdf")
     assert seen.of("failed") == {"object"}, seen.text
     assert key in follow(chain, seen.checks["object"])
 
 
-def test_an_object_that_was_given_up_is_told_with_flexorchs_reason(chains, flexorch):
+def test_a_rejected_object_fails_with_flexorchs_reason(chains, flexorch):
     stack = chains["EventBridge"]
     flexorch.fault("reject=*.exe,code=UNSUPPORTED_FILE")
     try:
-        stack.upload("invoices/given up.exe")
+        stack.upload("invoices/rejected.exe")
         wait_until(lambda: stack.dead() == 1 and stack.waiting() == 0, 60, "no dead letter")
-        seen = doctor(stack, "--key", "invoices/given up.exe")
+        seen = doctor(stack, "--key", "invoices/rejected.exe")
         assert seen.of("failed") == {"dead letters", "object's fate"}, seen.text
         assert "UNSUPPORTED_FILE" in seen.checks["object's fate"]["found"]
     finally:

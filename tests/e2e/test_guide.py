@@ -1,4 +1,4 @@
-"""The commands of docs/deploying.md, in their order, as they stand there."""
+"""Runs the commands of docs/deploying.md in order, unchanged."""
 
 import json
 import os
@@ -8,31 +8,31 @@ import subprocess
 import pexpect
 from chain import COMMAND_LINE, REPOSITORY, WORK, Stack, wait_until
 
-# What the emulator cannot do, and what needs an answer or a person.
+# Commands that the emulator does not support or that need a person's input.
 NOT_HERE = ("aws logs tail", "aws sqs start-message-move-task", "sam deploy --guided")
 
 AROUND = r"""
 set -euo pipefail
-# Built already; what is built is what is deployed, for the sandbox instead of FlexOrch itself.
+# Deploys the existing build, with the sandbox in place of FlexOrch.
 sam() {
   case $1 in
   build) ;;
   deploy)
     command sam "$@" FlexOrchBaseUrl="$FLEXORCH_BASE_URL" --template-file "$BUILT" --capabilities CAPABILITY_IAM --resolve-s3
-    # The emulator keeps a parameter's number as text there, which no other client can read.
+    # The emulator keeps MaximumConcurrency as text, which no other client can parse.
     for mapping in $(aws lambda list-event-source-mappings --query 'EventSourceMappings[].UUID' --output text); do
       aws lambda update-event-source-mapping --uuid "$mapping" --scaling-config MaximumConcurrency=2 >/dev/null
     done ;;
   *) command sam "$@" ;;
   esac
 }
-# The CLI's first version does not look at AWS_ENDPOINT_URL for SQS.
+# Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for SQS.
 aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
 """
 
 
 def blocks(section):
-    """The blocks of shell commands of a section of the guide."""
+    """Returns the blocks of shell commands in a section of the guide."""
     guide = (REPOSITORY / "docs/deploying.md").read_text()
     text = re.search(rf"^## {section}$(.*?)^## ", guide, re.M | re.S)[1]
     found = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S)
@@ -40,18 +40,18 @@ def blocks(section):
 
 
 def block_with(mark, section):
-    """The one block of a section in which this stands."""
+    """Returns the one block of a section that contains `mark`."""
     [block] = [block for block in blocks(section) if mark in block]
     return block
 
 
 def commands(section):
-    """All shell commands of a section of the guide."""
+    """Returns all shell commands of a section of the guide."""
     return "\n".join(blocks(section))
 
 
 def run(emulator, sandbox, folder, script, api_key=None):
-    """Runs commands as a person does who sits at a terminal, and types the API key where it is asked for."""
+    """Runs commands in a terminal and types the API key at its prompt."""
     venvs = [WORK / f"venv-{name}/bin" for name in ["aws-cli", "sam"]]
     terminal = pexpect.spawn(
         "bash",
@@ -84,7 +84,7 @@ def run(emulator, sandbox, folder, script, api_key=None):
     return printed
 
 
-def test_the_guides_commands_lead_from_nothing_to_an_upload_and_back(emulator, sandbox, tmp_path):
+def test_the_guides_commands_deploy_upload_and_remove(emulator, sandbox, tmp_path):
     (tmp_path / "invoice.pdf").write_bytes(b"%PDF-1.7")
     new_bucket = commands("A new bucket")
     names = "\n".join([block_with("export BUCKET", "A new bucket"), block_with("output()", "A new bucket")])
@@ -98,7 +98,7 @@ def test_the_guides_commands_lead_from_nothing_to_an_upload_and_back(emulator, s
     secret = emulator.client("secretsmanager").get_secret_value(SecretId=stack.outputs["ConnectorSecretArns"])["SecretString"]
     for field in ["dfx_guide_0123456789", '"connector_id":', '"bucket":"my-documents-4711"', '"prefix":"invoices/"']:
         assert field in secret
-    assert "aws_secret_access_key" not in secret, "nothing needs it any more"
+    assert "aws_secret_access_key" not in secret, "nothing needs it after the connector is created"
     assert stack.s3.head_object(Bucket=stack.bucket, Key="invoices/invoice.pdf")
 
     run(emulator, sandbox, tmp_path, names + "\n" + commands("Runbook"))
@@ -106,10 +106,10 @@ def test_the_guides_commands_lead_from_nothing_to_an_upload_and_back(emulator, s
     iam = emulator.client("iam")
     [key] = iam.list_access_keys(UserName="flexorch-s3-ingester-connector")["AccessKeyMetadata"]
     change = names + "\n" + commands("Changing, rotating, removing").replace("AKIA…", key["AccessKeyId"], 1)
-    # A person confirms, and waits for the function.
+    # An operator confirms, and waits for the function.
     change = change.replace("connector rotate ", "connector rotate --yes --drain 0s ")
     cloudformation = emulator.client("cloudformation")
-    # A deleted stack is found by its id alone.
+    # A deleted stack can be described only by its id.
     identity = cloudformation.describe_stacks(StackName=stack.name)["Stacks"][0]["StackId"]
     of_user = 'aws iam list-access-keys --user-name "$STACK-connector" --output text --query "AccessKeyMetadata[0].AccessKeyId"'
     run(emulator, sandbox, tmp_path, change.replace("AKIA…", f"$({of_user})"))
@@ -120,22 +120,22 @@ def test_the_guides_commands_lead_from_nothing_to_an_upload_and_back(emulator, s
         return found["StackStatus"] == "DELETE_COMPLETE"
 
     wait_until(gone, 30, "the stack is still there")
-    assert stack.s3.head_object(Bucket=stack.bucket, Key="invoices/invoice.pdf"), "bucket and objects stay"
+    assert stack.s3.head_object(Bucket=stack.bucket, Key="invoices/invoice.pdf"), "the bucket and its objects stay"
 
 
-def test_the_guides_commands_bring_in_a_bucket_that_exists(emulator, sandbox, tmp_path):
-    bucket, stack = "documents-of-old", "guide-existing"
+def test_the_guides_commands_ingest_an_existing_bucket(emulator, sandbox, tmp_path):
+    bucket, stack = "existing-documents", "guide-existing"
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     for number in range(120):
         s3.put_object(Bucket=bucket, Key=f"invoices/{number:03}.pdf", Body=b"%PDF-1.7")
-    queue = "arn:aws:sqs:eu-west-1:123456789012:of-others"
-    lets_s3_in = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": queue}
+    queue = "arn:aws:sqs:eu-west-1:123456789012:other"
+    allow_s3 = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": queue}
     emulator.client("sqs").create_queue(
-        QueueName="of-others", Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [lets_s3_in]})}
+        QueueName="other", Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [allow_s3]})}
     )
-    of_others = {"QueueConfigurations": [{"Id": "of others", "Events": ["s3:ObjectRemoved:*"], "QueueArn": queue}]}
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=of_others)
+    others = {"QueueConfigurations": [{"Id": "other", "Events": ["s3:ObjectRemoved:*"], "QueueArn": queue}]}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=others)
 
     at = block_with
     new, existing = "A new bucket", "A bucket that exists"
@@ -146,5 +146,5 @@ def test_the_guides_commands_bring_in_a_bucket_that_exists(emulator, sandbox, tm
     assert re.search(r"^ *forwarded +120\b", printed, re.M), printed
 
     left = s3.get_bucket_notification_configuration(Bucket=bucket)
-    assert left["QueueConfigurations"] == of_others["QueueConfigurations"], "the notifications of others stay"
+    assert left["QueueConfigurations"] == others["QueueConfigurations"], "the other notifications stay"
     assert "EventBridgeConfiguration" in left

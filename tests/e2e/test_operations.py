@@ -1,4 +1,4 @@
-"""What an operator does with a stack that is there."""
+"""Operations on a deployed stack."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from chain import Stack, wait_until
 from conftest import existing_bucket
 
 
-def test_the_schedules_order_submits_what_no_notification_brought(emulator, sandbox):
+def test_the_scheduled_reconcile_submits_objects_without_a_notification(emulator, sandbox):
     stack = Stack(emulator, "reconciled", "documents-reconciled", 140)
     existing_bucket(stack)
     keys = [f"invoices/before the stack {number}.pdf" for number in range(3)]
@@ -36,12 +36,12 @@ def test_the_schedules_order_submits_what_no_notification_brought(emulator, sand
     assert (answer["received"], answer["forwarded"]) == (3, 3), answer
     assert stack.taken(sandbox) == keys
 
-    # What the schedule could not deliver is redriven like everything else: the order works as a message too.
+    # An undelivered order is redriven like any other message, so it works as a message too.
     stack.sqs.send_message(QueueUrl=stack.outputs["RetryQueueUrl"], MessageBody=target["Input"])
-    wait_until(lambda: len([r for r in stack.submissions(sandbox) if r["keys"] == keys]) == 2, 30, "not carried out")
+    wait_until(lambda: len([r for r in stack.submissions(sandbox) if r["keys"] == keys]) == 2, 30, "the order was not carried out")
 
 
-def test_with_a_key_of_yours_queues_log_and_secret_are_encrypted_with_it_and_uploads_arrive(emulator, sandbox):
+def test_with_a_customer_key_queues_log_and_secret_use_it_and_uploads_arrive(emulator, sandbox):
     key = emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
     stack = Stack(emulator, "encrypted", "documents-encrypted", 145)
     stack.deploy(Trigger="Queue", FlexOrchBaseUrl=sandbox.base_url, KmsKeyArn=key)
@@ -54,7 +54,7 @@ def test_with_a_key_of_yours_queues_log_and_secret_are_encrypted_with_it_and_upl
     groups = emulator.client("logs").describe_log_groups(logGroupNamePrefix=stack.outputs["LogGroupName"])["logGroups"]
     assert groups[0]["kmsKeyId"] == key
     stack.upload("invoices/encrypted.pdf")
-    wait_until(lambda: stack.taken(sandbox) == ["invoices/encrypted.pdf"], 30, "it never arrived")
+    wait_until(lambda: stack.taken(sandbox) == ["invoices/encrypted.pdf"], 30, "the upload never arrived")
 
 
 class Uploads(threading.Thread):
@@ -83,12 +83,12 @@ class Uploads(threading.Thread):
 def all_arrive(stack, sandbox, keys):
     missing = lambda: set(keys) - set(stack.taken(sandbox))
     wait_until(lambda: not missing(), 60, lambda: f"{len(missing())} of {len(keys)} are missing: {sorted(missing())[:5]}")
-    wait_until(lambda: stack.waiting() == 0, 60, "messages are left")
+    wait_until(lambda: stack.waiting() == 0, 60, "messages remain")
     assert stack.dead() == 0
 
 
 @pytest.mark.parametrize("moves", [["Direct", "Queue", "Direct"], ["Queue", "EventBridge"]], ids=" to ".join)
-def test_uploads_during_each_supported_move_of_the_shape_all_arrive(emulator, sandbox, moves):
+def test_all_uploads_during_each_supported_change_of_shape_arrive(emulator, sandbox, moves):
     name = "-".join(moves).lower()
     stack = Stack(emulator, f"moves-{name}", f"documents-moves-{name}", 150 + len(moves))
     settings = {"FlexOrchBaseUrl": sandbox.base_url, "PlanRequestsPerMinute": "6000"}
@@ -100,7 +100,7 @@ def test_uploads_during_each_supported_move_of_the_shape_all_arrive(emulator, sa
             stack.deploy(Trigger=shape, **settings)
             time.sleep(2)
             if shape == "EventBridge":
-                # As the guide says: first its events on, then, once they come, the old notification off.
+                # As in the guide: turn EventBridge on and, once events arrive, the old notification off.
                 old = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
                 both = {"QueueConfigurations": old["QueueConfigurations"], "EventBridgeConfiguration": {}}
                 for configuration in [both, {"EventBridgeConfiguration": {}}]:
@@ -112,12 +112,12 @@ def test_uploads_during_each_supported_move_of_the_shape_all_arrive(emulator, sa
     all_arrive(stack, sandbox, uploads.keys)
 
 
-def test_when_the_stack_is_deleted_bucket_objects_and_secret_stay(emulator, sandbox):
+def test_deleting_the_stack_keeps_the_bucket_its_objects_and_the_secret(emulator, sandbox):
     stack = Stack(emulator, "deleted", "documents-deleted", 160)
     stack.deploy(FlexOrchBaseUrl=sandbox.base_url)
     stack.fill_secret()
     stack.upload("invoices/kept.pdf")
-    wait_until(lambda: stack.taken(sandbox) == ["invoices/kept.pdf"], 30, "it never arrived")
+    wait_until(lambda: stack.taken(sandbox) == ["invoices/kept.pdf"], 30, "the upload never arrived")
     cloudformation = emulator.client("cloudformation")
     identity = cloudformation.describe_stacks(StackName=stack.name)["Stacks"][0]["StackId"]
     cloudformation.delete_stack(StackName=stack.name)

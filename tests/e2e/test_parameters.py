@@ -1,4 +1,4 @@
-"""Wrong parameters are refused before anything is created."""
+"""Invalid parameters are rejected before anything is created."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from chain import WORK
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:flexorch/docs-AbCdEf"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
-RIGHT = [
+VALID = [
     {},
     {"Trigger": "Queue", "NotificationPrefix": "invoices/", "NotificationSuffix": ".pdf"},
     {"Trigger": "EventBridge", "NotificationPrefix": "invoices/", "NotificationSuffix": ".pdf"},
@@ -43,7 +43,7 @@ RIGHT = [
     {"FlexOrchBaseUrl": "http://[::1]:8642/v1"},
 ]
 
-WRONG = [
+INVALID = [
     {"Trigger": "Sns"},
     {"BucketName": ""},
     {"BucketName": "My_Documents"},
@@ -127,7 +127,7 @@ WRONG = [
     {"OutcomesReservedConcurrency": "4"},
     {"Tracking": "true", "OutcomesReservedConcurrency": "3"},
     {"Tracking": "true", "RecordDays": "0"},
-    {"Tracking": "true", "EventBusName": "of others"},
+    {"Tracking": "true", "EventBusName": "two words"},
     {"Tracking": "true", "SweepSchedule": ""},
     {"Tracking": "true", "SweepSchedule": "rate(1 minute)"},
     {"Tracking": "true", "SweepSchedule": "rate(4 minutes)"},
@@ -143,7 +143,7 @@ def as_name(parameters):
 
 @pytest.fixture(scope="module")
 def change_set(emulator):
-    """Asks CloudFormation what it would do; nothing is carried out."""
+    """Creates change sets without executing them."""
     packaged = WORK / "packaged.yaml"
     subprocess.run(
         [WORK / "venv-sam/bin/sam", "package", "--template-file", WORK / "sam-build/template.yaml", "--resolve-s3"]
@@ -177,16 +177,16 @@ def change_set(emulator):
     return ask
 
 
-@pytest.mark.parametrize("parameters", RIGHT, ids=as_name)
-def test_what_is_right_is_taken(change_set, parameters):
+@pytest.mark.parametrize("parameters", VALID, ids=as_name)
+def test_valid_parameters_are_accepted(change_set, parameters):
     planned = change_set(parameters)
     assert planned["Status"] == "CREATE_COMPLETE", planned.get("StatusReason")
 
 
-@pytest.mark.parametrize("parameters", WRONG, ids=as_name)
-def test_what_is_wrong_is_refused_by_name(change_set, parameters):
-    with pytest.raises(ClientError) as refused:
+@pytest.mark.parametrize("parameters", INVALID, ids=as_name)
+def test_invalid_parameters_are_rejected_by_name(change_set, parameters):
+    with pytest.raises(ClientError) as rejected:
         change_set(parameters)
-    assert refused.value.response["Error"]["Code"] == "ValidationError"
-    message = refused.value.response["Error"]["Message"]
+    assert rejected.value.response["Error"]["Code"] == "ValidationError"
+    message = rejected.value.response["Error"]["Message"]
     assert any(name in message for name in parameters), message

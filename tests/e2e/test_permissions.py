@@ -1,4 +1,4 @@
-"""What is deployed may do what it has to do, and nothing else."""
+"""Least privilege of the deployed roles and resource policies."""
 
 import json
 
@@ -25,13 +25,13 @@ def grants(emulator, stack):
         for statement in statements(emulator, role)
         if statement["Effect"] == "Allow"
         for action in as_list(statement["Action"])
-        # What Stack.allow_batches added for the emulator.
+        # Stack.allow_batches added these for the emulator.
         if not action.endswith("Batch")
         for resource in as_list(statement["Resource"])
     ]
 
 
-def test_the_function_may_read_its_secrets_use_its_queues_write_its_log_and_nothing_else(emulator, stack):
+def test_the_role_allows_only_reading_secrets_using_queues_and_logging(emulator, stack):
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{stack.name}"
     granted = {(action, resource) for action, resource, _ in grants(emulator, stack)}
     secret = stack.configuration()["Environment"]["Variables"]["CONNECTOR_SECRET_IDS"]
@@ -50,7 +50,7 @@ def test_the_function_may_read_its_secrets_use_its_queues_write_its_log_and_noth
     }
 
 
-def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeouts_and_the_window(stack):
+def test_queues_are_encrypted_and_tls_only_with_the_documented_retention_and_visibility_timeout(stack):
     for queue in [stack.outputs["RetryQueueUrl"], stack.outputs["DeadLetterQueueUrl"]]:
         attributes = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
         assert attributes["SqsManagedSseEnabled"] == "true"
@@ -65,7 +65,7 @@ def test_queues_are_encrypted_tls_only_kept_two_weeks_and_hidden_for_six_timeout
     redrive = json.loads(retry["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == stack.outputs["DeadLetterQueueArn"]
     assert int(redrive["maxReceiveCount"]) == 120
-    # What `aws sqs start-message-move-task` asks for: the dead-letter queue is this queue's, and of no other.
+    # `aws sqs start-message-move-task` requires that the dead-letter queue belongs to this queue only.
     dead = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["DeadLetterQueueUrl"], AttributeNames=["All"])["Attributes"]
     assert json.loads(dead["RedriveAllowPolicy"]) == {
         "redrivePermission": "byQueue",
@@ -80,13 +80,13 @@ def may_be_invoked_by(stack, function=None):
         return []
 
 
-def test_only_the_stacks_own_source_may_send_and_invoke(stacks):
+def test_only_the_stacks_source_may_send_and_invoke(stacks):
     allowed = {}
     for shape, stack in stacks.items():
         attributes = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["RetryQueueUrl"], AttributeNames=["Policy"])
         statements = json.loads(attributes["Attributes"]["Policy"])["Statement"]
         allowed[shape] = [statement for statement in statements if statement["Effect"] == "Allow"]
-    # S3 in every shape, so that no change of the shape removes what a bucket's configuration still needs.
+    # S3 in every shape, so that a change of shape does not remove a permission that the bucket's configuration still needs.
     for shape in stacks:
         queue = allowed[shape].pop(0)
         assert queue["Principal"] == {"Service": "s3.amazonaws.com"} and queue["Action"] == "sqs:SendMessage"
@@ -106,14 +106,14 @@ def test_only_the_stacks_own_source_may_send_and_invoke(stacks):
     assert not may_be_invoked_by(stacks["EventBridge"])
 
 
-def test_a_failed_notification_is_not_tried_again_by_lambda_but_goes_to_the_retry_queue(stack):
+def test_lambda_sends_a_failed_notification_to_the_retry_queue_without_a_retry(stack):
     config = stack.functions.get_function_event_invoke_config(FunctionName=stack.function, Qualifier="$LATEST")
     assert config["MaximumRetryAttempts"] == 0
     assert config["MaximumEventAgeInSeconds"] == 21600
     assert config["DestinationConfig"]["OnFailure"]["Destination"] == stack.outputs["RetryQueueArn"]
 
 
-def test_batches_are_answered_message_by_message_with_a_bounded_number_of_processes(stack):
+def test_batches_report_failures_per_message_and_concurrency_is_limited(stack):
     [mapping] = stack.functions.list_event_source_mappings(FunctionName=stack.function)["EventSourceMappings"]
     assert mapping["EventSourceArn"] == stack.outputs["RetryQueueArn"]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
@@ -121,7 +121,7 @@ def test_batches_are_answered_message_by_message_with_a_bounded_number_of_proces
     assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (1000, 5)
 
 
-def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
+def test_optional_features_add_only_the_permissions_they_need(emulator, sandbox):
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     secrets = [f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:docs-{end}" for end in ["AbCdEf", "GhIjKl"]]
     network = emulator.client("ec2")
@@ -167,12 +167,12 @@ def test_everything_optional_adds_what_it_needs_and_no_more(emulator, sandbox):
     }
     everywhere = {action for action, resource, _ in granted if resource == "*"}
     interfaces = {action for action in everywhere if action.startswith("ec2:")}
-    assert everywhere - interfaces == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "these know no resources"
+    assert everywhere - interfaces == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "these do not support resources"
     [denied] = [
         statement
         for statement in statements(emulator, stack.configuration()["Role"].rsplit("/", 1)[-1])
         if statement["Effect"] == "Deny"
     ]
-    assert set(denied["Action"]) == interfaces, "Lambda may, the function's own code may not"
+    assert set(denied["Action"]) == interfaces, "Lambda is allowed these, the function's code is not"
     assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
     assert not [action for action, _, _ in granted if "*" in action]

@@ -1,4 +1,4 @@
-"""The blocks of docs/tracking.md, as they stand there: switching tracking on for a stack that exists, and the recipes."""
+"""Runs the blocks of docs/tracking.md unchanged: turning tracking on for an existing stack, and the recipes."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from test_tracking import SETTINGS, Tracked
 
 
 def section(title):
-    """The text of a section of the page."""
+    """Returns the text of a section of the page."""
     page = (REPOSITORY / "docs/tracking.md").read_text()
     return re.search(rf"^##+ {title}$(.*?)(?=^##)", page, re.M | re.S)[1]
 
@@ -29,12 +29,12 @@ def flexorch():
 
 @pytest.fixture(scope="module")
 def stack(emulator, flexorch, tmp_path_factory):
-    """A stack without tracking that the page's commands switch it on for."""
+    """A stack on which the page's commands have turned tracking on."""
     stack = Tracked(emulator, flexorch, "recipes", 180)
     stack.deploy(FlexOrchBaseUrl=flexorch.base_url)
     stack.fill_secret()
     switch, webhook, _ = blocks("Switching it on", "sh")
-    # Sooner than a quarter of an hour.
+    # The default is 15 minutes.
     switch = switch.rstrip() + f" SweepAfterMinutes={SETTINGS['SweepAfterMinutes']}"
     names = f"export STACK={stack.name} BUCKET={stack.bucket}\n"
     run(emulator, flexorch, tmp_path_factory.mktemp("switch"), names + switch + "\n" + webhook)
@@ -44,7 +44,7 @@ def stack(emulator, flexorch, tmp_path_factory):
 
 
 def recipe(title, stack, folder):
-    """Deploys a recipe; its outputs."""
+    """Deploys a recipe and returns its outputs."""
     [template], [command] = blocks(title, "yaml"), blocks(title, "sh")
     name = re.match(r"# (\S+)\.yaml\n", template)[1]
     (folder / f"{name}.yaml").write_text(template)
@@ -54,7 +54,7 @@ def recipe(title, stack, folder):
 
 
 def bodies(stack, url):
-    """Takes what is in a queue."""
+    """Receives and deletes the messages in a queue."""
     messages = stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     for message in messages:
         stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -72,7 +72,7 @@ def test_the_webhook_is_registered_at_the_stacks_url(stack):
 
 def test_a_failed_document_is_mailed(stack, tmp_path):
     outputs = recipe("Mail when a document fails", stack, tmp_path)
-    # A queue reads the mail: what subscribes to the topic gets the same text.
+    # A queue subscribes in place of the mailbox: every subscriber gets the same text.
     url = stack.sqs.create_queue(QueueName="mailbox")["QueueUrl"]
     topics = stack.emulator.client("sns")
     arn = stack.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -111,7 +111,7 @@ def test_a_processed_document_starts_a_workflow(stack, tmp_path):
     assert record["job_id"] in [result["job_id"] for result in results]
 
 
-def test_the_pages_commands_read_the_records(stack, tmp_path):
+def test_the_pages_commands_print_the_records(stack, tmp_path):
     names = f"export STACK={stack.name} BUCKET={stack.bucket}\n"
     stack.upload("invoices/broken and read.pdf")
     stack.swept_to("invoices/broken and read.pdf", "failed")

@@ -1,4 +1,4 @@
-"""Every sample event through the function under `cargo lambda watch`, as a developer runs it."""
+"""Sends every sample event to the function under `cargo lambda watch`, as a developer does."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from chain import REGION, REPOSITORY, WORK, Process, answers, free_port, wait_un
 
 EVENTS = sorted(path.name for path in (REPOSITORY / "events").glob("*.json"))
 
-# What events/README.md says. A queue's answer names the messages that come back; the others are summaries.
+# As in events/README.md. The response to a queue lists the failed messages; the others are summaries.
 ALL_DONE = {"batchItemFailures": []}
 EXPECTED = {
     "batch-job-1.0-plus.json": "Succeeded",
@@ -57,6 +57,8 @@ def invoke(emulator, sandbox):
         {
             **with_cargo_lambda,
             **emulator.environment(),
+            # Where tests/e2e/build has built it.
+            "CARGO_TARGET_DIR": str(WORK / "watch"),
             "CONNECTOR_SECRET_IDS": "my-connector",
             "FLEXORCH_BASE_URL": sandbox.base_url,
             "DEAD_LETTER_QUEUE_URL": dead_letters,
@@ -72,8 +74,8 @@ def invoke(emulator, sandbox):
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            # The first one builds the function.
-            timeout=900,
+            # The first one waits until cargo has found that the function is built.
+            timeout=120,
         )
         return run.stdout, run.stderr
 
@@ -81,12 +83,12 @@ def invoke(emulator, sandbox):
     watch.stop()
 
 
-def test_every_sample_event_has_its_expectation():
+def test_every_sample_event_has_an_expectation():
     assert sorted(EXPECTED) == EVENTS
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_the_function_answers_as_the_samples_readme_says(invoke, event):
+def test_the_function_responds_as_the_samples_readme_says(invoke, event):
     printed, errors = invoke(event)
     expected = EXPECTED[event]
     if isinstance(expected, str) and expected != "Succeeded":

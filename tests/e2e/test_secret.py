@@ -1,4 +1,4 @@
-"""A deployment whose secret nobody has filled yet."""
+"""A deployment whose secret is still empty."""
 
 import json
 
@@ -7,7 +7,7 @@ from chain import REPOSITORY, Stack, wait_until
 EVENT = json.loads((REPOSITORY / "events/s3-direct-two-buckets.json").read_text())
 
 
-def test_with_an_empty_secret_log_and_error_say_exactly_what_is_missing_and_the_upload_waits(emulator, sandbox):
+def test_with_an_empty_secret_log_and_error_name_the_missing_fields_and_the_upload_waits(emulator, sandbox):
     stack = Stack(emulator, "unfilled", "documents-unfilled", 120)
     stack.deploy(FlexOrchBaseUrl=sandbox.base_url)
     secret = stack.configuration()["Environment"]["Variables"]["CONNECTOR_SECRET_IDS"]
@@ -16,7 +16,7 @@ def test_with_an_empty_secret_log_and_error_say_exactly_what_is_missing_and_the_
     assert error, answer
     for words in [secret, "the secret is still empty", "api_key", "connector_id"]:
         assert words in answer["errorMessage"], answer
-    lines = wait_until(lambda: [line for line in stack.log() if "still empty" in line], 30, "nothing in the log")
+    lines = wait_until(lambda: [line for line in stack.log() if "still empty" in line], 30, "no log line about the empty secret")
     assert any(json.loads(line)["level"] == "ERROR" and secret in line for line in lines if line.startswith("{")), lines
 
     stack.upload("invoices/before the secret was filled.pdf")

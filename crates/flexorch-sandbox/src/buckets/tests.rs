@@ -60,7 +60,7 @@ fn sdk(buckets: &Buckets, region: &'static str, attempts: u32) -> Client {
             RetryConfig::standard().with_max_attempts(attempts).with_initial_backoff(Duration::from_millis(1)),
         )
         .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(crate::tests::sdk_http::sdk_http())
         .endpoint_url(buckets.endpoint_url())
         .force_path_style(true);
     Client::from_conf(config.build())

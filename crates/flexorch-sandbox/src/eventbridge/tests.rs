@@ -31,7 +31,7 @@ impl Bench {
             .credentials_provider(Credentials::new("AKIDEXAMPLE", "x", None, None, "test"))
             .retry_config(RetryConfig::standard().with_max_attempts(1))
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(crate::tests::sdk_http::sdk_http())
             .endpoint_url(bus.endpoint_url());
         Self { sdk: Client::from_conf(config.build()), bus }
     }

@@ -5,6 +5,7 @@ mod api;
 mod faults;
 mod jobs;
 mod runtime_api;
+pub(crate) mod sdk_http;
 mod secrets_manager;
 mod webhooks;
 
