@@ -47,6 +47,11 @@ impl<'a> Aws<'a> {
         aws_sdk_scheduler::Client::new(&in_region(self.sdk, region))
     }
 
+    /// Returns a client of IAM, which is global.
+    pub(crate) fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(self.sdk)
+    }
+
     /// Returns an SQS client for a region, or for the configured one.
     pub(crate) fn sqs(&self, region: Option<&str>) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&in_region(self.sdk, region))

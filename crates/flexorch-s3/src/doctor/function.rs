@@ -21,6 +21,8 @@ pub(crate) struct Function {
     pub(crate) name: String,
     /// Its ARN without a version or alias.
     pub(crate) arn: String,
+    /// The ARN of its role.
+    pub(crate) role: String,
     /// Its timeout in seconds.
     pub(crate) timeout: u32,
     memory: u32,
@@ -58,6 +60,7 @@ impl Function {
         Ok(Some(Self {
             name: found.function_name.unwrap_or_else(|| name.to_owned()),
             arn,
+            role: found.role.unwrap_or_default(),
             timeout: number(found.timeout),
             memory: number(found.memory_size),
             runtime: found.runtime.map_or_else(|| "image".to_owned(), |runtime| runtime.as_str().to_owned()),

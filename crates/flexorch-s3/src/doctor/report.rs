@@ -48,8 +48,7 @@ struct Progress {
 impl Report {
     /// Creates an empty report, with or without the checks of an object.
     pub(crate) fn new(output: Output, has_object: bool) -> Self {
-        let possible: Vec<_> =
-            name::ALL.into_iter().filter(|name| has_object || !name::OF_OBJECT.contains(name)).collect();
+        let possible: Vec<_> = name::all().filter(|name| has_object || !name::OF_OBJECT.contains(name)).collect();
         let width = possible.iter().map(|name| name.chars().count()).max().unwrap_or_default();
         let is_made = |name: &&str| {
             ![name::FAILED_NOTIFICATIONS, name::OBJECT_RECORD].contains(name) && !name::OF_TRACKING.contains(name)
@@ -112,7 +111,7 @@ impl Report {
         if let Some(error) = unprinted {
             return Err(error);
         }
-        checks.sort_by_key(|check| name::ALL.iter().position(|name| *name == check.check));
+        checks.sort_by_key(|check| name::all().position(|name| name == check.check));
         let well = checks.iter().all(Check::has_passed);
         self.output.line("")?;
         self.output.line(summary(&checks))?;

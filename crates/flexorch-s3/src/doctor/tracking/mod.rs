@@ -6,12 +6,14 @@
 //! | `outcomes` | finds and checks the outcomes function and its settings |
 //! | `table` | checks the table: keys, indexes, time to live |
 //! | `sweep` | checks whether a schedule starts a sweep |
+//! | `role` | checks whether a function's role allows what it needs |
 //! | `webhook` | checks whether FlexOrch has the webhook, and whether its signing secret is stored |
 //! | `record` | what the table says of one object |
 
 mod outcomes;
 mod receipts;
 mod record;
+mod role;
 mod sweep;
 mod table;
 mod webhook;
@@ -68,7 +70,8 @@ pub(crate) struct Tracked {
 }
 
 /// The checks that need the outcomes function and its settings.
-const OF_OUTCOMES: [&str; 4] = [name::OUTCOMES_BATCHES, name::OUTCOMES_SETTINGS, name::RECORDS, name::SWEEP];
+const OF_OUTCOMES: [&str; 5] =
+    [name::OUTCOMES_BATCHES, name::OUTCOMES_SETTINGS, name::OUTCOMES_ROLE, name::RECORDS, name::SWEEP];
 
 impl Request<'_> {
     /// Checks everything that needs no response of FlexOrch. Returns `None` if the function sends no receipts.
@@ -101,15 +104,24 @@ impl Request<'_> {
                 format!("{RECEIPTS_QUEUE_URL} is {url:?}, not a queue's URL"),
                 fix,
             )]);
-            self.report.add(skipped(&name::OF_TRACKING[..8], "the receipts queue is not known"));
+            self.report
+                .add(skipped(&name::OF_TRACKING[..name::OF_TRACKING.len() - 1], "the receipts queue is not known"));
             return Some(tracked);
         };
         self.report.add([Check::well(name::TRACKING, format!("on: receipts are sent to {}", queue_name(&arn)))]);
         let (queue, outcomes) = tokio::join!(Queue::read(self.aws, &arn), Outcomes::find(self.aws, &arn));
         let outcomes = self.outcomes(&arn, outcomes).await;
         tracked.waiting = self.receipts(&arn, queue, outcomes.as_ref()).await;
+        let send = role::Need { actions: &["sqs:SendMessage"], resource: arn.clone() };
+        self.report.add([self.role(name::INGESTER_ROLE, self.function, &[send]).await]);
         if let Some(outcomes) = &outcomes {
-            tracked.delivery = Some(Delivery::read(self.aws, self.secrets, outcomes).await);
+            let delivery = Delivery::read(self.aws, self.secrets, outcomes).await;
+            let needs = role::needs_of(outcomes, &arn, self.subject, delivery.secret_arn());
+            self.report.add([match needs[..] {
+                [] => Check::skipped(name::OUTCOMES_ROLE, "the settings are invalid"),
+                _ => self.role(name::OUTCOMES_ROLE, &outcomes.function, &needs).await,
+            }]);
+            tracked.delivery = Some(delivery);
             if let (Some((key, bucket)), Some(table)) = (self.object, outcomes.table()) {
                 let client = self.aws.dynamodb(outcomes.function.region());
                 let read = record::read(client, table, bucket, key);
@@ -151,6 +163,10 @@ impl Request<'_> {
         }]);
         self.report.add([Check::decided(name::SWEEP, timers.check(function, self.commands))]);
         Some(outcomes)
+    }
+
+    async fn role(&self, check: &'static str, function: &Function, needs: &[role::Need]) -> Check {
+        role::check(check, self.aws, function, needs, self.commands).await
     }
 
     /// Checks the receipts queue and its dead letters. Returns how many receipts wait.

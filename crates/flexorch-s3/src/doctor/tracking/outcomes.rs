@@ -18,7 +18,7 @@ use flexorch_s3_ingester::model::settings;
 #[derive(Debug)]
 pub(super) struct Outcomes {
     pub(super) function: Function,
-    config: Result<Config, ConfigError>,
+    pub(super) config: Result<Config, ConfigError>,
 }
 
 impl Outcomes {

@@ -15,7 +15,7 @@ const EXPIRY: &str = "expires_at";
 /// The keys of the table.
 const KEYS: [&str; 2] = ["document", "version"];
 /// The indexes, with their keys.
-const INDEXES: [(&str, &[&str]); 2] = [("by-job", &["job_id"]), ("by-state", &["state", "changed_at"])];
+pub(super) const INDEXES: [(&str, &[&str]); 2] = [("by-job", &["job_id"]), ("by-state", &["state", "changed_at"])];
 
 /// Reads and checks the table.
 pub(super) async fn check(aws: &Aws<'_>, table: &str, function: &Function, commands: &Commands) -> Check {

@@ -22,6 +22,8 @@ pub(super) enum Delivery {
         function: String,
         url: Result<Option<String>, AwsFailure>,
         secret_id: String,
+        /// The secret's ARN, if it could be read.
+        secret_arn: Option<String>,
         signing: Result<Signing, AwsFailure>,
     },
 }
@@ -44,6 +46,7 @@ impl Delivery {
         let url = call_optional("lambda:GetFunctionUrlConfig", &function.arn, request);
         let signing = within_time("secretsmanager:GetSecretValue", &secret_id, secrets.read(&secret_id));
         let (url, signing) = tokio::join!(url, signing);
+        let secret_arn = signing.as_ref().ok().and_then(|read| Some(read.as_ref().ok()?.arn.clone()));
         let signing = match signing {
             Err(failure) | Ok(Err(ReadError::Aws(failure))) => Err(failure),
             Ok(Ok(document)) => Ok(match signing_fields(&document) {
@@ -53,7 +56,15 @@ impl Delivery {
             Ok(Err(error)) => Ok(Signing::Missing(error.to_string())),
         };
         let url = url.map(|found| found.map(|found| found.function_url));
-        Self::On { function: function.name.clone(), url, secret_id, signing }
+        Self::On { function: function.name.clone(), url, secret_id, secret_arn, signing }
+    }
+
+    /// Returns the ARN of the secret with the signing secret, if it is known.
+    pub(super) fn secret_arn(&self) -> Option<&str> {
+        match self {
+            Self::Off => None,
+            Self::On { secret_arn, .. } => secret_arn.as_deref(),
+        }
     }
 
     /// Checks it. `create` registers the webhook.
@@ -67,7 +78,7 @@ impl Delivery {
                     "not used (optional; template parameter FlexOrchWebhook): the sweep finds how each job ended";
                 return Ok(Check::well(name::WEBHOOK, found));
             }
-            Self::On { function, url, secret_id, signing } => (function, url, secret_id, signing),
+            Self::On { function, url, secret_id, signing, .. } => (function, url, secret_id, signing),
         };
         let url = url.as_ref().map_err(|failure| Unknown::because(failure, commands))?;
         let Some(url) = url.as_deref().and_then(|url| Url::parse(url).ok()) else {
@@ -147,6 +158,7 @@ mod tests {
             function: "outcomes".into(),
             url: Ok(url.map(str::to_owned)),
             secret_id: "webhook".into(),
+            secret_arn: None,
             signing: Ok(signing),
         };
         let create = Fix::new("register it", "flexorch-s3 webhook create");
