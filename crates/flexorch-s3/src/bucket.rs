@@ -35,9 +35,6 @@ pub(crate) async fn locate(client: &Client, bucket: &str) -> Location {
 }
 
 /// Reads a bucket's notification configuration as S3's XML: the SDK's types would drop elements that they do not know.
-///
-/// # Errors
-/// If the request fails, with the permission that it needs.
 pub(crate) async fn notifications_of(client: &Client, bucket: &str) -> Result<String, AwsFailure> {
     let answer = ResponseText::default();
     let request = client.get_bucket_notification_configuration().bucket(bucket);

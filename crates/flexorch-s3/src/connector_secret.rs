@@ -30,7 +30,6 @@ pub(crate) enum ReadError {
         /// The region that was asked.
         region: String,
     },
-    /// It is binary.
     #[error("secret {0:?} is binary: write it as a SecretString")]
     Binary(String),
     /// Its text is not a JSON object.
@@ -38,9 +37,7 @@ pub(crate) enum ReadError {
     NotAnObject {
         /// The secret, as requested.
         id: String,
-        /// The line of the error.
         line: usize,
-        /// The column of the error.
         column: usize,
     },
     /// The request failed.
@@ -72,7 +69,6 @@ pub(crate) enum FieldError {
         /// What it must be.
         expected: &'static str,
     },
-    /// There is no API key.
     #[error("secret {id:?} contains no `api_key`: run `{create}`, which asks for it")]
     NoApiKey {
         /// The secret, as requested.
@@ -124,9 +120,6 @@ impl SecretStore {
     }
 
     /// Reads a secret. A secret without a value has no fields.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub(crate) async fn read(&self, id: &str) -> Result<SecretDocument, ReadError> {
         let answer = match self.client(id).get_secret_value().secret_id(id).send().await {
             Ok(answer) => answer,
@@ -158,9 +151,6 @@ impl SecretStore {
     }
 
     /// Writes a secret as a new version, and returns the version's id.
-    ///
-    /// # Errors
-    /// If the request fails.
     pub(crate) async fn write(&self, secret: &SecretDocument) -> Result<String, WriteError> {
         let text = serde_json::to_string(&secret.fields).map_err(|_| WriteError::NotJson)?;
         let request = self.client(&secret.id).put_secret_value().secret_id(&secret.id).secret_string(text);
@@ -202,9 +192,6 @@ impl SecretDocument {
     }
 
     /// Returns a field's text, or `None` if it is missing, null or empty.
-    ///
-    /// # Errors
-    /// If it is not text.
     pub(crate) fn text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
         match self.value(field) {
             None | Some(Value::Null) => Ok(None),
@@ -254,18 +241,12 @@ impl SecretDocument {
     }
 
     /// Returns the connector that the secret describes, as the function reads it.
-    ///
-    /// # Errors
-    /// If a field is missing or wrong.
     pub(crate) fn as_connector(&self) -> Result<Connector, ConnectorError> {
         let text = serde_json::to_string(&self.fields).map_err(|_| ConnectorError::NotAnObject)?;
         Connector::from_secret(&self.id, &text)
     }
 
     /// Sets a field. The others stay unchanged, byte for byte.
-    ///
-    /// # Errors
-    /// If it cannot be serialized.
     pub(crate) fn set(&mut self, field: &str, value: &impl serde::Serialize) -> Result<(), WriteError> {
         let raw = serde_json::value::to_raw_value(value).map_err(|_| WriteError::NotJson)?;
         self.fields.insert(field.to_owned(), raw);
@@ -278,9 +259,6 @@ impl SecretDocument {
     }
 
     /// Returns whether the connector is paused, as the function reads it.
-    ///
-    /// # Errors
-    /// If the field is of another type.
     pub(crate) fn paused(&self) -> Result<Pause, ConnectorError> {
         self.fields.get("paused").map_or(Ok(Pause::No), |value| Pause::read(value))
     }

@@ -43,9 +43,6 @@ pub(crate) struct Context {
 
 impl Context {
     /// Creates a context. Sends no request yet.
-    ///
-    /// # Errors
-    /// If the HTTP client cannot be created.
     pub(crate) fn new(global: GlobalOptions) -> Result<Self> {
         let roots = variable("SSL_CERT_FILE");
         let http = http::client(roots.as_deref().map(std::path::Path::new))?;
@@ -65,9 +62,6 @@ impl Context {
     }
 
     /// Returns the same configuration for another region.
-    ///
-    /// # Errors
-    /// As [`Context::aws`].
     pub(crate) async fn aws_in(&self, region: &str) -> Result<SdkConfig> {
         Ok(in_region(self.aws().await?, Some(region)))
     }

@@ -14,7 +14,6 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A kind of journal.
 #[derive(Debug)]
 pub(crate) struct Kind {
     /// What the journal records, such as `backfill`.
@@ -98,9 +97,6 @@ impl JournalFile {
     }
 
     /// Creates a journal with its first line, which only its owner can read.
-    ///
-    /// # Errors
-    /// If the file exists or cannot be written.
     pub(crate) fn create(path: &Path, kind: &'static Kind, header: &impl Serialize) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
         let file = file.with_context(|| {
@@ -117,9 +113,6 @@ impl JournalFile {
     }
 
     /// Appends a line.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn add(&mut self, line: &impl Serialize) -> Result<()> {
         let mut bytes = serde_json::to_vec(line).with_context(|| self.failed())?;
         bytes.push(b'\n');
@@ -134,32 +127,24 @@ impl JournalFile {
     }
 
     /// Flushes everything to the disk, and cuts off a partly written line.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.file.set_len(self.end).and_then(|()| self.file.sync_data()).with_context(|| self.failed())
     }
 
-    /// Discards all lines.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn clear(&mut self) -> Result<()> {
+    /// Discards all lines, to start over with this first one.
+    pub(crate) fn restart(&mut self, header: &impl Serialize) -> Result<()> {
         self.end = 0;
-        self.file.set_len(0).with_context(|| self.failed())
+        self.file.set_len(0).with_context(|| self.failed())?;
+        self.add(header)?;
+        self.sync()
     }
 
     /// Removes the file.
-    ///
-    /// # Errors
-    /// If the file cannot be removed.
     pub(crate) fn remove(self) -> Result<()> {
         std::fs::remove_file(&self.path)
             .with_context(|| format!("cannot remove the {} journal {}", self.kind.name, self.path.display()))
     }
 
-    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -32,9 +32,6 @@ pub(crate) struct Local {
 
 impl Local {
     /// Starts everything on free ports, with one connector for `bucket` and `prefix`.
-    ///
-    /// # Errors
-    /// If no port is free.
     pub(crate) async fn start(options: SandboxOptions, bucket: &str, prefix: &str) -> Result<Self> {
         let services = Services::start(options).await.context("cannot start the embedded services")?;
         let secret = serde_json::json!({
@@ -51,9 +48,6 @@ impl Local {
     }
 
     /// Creates a function that uses these services, with its default settings.
-    ///
-    /// # Errors
-    /// If the HTTP client cannot be created.
     pub(crate) async fn ingester(&self) -> Result<Ingester> {
         let config = Config::from_lookup(|name| {
             Ok(match name {

@@ -22,11 +22,9 @@ enum Change {
     None,
     /// Write it, with this reason if there is one.
     Set(Option<String>),
-    /// Remove it.
     Remove,
 }
 
-/// Runs `pause`.
 pub(crate) async fn run(options: PauseOptions, context: &Context) -> Result<Exit> {
     let secret = context.secret(&options.secret.secret).await?;
     if secret.is_empty() {
@@ -37,7 +35,6 @@ pub(crate) async fn run(options: PauseOptions, context: &Context) -> Result<Exit
     apply(secret, before, change, context).await
 }
 
-/// Runs `resume`.
 pub(crate) async fn run_resume(options: ResumeOptions, context: &Context) -> Result<Exit> {
     let secret = context.secret(&options.secret.secret).await?;
     let before = secret.paused();

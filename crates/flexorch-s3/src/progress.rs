@@ -37,7 +37,6 @@ impl Progress {
         Self { output, what, total, bar, last: Cell::new(Instant::now()) }
     }
 
-    /// Shows that this many are done.
     pub(crate) fn show(&self, done: usize) {
         let position = u64::try_from(done).unwrap_or(u64::MAX);
         match &self.bar {

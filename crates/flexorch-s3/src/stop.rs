@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use tokio::sync::{oneshot, watch};
 
 use crate::interruption::Interruption;
-use crate::output::confirm;
+use crate::output::{Output, confirm};
 
 /// Tells whether the run is to end.
 #[derive(Debug, Clone)]
@@ -47,6 +47,29 @@ impl Stop {
         self.after(2).await;
     }
 
+    /// Asks as [`confirm`] does, on a separate thread, which ends with the process: Ctrl-C must not wait for an answer. Returns `false` after a
+    /// signal.
+    pub(crate) async fn confirm(
+        &self,
+        yes: bool,
+        question: String,
+        unchanged: &'static str,
+        output: Output,
+    ) -> Result<bool> {
+        let (sender, receiver) = oneshot::channel();
+        std::thread::spawn(move || {
+            // Nothing receives the answer after a signal.
+            let _ = sender.send(confirm(yes, &question, unchanged));
+        });
+        match self.unless_requested(receiver).await {
+            Some(answer) => answer.map_err(|_| anyhow!("cannot ask"))?.map(|()| true),
+            None => {
+                output.progress(format!("\ninterrupted; {unchanged}"));
+                Ok(false)
+            }
+        }
+    }
+
     async fn after(&self, signals: u8) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|seen| *seen >= signals).await.is_err() {
@@ -54,14 +77,4 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// Asks on a thread of its own, which ends with the process: Ctrl-C must not wait for an answer. `--yes` skips the question.
-pub(crate) async fn ask(question: String) -> Result<bool> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        // Nobody waits for the answer any more after a signal.
-        let _ = sender.send(confirm(&question, "--yes"));
-    });
-    receiver.await.map_err(|_| anyhow!("cannot ask"))?
 }

@@ -30,7 +30,6 @@ const LONGEST_SEND: Duration = Duration::from_secs(300);
 /// How many keys are read ahead.
 const READ_AHEAD: usize = 256;
 
-/// Runs the command.
 pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exit> {
     let mut interruption = Interruption::listen()?;
     let connector = context.connector(&options.secret.secret).await?;
@@ -217,7 +216,6 @@ impl Keys {
         }
     }
 
-    /// Returns whether there are more keys.
     fn has_more(&mut self) -> bool {
         match &mut self.source {
             Source::Typed(objects) => objects.len() > 0,

@@ -42,7 +42,7 @@ pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
 pub(crate) use shared::{Moment, Past, SecretOption};
 pub(crate) use submit::SubmitOptions;
-pub(crate) use tracking::{DocumentSelection, TrackingOption, TypedState};
+pub(crate) use tracking::{DocumentSelection, State, TrackingOption};
 pub(crate) use webhook::{
     ApiKeySecret, WebhookAction, WebhookCreateOptions, WebhookDeleteOptions, WebhookListOptions, WebhookTarget,
 };

@@ -27,7 +27,6 @@ pub(crate) struct Destination {
 
 /// Who may use a destination.
 pub(crate) struct Access {
-    /// The policy.
     pub(crate) policy: Policy,
     queue_url: String,
     kms_key: Option<String>,
@@ -35,9 +34,6 @@ pub(crate) struct Access {
 
 impl Destination {
     /// Returns the destination that was named, if any.
-    ///
-    /// # Errors
-    /// As [`Destination::named`].
     pub(crate) async fn either(
         function: Option<&str>,
         queue: Option<&str>,
@@ -82,9 +78,6 @@ impl Destination {
     }
 
     /// Creates a destination from its ARN.
-    ///
-    /// # Errors
-    /// If it is not the ARN of this kind of destination.
     pub(crate) async fn from_arn(service: Service, arn: &str, context: &Context) -> Result<Self> {
         let (region, account) = match service {
             Service::Queue => QueueArn::parse(arn).map(|queue| (queue.region, queue.account)),
@@ -137,9 +130,6 @@ impl Destination {
     }
 
     /// Reads the policy. Returns `None` if there is no such function or queue.
-    ///
-    /// # Errors
-    /// If a request fails, with the permission that it needs.
     pub(crate) async fn access(&self) -> Result<Option<Access>> {
         match self.service {
             Service::Queue => self.queue_access().await,
@@ -193,9 +183,6 @@ impl Destination {
     }
 
     /// Adds a statement that allows the grantee.
-    ///
-    /// # Errors
-    /// If a request fails, with the permission that it needs.
     pub(crate) async fn grant(&self, grantee: &Grantee) -> Result<()> {
         let id = own_statement_id(grantee);
         // Read again, so that statements that others added meanwhile are kept.
@@ -223,9 +210,6 @@ impl Destination {
     }
 
     /// Removes a statement, if it exists.
-    ///
-    /// # Errors
-    /// If a request fails, with the permission that it needs.
     pub(crate) async fn revoke(&self, id: &str) -> Result<()> {
         if self.service == Service::Queue {
             return match self.access().await? {

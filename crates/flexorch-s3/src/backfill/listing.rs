@@ -63,9 +63,6 @@ impl<'a> Lister<'a> {
     }
 
     /// Lists a page, and returns the chunks that it completes. After an error, call it again for the same page.
-    ///
-    /// # Errors
-    /// [`ListError`].
     pub(crate) async fn page(&mut self) -> Result<Vec<Chunk>, ListError> {
         let Some(chunker) = &mut self.chunker else { return Ok(Vec::new()) };
         let Listing { buckets, bucket, region, scope, .. } = self.listing;

@@ -22,7 +22,7 @@ mod journal;
 mod listing;
 pub(crate) mod plan;
 mod progress;
-pub(crate) mod queue;
+mod queue;
 mod ranges;
 mod report;
 pub(crate) mod scope;
@@ -71,7 +71,6 @@ const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
 /// How long to wait for the month's credits.
 const CREDITS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the command.
 pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
     let mut interruption = Interruption::listen()?;
     let backfill = tokio::select! {

@@ -62,7 +62,6 @@ impl<'a> Aws<'a> {
         s3::client(self.sdk, region)
     }
 
-    /// Returns the URL of a queue.
     pub(crate) fn queue_url(&self, arn: &QueueArn<'_>) -> String {
         arn.url(endpoint_override(self.sdk, "SQS").as_deref())
     }

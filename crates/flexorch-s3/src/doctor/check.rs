@@ -8,7 +8,6 @@ use super::commands::Commands;
 use crate::aws_failure::{AwsFailure, FailureKind};
 use crate::text::friendly;
 
-/// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// It passed.
@@ -41,7 +40,6 @@ pub(crate) struct Check {
     /// Its name.
     pub(crate) check: &'static str,
     status: Status,
-    /// What was found.
     pub(crate) found: String,
     /// What to do.
     pub(crate) action: Option<String>,
@@ -134,7 +132,6 @@ impl Check {
         decision.unwrap_or_else(|unknown| Self::unknown(check, unknown))
     }
 
-    /// Returns its status.
     pub(crate) fn status(&self) -> Status {
         self.status
     }

@@ -48,7 +48,6 @@ pub(crate) struct Request<'a> {
     pub(crate) address: &'a str,
     /// The function's name or ARN.
     pub(crate) function: Option<&'a str>,
-    /// An object's key.
     pub(crate) key: Option<&'a ObjectKey>,
     pub(crate) secrets: &'a SecretStore,
     pub(crate) commands: &'a Commands,
@@ -330,7 +329,6 @@ impl Request<'_> {
         }
     }
 
-    /// Checks the requested object.
     fn object_checks(
         &self,
         key: &ObjectKey,

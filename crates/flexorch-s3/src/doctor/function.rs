@@ -90,7 +90,6 @@ impl Function {
         }
     }
 
-    /// Returns its region.
     pub(crate) fn region(&self) -> Option<&str> {
         region_of(&self.arn)
     }

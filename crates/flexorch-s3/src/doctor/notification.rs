@@ -25,7 +25,6 @@ pub(crate) struct Rule {
     pub(crate) arn: String,
     pub(crate) enabled: bool,
     pub(crate) pattern: String,
-    /// Its target.
     pub(crate) target: Destination,
 }
 

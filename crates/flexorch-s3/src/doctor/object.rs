@@ -52,7 +52,6 @@ pub(crate) struct ObjectContext<'a> {
     pub(crate) commands: &'a Commands,
 }
 
-/// Checks the object.
 pub(crate) fn checks(
     head: &HeadResult,
     bucket: &str,

@@ -76,15 +76,11 @@ impl OwnQueue {
         self.read.len()
     }
 
-    /// Returns its ARN, if it is known.
     pub(crate) fn arn(&self) -> Option<&str> {
         self.arn.as_deref()
     }
 
     /// Returns the mapping through which the function reads it.
-    ///
-    /// # Errors
-    /// If the mappings could not be read.
     pub(crate) fn mapping(&self, commands: &Commands) -> Result<Option<&Mapping>, Unknown> {
         self.mapping.as_ref().map(Option::as_ref).map_err(|failure| Unknown::because(failure, commands))
     }

@@ -54,7 +54,6 @@ impl Queue {
         }))
     }
 
-    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         queue_name(&self.arn)
     }
@@ -86,7 +85,6 @@ impl Queue {
         Some((policy["deadLetterTargetArn"].as_str()?.to_owned(), receives))
     }
 
-    /// Returns its policy, if it has one.
     pub(crate) fn policy(&self) -> Option<&str> {
         self.attributes.get("Policy").map(String::as_str).filter(|policy| !policy.is_empty())
     }

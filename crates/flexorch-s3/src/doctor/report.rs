@@ -97,9 +97,6 @@ impl Report {
     }
 
     /// Adds every expected check that was not made, prints the summary or the document, and returns the exit status.
-    ///
-    /// # Errors
-    /// If the output cannot be written.
     pub(crate) fn conclude(self, missing: impl Fn(&'static str) -> Check) -> Result<Exit> {
         let made: Vec<_> = self.progress.borrow().checks.iter().map(|check| check.check).collect();
         let expected = self.expected.borrow().clone();

@@ -101,7 +101,6 @@ fn pause(secret: &SecretDocument, commands: &Commands) -> Check {
     }
 }
 
-/// Checks the secret's fields.
 fn fields(secret: &SecretDocument, commands: &Commands) -> Check {
     let create = commands.own(format_args!("connector create --secret {}", quoted(&secret.id)));
     let has = |field: &'static str| secret.text(field).is_ok_and(|text| text.is_some());

@@ -20,7 +20,6 @@ use crate::output::{SUCCESS, styled};
 use crate::stop::Stop;
 use flexorch_s3_ingester::model::message::AttributeValue;
 
-/// Runs the command.
 pub(crate) async fn run(options: ExportOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let Some(located) = stop.unless_requested(Located::find(&options.queue, context)).await.transpose()? else {
         return Ok(Exit::Interrupted);
@@ -65,7 +64,6 @@ fn open(path: Option<&Path>) -> Result<BufWriter<Box<dyn Write>>> {
     Ok(BufWriter::new(target))
 }
 
-/// Returns the line of a letter.
 fn line(letter: &DeadLetter, message: &Message) -> Value {
     let mut document = report::letter_json(letter);
     document["body"] = message.body().unwrap_or_default().into();

@@ -19,7 +19,6 @@ use crate::stop::Stop;
 /// Letters that are shown one by one as text.
 const LISTED: usize = 20;
 
-/// Runs the command.
 pub(crate) async fn run(options: ListOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let ListOptions { queue: option, selection, limit } = options;
     let Some(located) = stop.unless_requested(Located::find(&option, context)).await.transpose()? else {

@@ -38,8 +38,10 @@ use crate::args::LettersAction;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::stop::Stop;
+pub(crate) use letter::DeadLetter;
+#[cfg(test)]
+pub(crate) use letter::tests;
 
-/// Runs one of the commands.
 pub(crate) async fn run(action: LettersAction, context: &Context) -> Result<Exit> {
     let stop = Stop::listen()?;
     let command = async {

@@ -32,7 +32,6 @@ impl Pace {
         u32::try_from(in_portion).unwrap_or(most).clamp(1, most)
     }
 
-    /// Returns whether there is a limit.
     pub(crate) fn is_limited(&self) -> bool {
         self.per_minute.is_some()
     }

@@ -1,6 +1,6 @@
 //! `flexorch-s3 letters redrive` and `drop`: read, show, ask; then `run` does it.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 
 use super::filter::{Filter, Purpose};
@@ -17,7 +17,7 @@ use crate::args::{DropOptions, RedriveOptions, Selection};
 use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
 use crate::output::{SUCCESS, WARNING, styled};
-use crate::stop::{Stop, ask};
+use crate::stop::Stop;
 use crate::text::friendly;
 use flexorch_s3_ingester::model::codes::UNREADABLE;
 
@@ -108,15 +108,8 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
         plan.document(Tally::default(), &Ending::Complete, context)?;
         return Ok(Exit::Success);
     }
-    if !yes {
-        let question = plan.question();
-        let Some(answer) = stop.unless_requested(ask(question)).await.transpose()? else {
-            output.progress("\ninterrupted; nothing was changed");
-            return Ok(Exit::Interrupted);
-        };
-        if !answer {
-            bail!("cancelled; nothing was changed");
-        }
+    if !stop.confirm(yes, plan.question(), "nothing was changed", output).await? {
+        return Ok(Exit::Interrupted);
     }
     output.progress(plan.opening_line());
     let run = Run { queue, action: plan.action, stop, clock: context.clock, output };

@@ -17,7 +17,6 @@ use flexorch_s3_ingester::model::codes::{UNREADABLE, refuses_the_file};
 /// A letter that SQS deletes within this time is pointed out.
 const SOON: SignedDuration = SignedDuration::from_hours(3 * 24);
 
-/// Returns a number of letters.
 pub(crate) fn letters(number: usize) -> String {
     counted(number, "dead letter")
 }
@@ -63,7 +62,6 @@ pub(crate) fn expiry(queue: &Queue, letters: &[DeadLetter], now: Timestamp) -> O
     })
 }
 
-/// Returns a table of groups.
 pub(crate) fn groups_table(groups: &[Group], now: Timestamp) -> String {
     let mut rows = table(["CODE", "CONNECTOR", "LETTERS", "OLDEST"]);
     for group in groups {
@@ -77,7 +75,6 @@ pub(crate) fn groups_table(groups: &[Group], now: Timestamp) -> String {
     format!("\n{}", text_of(&rows))
 }
 
-/// Returns a table of letters.
 pub(crate) fn letters_table(letters: &[DeadLetter], now: Timestamp) -> String {
     let mut rows = table(["OBJECT", "CODE", "AGE", "MESSAGE"]);
     for letter in letters {
@@ -158,7 +155,6 @@ pub(crate) fn letter_json(letter: &DeadLetter) -> Value {
     })
 }
 
-/// Returns a queue.
 pub(crate) fn queue_json(queue: &Queue) -> Value {
     json!({"arn": queue.arn, "url": queue.url})
 }

@@ -42,9 +42,6 @@ pub(crate) fn credits_for(documents: u64) -> (u64, u64) {
 
 impl Management {
     /// Reads the month's credits: `GET /usage`. A response of an unknown shape is not an error, but names no credits.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn credits(&self) -> Result<Credits, CallError> {
         Ok(Credits::from_json(&self.get("usage").await?.value()))
     }

@@ -26,7 +26,6 @@ pub(crate) struct Webhook {
     pub(crate) active: bool,
     /// When it was created, as FlexOrch writes it.
     pub(crate) created_at: Option<String>,
-    /// What it exports.
     #[serde(skip)]
     pub(crate) export: Option<AutoExport>,
 }
@@ -57,7 +56,6 @@ pub(crate) struct CreatedWebhook {
 const DEFAULT_PREFIX: &str = "exports/";
 
 impl Webhook {
-    /// Returns whether it delivers to a URL.
     pub(crate) fn delivers_to(&self, url: &Url) -> bool {
         Url::parse(&self.url).is_ok_and(|own| own == *url)
     }
@@ -89,9 +87,6 @@ impl Management {
     }
 
     /// Deletes a webhook: `DELETE /webhooks/{id}`. It is an error if it does not exist.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn delete_webhook(&self, id: &str) -> Result<(), CallError> {
         self.call(Method::DELETE, &format!("webhooks/{}", segment(&id)), None, Repeatable::OnlyIfRefused).await?;
         Ok(())

@@ -52,7 +52,6 @@ impl Service {
 pub(crate) struct Destination {
     /// Its kind.
     pub(crate) service: Service,
-    /// Its ARN.
     pub(crate) arn: String,
 }
 
@@ -126,7 +125,6 @@ impl fmt::Display for Notification {
     }
 }
 
-/// One entry of a configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// Its contents; `None` for the entry that enables EventBridge.
@@ -206,9 +204,6 @@ impl Configuration {
     }
 
     /// Parses the known parts of S3's XML, for reading only.
-    ///
-    /// # Errors
-    /// If it is not a notification configuration.
     pub(crate) fn parse_lenient(xml: &str) -> Result<Self, ConfigurationError> {
         Self::read(xml, &mut Unknown::default())
     }

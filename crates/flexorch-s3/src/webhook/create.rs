@@ -34,7 +34,6 @@ struct Registered {
     origin: Origin,
 }
 
-/// Runs the command.
 pub(crate) async fn run(options: WebhookCreateOptions, context: &Context) -> Result<Exit> {
     let target = Target::find(&options.target, &options.secret, true, context).await?;
     let (Some(url), Some(secret_id)) = (&target.url, &target.signing_secret) else {
@@ -52,9 +51,7 @@ pub(crate) async fn run(options: WebhookCreateOptions, context: &Context) -> Res
     };
     let plan = found.plan()?;
     let (Plan::Keep { superfluous: old, .. } | Plan::Register { replaced: old }) = &plan;
-    if !old.is_empty() && !options.yes && !confirm(&question(&plan, old, url), "--yes")? {
-        bail!("cancelled; nothing was changed");
-    }
+    confirm(old.is_empty() || options.yes, &question(&plan, old, url), "nothing was changed")?;
     let registered = match &plan {
         Plan::Keep { webhook, .. } => Registered { id: webhook.id.clone(), origin: Origin::Stored },
         Plan::Register { replaced } => {

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::backfill::scope::TypedScope;
 use crate::journal_file::Kind;
 
-/// The journal of a backfill.
 pub(crate) static KIND: Kind = Kind {
     name: "backfill",
     version: 1,
@@ -101,10 +100,7 @@ pub(crate) enum Line {
         settled: Settled,
     },
     /// All objects are settled.
-    Finished {
-        /// When.
-        at: Timestamp,
-    },
+    Finished { at: Timestamp },
 }
 
 /// The results of a chunk's objects.

@@ -32,7 +32,6 @@ pub(crate) struct Tally {
     pub(crate) duplicates: u64,
     pub(crate) rejected: u64,
     pub(crate) rejected_by_code: BTreeMap<String, u64>,
-    /// The first rejected keys.
     pub(crate) rejected_first: Vec<RejectedKey>,
     pub(crate) requests: u64,
     pub(crate) rate_limited: u64,

@@ -50,7 +50,6 @@ use state::{Memory, Progress, Terms};
 const KEY_ID_FIELD: &str = "aws_access_key_id";
 const KEY_SECRET_FIELD: &str = "aws_secret_access_key";
 
-/// Runs the command.
 pub(crate) async fn run(options: RotateOptions, context: &Context) -> Result<Exit> {
     let secret = context.secret(&options.secret.secret).await?;
     let flexorch = context.flexorch(secret.api_key()?)?;
@@ -119,9 +118,7 @@ impl Subject<'_> {
         report::plan(secret, &intent, &target, &before, drain, options.test_for, context)?;
         if !options.yes {
             let question = format!("Rotate the access key of connector {}?", intent.old_connector);
-            if !confirm(&question, "--yes")? {
-                bail!("cancelled; nothing was changed");
-            }
+            confirm(false, &question, "nothing was changed")?;
             if keys.list().await? != before {
                 bail!("the access keys of IAM user {:?} have changed meanwhile: run the command again", intent.user);
             }

@@ -13,7 +13,6 @@ use crate::text::{escaped, friendly};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 
 impl Rotation<'_> {
-    /// Makes a step.
     pub(super) async fn make(&mut self, step: Step) -> Result<()> {
         match step {
             Step::FindLostKeys => self.find_lost_keys().await,

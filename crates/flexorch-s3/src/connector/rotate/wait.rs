@@ -15,7 +15,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// A shorter wait is not announced where it is not counted down.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// What is waited for.
 #[derive(Debug)]
 pub(super) struct Wait {
     pub(super) until: Timestamp,

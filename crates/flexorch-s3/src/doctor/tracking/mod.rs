@@ -212,9 +212,12 @@ impl Tracked {
                 quoted(&subject.secret)
             )),
         );
-        vec![match &self.delivery {
-            None => Check::skipped(name::WEBHOOK, "the outcomes function is not known"),
-            Some(delivery) => Check::decided(name::WEBHOOK, delivery.check(flexorch, create, commands)),
+        vec![match (&self.delivery, &self.outcomes) {
+            (Some(delivery), Some(outcomes)) => {
+                let decision = delivery.check(&outcomes.function.name, flexorch, create, commands);
+                Check::decided(name::WEBHOOK, decision)
+            }
+            _ => Check::skipped(name::WEBHOOK, "the outcomes function is not known"),
         }]
     }
 

@@ -47,7 +47,6 @@ pub(super) fn queue(queue: &Queue, outcomes: Option<&Function>, commands: &Comma
     }
 }
 
-/// Checks whether receipts wait.
 pub(super) fn waiting(queue: &Queue, outcomes: Option<&Function>, commands: &Commands) -> Check {
     let (visible, hidden, delayed) = queue.counts();
     if queue.all() == 0 {

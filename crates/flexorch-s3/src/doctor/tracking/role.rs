@@ -59,8 +59,8 @@ pub(super) async fn check(
     needs: &[Need],
     commands: &Commands,
 ) -> Check {
-    let client = aws.iam();
-    let simulated = needs.iter().map(|need| async {
+    let client = &aws.iam();
+    let simulated = needs.iter().map(|need| async move {
         // What a call from the function's code has (Lambda Developer Guide, "Using source function ARN to control function access behavior").
         let caller = ContextEntry::builder()
             .context_key_name("lambda:SourceFunctionArn")

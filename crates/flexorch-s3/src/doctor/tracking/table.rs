@@ -12,7 +12,6 @@ use super::super::name;
 
 /// The attribute after whose time an item is deleted.
 const EXPIRY: &str = "expires_at";
-/// The keys of the table.
 const KEYS: [&str; 2] = ["document", "version"];
 /// The indexes, with their keys.
 pub(super) const INDEXES: [(&str, &[&str]); 2] = [("by-job", &["job_id"]), ("by-state", &["state", "changed_at"])];

@@ -19,7 +19,6 @@ pub(super) enum Delivery {
     Off,
     /// It does.
     On {
-        function: String,
         url: Result<Option<String>, AwsFailure>,
         secret_id: String,
         /// The secret's ARN, if it could be read.
@@ -56,7 +55,7 @@ impl Delivery {
             Ok(Err(error)) => Ok(Signing::Missing(error.to_string())),
         };
         let url = url.map(|found| found.map(|found| found.function_url));
-        Self::On { function: function.name.clone(), url, secret_id, secret_arn, signing }
+        Self::On { url, secret_id, secret_arn, signing }
     }
 
     /// Returns the ARN of the secret with the signing secret, if it is known.
@@ -67,18 +66,21 @@ impl Delivery {
         }
     }
 
-    /// Checks it. `create` registers the webhook.
-    ///
-    /// # Errors
-    /// If something could not be read.
-    pub(super) fn check(&self, flexorch: &FlexOrchFacts, create: Fix, commands: &Commands) -> Result<Check, Unknown> {
-        let (function, url, secret_id, signing) = match self {
+    /// Checks it, for the outcomes function of this name. `create` registers the webhook.
+    pub(super) fn check(
+        &self,
+        function: &str,
+        flexorch: &FlexOrchFacts,
+        create: Fix,
+        commands: &Commands,
+    ) -> Result<Check, Unknown> {
+        let (url, secret_id, signing) = match self {
             Self::Off => {
                 let found =
                     "not used (optional; template parameter FlexOrchWebhook): the sweep finds how each job ended";
                 return Ok(Check::well(name::WEBHOOK, found));
             }
-            Self::On { function, url, secret_id, signing, .. } => (function, url, secret_id, signing),
+            Self::On { url, secret_id, signing, .. } => (url, secret_id, signing),
         };
         let url = url.as_ref().map_err(|failure| Unknown::because(failure, commands))?;
         let Some(url) = url.as_deref().and_then(|url| Url::parse(url).ok()) else {
@@ -155,14 +157,13 @@ mod tests {
         });
         let facts = FlexOrchFacts { webhooks: Some(Ok(webhooks.collect())), ..FlexOrchFacts::default() };
         let delivery = Delivery::On {
-            function: "outcomes".into(),
             url: Ok(url.map(str::to_owned)),
             secret_id: "webhook".into(),
             secret_arn: None,
             signing: Ok(signing),
         };
         let create = Fix::new("register it", "flexorch-s3 webhook create");
-        Check::decided(name::WEBHOOK, delivery.check(&facts, create, &Commands::default()))
+        Check::decided(name::WEBHOOK, delivery.check("outcomes", &facts, create, &Commands::default()))
     }
 
     #[test]
