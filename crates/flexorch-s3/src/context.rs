@@ -7,6 +7,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_async::rt::sleep::TokioSleep;
+use jiff::Timestamp;
 use reqwest::{Client, Url};
 use tokio::sync::OnceCell;
 
@@ -102,6 +103,11 @@ impl Context {
             });
         }
         Ok(sdk)
+    }
+
+    /// Returns the current time.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Returns whether `-v` was given.

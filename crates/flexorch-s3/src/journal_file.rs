@@ -34,9 +34,17 @@ pub(crate) struct JournalFile {
     kind: &'static Kind,
 }
 
+#[derive(Serialize)]
+struct FirstLine<'a, H> {
+    /// The first field, by which a journal is recognized.
+    journal: String,
+    version: u64,
+    #[serde(flatten)]
+    header: &'a H,
+}
+
 impl Kind {
-    /// Returns the value of the first line's field `journal`, which must be its first field.
-    pub(crate) fn label(&self) -> String {
+    fn label(&self) -> String {
         format!("flexorch-s3 {}", self.name)
     }
 
@@ -96,7 +104,8 @@ impl JournalFile {
         Ok(Some((Self { file, path: path.to_owned(), end, kind }, header)))
     }
 
-    /// Creates a journal with its first line, which only its owner can read.
+    /// Creates a journal with its first line, which only its owner can read. The line says which kind of journal it is, and has the fields of
+    /// `header`.
     pub(crate) fn create(path: &Path, kind: &'static Kind, header: &impl Serialize) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
         let file = file.with_context(|| {
@@ -104,8 +113,7 @@ impl JournalFile {
         })?;
         lock(&file, path, kind)?;
         let mut journal = Self { file, path: path.to_owned(), end: 0, kind };
-        journal.add(header)?;
-        journal.sync()?;
+        journal.begin(header)?;
         // Flush the directory entry of the new file.
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let _ = File::open(directory).and_then(|directory| directory.sync_all());
@@ -135,7 +143,11 @@ impl JournalFile {
     pub(crate) fn restart(&mut self, header: &impl Serialize) -> Result<()> {
         self.end = 0;
         self.file.set_len(0).with_context(|| self.failed())?;
-        self.add(header)?;
+        self.begin(header)
+    }
+
+    fn begin(&mut self, header: &impl Serialize) -> Result<()> {
+        self.add(&FirstLine { journal: self.kind.label(), version: self.kind.version, header })?;
         self.sync()
     }
 

@@ -33,7 +33,7 @@
 //! | `stack` | which CloudFormation stack owns a resource, and what that means for a change of it |
 //! | `outcome` | what happened to an object, as text and as JSON |
 //! | `output`, `progress`, `text` | output and prompts; progress; formatting |
-//! | `interruption`, `stop`, `exit` | Ctrl-C; a run that ends in order; exit statuses |
+//! | `stop`, `exit` | Ctrl-C, and a run that ends in order; exit statuses |
 
 #![warn(unreachable_pub)]
 
@@ -53,7 +53,6 @@ mod exit;
 mod forwarder;
 mod history;
 mod input;
-mod interruption;
 mod invoke;
 mod journal_file;
 mod letters;

@@ -1,9 +1,9 @@
 //! Ctrl-C and SIGTERM: the first ends a run in order, the second ends the process.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::interruption::Interruption;
 use crate::output::{Output, confirm};
 
 /// Tells whether the run is to end.
@@ -11,13 +11,17 @@ use crate::output::{Output, confirm};
 pub(crate) struct Stop(watch::Receiver<u8>);
 
 impl Stop {
-    /// Listens from now on.
+    /// Listens from now on: the signals no longer end the process.
     pub(crate) fn listen() -> Result<Self> {
-        let mut interruption = Interruption::listen()?;
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
         let (sender, receiver) = watch::channel(0_u8);
         tokio::spawn(async move {
             loop {
-                interruption.next().await;
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
                 sender.send_modify(|signals| *signals = signals.saturating_add(1));
             }
         });
@@ -70,7 +74,8 @@ impl Stop {
         }
     }
 
-    async fn after(&self, signals: u8) {
+    /// Waits for so many signals.
+    pub(crate) async fn after(&self, signals: u8) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|seen| *seen >= signals).await.is_err() {
             // The listener is gone, so there will be no signal.

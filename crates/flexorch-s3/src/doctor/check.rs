@@ -127,6 +127,11 @@ impl Check {
         Self::unknown(check, Unknown::new(why, Fix::new("check the network, or allow more time", again)))
     }
 
+    /// Returns it, and the checks that are skipped because of it.
+    pub(crate) fn then_skip(self, checks: &[&'static str], why: &str) -> Vec<Self> {
+        std::iter::once(self).chain(skipped(checks, why)).collect()
+    }
+
     /// Creates a check from a decision.
     pub(crate) fn decided(check: &'static str, decision: Result<Self, Unknown>) -> Self {
         decision.unwrap_or_else(|unknown| Self::unknown(check, unknown))

@@ -11,7 +11,7 @@ use super::name;
 use super::subject::Subject;
 use crate::aws_failure::AwsFailure;
 use crate::stack::{Owner, parameter_of};
-use flexorch_s3_ingester::config::Config;
+use flexorch_s3_ingester::config::{Config, ConfigError};
 use flexorch_s3_ingester::model::arn::{FunctionArn, region_of};
 use flexorch_s3_ingester::model::settings;
 
@@ -116,17 +116,24 @@ impl Function {
         Fix::new(action, commands.set_variable(&self.name, variable, value))
     }
 
+    /// Returns the fix of a setting that the function cannot parse.
+    pub(crate) fn correct(&self, error: &ConfigError, subject: &Subject, address: &str, commands: &Commands) -> Fix {
+        let value = match error.variable {
+            settings::CONNECTOR_SECRET_IDS => subject.secret_arn.as_deref().unwrap_or(&subject.secret),
+            settings::FLEXORCH_BASE_URL => address,
+            // Empty is the default.
+            _ => "",
+        };
+        self.set("correct it", error.variable, value, commands)
+    }
+
     /// Parses the settings as the function does.
-    pub(crate) fn config(&self) -> Result<Config, flexorch_s3_ingester::config::ConfigError> {
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         Config::from_lookup(|variable| Ok(self.variables.get(variable).cloned()))
     }
-}
 
-impl Function {
     /// Parses the settings as the outcomes function does.
-    pub(crate) fn outcomes_config(
-        &self,
-    ) -> Result<flexorch_outcomes::config::Config, flexorch_s3_ingester::config::ConfigError> {
+    pub(crate) fn outcomes_config(&self) -> Result<flexorch_outcomes::config::Config, ConfigError> {
         flexorch_outcomes::config::Config::from_lookup(|variable| Ok(self.variables.get(variable).cloned()))
     }
 

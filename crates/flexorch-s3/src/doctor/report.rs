@@ -1,21 +1,17 @@
 //! Prints the checks: as text, each as soon as its result is known; as JSON, one document at the end.
 
 use std::cell::RefCell;
-use std::io::IsTerminal;
-use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::check::{Check, Status};
 use super::name;
 use crate::exit::Exit;
 use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, columns, styled};
+use crate::progress::{TICK, bar};
 use crate::text::{escaped, wrapped};
-
-/// How often the spinner moves.
-const TICK: Duration = Duration::from_millis(100);
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -54,7 +50,10 @@ impl Report {
             ![name::FAILED_NOTIFICATIONS, name::OBJECT_RECORD].contains(name) && !name::OF_TRACKING.contains(name)
         };
         let expected = possible.into_iter().filter(is_made).collect();
-        let spinner = (std::io::stderr().is_terminal() && !output.is_json()).then(spinner);
+        let spinner = bar(output, None, "{spinner} checking {wide_msg}");
+        if let Some(spinner) = &spinner {
+            spinner.enable_steady_tick(TICK);
+        }
         Self {
             output,
             expected: RefCell::new(expected),
@@ -174,15 +173,6 @@ impl Report {
 
 /// The fewest columns beside the names in which text is wrapped: narrower text is harder to read than lines that the terminal breaks.
 const FEWEST_COLUMNS: usize = 30;
-
-fn spinner() -> ProgressBar {
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} checking {wide_msg}") {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(TICK);
-    spinner
-}
 
 /// Returns the last line.
 fn summary(checks: &[Check]) -> String {

@@ -15,7 +15,6 @@ mod plot;
 mod summary;
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use crate::args::HistoryOptions;
 use crate::context::Context;
@@ -27,8 +26,7 @@ pub(crate) async fn run(options: HistoryOptions, context: &Context) -> Result<Ex
     let stop = Stop::listen()?;
     let command = async {
         let tracking = Tracking::find(&options.tracking, context).await?;
-        let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let selection = Selection::new(&options.documents, options.states.clone(), tracking.bucket(), now);
+        let selection = Selection::new(&options.documents, options.states.clone(), tracking.bucket(), context.now());
         let mut records = tracking.records(selection, Order::NewestFirst, context).await?;
         match options.summary {
             true => summary::run(&mut records, tracking.table()?, context).await,

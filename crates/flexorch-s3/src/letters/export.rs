@@ -12,7 +12,7 @@ use super::filter::{Filter, Purpose};
 use super::letter::{DeadLetter, attributes, group};
 use super::locate::Located;
 use super::survey::visit_all;
-use super::{list, now, report};
+use super::{list, report};
 use crate::args::ExportOptions;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -29,7 +29,7 @@ pub(crate) async fn run(options: ExportOptions, context: &Context, stop: &Stop) 
     let mut writer = open(options.output.as_deref())?;
     let place =
         options.output.as_deref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    let filter = Filter::new(options.selection, Purpose::Read, now(context));
+    let filter = Filter::new(options.selection, Purpose::Read, context.now());
     let mut written = 0_usize;
     let is_whole = visit_all(queue, stop, context.output, |message| {
         let (letter, objects) = DeadLetter::read(message);

@@ -7,8 +7,8 @@ use super::filter::{Filter, Purpose};
 use super::groups::group;
 use super::letter::DeadLetter;
 use super::locate::Located;
+use super::report;
 use super::survey::visit_all;
-use super::{now, report};
 use crate::args::ListOptions;
 use crate::commands::{Commands, quoted};
 use crate::context::Context;
@@ -26,7 +26,7 @@ pub(crate) async fn run(options: ListOptions, context: &Context, stop: &Stop) ->
     };
     let queue = &located.queue;
     report::notes(queue, context.output);
-    let filter = Filter::new(selection, Purpose::Read, now(context));
+    let filter = Filter::new(selection, Purpose::Read, context.now());
     let (mut letters, mut others) = (Vec::new(), 0_usize);
     let is_whole = visit_all(queue, stop, context.output, |message| {
         let (letter, objects) = DeadLetter::read(message);
@@ -43,16 +43,16 @@ pub(crate) async fn run(options: ListOptions, context: &Context, stop: &Stop) ->
     output.line(report::headline(queue, letters.len(), others))?;
     if !letters.is_empty() {
         let groups = group(&letters);
-        output.line(report::groups_table(&groups, now(context)))?;
+        output.line(report::groups_table(&groups, context.now()))?;
         let shown = limit.unwrap_or(LISTED).min(letters.len());
         if shown > 0 {
-            output.line(report::letters_table(&letters[..shown], now(context)))?;
+            output.line(report::letters_table(&letters[..shown], context.now()))?;
         }
         if shown < letters.len() {
             let rest = letters.len() - shown;
             output.line(styled(DIM, format_args!("  and {rest} more: --limit {} shows all of them", letters.len())))?;
         }
-        if let Some(warning) = report::expiry(queue, &letters, now(context)) {
+        if let Some(warning) = report::expiry(queue, &letters, context.now()) {
             output.line(warning)?;
         }
         report::advice(&groups, output)?;

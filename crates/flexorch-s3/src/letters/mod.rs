@@ -32,7 +32,6 @@ mod survey;
 mod work;
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use crate::args::LettersAction;
 use crate::context::Context;
@@ -56,9 +55,4 @@ pub(crate) async fn run(action: LettersAction, context: &Context) -> Result<Exit
         exit = command => exit,
         () = stop.insisted() => Ok(Exit::Interrupted),
     }
-}
-
-/// Returns the time that ages are counted from.
-fn now(context: &Context) -> Timestamp {
-    Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

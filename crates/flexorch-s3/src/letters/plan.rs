@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::run::{Action, Ending, Run};
 use super::survey::visit_all;
 use super::work::Tally;
-use super::{list, now, report};
+use super::{list, report};
 use crate::args::{DropOptions, RedriveOptions, Selection};
 use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
@@ -73,7 +73,7 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
     let output = context.output;
     report::notes(queue, output);
     let purpose = if matches!(action, Action::Drop) { Purpose::Drop } else { Purpose::Redrive };
-    let filter = Filter::new(selection, purpose, now(context));
+    let filter = Filter::new(selection, purpose, context.now());
     let (mut letters, mut others, mut unreadable) = (Vec::new(), 0_usize, 0_usize);
     let is_whole = visit_all(queue, stop, output, |message| {
         let (letter, objects) = DeadLetter::read(message);
@@ -92,7 +92,7 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
     let groups = group(&letters);
     output.line(report::headline(queue, letters.len(), others))?;
     if !letters.is_empty() {
-        output.line(report::groups_table(&groups, now(context)).trim_end())?;
+        output.line(report::groups_table(&groups, context.now()).trim_end())?;
     }
     if purpose == Purpose::Redrive {
         report::advice(&groups, output)?;

@@ -166,8 +166,7 @@ impl Management {
 
     /// Deletes a connector: `DELETE /connectors/{id}`. It is an error if it does not exist.
     pub(crate) async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
-        self.call(Method::DELETE, &format!("connectors/{}", segment(id)), None, Repeatable::OnlyIfRefused).await?;
-        Ok(())
+        self.delete(&format!("connectors/{}", segment(id))).await
     }
 
     /// Reads the plan's rate: `GET /usage/rate-limits`, which does not count towards it.
@@ -203,9 +202,7 @@ impl Management {
 
     /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
     pub(crate) async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
-        let path = format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule));
-        self.call(Method::DELETE, &path, None, Repeatable::OnlyIfRefused).await?;
-        Ok(())
+        self.delete(&format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule))).await
     }
 
     /// Runs a schedule now: `POST /connectors/{id}/schedules/{schedule}/trigger`.
@@ -231,6 +228,10 @@ impl Management {
 
     async fn get(&self, path: &str) -> Result<Payload, CallError> {
         self.call(Method::GET, path, None, Repeatable::Yes).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), CallError> {
+        self.call(Method::DELETE, path, None, Repeatable::OnlyIfRefused).await.map(|_| ())
     }
 
     async fn call(

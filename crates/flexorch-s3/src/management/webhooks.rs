@@ -88,8 +88,7 @@ impl Management {
 
     /// Deletes a webhook: `DELETE /webhooks/{id}`. It is an error if it does not exist.
     pub(crate) async fn delete_webhook(&self, id: &str) -> Result<(), CallError> {
-        self.call(Method::DELETE, &format!("webhooks/{}", segment(&id)), None, Repeatable::OnlyIfRefused).await?;
-        Ok(())
+        self.delete(&format!("webhooks/{}", segment(&id))).await
     }
 }
 

@@ -23,8 +23,6 @@ pub(crate) static KIND: Kind = Kind {
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
-    journal: String,
-    version: u64,
     #[serde(flatten)]
     pub(crate) identity: Identity,
     /// The moment that `--since` stood for at the beginning, as the table has times.
@@ -58,13 +56,6 @@ pub(crate) struct Line {
 pub(crate) struct Done {
     hashes: HashSet<u64>,
     pub(crate) tally: Tally,
-}
-
-impl Header {
-    /// Creates the header of a resubmission that begins now.
-    pub(crate) fn new(identity: Identity, since: Option<String>, until: String, begun: Timestamp) -> Self {
-        Self { journal: KIND.label(), version: KIND.version, identity, since, until, begun }
-    }
 }
 
 impl Done {

@@ -25,7 +25,6 @@ mod version;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::args::{QueueName, ResubmitOptions};
@@ -73,7 +72,7 @@ impl Prepared {
             Some(queue) => queue.clone(),
             None => tracking.retry_queue().await?,
         };
-        let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let now = context.now();
         let states: Vec<_> = options.states.iter().map(|state| State::from(*state)).collect();
         let mut selection = Selection::new(&options.documents, states, tracking.bucket(), now);
         let identity = Identity {
@@ -84,7 +83,7 @@ impl Prepared {
         };
         let path = options.journal.clone().unwrap_or_else(|| default_path(&identity));
         let found = if options.dry_run { None } else { journal::find(&path)? };
-        let mut header = Header::new(identity, selection.since.clone(), timestamp(now), now);
+        let mut header = Header { identity, since: selection.since.clone(), until: timestamp(now), begun: now };
         let (mut journal, mut done) = (None, Done::default());
         if let Some((file, earlier, replayed)) = found {
             header.identity.check(&earlier.identity, &path)?;

@@ -14,11 +14,9 @@ pub(crate) static KIND: Kind = Kind {
     if_damaged: "to start over, use another file (--journal); objects that are done are then sent again",
 };
 
-/// The first line, which identifies the backfill. No line contains credentials.
+/// What the first line identifies the backfill by. No line contains credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
-    pub(crate) journal: String,
-    pub(crate) version: u64,
     #[serde(flatten)]
     pub(crate) identity: Identity,
     /// `since`, as resolved when the backfill started.
@@ -38,20 +36,6 @@ pub(crate) struct Identity {
     /// The queue's URL or ARN; `None` if objects are sent to FlexOrch directly.
     pub(crate) queue: Option<String>,
     pub(crate) scope: TypedScope,
-}
-
-impl Header {
-    /// Creates the header of a backfill that starts now.
-    pub(crate) fn new(identity: Identity, since: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Self {
-        Self {
-            journal: KIND.label(),
-            version: KIND.version,
-            identity,
-            modified_since: since,
-            modified_until: until,
-            begun: now,
-        }
-    }
 }
 
 impl Identity {

@@ -78,7 +78,7 @@ impl Rotation<'_> {
     }
 
     async fn create_key(&mut self) -> Result<()> {
-        let at = self.now();
+        let at = self.context.now();
         self.record(Line::KeyRequested { at })?;
         match self.keys.create().await {
             Ok((id, credentials)) => {
@@ -145,7 +145,7 @@ impl Rotation<'_> {
                 friendly(self.terms.test_for)
             ));
         }
-        let now = self.now();
+        let now = self.context.now();
         self.memory.test.failed(test.message, now);
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Rotation<'_> {
             self.done(format_args!("secret {:?}: {written} written, other fields unchanged", self.secret.id))?;
         }
         self.credentials = None;
-        let at = self.now();
+        let at = self.context.now();
         self.record(Line::SecretWritten { at })
     }
 
