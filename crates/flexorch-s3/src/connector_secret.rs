@@ -24,23 +24,12 @@ pub(crate) enum ReadError {
         "there is no secret {id:?} in {region}: select another region with --region, pass the whole ARN, or create the secret \
          (`aws secretsmanager create-secret --name …`; a deployed stack has one, output ConnectorSecretArns)"
     )]
-    Absent {
-        /// The secret, as requested.
-        id: String,
-        /// The region that was asked.
-        region: String,
-    },
+    Absent { id: String, region: String },
     #[error("secret {0:?} is binary: write it as a SecretString")]
     Binary(String),
     /// Its text is not a JSON object.
     #[error("secret {id:?} is not a JSON object (line {line}, column {column}); nothing was changed")]
-    NotAnObject {
-        /// The secret, as requested.
-        id: String,
-        line: usize,
-        column: usize,
-    },
-    /// The request failed.
+    NotAnObject { id: String, line: usize, column: usize },
     #[error(transparent)]
     Aws(#[from] AwsFailure),
 }
@@ -51,7 +40,6 @@ pub(crate) enum WriteError {
     /// A value cannot be serialized. serde_json's message may repeat a part of it.
     #[error("the secret cannot be serialized as JSON")]
     NotJson,
-    /// The request failed.
     #[error(transparent)]
     Aws(#[from] AwsFailure),
 }
@@ -61,31 +49,12 @@ pub(crate) enum WriteError {
 pub(crate) enum FieldError {
     /// A field has another type than it should.
     #[error("secret {id:?}: the field `{field}` must be {expected}")]
-    Wrong {
-        /// The secret, as requested.
-        id: String,
-        /// The field's name.
-        field: &'static str,
-        /// What it must be.
-        expected: &'static str,
-    },
+    Wrong { id: String, field: &'static str, expected: &'static str },
     #[error("secret {id:?} contains no `api_key`: run `{create}`, which asks for it")]
-    NoApiKey {
-        /// The secret, as requested.
-        id: String,
-        /// The command that completes it.
-        create: String,
-    },
+    NoApiKey { id: String, create: String },
     /// It does not describe a connector.
     #[error("secret {id:?}: {error} (complete it with `{create}`)")]
-    Incomplete {
-        /// The secret, as requested.
-        id: String,
-        /// The command that completes it.
-        create: String,
-        /// What is missing or wrong.
-        error: ConnectorError,
-    },
+    Incomplete { id: String, create: String, error: ConnectorError },
 }
 
 /// A client of Secrets Manager that reads and writes secrets.

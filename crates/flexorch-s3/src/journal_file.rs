@@ -52,6 +52,21 @@ impl Kind {
     pub(crate) fn mark(&self) -> String {
         format!(r#"{{"journal":"{}","#, self.label())
     }
+    /// Refuses a journal whose parts, each with the words for it, are not those of this run.
+    pub(crate) fn check_same(&self, path: &Path, recorded: &[(&str, String)], own: &[(&str, String)]) -> Result<()> {
+        let differing = recorded.iter().zip(own).filter(|((_, recorded), (_, own))| recorded != own);
+        let differences: Vec<_> =
+            differing.map(|((name, recorded), (_, own))| format!("{name} {recorded} and not {own}")).collect();
+        if !differences.is_empty() {
+            bail!(
+                "the journal {} belongs to another {}: {}. Select another file with --journal; nothing was changed",
+                path.display(),
+                self.name,
+                differences.join(", ")
+            );
+        }
+        Ok(())
+    }
 }
 
 impl JournalFile {

@@ -78,9 +78,7 @@ impl Arguments {
         let parsed = Self::from_arg_matches(&matches).and_then(|arguments| arguments.resolve(&matches));
         parsed.unwrap_or_else(|error| error.format(&mut command).exit())
     }
-}
 
-impl Arguments {
     /// Resolves what clap's attributes cannot express.
     fn resolve(mut self, matches: &ArgMatches) -> Result<Self, clap::Error> {
         let Some((_, typed)) = matches.subcommand() else { return Ok(self) };

@@ -138,14 +138,7 @@ impl<'a> Backfill<'a> {
             begun: now,
         };
         if let Some(found) = &found {
-            let differences = found.header.identity.differences(&header.identity);
-            if !differences.is_empty() {
-                bail!(
-                    "the journal {} belongs to another backfill: {}. Select another file with --journal; nothing was changed",
-                    path.display(),
-                    differences.join(", ")
-                );
-            }
+            journal::KIND.check_same(&path, &found.header.identity.parts(), &header.identity.parts())?;
             if !options.restart {
                 // Keep the times as resolved by the first run.
                 header = found.header.clone();

@@ -100,6 +100,12 @@ const FIRST: [&str; 27] = [
     TRACKING,
 ];
 
+/// Returns the checks that need the function and are made of any function, without those that need FlexOrch's webhooks.
+pub(crate) fn of_function() -> Vec<&'static str> {
+    let after = FIRST.into_iter().skip_while(|name| *name != SETTINGS);
+    after.filter(|name| ![FAILED_NOTIFICATIONS, EXPORTS].contains(name)).collect()
+}
+
 /// Returns all checks, in their order.
 pub(crate) fn all() -> impl Iterator<Item = &'static str> {
     FIRST.into_iter().chain(OF_TRACKING).chain(OF_OBJECT).chain([OBJECT_RECORD])

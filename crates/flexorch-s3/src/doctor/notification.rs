@@ -94,7 +94,7 @@ pub(crate) async fn rules(aws: &Aws<'_>, to: Destination) -> Result<Vec<Rule>, A
 
 /// Reads the rules that have this target, in its region.
 pub(crate) async fn rules_of(aws: &Aws<'_>, target: &str) -> Result<Vec<DescribeRuleOutput>, AwsFailure> {
-    let events = aws.events(region_of(target));
+    let events = aws_sdk_eventbridge::Client::new(&aws.config(region_of(target)));
     let request = events.list_rule_names_by_target().target_arn(target).send();
     let mut rules = Vec::new();
     for name in call("events:ListRuleNamesByTarget", target, request).await?.rule_names() {

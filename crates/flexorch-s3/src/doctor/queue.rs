@@ -16,7 +16,7 @@ use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
 use flexorch_s3_ingester::model::settings;
 
 /// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
-const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
+pub(crate) const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
 /// A short outage uses up fewer receives than this (Lambda Developer Guide, same page).
 const FEW_RECEIVES: u64 = 5;
 

@@ -10,7 +10,7 @@ use super::locate::Located;
 use super::report;
 use super::survey::visit_all;
 use crate::args::ListOptions;
-use crate::commands::{Commands, quoted};
+use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{DIM, styled};
@@ -56,12 +56,11 @@ pub(crate) async fn run(options: ListOptions, context: &Context, stop: &Stop) ->
             output.line(warning)?;
         }
         report::advice(&groups, output)?;
-        let commands = Commands::new(&context.given_options(), context.region().await?);
         let named = match (&option.function, &option.queue) {
             (Some(function), _) => format!("--function {}", quoted(function)),
             (None, _) => format!("--queue {}", quoted(&queue.arn)),
         };
-        let next = commands.own(format_args!("letters redrive {named}"));
+        let next = context.commands().own(format_args!("letters redrive {named}"));
         output.line(styled(DIM, format_args!("  once the cause is fixed: {next}")))?;
     }
     let shown = &letters[..limit.unwrap_or(letters.len()).min(letters.len())];

@@ -355,6 +355,14 @@ impl Payload {
     }
 }
 
+/// Takes the deletion of something that does not exist for a success.
+pub(crate) fn absent_is_deleted(result: Result<(), CallError>) -> Result<(), CallError> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        result => result,
+    }
+}
+
 /// Encodes an id as a path segment.
 fn segment(id: &impl fmt::Display) -> String {
     percent_encoding::utf8_percent_encode(&id.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{CallError, Management, Repeatable, segment};
+use super::{CallError, Management, Repeatable, absent_is_deleted, segment};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use flexorch_s3_ingester::redaction;
 
@@ -86,9 +86,9 @@ impl Management {
         created(&payload.0).ok_or_else(|| self.unreadable("POST", "webhooks"))
     }
 
-    /// Deletes a webhook: `DELETE /webhooks/{id}`. It is an error if it does not exist.
+    /// Deletes a webhook, if it exists: `DELETE /webhooks/{id}`.
     pub(crate) async fn delete_webhook(&self, id: &str) -> Result<(), CallError> {
-        self.delete(&format!("webhooks/{}", segment(&id))).await
+        absent_is_deleted(self.delete(&format!("webhooks/{}", segment(&id))).await)
     }
 }
 

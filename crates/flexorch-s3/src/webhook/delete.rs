@@ -42,10 +42,8 @@ pub(crate) async fn run(options: WebhookDeleteOptions, context: &Context) -> Res
     let s = if chosen.len() == 1 { "" } else { "s" };
     confirm(options.yes, &format!("Delete webhook{s} {}?", described.join(", ")), "nothing was deleted")?;
     for webhook in &chosen {
-        match flexorch.delete_webhook(&webhook.id).await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            _ => output.line(format!("{} webhook {} deleted", styled(SUCCESS, "✓"), escaped(&webhook.id)))?,
-        }
+        flexorch.delete_webhook(&webhook.id).await?;
+        output.line(format!("{} webhook {} deleted", styled(SUCCESS, "✓"), escaped(&webhook.id)))?;
     }
     if let Some(id) = &target.signing_secret {
         let mut signing = SigningSecret::read(id, context).await?;

@@ -39,22 +39,15 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Describes the differences to another identity.
-    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
-        let mut differences = Vec::new();
-        let mut compare = |name: &str, own: String, others: String| {
-            if own != others {
-                differences.push(format!("{name} {own} and not {others}"));
-            }
-        };
-        compare("bucket", format!("{:?}", self.bucket), format!("{:?}", other.bucket));
-        compare("connector", self.connector_id.clone(), other.connector_id.clone());
-        compare("FlexOrch at", self.flexorch_url.clone(), other.flexorch_url.clone());
-        let queue = |identity: &Self| identity.queue.clone().unwrap_or_else(|| "none".to_owned());
-        compare("queue", queue(self), queue(other));
-        let scope = |identity: &Self| serde_json::to_string(&identity.scope).unwrap_or_default();
-        compare("scope", scope(self), scope(other));
-        differences
+    /// Returns what identifies a backfill, by the words for it.
+    pub(crate) fn parts(&self) -> [(&'static str, String); 5] {
+        [
+            ("bucket", format!("{:?}", self.bucket)),
+            ("connector", self.connector_id.clone()),
+            ("FlexOrch at", self.flexorch_url.clone()),
+            ("queue", self.queue.clone().unwrap_or_else(|| "none".to_owned())),
+            ("scope", serde_json::to_string(&self.scope).unwrap_or_default()),
+        ]
     }
 }
 

@@ -126,25 +126,14 @@ impl Subject<'_> {
     async fn resume(&self, mut header: Header, path: &Path) -> Result<(Header, AccessKeys)> {
         let Self { options, context, secret, .. } = self;
         let url = context.flexorch_url()?.to_string();
-        let mut differences = Vec::new();
-        let mut compare = |name: &str, recorded: &str, own: &str| {
-            if recorded != own {
-                differences.push(format!("{name} {recorded} and not {own}"));
-            }
+        let old_key = header.old_key.as_ref().zip(options.old_access_key_id.as_ref());
+        let (recorded_key, own_key) = old_key.map(|(old, own)| (old.clone(), own.clone())).unwrap_or_default();
+        let parts = |secret: &str, url: String, user: &String, key: String| {
+            [("secret", secret.to_owned()), ("FlexOrch at", url), ("IAM user", user.clone()), ("old access key", key)]
         };
-        compare("secret", &header.secret, &secret.arn);
-        compare("FlexOrch at", &header.flexorch_url, &url);
-        compare("IAM user", &header.user, options.user.as_ref().unwrap_or(&header.user));
-        if let (Some(old), Some(told)) = (&header.old_key, &options.old_access_key_id) {
-            compare("old access key", old, told);
-        }
-        if !differences.is_empty() {
-            bail!(
-                "the journal {} belongs to another rotation: {}. Select another file with --journal; nothing was changed",
-                path.display(),
-                differences.join(", ")
-            );
-        }
+        let recorded = parts(&header.secret, header.flexorch_url.clone(), &header.user, recorded_key);
+        let own = parts(&secret.arn, url, options.user.as_ref().unwrap_or(&header.user), own_key);
+        KIND.check_same(path, &recorded, &own)?;
         let keys = AccessKeys::new(context.aws().await?, &header.user);
         if let Some(told) = &options.old_access_key_id {
             // A key that the rotation created is never the old one.

@@ -8,7 +8,7 @@ use super::iam::{CreateError, Key, shortened};
 use super::journal::Line;
 use super::plan::Target;
 use super::state::{Step, Testing};
-use crate::management::{CallError, NewConnector, Schedule};
+use crate::management::{CallError, NewConnector, Schedule, absent_is_deleted};
 use crate::text::{escaped, friendly};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 
@@ -239,11 +239,4 @@ impl Rotation<'_> {
 /// Returns whether FlexOrch refuses for good: the same request will not succeed later.
 fn is_final(error: &CallError) -> bool {
     matches!(error.error.status, 400..=499) && !matches!(error.error.status, 408 | 429)
-}
-
-fn absent_is_deleted(result: Result<(), CallError>) -> Result<(), CallError> {
-    match result {
-        Err(error) if error.is_not_found() => Ok(()),
-        result => result,
-    }
 }

@@ -59,7 +59,7 @@ pub(super) async fn check(
     needs: &[Need],
     commands: &Commands,
 ) -> Check {
-    let client = &aws.iam();
+    let client = &aws_sdk_iam::Client::new(&aws.config(function.region()));
     let simulated = needs.iter().map(|need| async move {
         // What a call from the function's code has (Lambda Developer Guide, "Using source function ARN to control function access behavior").
         let caller = ContextEntry::builder()

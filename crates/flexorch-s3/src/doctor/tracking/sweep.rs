@@ -96,7 +96,8 @@ impl Timer {
 }
 
 async fn schedules(aws: &Aws<'_>, function: &Function) -> Result<Vec<Timer>, AwsFailure> {
-    let pages = aws.scheduler(function.region()).list_schedules().into_paginator().items().send();
+    let client = aws_sdk_scheduler::Client::new(&aws.config(function.region()));
+    let pages = client.list_schedules().into_paginator().items().send();
     let all =
         call("scheduler:ListSchedules", "the schedules of the region", pages.collect::<Result<Vec<_>, _>>()).await?;
     let invokes = |target: &str| unqualified(target) == function.arn;

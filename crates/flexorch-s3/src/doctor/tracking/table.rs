@@ -22,7 +22,7 @@ pub(super) async fn check(aws: &Aws<'_>, table: &str, function: &Function, comma
 }
 
 async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Commands) -> Result<Check, Unknown> {
-    let client = aws.dynamodb(function.region());
+    let client = aws_sdk_dynamodb::Client::new(&aws.config(function.region()));
     let resource = format!("table {table}");
     let request = client.describe_table().table_name(table).send();
     let described = call_optional("dynamodb:DescribeTable", &resource, request).await;
