@@ -22,7 +22,6 @@ pub(crate) struct Location {
     pub(crate) failure: Option<AwsFailure>,
 }
 
-/// Asks S3 where a bucket is.
 pub(crate) async fn locate(client: &Client, bucket: &str) -> Location {
     match client.head_bucket().bucket(bucket).send().await {
         Ok(answer) => Location { region: answer.bucket_region().map(str::to_owned), failure: None },

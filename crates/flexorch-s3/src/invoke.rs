@@ -22,7 +22,6 @@ use flexorch_s3_ingester::handler::{Handled, Ingester, InvocationContext, Report
 use flexorch_s3_ingester::model::outcome::Counts;
 use flexorch_sandbox::SandboxOptions;
 
-/// One event to run.
 struct Event {
     name: String,
     payload: String,

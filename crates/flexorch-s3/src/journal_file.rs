@@ -135,7 +135,6 @@ impl JournalFile {
         Ok(journal)
     }
 
-    /// Appends a line.
     pub(crate) fn add(&mut self, line: &impl Serialize) -> Result<()> {
         let mut bytes = serde_json::to_vec(line).with_context(|| self.failed())?;
         bytes.push(b'\n');

@@ -21,7 +21,6 @@ use flexorch_s3_ingester::model::arn;
 /// The wait before S3 is asked again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// An existing bucket.
 pub(crate) struct Bucket {
     pub(crate) name: String,
     pub(crate) region: String,

@@ -15,7 +15,6 @@ use flexorch_s3_ingester::model::arn::{ArnError, FunctionArn, QueueArn};
 
 /// A function or queue, which may not exist: see [`Destination::access`].
 pub(crate) struct Destination {
-    /// Its kind.
     pub(crate) service: Service,
     /// Its ARN, with a function's alias or version.
     pub(crate) arn: String,
@@ -33,7 +32,6 @@ pub(crate) struct Access {
 }
 
 impl Destination {
-    /// Returns the destination that was named, if any.
     pub(crate) async fn either(
         function: Option<&str>,
         queue: Option<&str>,
@@ -77,7 +75,6 @@ impl Destination {
         Ok(destination)
     }
 
-    /// Creates a destination from its ARN.
     pub(crate) async fn from_arn(service: Service, arn: &str, context: &Context) -> Result<Self> {
         let (region, account) = match service {
             Service::Queue => QueueArn::parse(arn).map(|queue| (queue.region, queue.account)),

@@ -59,7 +59,6 @@ pub(crate) struct EngineOptions {
     pub(crate) give_up_after: Duration,
 }
 
-/// A run.
 pub(crate) struct Engine<'a> {
     options: EngineOptions,
     clock: Clock,

@@ -50,7 +50,6 @@ impl ListError {
 }
 
 impl<'a> Lister<'a> {
-    /// Creates a lister of these gaps.
     pub(crate) fn new(listing: &'a Listing, gaps: Vec<Gap>) -> Self {
         let mut lister = Self { listing, gaps: gaps.into(), chunker: None };
         lister.next_gap();

@@ -16,7 +16,6 @@ const ON_TERMINAL: Duration = Duration::from_millis(250);
 /// The interval of lines elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(30);
 
-/// Shows the progress of a backfill.
 #[derive(Debug)]
 pub(crate) struct Progress {
     output: Output,

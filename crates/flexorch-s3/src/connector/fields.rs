@@ -117,7 +117,6 @@ impl Fields {
         self.known.contains_key(&field)
     }
 
-    /// Adds a field.
     pub(crate) fn found(&mut self, field: Field, text: String, secret: &SecretDocument) -> Result<()> {
         self.add(field, text.into(), secret)
     }

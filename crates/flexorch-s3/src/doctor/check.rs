@@ -37,7 +37,6 @@ impl Serialize for Status {
 /// One check. It is made by the function for its status, so that a problem always has a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// Its name.
     pub(crate) check: &'static str,
     status: Status,
     pub(crate) found: String,
@@ -101,7 +100,6 @@ impl Check {
         Self::with_fix(check, Status::Warning, found.into(), fix)
     }
 
-    /// Creates a check that failed.
     pub(crate) fn failed(check: &'static str, found: impl Into<String>, fix: Fix) -> Self {
         Self::with_fix(check, Status::Failed, found.into(), fix)
     }
@@ -132,7 +130,6 @@ impl Check {
         std::iter::once(self).chain(skipped(checks, why)).collect()
     }
 
-    /// Creates a check from a decision.
     pub(crate) fn decided(check: &'static str, decision: Result<Self, Unknown>) -> Self {
         decision.unwrap_or_else(|unknown| Self::unknown(check, unknown))
     }

@@ -154,7 +154,6 @@ pub(crate) fn unqualified(arn: &str) -> &str {
     FunctionArn::parse(arn).map_or(arn, |parsed| parsed.unqualified)
 }
 
-/// Reads the function's policy, if it has one.
 pub(crate) async fn policy(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
     let request = aws.lambda(function.region()).get_policy().function_name(&function.name).send();
     Ok(call_optional("lambda:GetPolicy", &function.arn, request).await?.and_then(|answer| answer.policy))
@@ -174,7 +173,6 @@ pub(crate) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Opt
     Ok(None)
 }
 
-/// Reads a function's owner from its tags.
 async fn tags_owner(aws: &Aws<'_>, arn: &str) -> Owner {
     let request = aws.lambda(region_of(arn)).list_tags().resource(arn).send();
     let answer = call("lambda:ListTags", arn, request).await;

@@ -94,7 +94,6 @@ impl Queue {
         self.number("VisibilityTimeout")
     }
 
-    /// Builds a command that sets attributes.
     pub(crate) fn set(&self, attributes: &Value, commands: &Commands) -> String {
         commands.aws(format_args!(
             "sqs set-queue-attributes --queue-url {} --attributes {}",

@@ -33,7 +33,6 @@ impl SecretState {
     }
 }
 
-/// Reads and checks the secret.
 pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) -> (Vec<Check>, SecretState) {
     let after = [name::FIELDS, name::PAUSE];
     match store.read(id).await {

@@ -15,7 +15,6 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Creates a pace from now on.
     pub(crate) fn new(per_minute: Option<NonZeroU32>, now: SystemTime) -> Self {
         Self { per_minute, next: now }
     }

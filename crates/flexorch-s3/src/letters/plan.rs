@@ -31,7 +31,6 @@ struct Plan<'a> {
     others: usize,
 }
 
-/// What was asked for.
 struct Order<'a> {
     queue: &'a Queue,
     action: Action<'a>,
@@ -40,7 +39,6 @@ struct Order<'a> {
     yes: bool,
 }
 
-/// Runs `redrive`.
 pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let find = async {
         let located = Located::find(&options.queue, context).await?;
@@ -54,7 +52,6 @@ pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &S
     run(order, context, stop).await
 }
 
-/// Runs `drop`.
 pub(crate) async fn drop(options: DropOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     if options.selection.is_everything() && !options.all {
         let why = "without a filter, `letters drop` would delete every dead letter: add --code, --connector, --older-than, --newer-than or \

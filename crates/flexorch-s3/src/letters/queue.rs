@@ -28,7 +28,6 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// All attempts of the calls for some letters.
 const CALLS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A queue that exists.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) arn: String,

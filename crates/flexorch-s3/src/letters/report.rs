@@ -11,7 +11,7 @@ use super::groups::Group;
 use super::letter::DeadLetter;
 use super::queue::{HIDDEN_FOR, Queue};
 use crate::output::{DIM, Output, WARNING, styled};
-use crate::text::{counted, escaped, friendly, table, text_of};
+use crate::text::{connector_name, counted, escaped, friendly, table, text_of};
 use flexorch_s3_ingester::model::codes::{UNREADABLE, refuses_the_file};
 
 /// A letter that SQS deletes within this time is pointed out.
@@ -67,7 +67,7 @@ pub(crate) fn groups_table(groups: &[Group], now: Timestamp) -> String {
     for group in groups {
         rows.add_row([
             escaped(group.code.as_deref().unwrap_or(NO_CODE)),
-            connector(group.connector.as_deref(), group.connector_id.as_deref()),
+            connector_name(group.connector.as_deref(), group.connector_id.as_deref()),
             group.letters.to_string(),
             group.oldest.map_or_else(|| "-".to_owned(), |time| age(time, now)),
         ]);
@@ -115,14 +115,6 @@ fn object(letter: &DeadLetter) -> String {
             format!("{}/{} and {} more", escaped(bucket), escaped(key), letter.objects - 1)
         }
         Some((bucket, key)) => format!("{}/{}", escaped(bucket), escaped(key)),
-    }
-}
-
-fn connector(secret: Option<&str>, id: Option<&str>) -> String {
-    match (secret, id) {
-        (Some(secret), Some(id)) => format!("{} ({})", escaped(secret), escaped(id)),
-        (Some(one), None) | (None, Some(one)) => escaped(one),
-        (None, None) => "-".to_owned(),
     }
 }
 

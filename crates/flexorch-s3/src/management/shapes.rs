@@ -18,11 +18,9 @@ pub(crate) struct ConnectorView {
     pub(crate) kind: Option<String>,
     /// Whether it may be used.
     pub(crate) active: Option<bool>,
-    /// The bucket that it reads.
     pub(crate) bucket: Option<String>,
     /// The bucket's region.
     pub(crate) region: Option<String>,
-    /// The prefix that it reads.
     pub(crate) prefix: Option<String>,
     /// The id of the access key that it uses, if FlexOrch shows it. It is never printed.
     #[serde(skip)]
@@ -34,7 +32,6 @@ pub(crate) struct ConnectorView {
 }
 
 impl ConnectorView {
-    /// Reads a connector.
     pub(crate) fn from_json(json: &RawValue) -> Result<Self, UnknownShape> {
         let value: Value = serde_json::from_str(json.get()).map_err(|_| UnknownShape)?;
         // From the text: a number in a `Value` may lose digits.
@@ -76,12 +73,10 @@ pub(crate) struct AwsCredentials {
     pub(crate) secret_access_key: SecretString,
 }
 
-/// A connector to create.
 #[derive(Debug, Clone)]
 pub(crate) struct NewConnector {
     /// Its name at FlexOrch.
     pub(crate) name: String,
-    /// The bucket that it reads.
     pub(crate) bucket: String,
     /// The bucket's region.
     pub(crate) region: String,
@@ -105,7 +100,6 @@ pub(crate) struct ConnectorTest {
 /// The plan's rate, as `GET /usage/rate-limits` returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RateLimits {
-    /// The plan's name.
     pub(crate) plan: Option<String>,
     /// Requests per minute; `None`: no limit.
     pub(crate) per_minute: Option<u64>,
@@ -151,7 +145,6 @@ pub(crate) struct Schedule {
     pub(crate) cron_expression: Option<String>,
     /// The prefix that it lists; `None`: the connector's.
     pub(crate) prefix_filter: Option<String>,
-    /// Whether it runs.
     pub(crate) is_active: Option<bool>,
     /// When it last ran.
     pub(crate) last_run_at: Option<String>,

@@ -50,7 +50,6 @@ impl Service {
 /// A resource that S3 notifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Destination {
-    /// Its kind.
     pub(crate) service: Service,
     pub(crate) arn: String,
 }
@@ -134,7 +133,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Creates an entry.
     pub(crate) fn new(notification: Notification) -> Self {
         Self { xml: notification.to_xml(), notification: Some(notification) }
     }

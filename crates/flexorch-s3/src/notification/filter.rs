@@ -50,7 +50,6 @@ pub(crate) enum FilterError {
 }
 
 impl Filter {
-    /// Creates a filter.
     pub(crate) fn new(prefix: &str, suffix: &str) -> Result<Self, FilterError> {
         for (name, text) in [("prefix", prefix), ("suffix", suffix)] {
             if text.contains('*') {

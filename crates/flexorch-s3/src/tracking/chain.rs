@@ -45,7 +45,6 @@ impl Chain {
         ))
     }
 
-    /// Returns the table's name.
     pub(crate) fn table(&self) -> &str {
         self.outcomes.setting(RECORDS_TABLE).unwrap_or_default()
     }

@@ -41,12 +41,10 @@ impl Tracking {
         Ok(Self::Stack(Outputs::read(context.aws().await?, stack).await?))
     }
 
-    /// Follows a function.
     pub(crate) async fn of_function(function: &str, context: &Context) -> Result<Self> {
         Ok(Self::Function(Box::new(Chain::follow(context.aws().await?, function).await?)))
     }
 
-    /// Returns the table's name.
     pub(crate) fn table(&self) -> Result<&str> {
         match self {
             Self::Stack(outputs) => Self::required(outputs, output::RECORDS_TABLE, "Tracking=true"),
@@ -55,7 +53,6 @@ impl Tracking {
         }
     }
 
-    /// Reads the records of a selection.
     pub(crate) async fn records(&self, selection: Selection, order: Order, context: &Context) -> Result<Records> {
         let region = match self {
             Self::Function(chain) => chain.region(),

@@ -58,7 +58,6 @@ impl Journal {
         self.file.restart(header)
     }
 
-    /// Appends a line.
     pub(crate) fn add(&mut self, line: &Line) -> Result<()> {
         self.file.add(line)?;
         self.is_new = false;

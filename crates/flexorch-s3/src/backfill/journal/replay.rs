@@ -22,7 +22,6 @@ pub(crate) struct Replay {
     pub(crate) lines: u64,
 }
 
-/// The totals.
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Tally {
     pub(crate) listed: u64,
@@ -39,7 +38,6 @@ pub(crate) struct Tally {
 }
 
 impl Replay {
-    /// Adds a line.
     pub(crate) fn apply(&mut self, line: Line) {
         self.lines += 1;
         match line {

@@ -32,7 +32,6 @@ pub(super) struct Rotation<'a> {
     pub(super) credentials: Option<AwsCredentials>,
 }
 
-/// How a run ended.
 #[derive(Debug)]
 pub(super) enum Ending {
     Finished,

@@ -49,7 +49,6 @@ pub(crate) struct Request<'a> {
 
 /// What was read and is needed by checks that also need FlexOrch's responses or the object.
 pub(crate) struct Tracked {
-    /// The ingester's name.
     ingester: String,
     /// How many receipts wait, if known.
     waiting: Option<u64>,

@@ -16,7 +16,6 @@ const KEYS: [&str; 2] = ["document", "version"];
 /// The indexes, with their keys.
 pub(super) const INDEXES: [(&str, &[&str]); 2] = [("by-job", &["job_id"]), ("by-state", &["state", "changed_at"])];
 
-/// Reads and checks the table.
 pub(super) async fn check(aws: &Aws<'_>, table: &str, function: &Function, commands: &Commands) -> Check {
     Check::decided(name::RECORDS, decide(aws, table, function, commands).await)
 }
