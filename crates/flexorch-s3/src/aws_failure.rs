@@ -41,7 +41,6 @@ pub(crate) enum FailureKind {
 }
 
 impl AwsFailure {
-    /// Reads an error of the SDK.
     pub(crate) fn new<E>(error: &SdkError<E>, action: &'static str, resource: impl Into<String>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -22,7 +22,6 @@ pub(crate) struct Location {
     pub(crate) failure: Option<AwsFailure>,
 }
 
-/// Asks S3 where a bucket is.
 pub(crate) async fn locate(client: &Client, bucket: &str) -> Location {
     match client.head_bucket().bucket(bucket).send().await {
         Ok(answer) => Location { region: answer.bucket_region().map(str::to_owned), failure: None },
@@ -35,9 +34,6 @@ pub(crate) async fn locate(client: &Client, bucket: &str) -> Location {
 }
 
 /// Reads a bucket's notification configuration as S3's XML: the SDK's types would drop elements that they do not know.
-///
-/// # Errors
-/// If the request fails, with the permission that it needs.
 pub(crate) async fn notifications_of(client: &Client, bucket: &str) -> Result<String, AwsFailure> {
     let answer = ResponseText::default();
     let request = client.get_bucket_notification_configuration().bucket(bucket);

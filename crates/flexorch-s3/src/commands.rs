@@ -3,7 +3,6 @@
 /// The option that selects FlexOrch's API, which the AWS CLI does not have.
 pub(crate) const FLEXORCH_URL: &str = "--flexorch-url";
 
-/// Builds commands.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commands {
     /// The given options that select account, region, endpoint and FlexOrch.

@@ -24,26 +24,12 @@ pub(crate) enum ReadError {
         "there is no secret {id:?} in {region}: select another region with --region, pass the whole ARN, or create the secret \
          (`aws secretsmanager create-secret --name …`; a deployed stack has one, output ConnectorSecretArns)"
     )]
-    Absent {
-        /// The secret, as requested.
-        id: String,
-        /// The region that was asked.
-        region: String,
-    },
-    /// It is binary.
+    Absent { id: String, region: String },
     #[error("secret {0:?} is binary: write it as a SecretString")]
     Binary(String),
     /// Its text is not a JSON object.
     #[error("secret {id:?} is not a JSON object (line {line}, column {column}); nothing was changed")]
-    NotAnObject {
-        /// The secret, as requested.
-        id: String,
-        /// The line of the error.
-        line: usize,
-        /// The column of the error.
-        column: usize,
-    },
-    /// The request failed.
+    NotAnObject { id: String, line: usize, column: usize },
     #[error(transparent)]
     Aws(#[from] AwsFailure),
 }
@@ -54,7 +40,6 @@ pub(crate) enum WriteError {
     /// A value cannot be serialized. serde_json's message may repeat a part of it.
     #[error("the secret cannot be serialized as JSON")]
     NotJson,
-    /// The request failed.
     #[error(transparent)]
     Aws(#[from] AwsFailure),
 }
@@ -64,32 +49,12 @@ pub(crate) enum WriteError {
 pub(crate) enum FieldError {
     /// A field has another type than it should.
     #[error("secret {id:?}: the field `{field}` must be {expected}")]
-    Wrong {
-        /// The secret, as requested.
-        id: String,
-        /// The field's name.
-        field: &'static str,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// There is no API key.
+    Wrong { id: String, field: &'static str, expected: &'static str },
     #[error("secret {id:?} contains no `api_key`: run `{create}`, which asks for it")]
-    NoApiKey {
-        /// The secret, as requested.
-        id: String,
-        /// The command that completes it.
-        create: String,
-    },
+    NoApiKey { id: String, create: String },
     /// It does not describe a connector.
     #[error("secret {id:?}: {error} (complete it with `{create}`)")]
-    Incomplete {
-        /// The secret, as requested.
-        id: String,
-        /// The command that completes it.
-        create: String,
-        /// What is missing or wrong.
-        error: ConnectorError,
-    },
+    Incomplete { id: String, create: String, error: ConnectorError },
 }
 
 /// A client of Secrets Manager that reads and writes secrets.
@@ -124,9 +89,6 @@ impl SecretStore {
     }
 
     /// Reads a secret. A secret without a value has no fields.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub(crate) async fn read(&self, id: &str) -> Result<SecretDocument, ReadError> {
         let answer = match self.client(id).get_secret_value().secret_id(id).send().await {
             Ok(answer) => answer,
@@ -158,9 +120,6 @@ impl SecretStore {
     }
 
     /// Writes a secret as a new version, and returns the version's id.
-    ///
-    /// # Errors
-    /// If the request fails.
     pub(crate) async fn write(&self, secret: &SecretDocument) -> Result<String, WriteError> {
         let text = serde_json::to_string(&secret.fields).map_err(|_| WriteError::NotJson)?;
         let request = self.client(&secret.id).put_secret_value().secret_id(&secret.id).secret_string(text);
@@ -202,9 +161,6 @@ impl SecretDocument {
     }
 
     /// Returns a field's text, or `None` if it is missing, null or empty.
-    ///
-    /// # Errors
-    /// If it is not text.
     pub(crate) fn text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
         match self.value(field) {
             None | Some(Value::Null) => Ok(None),
@@ -254,18 +210,12 @@ impl SecretDocument {
     }
 
     /// Returns the connector that the secret describes, as the function reads it.
-    ///
-    /// # Errors
-    /// If a field is missing or wrong.
     pub(crate) fn as_connector(&self) -> Result<Connector, ConnectorError> {
         let text = serde_json::to_string(&self.fields).map_err(|_| ConnectorError::NotAnObject)?;
         Connector::from_secret(&self.id, &text)
     }
 
     /// Sets a field. The others stay unchanged, byte for byte.
-    ///
-    /// # Errors
-    /// If it cannot be serialized.
     pub(crate) fn set(&mut self, field: &str, value: &impl serde::Serialize) -> Result<(), WriteError> {
         let raw = serde_json::value::to_raw_value(value).map_err(|_| WriteError::NotJson)?;
         self.fields.insert(field.to_owned(), raw);
@@ -278,9 +228,6 @@ impl SecretDocument {
     }
 
     /// Returns whether the connector is paused, as the function reads it.
-    ///
-    /// # Errors
-    /// If the field is of another type.
     pub(crate) fn paused(&self) -> Result<Pause, ConnectorError> {
         self.fields.get("paused").map_or(Ok(Pause::No), |value| Pause::read(value))
     }

@@ -7,6 +7,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_async::rt::sleep::TokioSleep;
+use jiff::Timestamp;
 use reqwest::{Client, Url};
 use tokio::sync::OnceCell;
 
@@ -43,9 +44,6 @@ pub(crate) struct Context {
 
 impl Context {
     /// Creates a context. Sends no request yet.
-    ///
-    /// # Errors
-    /// If the HTTP client cannot be created.
     pub(crate) fn new(global: GlobalOptions) -> Result<Self> {
         let roots = variable("SSL_CERT_FILE");
         let http = http::client(roots.as_deref().map(std::path::Path::new))?;
@@ -65,9 +63,6 @@ impl Context {
     }
 
     /// Returns the same configuration for another region.
-    ///
-    /// # Errors
-    /// As [`Context::aws`].
     pub(crate) async fn aws_in(&self, region: &str) -> Result<SdkConfig> {
         Ok(in_region(self.aws().await?, Some(region)))
     }
@@ -108,6 +103,11 @@ impl Context {
             });
         }
         Ok(sdk)
+    }
+
+    /// Returns the current time.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::try_from(self.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Returns whether `-v` was given.

@@ -15,9 +15,6 @@ pub(crate) struct NotJson {
 }
 
 /// Parses JSON, which may begin with a byte-order mark. `expected` says what `T` is, such as `JSON`.
-///
-/// # Errors
-/// [`NotJson`], with line and column.
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(
     text: &str,
     name: &str,

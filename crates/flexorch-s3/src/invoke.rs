@@ -14,7 +14,7 @@ use crate::context::Context as Options;
 use crate::exit::Exit;
 use crate::input;
 use crate::local::Local;
-use crate::outcome::{Columns, add_outcome, columns, style};
+use crate::outcome::{Columns, add_outcome, columns};
 use crate::output::{DIM, Output, WARNING, styled};
 use crate::text::{counted, escaped, table, text_within};
 use flexorch_s3_ingester::config::Config;
@@ -22,7 +22,6 @@ use flexorch_s3_ingester::handler::{Handled, Ingester, InvocationContext, Report
 use flexorch_s3_ingester::model::outcome::Counts;
 use flexorch_sandbox::SandboxOptions;
 
-/// One event to run.
 struct Event {
     name: String,
     payload: String,
@@ -157,7 +156,7 @@ pub(crate) fn rows(handled: &Handled, most_columns: Option<usize>) -> Vec<String
     let connectors: BTreeSet<_> = objects.iter().filter_map(|(_, columns)| columns.connector.as_deref()).collect();
     let shown = if connectors.len() > 1 { 4 } else { 3 };
     let mut rows = table([" OUTCOME", "OBJECT", "REASON OR JOB", "CONNECTOR"].into_iter().take(shown));
-    for (reported, Columns { outcome, detail, connector }) in &objects {
+    for (reported, Columns { outcome, detail, connector, .. }) in &objects {
         let connector = connector.as_deref().unwrap_or("-");
         let cells = [format!(" {outcome}"), escaped(&object_name(reported)), escaped(detail), escaped(connector)];
         rows.add_row(cells.into_iter().take(shown));
@@ -165,9 +164,10 @@ pub(crate) fn rows(handled: &Handled, most_columns: Option<usize>) -> Vec<String
     let text = text_within(&rows, most_columns, Some(1));
     let mut lines = text.lines();
     let header = lines.next().filter(|_| !objects.is_empty()).map(|header| styled(DIM, header));
-    let colored = objects.iter().zip(lines).map(|((reported, Columns { outcome, .. }), line)| {
-        line.replacen(outcome, &styled(style(&reported.outcome), outcome), 1)
-    });
+    let colored = objects
+        .iter()
+        .zip(lines)
+        .map(|((_, Columns { outcome, style, .. }), line)| line.replacen(outcome, &styled(*style, outcome), 1));
     let unreadable = handled.report.unreadable_messages;
     let unreadable =
         (unreadable > 0).then(|| format!("  {}", styled(WARNING, counted(unreadable, "unreadable message"))));

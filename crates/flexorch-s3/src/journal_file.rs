@@ -14,7 +14,6 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A kind of journal.
 #[derive(Debug)]
 pub(crate) struct Kind {
     /// What the journal records, such as `backfill`.
@@ -35,15 +34,38 @@ pub(crate) struct JournalFile {
     kind: &'static Kind,
 }
 
+#[derive(Serialize)]
+struct FirstLine<'a, H> {
+    /// The first field, by which a journal is recognized.
+    journal: String,
+    version: u64,
+    #[serde(flatten)]
+    header: &'a H,
+}
+
 impl Kind {
-    /// Returns the value of the first line's field `journal`, which must be its first field.
-    pub(crate) fn label(&self) -> String {
+    fn label(&self) -> String {
         format!("flexorch-s3 {}", self.name)
     }
 
     /// Returns the beginning of the first line. No other file is ever overwritten.
     pub(crate) fn mark(&self) -> String {
         format!(r#"{{"journal":"{}","#, self.label())
+    }
+    /// Refuses a journal whose parts, each with the words for it, are not those of this run.
+    pub(crate) fn check_same(&self, path: &Path, recorded: &[(&str, String)], own: &[(&str, String)]) -> Result<()> {
+        let differing = recorded.iter().zip(own).filter(|((_, recorded), (_, own))| recorded != own);
+        let differences: Vec<_> =
+            differing.map(|((name, recorded), (_, own))| format!("{name} {recorded} and not {own}")).collect();
+        if !differences.is_empty() {
+            bail!(
+                "the journal {} belongs to another {}: {}. Select another file with --journal; nothing was changed",
+                path.display(),
+                self.name,
+                differences.join(", ")
+            );
+        }
+        Ok(())
     }
 }
 
@@ -97,10 +119,8 @@ impl JournalFile {
         Ok(Some((Self { file, path: path.to_owned(), end, kind }, header)))
     }
 
-    /// Creates a journal with its first line, which only its owner can read.
-    ///
-    /// # Errors
-    /// If the file exists or cannot be written.
+    /// Creates a journal with its first line, which only its owner can read. The line says which kind of journal it is, and has the fields of
+    /// `header`.
     pub(crate) fn create(path: &Path, kind: &'static Kind, header: &impl Serialize) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
         let file = file.with_context(|| {
@@ -108,18 +128,13 @@ impl JournalFile {
         })?;
         lock(&file, path, kind)?;
         let mut journal = Self { file, path: path.to_owned(), end: 0, kind };
-        journal.add(header)?;
-        journal.sync()?;
+        journal.begin(header)?;
         // Flush the directory entry of the new file.
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let _ = File::open(directory).and_then(|directory| directory.sync_all());
         Ok(journal)
     }
 
-    /// Appends a line.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn add(&mut self, line: &impl Serialize) -> Result<()> {
         let mut bytes = serde_json::to_vec(line).with_context(|| self.failed())?;
         bytes.push(b'\n');
@@ -134,32 +149,28 @@ impl JournalFile {
     }
 
     /// Flushes everything to the disk, and cuts off a partly written line.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.file.set_len(self.end).and_then(|()| self.file.sync_data()).with_context(|| self.failed())
     }
 
-    /// Discards all lines.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn clear(&mut self) -> Result<()> {
+    /// Discards all lines, to start over with this first one.
+    pub(crate) fn restart(&mut self, header: &impl Serialize) -> Result<()> {
         self.end = 0;
-        self.file.set_len(0).with_context(|| self.failed())
+        self.file.set_len(0).with_context(|| self.failed())?;
+        self.begin(header)
+    }
+
+    fn begin(&mut self, header: &impl Serialize) -> Result<()> {
+        self.add(&FirstLine { journal: self.kind.label(), version: self.kind.version, header })?;
+        self.sync()
     }
 
     /// Removes the file.
-    ///
-    /// # Errors
-    /// If the file cannot be removed.
     pub(crate) fn remove(self) -> Result<()> {
         std::fs::remove_file(&self.path)
             .with_context(|| format!("cannot remove the {} journal {}", self.kind.name, self.path.display()))
     }
 
-    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -32,9 +32,6 @@ pub(crate) struct Local {
 
 impl Local {
     /// Starts everything on free ports, with one connector for `bucket` and `prefix`.
-    ///
-    /// # Errors
-    /// If no port is free.
     pub(crate) async fn start(options: SandboxOptions, bucket: &str, prefix: &str) -> Result<Self> {
         let services = Services::start(options).await.context("cannot start the embedded services")?;
         let secret = serde_json::json!({
@@ -51,9 +48,6 @@ impl Local {
     }
 
     /// Creates a function that uses these services, with its default settings.
-    ///
-    /// # Errors
-    /// If the HTTP client cannot be created.
     pub(crate) async fn ingester(&self) -> Result<Ingester> {
         let config = Config::from_lookup(|name| {
             Ok(match name {
@@ -79,11 +73,7 @@ impl Local {
             .http_client(SharedHttpClient::new(SdkHttpClient(http.clone())))
             .time_source(SystemTimeSource::new())
             .sleep_impl(TokioSleep::new())
-            .service_config(Endpoints {
-                secrets_manager: self.services.secrets.endpoint_url(),
-                sqs: self.services.queues.endpoint_url(),
-                s3: self.services.buckets.endpoint_url(),
-            })
+            .service_config(Endpoints(self.services.environment()))
             .build()
     }
 
@@ -103,24 +93,13 @@ impl Local {
     }
 }
 
-/// The endpoint of each service, for the SDK.
+/// The environment variables of the services, as an SDK that reads the environment would find them.
 #[derive(Debug)]
-struct Endpoints {
-    secrets_manager: String,
-    sqs: String,
-    s3: String,
-}
+struct Endpoints([(&'static str, String); 11]);
 
 impl LoadServiceConfig for Endpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        if key.env() != "AWS_ENDPOINT_URL" {
-            return None;
-        }
-        match key.service_id() {
-            "Secrets Manager" => Some(self.secrets_manager.clone()),
-            "SQS" => Some(self.sqs.clone()),
-            "S3" => Some(self.s3.clone()),
-            _ => None,
-        }
+        let variable = format!("{}_{}", key.env(), key.service_id().to_uppercase().replace(' ', "_"));
+        self.0.iter().find(|(name, _)| *name == variable).map(|(_, value)| value.clone())
     }
 }

@@ -24,15 +24,16 @@
 //! | `journal_file` | the file from which an interrupted command resumes |
 //! | `connector_secret` | reads and writes a connector's secret |
 //! | `input` | JSON that people write into files |
+//! | `uploads` | messages to the function's queue that name objects as S3 does |
 //! | `bucket` | a bucket's region and notification configuration |
 //! | `notification` | what a bucket's notification configuration may contain |
 //! | `aws_failure` | a failed AWS call, with the permission that is missing or what else to do |
-//! | `function_variable` | a variable of a deployed function |
+//! | `deployed` | a deployed function: its settings, and the queues that it reads |
 //! | `region` | selects the region of an AWS client |
 //! | `stack` | which CloudFormation stack owns a resource, and what that means for a change of it |
 //! | `outcome` | what happened to an object, as text and as JSON |
 //! | `output`, `progress`, `text` | output and prompts; progress; formatting |
-//! | `interruption`, `stop`, `exit` | Ctrl-C; a run that ends in order; exit statuses |
+//! | `stop`, `exit` | Ctrl-C, and a run that ends in order; exit statuses |
 
 #![warn(unreachable_pub)]
 
@@ -46,13 +47,12 @@ mod connector;
 mod connector_secret;
 mod context;
 mod demo;
+mod deployed;
 mod doctor;
 mod exit;
 mod forwarder;
-mod function_variable;
 mod history;
 mod input;
-mod interruption;
 mod invoke;
 mod journal_file;
 mod letters;
@@ -74,6 +74,7 @@ mod stop;
 mod submit;
 mod text;
 mod tracking;
+mod uploads;
 mod webhook;
 
 use std::process::ExitCode;

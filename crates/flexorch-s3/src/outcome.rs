@@ -11,6 +11,8 @@ use flexorch_s3_ingester::model::outcome::Outcome;
 pub(crate) struct Columns {
     /// The outcome in one word.
     pub(crate) outcome: &'static str,
+    /// The style of that word.
+    pub(crate) style: Style,
     /// The job, or the reason.
     pub(crate) detail: String,
     /// The connector, if one was chosen.
@@ -19,32 +21,23 @@ pub(crate) struct Columns {
 
 /// Returns an outcome as a table shows it.
 pub(crate) fn columns(outcome: &Outcome) -> Columns {
-    let (word, detail, connector) = match outcome {
+    let (outcome, style, detail, connector) = match outcome {
         Outcome::Forwarded(forwarded) => {
             let job = forwarded.job_id.as_ref().map_or("id unknown", JobId::as_str);
             let known = if forwarded.duplicate { " (known content)" } else { "" };
-            ("forwarded", format!("job {job}{known}"), Some(&forwarded.connector))
+            ("forwarded", SUCCESS, format!("job {job}{known}"), Some(&forwarded.connector))
         }
-        Outcome::Skipped(reason) => ("skipped", reason.as_str().to_owned(), None),
+        Outcome::Skipped(reason) => ("skipped", DIM, reason.as_str().to_owned(), None),
         Outcome::Rejected(rejection) => {
             let detail = format!("{} {}", rejection.code, rejection.message);
-            ("rejected", detail.trim().to_owned(), rejection.connector.as_ref())
+            ("rejected", FAILURE, detail.trim().to_owned(), rejection.connector.as_ref())
         }
         Outcome::Deferred(deferral) => {
-            ("deferred", format!("{}: {}", deferral.class.as_str(), deferral.detail), deferral.connector.as_ref())
+            let detail = format!("{}: {}", deferral.class.as_str(), deferral.detail);
+            ("deferred", WARNING, detail, deferral.connector.as_ref())
         }
     };
-    Columns { outcome: word, detail, connector: connector.map(ToString::to_string) }
-}
-
-/// Returns the style of an outcome's word.
-pub(crate) fn style(outcome: &Outcome) -> Style {
-    match outcome {
-        Outcome::Forwarded(_) => SUCCESS,
-        Outcome::Skipped(_) => DIM,
-        Outcome::Rejected(_) => FAILURE,
-        Outcome::Deferred(_) => WARNING,
-    }
+    Columns { outcome, style, detail, connector: connector.map(ToString::to_string) }
 }
 
 /// Adds the outcome's fields to an object's JSON.

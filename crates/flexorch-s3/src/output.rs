@@ -11,11 +11,8 @@ use serde::Serialize;
 
 use flexorch_s3_ingester::redaction::redacted;
 
-/// The style of a success.
 pub(crate) const SUCCESS: Style = AnsiColor::Green.on_default();
-/// The style of a failure.
 pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().bold();
-/// The style of a warning.
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
 /// The style of a heading.
 pub(crate) const BOLD: Style = Style::new().bold();
@@ -35,7 +32,6 @@ impl Output {
         Self { json }
     }
 
-    /// Returns whether the output is JSON.
     pub(crate) fn is_json(self) -> bool {
         self.json
     }
@@ -89,13 +85,20 @@ pub(crate) fn print_error(message: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{} {}", styled(FAILURE, "flexorch-s3:"), redacted(message));
 }
 
-/// Asks a yes-or-no question whose default is no. `flag` is the option that skips the question.
-pub(crate) fn confirm(question: &str, flag: &str) -> Result<bool> {
+/// Asks a yes-or-no question whose default is no, unless `--yes` was given. Any other answer than yes is an error, which says what was left
+/// alone, such as `nothing was changed`.
+pub(crate) fn confirm(yes: bool, question: &str, unchanged: &str) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
     if !is_interactive() {
-        bail!("{question} Cannot ask without a terminal: to confirm, add {flag}");
+        bail!("{question} Cannot ask without a terminal: to confirm, add --yes");
     }
     let answer = read_answer(&format!("{question} [y/N] ")).context("cannot read the answer")?;
-    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    if !matches!(answer.to_lowercase().as_str(), "y" | "yes") {
+        bail!("cancelled; {unchanged}");
+    }
+    Ok(())
 }
 
 /// Prompts for a value, which is echoed.

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::args::{PauseOptions, ResumeOptions};
-use crate::commands::{Commands, quoted};
+use crate::commands::quoted;
 use crate::connector_secret::SecretDocument;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -22,11 +22,9 @@ enum Change {
     None,
     /// Write it, with this reason if there is one.
     Set(Option<String>),
-    /// Remove it.
     Remove,
 }
 
-/// Runs `pause`.
 pub(crate) async fn run(options: PauseOptions, context: &Context) -> Result<Exit> {
     let secret = context.secret(&options.secret.secret).await?;
     if secret.is_empty() {
@@ -37,7 +35,6 @@ pub(crate) async fn run(options: PauseOptions, context: &Context) -> Result<Exit
     apply(secret, before, change, context).await
 }
 
-/// Runs `resume`.
 pub(crate) async fn run_resume(options: ResumeOptions, context: &Context) -> Result<Exit> {
     let secret = context.secret(&options.secret.secret).await?;
     let before = secret.paused();
@@ -90,7 +87,7 @@ async fn apply(
         }
     };
     let done = Done { secret: &secret, before: &before, after: &after, version: version.as_deref() };
-    done.report(context).await?;
+    done.report(context)?;
     context.output.document(&done.json())?;
     Ok(Exit::Success)
 }
@@ -105,7 +102,7 @@ struct Done<'a> {
 }
 
 impl Done<'_> {
-    async fn report(&self, context: &Context) -> Result<()> {
+    fn report(&self, context: &Context) -> Result<()> {
         let (output, id) = (context.output, &self.secret.id);
         if let Err(error) = self.before {
             output.line(format!("{} {error}; the value that was there is gone", styled(WARNING, "!")))?;
@@ -137,8 +134,7 @@ impl Done<'_> {
             _ => {}
         }
         if let Pause::Yes(_) = self.after {
-            let commands = Commands::new(&context.given_options(), context.region().await?);
-            let resume = commands.own(format_args!("resume --secret {}", quoted(id)));
+            let resume = context.commands().own(format_args!("resume --secret {}", quoted(id)));
             output.line(styled(DIM, format_args!("  to resume: {resume}")))?;
         }
         Ok(())

@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::args::{QueueName, ReceiptsOption};
 use crate::context::Context;
-use crate::function_variable;
+use crate::deployed::Deployed;
 use crate::output::{WARNING, styled};
 use crate::text::{counted, escaped};
+use crate::uploads;
 use flexorch_s3_ingester::aws::failure::CallError;
 use flexorch_s3_ingester::aws::sqs::{OutgoingMessage, Queues};
 use flexorch_s3_ingester::clock::Clock;
@@ -53,8 +54,9 @@ impl ReceiptSender {
     ) -> Result<Option<Self>> {
         let queue = match (&option.function, &option.receipts_queue) {
             (Some(function), _) => {
-                let instead = "name the queue with --receipts-queue";
-                let Some(url) = function_variable::read(function, RECEIPTS_QUEUE_URL, instead, context).await? else {
+                let found = Deployed::read(context.aws().await?, function).await?;
+                let found = found.visible(": name the queue with --receipts-queue")?;
+                let Some(url) = found.setting(RECEIPTS_QUEUE_URL) else {
                     let note =
                         format!("function {} has no {RECEIPTS_QUEUE_URL}: no receipts are sent", escaped(function));
                     context.output.progress(styled(WARNING, note));
@@ -84,10 +86,7 @@ impl ReceiptSender {
         };
         let end = self.clock.now() + LONGEST_SEND;
         let deliver = async |messages: &[OutgoingMessage]| -> Vec<Result<(), CallError>> {
-            match &self.queue {
-                QueueName::Url(url) => self.queues.send_to_url(url, messages, end).await,
-                QueueName::Arn(arn) => self.queues.send_to_arn(arn, messages, end).await,
-            }
+            uploads::send(&self.queues, &self.queue, messages, end).await
         };
         for (receipt, error) in send(&receipts, self.clock, end, deliver).await {
             let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,6 @@ pub(crate) struct Sample {
     /// Its path in the repository.
     pub(crate) path: &'static str,
     pub(crate) payload: &'static str,
-    /// What it is.
     pub(crate) title: &'static str,
     /// What may surprise about the response.
     pub(crate) note: Option<&'static str>,
@@ -30,7 +29,6 @@ const ERROR_NOTE: &str = "Not an upload, but a request to a function URL. The fu
 
 macro_rules! samples {
     ($($name:literal: $title:literal, $expected:expr, $note:expr;)*) => {
-        /// The samples.
         pub(crate) const SAMPLES: &[Sample] = &[$(Sample {
             path: concat!("events/", $name, ".json"),
             payload: include_str!(concat!("../../../events/", $name, ".json")),

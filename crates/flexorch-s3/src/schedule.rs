@@ -12,7 +12,6 @@ use crate::output::{SUCCESS, confirm, styled};
 use crate::text::{escaped, table, text_of};
 use flexorch_s3_ingester::model::connector::Connector;
 
-/// Runs one of the commands.
 pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exit> {
     let commands = context.commands();
     match action {
@@ -62,9 +61,7 @@ pub(crate) async fn run(action: ScheduleAction, context: &Context) -> Result<Exi
             let cron = escaped(schedule.cron_expression.as_deref().unwrap_or("no cron expression"));
             let question =
                 format!("Delete schedule {} ({cron}), which lists {}?", which.schedule, scope(schedule, &connector));
-            if !options.yes && !confirm(&question, "--yes")? {
-                bail!("cancelled; nothing was deleted");
-            }
+            confirm(options.yes, &question, "nothing was deleted")?;
             flexorch
                 .delete_schedule(&connector.id, &which.schedule)
                 .await

@@ -10,7 +10,7 @@ use crate::args::SandboxCommand;
 use crate::context::Context as Options;
 use crate::exit::Exit;
 use crate::input;
-use crate::interruption::Interruption;
+use crate::stop::Stop;
 use crate::text::escaped;
 use flexorch_sandbox::buckets::Buckets;
 use flexorch_sandbox::dynamodb::DynamoDb;
@@ -18,12 +18,12 @@ use flexorch_sandbox::eventbridge::EventBridge;
 use flexorch_sandbox::queues::Queues;
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::REGION;
-use flexorch_sandbox::{Sandbox, SandboxOptions, WebhookOptions};
+use flexorch_sandbox::{Sandbox, SandboxError, SandboxOptions, WebhookOptions};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
 pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Exit> {
     // Before the base URL is printed: its reader may stop the program immediately.
-    let mut interruption = Interruption::listen()?;
+    let stop = Stop::listen()?;
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)
@@ -54,27 +54,24 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
         seed: command.seed,
     };
     let sandbox = Sandbox::start(options).await.context("cannot start the sandbox")?;
-    let secrets_manager = match command.secrets_manager {
-        Some(port) => Some(start_secrets_manager(port, secrets).await?),
-        None => None,
-    };
-    let s3 = match command.s3 {
-        Some(port) => Some(start_s3(port, &command.buckets, command.objects).await?),
-        None => None,
-    };
-    let sqs = match command.sqs {
-        Some(port) => Some(Queues::start(port).await.context("cannot start the sandbox's SQS")?),
-        None => None,
-    };
+    let secrets_manager = start(command.secrets_manager, "Secrets Manager", SecretsManager::start).await?;
+    if let Some(secrets_manager) = &secrets_manager {
+        secrets.into_iter().for_each(|(name, json)| secrets_manager.put(name, json));
+    }
+    let s3 = start(command.s3, "S3", Buckets::start).await?;
+    for (s3, bucket) in s3.iter().flat_map(|s3| command.buckets.iter().map(move |bucket| (s3, bucket))) {
+        let (now, objects) = (SystemTime::now(), 1..=command.objects);
+        s3.create(bucket, REGION);
+        s3.put_many(bucket, objects.map(|number| (format!("invoices/{number:06}.pdf"), 24_576, now)));
+    }
+    let sqs = start(command.sqs, "SQS", Queues::start).await?;
     let queues: Vec<_> = sqs.iter().flat_map(|sqs| command.queues.iter().map(|name| sqs.create(name))).collect();
-    let dynamodb = match command.dynamodb {
-        Some(port) => Some(start_dynamodb(port, &command.records_tables).await?),
-        None => None,
-    };
-    let eventbridge = match command.eventbridge {
-        Some(port) => Some(EventBridge::start(port).await.context("cannot start the sandbox's EventBridge")?),
-        None => None,
-    };
+    let dynamodb = start(command.dynamodb, "DynamoDB", DynamoDb::start).await?;
+    for (dynamodb, table) in dynamodb.iter().flat_map(|db| command.records_tables.iter().map(move |table| (db, table)))
+    {
+        dynamodb.create_records_table(table).with_context(|| format!("cannot create the table {table}"))?;
+    }
+    let eventbridge = start(command.eventbridge, "EventBridge", EventBridge::start).await?;
     let endpoints = [
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets_manager.as_ref().map(SecretsManager::endpoint_url)),
         ("AWS_ENDPOINT_URL_S3", s3.as_ref().map(Buckets::endpoint_url)),
@@ -102,48 +99,19 @@ pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Ex
         "environment": environment,
         "queues": queues,
     }))?;
-    interruption.next().await;
+    stop.requested().await;
     sandbox.shutdown().await;
-    if let Some(secrets_manager) = secrets_manager {
-        secrets_manager.shutdown().await;
-    }
-    if let Some(s3) = s3 {
-        s3.shutdown().await;
-    }
-    if let Some(sqs) = sqs {
-        sqs.shutdown().await;
-    }
-    if let Some(dynamodb) = dynamodb {
-        dynamodb.shutdown().await;
-    }
-    if let Some(eventbridge) = eventbridge {
-        eventbridge.shutdown().await;
-    }
     Ok(Exit::Success)
 }
 
-async fn start_secrets_manager(port: u16, secrets: Vec<(String, String)>) -> Result<SecretsManager> {
-    let secrets_manager = SecretsManager::start(port).await.context("cannot start the sandbox's Secrets Manager")?;
-    for (name, json) in secrets {
-        secrets_manager.put(name, json);
+/// Starts a service of the sandbox, if it has a port.
+async fn start<S>(
+    port: Option<u16>,
+    name: &str,
+    start: impl AsyncFnOnce(u16) -> Result<S, SandboxError>,
+) -> Result<Option<S>> {
+    match port {
+        Some(port) => start(port).await.map(Some).with_context(|| format!("cannot start the sandbox's {name}")),
+        None => Ok(None),
     }
-    Ok(secrets_manager)
-}
-
-async fn start_s3(port: u16, buckets: &[String], objects: u32) -> Result<Buckets> {
-    let s3 = Buckets::start(port).await.context("cannot start the sandbox's S3")?;
-    let now = SystemTime::now();
-    for bucket in buckets {
-        s3.create(bucket, REGION);
-        s3.put_many(bucket, (1..=objects).map(|number| (format!("invoices/{number:06}.pdf"), 24_576, now)));
-    }
-    Ok(s3)
-}
-
-async fn start_dynamodb(port: u16, tables: &[String]) -> Result<DynamoDb> {
-    let dynamodb = DynamoDb::start(port).await.context("cannot start the sandbox's DynamoDB")?;
-    for table in tables {
-        dynamodb.create_records_table(table).with_context(|| format!("cannot create the table {table}"))?;
-    }
-    Ok(dynamodb)
 }

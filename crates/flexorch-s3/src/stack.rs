@@ -31,9 +31,7 @@ const PARAMETERS: [(&str, &str); 16] = [
 /// Who owns a resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The stack of this name.
     Stack(String),
-    /// No stack.
     NoStack,
     /// Its tags could not be read.
     #[default]
@@ -77,10 +75,6 @@ pub(crate) fn parameter_of(variable: &str) -> Option<&'static str> {
     PARAMETERS.iter().find(|(name, _)| *name == variable).map(|(_, parameter)| *parameter)
 }
 
-/// Reads a queue's owner.
-///
-/// # Errors
-/// If the request fails, with the permission that it needs.
 pub(crate) async fn of_queue(sqs: &aws_sdk_sqs::Client, url: &str, arn: &str) -> Result<Owner, AwsFailure> {
     let answer = sqs.list_queue_tags().queue_url(url).send().await;
     let answer = answer.map_err(|error| AwsFailure::new(&error, "sqs:ListQueueTags", arn))?;

@@ -15,10 +15,10 @@ use crate::args::SubmitOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::forwarder::{Forwarder, Pace, pause_of};
-use crate::interruption::Interruption;
 use crate::outcome::{Columns, add_outcome, columns};
 use crate::output::print_error;
 use crate::receipts::ReceiptSender;
+use crate::stop::Stop;
 use crate::text::{counted, escaped, line_of};
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
@@ -30,9 +30,8 @@ const LONGEST_SEND: Duration = Duration::from_secs(300);
 /// How many keys are read ahead.
 const READ_AHEAD: usize = 256;
 
-/// Runs the command.
 pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exit> {
-    let mut interruption = Interruption::listen()?;
+    let stop = Stop::listen()?;
     let connector = context.connector(&options.secret.secret).await?;
     let mut keys = Keys::open(&options, connector.bucket.clone())?;
     let mut report = Report::begin(context);
@@ -51,15 +50,8 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
     let forwarder = Forwarder::new(context, connector, pace, receipts).await?;
     let at_once = options.keys_per_request.get() * options.concurrency.get();
     let mut blocked: Option<Deferral> = None;
-    let mut interrupted = false;
-    while !interrupted {
-        let objects = tokio::select! {
-            objects = keys.next(at_once) => objects,
-            () = interruption.next() => {
-                interrupted = true;
-                break;
-            }
-        };
+    while !stop.is_requested() {
+        let Some(objects) = stop.unless_requested(keys.next(at_once)).await else { break };
         let objects = match objects {
             Ok(objects) => objects,
             Err(error) => {
@@ -79,12 +71,11 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
                 tokio::pin!(send);
                 tokio::select! {
                     outcomes = &mut send => outcomes,
-                    () = interruption.next() => {
-                        interrupted = true;
+                    () = stop.requested() => {
                         forwarder.stop();
                         tokio::select! {
                             outcomes = &mut send => outcomes,
-                            () = interruption.next() => return Ok(Exit::Interrupted),
+                            () = stop.insisted() => return Ok(Exit::Interrupted),
                         }
                     }
                 }
@@ -93,6 +84,7 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
         blocked = blocked.or_else(|| outcomes.iter().find_map(block_of));
         report.add(&objects, &outcomes)?;
     }
+    let interrupted = stop.is_requested();
     report.end(keys.repeated)?;
     let lost = forwarder.lost_receipts();
     if let Some(lost) = &lost {
@@ -217,7 +209,6 @@ impl Keys {
         }
     }
 
-    /// Returns whether there are more keys.
     fn has_more(&mut self) -> bool {
         match &mut self.source {
             Source::Typed(objects) => objects.len() > 0,

@@ -135,6 +135,15 @@ pub(crate) fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| if is_unsafe(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
+/// Names a connector by its secret and its id at FlexOrch, as far as they are known.
+pub(crate) fn connector_name(secret: Option<&str>, id: Option<&str>) -> String {
+    match (secret, id) {
+        (Some(secret), Some(id)) => format!("{} ({})", escaped(secret), escaped(id)),
+        (Some(one), None) | (None, Some(one)) => escaped(one),
+        (None, None) => "-".to_owned(),
+    }
+}
+
 /// Formats a number of things whose name has a regular plural, such as `1 document` or `2 documents`.
 pub(crate) fn counted(number: impl TryInto<u64>, thing: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::tracking::{DocumentSelection, TrackingOption, TypedState};
+use super::tracking::{DocumentSelection, State, TrackingOption};
 
 /// Show what happened to submitted documents
 ///
@@ -35,7 +35,7 @@ pub(crate) struct HistoryOptions {
     pub(crate) documents: DocumentSelection,
     /// Only documents in this state; comma-separated or repeated [default: all]
     #[arg(long = "state", help_heading = "Selection", value_name = "STATE", value_delimiter = ',')]
-    pub(crate) states: Vec<TypedState>,
+    pub(crate) states: Vec<State>,
     /// Most records to show [default: all]
     #[arg(long, value_name = "NUMBER", conflicts_with = "summary")]
     pub(crate) limit: Option<u64>,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::queue_name::QueueName;
+use super::shared::days;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use jiff::{Span, SpanRelativeTo};
 
 /// `flexorch-s3 letters …`.
 #[derive(Debug, Subcommand)]
@@ -174,9 +174,7 @@ struct NotAnAge;
 
 /// Parses a duration in which a day has 24 hours.
 fn age(text: &str) -> Result<Duration, NotAnAge> {
-    let span: Span = text.trim().parse().map_err(|_| NotAnAge)?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| NotAnAge)?;
-    duration.try_into().map_err(|_| NotAnAge)
+    days(text.trim()).and_then(|age| age.try_into().ok()).ok_or(NotAnAge)
 }
 
 #[cfg(test)]

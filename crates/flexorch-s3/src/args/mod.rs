@@ -42,7 +42,7 @@ pub(crate) use sandbox::SandboxCommand;
 pub(crate) use schedule::{ScheduleAction, ScheduleId};
 pub(crate) use shared::{Moment, Past, SecretOption};
 pub(crate) use submit::SubmitOptions;
-pub(crate) use tracking::{DocumentSelection, TrackingOption, TypedState};
+pub(crate) use tracking::{DocumentSelection, State, TrackingOption};
 pub(crate) use webhook::{
     ApiKeySecret, WebhookAction, WebhookCreateOptions, WebhookDeleteOptions, WebhookListOptions, WebhookTarget,
 };
@@ -78,9 +78,7 @@ impl Arguments {
         let parsed = Self::from_arg_matches(&matches).and_then(|arguments| arguments.resolve(&matches));
         parsed.unwrap_or_else(|error| error.format(&mut command).exit())
     }
-}
 
-impl Arguments {
     /// Resolves what clap's attributes cannot express.
     fn resolve(mut self, matches: &ArgMatches) -> Result<Self, clap::Error> {
         let Some((_, typed)) = matches.subcommand() else { return Ok(self) };

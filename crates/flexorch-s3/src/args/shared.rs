@@ -34,6 +34,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, NotADuration> {
     parsed.try_into().map_err(|_| NotADuration)
 }
 
+/// Parses a duration in which a day has 24 hours.
+pub(super) fn days(text: &str) -> Option<SignedDuration> {
+    text.parse::<Span>().ok()?.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
+}
+
 /// A text that [`at_most`] cannot parse.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number from 1 to {0}")]
@@ -109,8 +114,7 @@ impl Past {
     /// Returns the point in time that it stands for at `now`. A day has 24 hours.
     pub(crate) fn resolve(&self, now: Timestamp) -> Option<Timestamp> {
         let ago = || {
-            let span: Span = self.0.parse().ok()?;
-            let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok().filter(|ago| !ago.is_negative())?;
+            let ago = days(&self.0).filter(|ago| !ago.is_negative())?;
             Some(now.checked_sub(ago).unwrap_or(Timestamp::MIN))
         };
         self.0.parse::<Moment>().map(|moment| moment.resolve(now)).ok().or_else(ago)

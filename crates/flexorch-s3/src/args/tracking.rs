@@ -43,12 +43,13 @@ pub(crate) struct DocumentSelection {
     pub(crate) connector: Option<String>,
 }
 
-/// The state of a document, as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TypedState {
+/// The state of a document: as typed, and as the table names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
     /// FlexOrch accepted it, and its job has not ended
-    #[value(alias = "submitted")]
-    Open,
+    #[value(name = "open", alias = "submitted")]
+    Submitted,
     /// FlexOrch processed it
     Processed,
     /// Its job failed
@@ -69,12 +70,12 @@ pub(crate) enum RepeatableState {
     Open,
 }
 
-impl From<RepeatableState> for TypedState {
+impl From<RepeatableState> for State {
     fn from(state: RepeatableState) -> Self {
         match state {
             RepeatableState::Failed => Self::Failed,
             RepeatableState::Rejected => Self::Rejected,
-            RepeatableState::Open => Self::Open,
+            RepeatableState::Open => Self::Submitted,
         }
     }
 }

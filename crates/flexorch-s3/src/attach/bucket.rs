@@ -21,11 +21,8 @@ use flexorch_s3_ingester::model::arn;
 /// The wait before S3 is asked again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// An existing bucket.
 pub(crate) struct Bucket {
-    /// Its name.
     pub(crate) name: String,
-    /// Its region.
     pub(crate) region: String,
     client: Client,
     output: Output,
@@ -41,9 +38,6 @@ pub(crate) enum ReplaceError {
 
 impl Bucket {
     /// Finds the bucket and its region.
-    ///
-    /// # Errors
-    /// If it does not exist, or S3 cannot be reached.
     pub(crate) async fn open(name: &str, context: &Context) -> Result<Self> {
         let sdk = context.aws().await?;
         let own_region = context.region().await?;

@@ -15,7 +15,6 @@ use flexorch_s3_ingester::model::arn::{ArnError, FunctionArn, QueueArn};
 
 /// A function or queue, which may not exist: see [`Destination::access`].
 pub(crate) struct Destination {
-    /// Its kind.
     pub(crate) service: Service,
     /// Its ARN, with a function's alias or version.
     pub(crate) arn: String,
@@ -27,17 +26,12 @@ pub(crate) struct Destination {
 
 /// Who may use a destination.
 pub(crate) struct Access {
-    /// The policy.
     pub(crate) policy: Policy,
     queue_url: String,
     kms_key: Option<String>,
 }
 
 impl Destination {
-    /// Returns the destination that was named, if any.
-    ///
-    /// # Errors
-    /// As [`Destination::named`].
     pub(crate) async fn either(
         function: Option<&str>,
         queue: Option<&str>,
@@ -81,10 +75,6 @@ impl Destination {
         Ok(destination)
     }
 
-    /// Creates a destination from its ARN.
-    ///
-    /// # Errors
-    /// If it is not the ARN of this kind of destination.
     pub(crate) async fn from_arn(service: Service, arn: &str, context: &Context) -> Result<Self> {
         let (region, account) = match service {
             Service::Queue => QueueArn::parse(arn).map(|queue| (queue.region, queue.account)),
@@ -137,9 +127,6 @@ impl Destination {
     }
 
     /// Reads the policy. Returns `None` if there is no such function or queue.
-    ///
-    /// # Errors
-    /// If a request fails, with the permission that it needs.
     pub(crate) async fn access(&self) -> Result<Option<Access>> {
         match self.service {
             Service::Queue => self.queue_access().await,
@@ -193,9 +180,6 @@ impl Destination {
     }
 
     /// Adds a statement that allows the grantee.
-    ///
-    /// # Errors
-    /// If a request fails, with the permission that it needs.
     pub(crate) async fn grant(&self, grantee: &Grantee) -> Result<()> {
         let id = own_statement_id(grantee);
         // Read again, so that statements that others added meanwhile are kept.
@@ -223,9 +207,6 @@ impl Destination {
     }
 
     /// Removes a statement, if it exists.
-    ///
-    /// # Errors
-    /// If a request fails, with the permission that it needs.
     pub(crate) async fn revoke(&self, id: &str) -> Result<()> {
         if self.service == Service::Queue {
             return match self.access().await? {

@@ -29,7 +29,6 @@ use crate::notification::{
 use crate::output::confirm;
 use crate::text::escaped;
 
-/// Runs `attach`.
 pub(crate) async fn run(options: AttachOptions, context: &Context) -> Result<Exit> {
     let place = Place::of(&options.bucket, context).await?;
     let filter = Filter::new(
@@ -107,7 +106,6 @@ async fn write(
     }
 }
 
-/// Runs `detach`.
 pub(crate) async fn run_detach(options: DetachOptions, context: &Context) -> Result<Exit> {
     let place = Place::of(&options.bucket, context).await?;
     let bucket = Bucket::open(&place.bucket, context).await?;
@@ -139,9 +137,8 @@ pub(crate) async fn run_detach(options: DetachOptions, context: &Context) -> Res
             "Disable EventBridge for bucket {:?}? No rule will receive its events any more, whoever created it.",
             bucket.name
         );
-        if options.from.eventbridge && !change.is_empty() && !options.yes && !confirm(&question, "--yes")? {
-            bail!("cancelled; nothing was changed");
-        }
+        let disables = options.from.eventbridge && !change.is_empty();
+        confirm(!disables || options.yes, &question, "nothing was changed")?;
         remove(&bucket, &before, &change, &statements, options.change.wait()).await?;
     }
     report.conclude(&change, "detached", context.output)?;

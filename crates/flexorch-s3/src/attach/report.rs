@@ -16,7 +16,6 @@ pub(crate) struct Report<'a> {
     dry_run: bool,
     /// Added and removed policy statements.
     pub(crate) permissions: Vec<PermissionChange>,
-    /// Warnings.
     pub(crate) notes: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::settle::{NextStep, SendResult};
 use super::sink::{PendingChunk, Sink};
 use crate::forwarder::REQUEST_TIMEOUT;
-use crate::interruption::Interruption;
+use crate::stop::Stop;
 use crate::text::friendly;
 use flexorch_s3_ingester::clock::Clock;
 
@@ -59,7 +59,6 @@ pub(crate) struct EngineOptions {
     pub(crate) give_up_after: Duration,
 }
 
-/// A run.
 pub(crate) struct Engine<'a> {
     options: EngineOptions,
     clock: Clock,
@@ -124,13 +123,10 @@ impl<'a> Engine<'a> {
     }
 
     /// Runs until the end. All results are in the journal by then, whose totals are returned.
-    pub(crate) async fn run(
-        mut self,
-        first: Vec<Chunk>,
-        interruption: &mut Interruption,
-    ) -> (EndReason, Journal, Replay) {
+    pub(crate) async fn run(mut self, first: Vec<Chunk>, stop: &Stop) -> (EndReason, Journal, Replay) {
         let mut in_flight = FuturesUnordered::new();
         let mut page: Option<Page<'a>> = None;
+        let mut signals = 0;
         let mut tick = tokio::time::interval(self.progress.interval());
         self.listed(first);
         loop {
@@ -157,7 +153,8 @@ impl<'a> Engine<'a> {
             let due = self.next_due(now);
             tokio::select! {
                 biased;
-                () = interruption.next() => {
+                () = stop.after(signals + 1) => {
+                    signals += 1;
                     if let Some(end) = self.end.take() {
                         return self.close(end);
                     }

@@ -50,7 +50,6 @@ impl ListError {
 }
 
 impl<'a> Lister<'a> {
-    /// Creates a lister of these gaps.
     pub(crate) fn new(listing: &'a Listing, gaps: Vec<Gap>) -> Self {
         let mut lister = Self { listing, gaps: gaps.into(), chunker: None };
         lister.next_gap();
@@ -63,9 +62,6 @@ impl<'a> Lister<'a> {
     }
 
     /// Lists a page, and returns the chunks that it completes. After an error, call it again for the same page.
-    ///
-    /// # Errors
-    /// [`ListError`].
     pub(crate) async fn page(&mut self) -> Result<Vec<Chunk>, ListError> {
         let Some(chunker) = &mut self.chunker else { return Ok(Vec::new()) };
         let Listing { buckets, bucket, region, scope, .. } = self.listing;

@@ -22,7 +22,7 @@ mod journal;
 mod listing;
 pub(crate) mod plan;
 mod progress;
-pub(crate) mod queue;
+mod queue;
 mod ranges;
 mod report;
 pub(crate) mod scope;
@@ -35,7 +35,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::args::{BackfillOptions, Moment};
@@ -43,10 +42,10 @@ use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::forwarder::{Forwarder, Pace, pause_of};
-use crate::interruption::Interruption;
 use crate::management::{CallError, Credits, Management};
 use crate::output::print_error;
 use crate::receipts::ReceiptSender;
+use crate::stop::Stop;
 use crate::text::{counted, escaped, friendly};
 use chunk::Chunk;
 use engine::{EndReason, Engine, EngineOptions};
@@ -71,26 +70,20 @@ const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
 /// How long to wait for the month's credits.
 const CREDITS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the command.
 pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
-    let mut interruption = Interruption::listen()?;
-    let backfill = tokio::select! {
-        prepared = Backfill::prepare(&options, context) => prepared?,
-        () = interruption.next() => return Ok(Exit::Interrupted),
-    };
+    let stop = Stop::listen()?;
+    let prepare = stop.unless_requested(Backfill::prepare(&options, context));
+    let Some(backfill) = prepare.await.transpose()? else { return Ok(Exit::Interrupted) };
     if let Some(code) = backfill.report_if_finished()? {
         return Ok(code);
     }
     if let Some(code) = backfill.report_if_paused()? {
         return Ok(code);
     }
-    let ready = tokio::select! {
-        ready = backfill.make_ready() => ready?,
-        () = interruption.next() => return Ok(Exit::Interrupted),
-    };
-    match ready {
-        Some(ready) => backfill.work(ready, &mut interruption).await,
-        None => Ok(Exit::Success),
+    match stop.unless_requested(backfill.make_ready()).await.transpose()? {
+        Some(Some(ready)) => backfill.work(ready, &stop).await,
+        Some(None) => Ok(Exit::Success),
+        None => Ok(Exit::Interrupted),
     }
 }
 
@@ -136,18 +129,16 @@ impl<'a> Backfill<'a> {
         };
         let path = options.journal.clone().unwrap_or_else(|| default_path(&identity));
         let found = if options.dry_run { None } else { Journal::find(&path)? };
-        let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let now = context.now();
         let resolve = |moment: &Option<Moment>| moment.as_ref().map(|moment| moment.resolve(now));
-        let mut header = Header::new(identity, resolve(&options.scope.since), resolve(&options.scope.until), now);
+        let mut header = Header {
+            identity,
+            modified_since: resolve(&options.scope.since),
+            modified_until: resolve(&options.scope.until),
+            begun: now,
+        };
         if let Some(found) = &found {
-            let differences = found.header.identity.differences(&header.identity);
-            if !differences.is_empty() {
-                bail!(
-                    "the journal {} belongs to another backfill: {}. Select another file with --journal; nothing was changed",
-                    path.display(),
-                    differences.join(", ")
-                );
-            }
+            journal::KIND.check_same(&path, &found.header.identity.parts(), &header.identity.parts())?;
             if !options.restart {
                 // Keep the times as resolved by the first run.
                 header = found.header.clone();
@@ -267,7 +258,7 @@ impl<'a> Backfill<'a> {
         Ok(plan::pace(plan, self.options.share))
     }
 
-    async fn work(&self, ready: Ready<'_>, interruption: &mut Interruption) -> Result<Exit> {
+    async fn work(&self, ready: Ready<'_>, stop: &Stop) -> Result<Exit> {
         let Ready { sink, pace, credits, lister, first, total } = ready;
         let output = self.context.output;
         let (journal, replay) = self.journal()?;
@@ -284,7 +275,7 @@ impl<'a> Backfill<'a> {
         let progress = Progress::begin(output, total, run);
         let engine = Engine::new(options, self.context.clock, &sink, lister, (journal, replay), open, progress);
         let (end, journal, replay) = tokio::select! {
-            ended = engine.run(first, interruption) => ended,
+            ended = engine.run(first, stop) => ended,
             never = self.follow_plan(&sink, pace) => match never {},
         };
         let resume = format!("to continue, run the same command again (journal {})", journal.path().display());

@@ -1,14 +1,14 @@
 //! Shows progress: a line that is updated in place on a terminal, a line from time to time elsewhere.
 
-use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::journal::Replay;
 use super::plan::{per_minute, time_left};
 use crate::output::Output;
+use crate::progress::bar;
 use crate::text::{counted, friendly};
 
 /// The interval of updates on a terminal.
@@ -16,7 +16,6 @@ const ON_TERMINAL: Duration = Duration::from_millis(250);
 /// The interval of lines elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(30);
 
-/// Shows the progress of a backfill.
 #[derive(Debug)]
 pub(crate) struct Progress {
     output: Output,
@@ -41,16 +40,8 @@ pub(crate) struct Run {
 impl Progress {
     /// Starts to show the progress of a run.
     pub(crate) fn begin(output: Output, total: Option<u64>, run: Run) -> Self {
-        let is_terminal = std::io::stderr().is_terminal() && !output.is_json();
-        let bar = is_terminal.then(|| {
-            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-            let look = if total.is_some() { "{bar:12} {percent:>3}%  {wide_msg}" } else { "{spinner} {wide_msg}" };
-            if let Ok(style) = ProgressStyle::with_template(look) {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Self { output, bar, total, run }
+        let look = if total.is_some() { "{bar:12} {percent:>3}%  {wide_msg}" } else { "{spinner} {wide_msg}" };
+        Self { output, bar: bar(output, total, look), total, run }
     }
 
     /// Returns how often to show progress.

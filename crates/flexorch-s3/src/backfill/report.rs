@@ -29,7 +29,6 @@ pub(crate) struct RunSummary<'a> {
     pub(crate) run: Option<&'a Run>,
 }
 
-/// Prints the summary.
 pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) -> Result<()> {
     let RunSummary { header, journal, state, reason, run } = ending;
     let (tally, identity) = (&replay.tally, &header.identity);
@@ -104,7 +103,6 @@ pub(crate) struct DryRun<'a> {
     pub(crate) show_keys: bool,
 }
 
-/// Prints the result of a dry run.
 pub(crate) fn dry_run(output: Output, found: &DryRun<'_>) -> Result<()> {
     let DryRun { header, survey, pace, credits, pause, show_keys } = *found;
     let identity = &header.identity;

@@ -36,7 +36,6 @@ pub(crate) enum NextStep {
 #[derive(Debug)]
 pub(crate) struct SendResult {
     pub(crate) settled: Settled,
-    /// The objects that are not settled.
     pub(crate) open: Vec<S3Object>,
     pub(crate) next: NextStep,
 }

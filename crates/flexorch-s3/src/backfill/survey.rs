@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::chunk::Chunk;
 use super::listing::{ListError, Lister};
-use super::queue::RECORDS_PER_MESSAGE;
+use crate::uploads::RECORDS_PER_MESSAGE;
 
 /// How many keys a verbose dry run shows.
 const SHOWN: usize = 20;
@@ -29,9 +29,6 @@ pub(crate) struct Survey {
 
 impl Survey {
     /// Lists everything, and returns the totals.
-    ///
-    /// # Errors
-    /// If the bucket cannot be listed.
     pub(crate) async fn run(mut lister: Lister<'_>) -> Result<Self, ListError> {
         let mut survey = Self::default();
         while !lister.is_done() {

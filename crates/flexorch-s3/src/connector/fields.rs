@@ -14,7 +14,6 @@ use crate::management::AwsCredentials;
 use crate::output::{ask, ask_hidden, is_interactive};
 use flexorch_s3_ingester::model::credentials::ApiKey;
 
-/// A field of a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Field {
     ApiKey,
@@ -114,15 +113,10 @@ impl Fields {
         Ok(())
     }
 
-    /// Returns whether a field is known.
     pub(crate) fn has(&self, field: Field) -> bool {
         self.known.contains_key(&field)
     }
 
-    /// Adds a field.
-    ///
-    /// # Errors
-    /// If it is known with another value.
     pub(crate) fn found(&mut self, field: Field, text: String, secret: &SecretDocument) -> Result<()> {
         self.add(field, text.into(), secret)
     }
@@ -173,18 +167,12 @@ impl Fields {
     }
 
     /// Returns the credentials for FlexOrch to read the bucket.
-    ///
-    /// # Errors
-    /// If one of the two is missing.
     pub(crate) fn credentials(&self) -> Result<AwsCredentials> {
         let of = |field: Field| self.known.get(&field).cloned().ok_or_else(|| anyhow!("`{}` is missing", field.name()));
         Ok(AwsCredentials { access_key_id: of(Field::AccessKeyId)?, secret_access_key: of(Field::SecretAccessKey)? })
     }
 
     /// Writes the fields that the secret lacked into it, except for the AWS credentials, and returns their names.
-    ///
-    /// # Errors
-    /// If a field cannot be serialized.
     pub(crate) fn write_into(&self, secret: &mut SecretDocument) -> Result<Vec<&'static str>> {
         let mut written = Vec::new();
         let mut added = self.added.clone();

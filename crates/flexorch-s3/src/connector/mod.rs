@@ -26,7 +26,6 @@ use crate::text::{escaped, table, text_of};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use view::{place, test_result};
 
-/// Runs one of the commands.
 pub(crate) async fn run(action: ConnectorAction, context: &Context) -> Result<Exit> {
     match action {
         ConnectorAction::Create(options) => create::run(options, context).await,
@@ -157,9 +156,7 @@ async fn delete(options: DeleteOptions, context: &Context) -> Result<Exit> {
     let view = chosen.view().await?;
     let name = escaped(view.name.as_deref().unwrap_or("no name"));
     let question = format!("Delete connector {} ({name}), which reads {}?", view.id, place(&view));
-    if !options.yes && !confirm(&question, "--yes")? {
-        bail!("cancelled; nothing was deleted");
-    }
+    confirm(options.yes, &question, "nothing was deleted")?;
     chosen.flexorch.delete_connector(&chosen.id).await?;
     let output = context.output;
     output.line(format!("{} connector {} deleted", styled(SUCCESS, "✓"), view.id))?;

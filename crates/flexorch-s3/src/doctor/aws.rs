@@ -27,29 +27,19 @@ impl<'a> Aws<'a> {
         Self { sdk }
     }
 
+    /// Returns the SDK's configuration for a region, or for the configured one.
+    pub(crate) fn config(&self, region: Option<&str>) -> SdkConfig {
+        in_region(self.sdk, region)
+    }
+
     /// Returns a Lambda client for a region, or for the configured one.
     pub(crate) fn lambda(&self, region: Option<&str>) -> aws_sdk_lambda::Client {
-        aws_sdk_lambda::Client::new(&in_region(self.sdk, region))
-    }
-
-    /// Returns an EventBridge client for a region, or for the configured one.
-    pub(crate) fn events(&self, region: Option<&str>) -> aws_sdk_eventbridge::Client {
-        aws_sdk_eventbridge::Client::new(&in_region(self.sdk, region))
-    }
-
-    /// Returns a DynamoDB client for a region, or for the configured one.
-    pub(crate) fn dynamodb(&self, region: Option<&str>) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&in_region(self.sdk, region))
-    }
-
-    /// Returns a client of EventBridge Scheduler for a region, or for the configured one.
-    pub(crate) fn scheduler(&self, region: Option<&str>) -> aws_sdk_scheduler::Client {
-        aws_sdk_scheduler::Client::new(&in_region(self.sdk, region))
+        aws_sdk_lambda::Client::new(&self.config(region))
     }
 
     /// Returns an SQS client for a region, or for the configured one.
     pub(crate) fn sqs(&self, region: Option<&str>) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&in_region(self.sdk, region))
+        aws_sdk_sqs::Client::new(&self.config(region))
     }
 
     /// Returns an S3 client for a region, or for the configured one.
@@ -57,7 +47,6 @@ impl<'a> Aws<'a> {
         s3::client(self.sdk, region)
     }
 
-    /// Returns the URL of a queue.
     pub(crate) fn queue_url(&self, arn: &QueueArn<'_>) -> String {
         arn.url(endpoint_override(self.sdk, "SQS").as_deref())
     }

@@ -8,7 +8,6 @@ use super::commands::Commands;
 use crate::aws_failure::{AwsFailure, FailureKind};
 use crate::text::friendly;
 
-/// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// It passed.
@@ -38,10 +37,8 @@ impl Serialize for Status {
 /// One check. It is made by the function for its status, so that a problem always has a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// Its name.
     pub(crate) check: &'static str,
     status: Status,
-    /// What was found.
     pub(crate) found: String,
     /// What to do.
     pub(crate) action: Option<String>,
@@ -103,7 +100,6 @@ impl Check {
         Self::with_fix(check, Status::Warning, found.into(), fix)
     }
 
-    /// Creates a check that failed.
     pub(crate) fn failed(check: &'static str, found: impl Into<String>, fix: Fix) -> Self {
         Self::with_fix(check, Status::Failed, found.into(), fix)
     }
@@ -129,12 +125,15 @@ impl Check {
         Self::unknown(check, Unknown::new(why, Fix::new("check the network, or allow more time", again)))
     }
 
-    /// Creates a check from a decision.
+    /// Returns it, and the checks that are skipped because of it.
+    pub(crate) fn then_skip(self, checks: &[&'static str], why: &str) -> Vec<Self> {
+        std::iter::once(self).chain(skipped(checks, why)).collect()
+    }
+
     pub(crate) fn decided(check: &'static str, decision: Result<Self, Unknown>) -> Self {
         decision.unwrap_or_else(|unknown| Self::unknown(check, unknown))
     }
 
-    /// Returns its status.
     pub(crate) fn status(&self) -> Status {
         self.status
     }

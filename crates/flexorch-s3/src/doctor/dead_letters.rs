@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_sqs::types::Message;
+
 use super::aws::{Aws, call};
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
@@ -9,10 +11,11 @@ use super::function::Function;
 use super::name;
 use super::queue::Queue;
 use crate::aws_failure::AwsFailure;
+use crate::letters;
 use crate::text::escaped;
-use flexorch_s3_ingester::event::Invocation;
 use flexorch_s3_ingester::model::arn::region_of;
-use flexorch_s3_ingester::model::codes::{self, attribute};
+use flexorch_s3_ingester::model::codes;
+use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::settings;
 
 /// The maximum per call (SQS API Reference, `ReceiveMessage`).
@@ -20,16 +23,11 @@ const MOST_MESSAGES: i32 = 10;
 /// FlexOrch's message is shortened to this many characters.
 const LONGEST_MESSAGE: usize = 160;
 
-/// A dead letter.
+/// A dead letter, and the objects that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeadLetter {
-    id: String,
-    /// The attribute `code`; `None` if SQS moved the message after too many receives.
-    code: Option<String>,
-    /// FlexOrch's message, if any; the function writes `-` for none.
-    message: Option<String>,
-    /// The objects that its body names.
-    keys: Vec<(String, String)>,
+    facts: letters::DeadLetter,
+    objects: Vec<S3Object>,
 }
 
 /// Receives up to ten dead letters. They stay visible and are not deleted; SQS counts a receive.
@@ -45,18 +43,9 @@ pub(crate) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<DeadLetter>
     let response = call("sqs:ReceiveMessage", &queue.arn, request).await?;
     let mut letters: Vec<DeadLetter> = Vec::new();
     for message in response.messages() {
-        let text = |name: &str| {
-            let value = message.message_attributes().and_then(|attributes| attributes.get(name));
-            value.and_then(|value| value.string_value()).map(str::to_owned)
-        };
-        let letter = DeadLetter {
-            id: message.message_id().unwrap_or_default().to_owned(),
-            code: text(attribute::CODE),
-            message: text(attribute::MESSAGE).filter(|text| text != "-"),
-            keys: keys(message.body().unwrap_or_default()),
-        };
+        let letter = DeadLetter::read(message);
         // A message that stays visible may be received twice.
-        if !letters.iter().any(|other| other.id == letter.id) {
+        if !letters.iter().any(|other| other.facts.id == letter.facts.id) {
             letters.push(letter);
         }
     }
@@ -64,25 +53,23 @@ pub(crate) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<DeadLetter>
 }
 
 impl DeadLetter {
-    /// Returns whether it names this object.
-    pub(crate) fn is_about(&self, bucket: &str, key: &str) -> bool {
-        self.keys.iter().any(|(of, name)| of == bucket && name == key)
+    fn read(message: &Message) -> Self {
+        let (facts, objects) = letters::DeadLetter::read(message);
+        Self { facts, objects }
     }
 
-    /// Returns why it is a dead letter.
+    /// Returns whether it names this object.
+    pub(crate) fn is_about(&self, bucket: &str, key: &str) -> bool {
+        self.objects.iter().any(|object| object.bucket == bucket && object.key.as_str() == key)
+    }
+
     pub(crate) fn why(&self) -> String {
-        match (&self.code, &self.message) {
+        match (&self.facts.code, &self.facts.message) {
             (Some(code), Some(message)) => format!("{}: {}", escaped(code), shortened(message)),
             (Some(code), None) => escaped(code),
             (None, _) => "received too often: it could not be processed for more than a day".to_owned(),
         }
     }
-}
-
-/// Returns the objects that a message names; none if it cannot be parsed.
-fn keys(body: &str) -> Vec<(String, String)> {
-    let objects = Invocation::read(body).map(|invocation| invocation.contents.objects).unwrap_or_default();
-    objects.into_iter().map(|object| (object.bucket, object.key.as_str().to_owned())).collect()
 }
 
 fn shortened(text: &str) -> String {
@@ -103,7 +90,7 @@ pub(crate) fn check(queue: &Queue, letters: Option<&[DeadLetter]>, redrive: Stri
     let letters = letters.unwrap_or_default();
     let mut reasons: BTreeMap<&str, Vec<&DeadLetter>> = BTreeMap::new();
     for letter in letters {
-        reasons.entry(letter.code.as_deref().unwrap_or_default()).or_default().push(letter);
+        reasons.entry(letter.facts.code.as_deref().unwrap_or_default()).or_default().push(letter);
     }
     let reasons: Vec<_> = reasons.values().filter_map(|alike| Some(reason(alike, alike.first()?))).collect();
     let of = match letters.len() {
@@ -142,21 +129,22 @@ pub(crate) fn redrive(
 }
 
 fn reason(alike: &[&DeadLetter], first: &DeadLetter) -> String {
-    let example = first.keys.first().map(|(_, key)| format!(", such as {}", escaped(key))).unwrap_or_default();
+    let example =
+        first.objects.first().map(|object| format!(", such as {}", escaped(object.key.as_str()))).unwrap_or_default();
     format!("{} × {}{example}", alike.len(), first.why())
 }
 
 /// Returns what to do before they are redriven, by their codes (docs/deploying.md, "Dead letters").
 fn advice(letters: &[DeadLetter]) -> String {
     let mut advice = Vec::new();
-    let has = |about: fn(&str) -> bool| letters.iter().any(|letter| letter.code.as_deref().is_some_and(about));
+    let has = |about: fn(&str) -> bool| letters.iter().any(|letter| letter.facts.code.as_deref().is_some_and(about));
     if has(codes::refuses_the_file) {
         advice.push("FlexOrch does not accept such files: exclude them with KEY_SUFFIXES or MAX_OBJECT_BYTES, or fix and upload them again");
     }
     if has(|code| code == codes::UNREADABLE) {
         advice.push("something sends messages to the queue that are not S3 events");
     }
-    if letters.iter().any(|letter| letter.code.is_none()) {
+    if letters.iter().any(|letter| letter.facts.code.is_none()) {
         advice.push("messages that were received too often can be redriven once no check above fails");
     }
     advice.push("once the cause is fixed, redrive them");
@@ -167,15 +155,11 @@ fn advice(letters: &[DeadLetter]) -> String {
 mod tests {
     use super::*;
     use crate::doctor::check::Status;
+    use crate::letters::tests::{message, notification};
 
     fn letter(code: Option<&str>) -> DeadLetter {
-        let body = r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"docs"},"object":{"key":"in/a+b.pdf"}}}]}"#;
-        DeadLetter {
-            id: "m".into(),
-            code: code.map(str::to_owned),
-            message: code.map(|_| "too large".into()),
-            keys: keys(body),
-        }
+        let attributes: Vec<_> = code.iter().flat_map(|code| [("code", *code), ("message", "too large")]).collect();
+        DeadLetter::read(&message(&notification(&["in/a+b.pdf"]), &attributes))
     }
 
     #[test]
@@ -227,6 +211,6 @@ mod tests {
     fn a_letter_knows_its_objects() {
         assert!(letter(None).is_about("docs", "in/a b.pdf"));
         assert!(!letter(None).is_about("docs", "in/a+b.pdf"));
-        assert_eq!(keys("no event"), []);
+        assert!(!DeadLetter::read(&message("no event", &[])).is_about("docs", "in/a b.pdf"));
     }
 }

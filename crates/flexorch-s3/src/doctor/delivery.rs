@@ -48,7 +48,6 @@ pub(crate) struct Request<'a> {
     pub(crate) address: &'a str,
     /// The function's name or ARN.
     pub(crate) function: Option<&'a str>,
-    /// An object's key.
     pub(crate) key: Option<&'a ObjectKey>,
     pub(crate) secrets: &'a SecretStore,
     pub(crate) commands: &'a Commands,
@@ -76,24 +75,6 @@ struct Chain {
     tracking: Option<Tracked>,
 }
 
-/// The checks that need the function.
-const OF_FUNCTION: [&str; 14] = [
-    name::SETTINGS,
-    name::FUNCTION_SECRET,
-    name::ADDRESS,
-    name::FILTERS,
-    name::TIME,
-    name::NOTIFICATION,
-    name::PERMISSION,
-    name::BATCHES,
-    name::PACE,
-    name::RETRY_QUEUE,
-    name::DEAD_LETTER_QUEUE,
-    name::WAITING,
-    name::DEAD_LETTERS,
-    name::TRACKING,
-];
-
 impl Request<'_> {
     /// Checks everything from the bucket to the dead letters. `flexorch` is awaited for the checks that need FlexOrch's responses.
     pub(crate) async fn run(&self, flexorch: oneshot::Receiver<FlexOrchFacts>) {
@@ -106,7 +87,7 @@ impl Request<'_> {
                     _ => "the function could not be checked",
                 };
                 self.report.add([check]);
-                self.report.add(skipped(&OF_FUNCTION, why));
+                self.report.add(skipped(&name::of_function(), why));
                 None
             }
         };
@@ -204,17 +185,7 @@ impl Request<'_> {
 
     /// Reads and checks what records the documents' ends.
     async fn tracking(&self, function: &Function, commands: &Commands) -> Option<Tracked> {
-        let subject = tracking::Request {
-            aws: self.aws,
-            function,
-            subject: self.subject,
-            address: self.address,
-            object: self.key.zip(self.subject.bucket.as_deref()),
-            secrets: self.secrets,
-            commands,
-            report: self.report,
-        };
-        subject.run().await
+        tracking::Request { of: *self, function, commands }.run().await
     }
 
     fn notification_checks(&self, source: &Source, chain: &Chain, commands: &Commands) -> Vec<Check> {
@@ -330,7 +301,6 @@ impl Request<'_> {
         }
     }
 
-    /// Checks the requested object.
     fn object_checks(
         &self,
         key: &ObjectKey,

@@ -26,7 +26,6 @@ pub(crate) enum Exports {
     Read(Vec<AutoExport>, Vec<ConnectorView>),
     /// It was not asked, for this reason.
     NotRead(String),
-    /// The call failed.
     Failed(CallError),
 }
 

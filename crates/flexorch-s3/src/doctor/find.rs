@@ -24,7 +24,6 @@ pub(crate) struct Search<'a> {
     pub(crate) subject: &'a Subject,
     /// The bucket's notifications, if they could be read.
     pub(crate) notifications: Option<&'a Notifications>,
-    /// The region to search.
     pub(crate) region: &'a str,
     pub(crate) commands: &'a Commands,
 }

@@ -228,9 +228,8 @@ fn account(
         format!("curl -sS -m 10 -o /dev/null -w '%{{http_code}}\\n' {}", quoted(&format!("{address}/connectors")));
     let unreachable = |found: String, hint: &str| {
         let next = Fix::new(format!("{hint}; FlexOrch's response to this is 401"), call.clone());
-        let mut checks = vec![Check::failed(name::FLEXORCH, found, next)];
-        checks.extend(skipped(&[name::API_KEY, name::PLAN], "FlexOrch is not reachable"));
-        (checks, None)
+        let check = Check::failed(name::FLEXORCH, found, next);
+        (check.then_skip(&[name::API_KEY, name::PLAN], "FlexOrch is not reachable"), None)
     };
     let reachable = Check::well(name::FLEXORCH, format!("{address} is reachable"));
     let key = || Check::well(name::API_KEY, "accepted by FlexOrch");
@@ -250,9 +249,8 @@ fn account(
                 "create a key at FlexOrch (Settings, API keys) and write it into the secret; uploads wait until then",
                 format!("read -rsp 'API key: ' KEY && export KEY && {change}"),
             );
-            let mut checks = vec![reachable, Check::failed(name::API_KEY, error.without_hint(), next)];
-            checks.extend(skipped(&[name::PLAN], "FlexOrch does not accept the key"));
-            (checks, None)
+            let refused = Check::failed(name::API_KEY, error.without_hint(), next);
+            (vec![reachable, refused, Check::skipped(name::PLAN, "FlexOrch does not accept the key")], None)
         }
         // FlexOrch accepted the key, but refused the request.
         (402 | 403 | 429, _) => {

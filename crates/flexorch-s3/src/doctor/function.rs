@@ -11,7 +11,7 @@ use super::name;
 use super::subject::Subject;
 use crate::aws_failure::AwsFailure;
 use crate::stack::{Owner, parameter_of};
-use flexorch_s3_ingester::config::Config;
+use flexorch_s3_ingester::config::{Config, ConfigError};
 use flexorch_s3_ingester::model::arn::{FunctionArn, region_of};
 use flexorch_s3_ingester::model::settings;
 
@@ -21,6 +21,8 @@ pub(crate) struct Function {
     pub(crate) name: String,
     /// Its ARN without a version or alias.
     pub(crate) arn: String,
+    /// The ARN of its role.
+    pub(crate) role: String,
     /// Its timeout in seconds.
     pub(crate) timeout: u32,
     memory: u32,
@@ -58,6 +60,7 @@ impl Function {
         Ok(Some(Self {
             name: found.function_name.unwrap_or_else(|| name.to_owned()),
             arn,
+            role: found.role.unwrap_or_default(),
             timeout: number(found.timeout),
             memory: number(found.memory_size),
             runtime: found.runtime.map_or_else(|| "image".to_owned(), |runtime| runtime.as_str().to_owned()),
@@ -87,7 +90,6 @@ impl Function {
         }
     }
 
-    /// Returns its region.
     pub(crate) fn region(&self) -> Option<&str> {
         region_of(&self.arn)
     }
@@ -114,17 +116,24 @@ impl Function {
         Fix::new(action, commands.set_variable(&self.name, variable, value))
     }
 
+    /// Returns the fix of a setting that the function cannot parse.
+    pub(crate) fn correct(&self, error: &ConfigError, subject: &Subject, address: &str, commands: &Commands) -> Fix {
+        let value = match error.variable {
+            settings::CONNECTOR_SECRET_IDS => subject.secret_arn.as_deref().unwrap_or(&subject.secret),
+            settings::FLEXORCH_BASE_URL => address,
+            // Empty is the default.
+            _ => "",
+        };
+        self.set("correct it", error.variable, value, commands)
+    }
+
     /// Parses the settings as the function does.
-    pub(crate) fn config(&self) -> Result<Config, flexorch_s3_ingester::config::ConfigError> {
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         Config::from_lookup(|variable| Ok(self.variables.get(variable).cloned()))
     }
-}
 
-impl Function {
     /// Parses the settings as the outcomes function does.
-    pub(crate) fn outcomes_config(
-        &self,
-    ) -> Result<flexorch_outcomes::config::Config, flexorch_s3_ingester::config::ConfigError> {
+    pub(crate) fn outcomes_config(&self) -> Result<flexorch_outcomes::config::Config, ConfigError> {
         flexorch_outcomes::config::Config::from_lookup(|variable| Ok(self.variables.get(variable).cloned()))
     }
 
@@ -145,7 +154,6 @@ pub(crate) fn unqualified(arn: &str) -> &str {
     FunctionArn::parse(arn).map_or(arn, |parsed| parsed.unqualified)
 }
 
-/// Reads the function's policy, if it has one.
 pub(crate) async fn policy(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
     let request = aws.lambda(function.region()).get_policy().function_name(&function.name).send();
     Ok(call_optional("lambda:GetPolicy", &function.arn, request).await?.and_then(|answer| answer.policy))
@@ -165,7 +173,6 @@ pub(crate) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Opt
     Ok(None)
 }
 
-/// Reads a function's owner from its tags.
 async fn tags_owner(aws: &Aws<'_>, arn: &str) -> Owner {
     let request = aws.lambda(region_of(arn)).list_tags().resource(arn).send();
     let answer = call("lambda:ListTags", arn, request).await;

@@ -30,9 +30,12 @@ pub(crate) const DEAD_LETTERS: &str = "dead letters";
 /// Whether the function sends receipts. The checks of [`OF_TRACKING`] are made only if it does.
 pub(crate) const TRACKING: &str = "tracking";
 pub(crate) const RECEIPTS_QUEUE: &str = "receipts queue";
+/// Whether the ingester may send receipts.
+pub(crate) const INGESTER_ROLE: &str = "ingester's role";
 pub(crate) const OUTCOMES: &str = "outcomes function";
 pub(crate) const OUTCOMES_BATCHES: &str = "receipts' batches";
 pub(crate) const OUTCOMES_SETTINGS: &str = "outcomes' settings";
+pub(crate) const OUTCOMES_ROLE: &str = "outcomes' role";
 pub(crate) const RECORDS: &str = "records table";
 pub(crate) const SWEEP: &str = "sweep";
 pub(crate) const RECEIPTS_WAITING: &str = "receipts waiting";
@@ -49,11 +52,13 @@ pub(crate) const OBJECT_RECORD: &str = "object's record";
 pub(crate) const OF_SETTINGS: [&str; 4] = [FUNCTION_SECRET, ADDRESS, FILTERS, TIME];
 
 /// The checks of the tracking.
-pub(crate) const OF_TRACKING: [&str; 9] = [
+pub(crate) const OF_TRACKING: [&str; 11] = [
     RECEIPTS_QUEUE,
+    INGESTER_ROLE,
     OUTCOMES,
     OUTCOMES_BATCHES,
     OUTCOMES_SETTINGS,
+    OUTCOMES_ROLE,
     RECORDS,
     SWEEP,
     RECEIPTS_WAITING,
@@ -64,8 +69,8 @@ pub(crate) const OF_TRACKING: [&str; 9] = [
 /// The checks of one object.
 pub(crate) const OF_OBJECT: [&str; 4] = [OBJECT, OBJECT_SCOPE, OBJECT_NOTIFICATION, OBJECT_FATE];
 
-/// All checks, in their order.
-pub(crate) const ALL: [&str; 41] = [
+/// The checks before those of the tracking and of an object.
+const FIRST: [&str; 27] = [
     SECRET,
     FIELDS,
     PAUSE,
@@ -93,18 +98,15 @@ pub(crate) const ALL: [&str; 41] = [
     WAITING,
     DEAD_LETTERS,
     TRACKING,
-    RECEIPTS_QUEUE,
-    OUTCOMES,
-    OUTCOMES_BATCHES,
-    OUTCOMES_SETTINGS,
-    RECORDS,
-    SWEEP,
-    RECEIPTS_WAITING,
-    RECEIPTS_DEAD,
-    WEBHOOK,
-    OBJECT,
-    OBJECT_SCOPE,
-    OBJECT_NOTIFICATION,
-    OBJECT_FATE,
-    OBJECT_RECORD,
 ];
+
+/// Returns the checks that need the function and are made of any function, without those that need FlexOrch's webhooks.
+pub(crate) fn of_function() -> Vec<&'static str> {
+    let after = FIRST.into_iter().skip_while(|name| *name != SETTINGS);
+    after.filter(|name| ![FAILED_NOTIFICATIONS, EXPORTS].contains(name)).collect()
+}
+
+/// Returns all checks, in their order.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    FIRST.into_iter().chain(OF_TRACKING).chain(OF_OBJECT).chain([OBJECT_RECORD])
+}

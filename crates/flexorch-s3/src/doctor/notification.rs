@@ -1,5 +1,6 @@
 //! Reads how a bucket's uploads are notified: its notification configuration, and EventBridge rules.
 
+use aws_sdk_eventbridge::operation::describe_rule::DescribeRuleOutput;
 use aws_sdk_eventbridge::types::RuleState;
 
 use super::aws::{Aws, call, call_optional, within_time};
@@ -25,7 +26,6 @@ pub(crate) struct Rule {
     pub(crate) arn: String,
     pub(crate) enabled: bool,
     pub(crate) pattern: String,
-    /// Its target.
     pub(crate) target: Destination,
 }
 
@@ -78,24 +78,28 @@ fn coverage(filter: &Filter, prefix: &str) -> Coverage {
     }
 }
 
-/// Reads the rules that have this target, in its region.
+/// Reads the rules that have this target, in its region, as far as they select events.
 pub(crate) async fn rules(aws: &Aws<'_>, to: Destination) -> Result<Vec<Rule>, AwsFailure> {
-    let target = &to.arn;
-    let events = aws.events(region_of(target));
-    let request = events.list_rule_names_by_target().target_arn(target).send();
-    let names = call("events:ListRuleNamesByTarget", target, request).await?;
-    let mut rules = Vec::new();
-    for name in names.rule_names() {
-        let request = events.describe_rule().name(name).send();
-        let Some(found) = call_optional("events:DescribeRule", name, request).await? else { continue };
-        let Some(pattern) = found.event_pattern else { continue };
-        rules.push(Rule {
-            name: name.clone(),
-            arn: found.arn.unwrap_or_default(),
-            enabled: found.state.is_none_or(|state| state != RuleState::Disabled),
-            pattern,
+    let found = rules_of(aws, &to.arn).await?.into_iter().filter_map(|rule| {
+        Some(Rule {
+            name: rule.name.unwrap_or_default(),
+            arn: rule.arn.unwrap_or_default(),
+            enabled: rule.state.is_none_or(|state| state != RuleState::Disabled),
+            pattern: rule.event_pattern?,
             target: to.clone(),
-        });
+        })
+    });
+    Ok(found.collect())
+}
+
+/// Reads the rules that have this target, in its region.
+pub(crate) async fn rules_of(aws: &Aws<'_>, target: &str) -> Result<Vec<DescribeRuleOutput>, AwsFailure> {
+    let events = aws_sdk_eventbridge::Client::new(&aws.config(region_of(target)));
+    let request = events.list_rule_names_by_target().target_arn(target).send();
+    let mut rules = Vec::new();
+    for name in call("events:ListRuleNamesByTarget", target, request).await?.rule_names() {
+        let request = events.describe_rule().name(name).send();
+        rules.extend(call_optional("events:DescribeRule", name, request).await?);
     }
     Ok(rules)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::aws::{Aws, call_optional};
 use super::block::Block;
-use super::check::{Check, Fix, skipped};
+use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::dead_letters::{self, DeadLetter};
 use super::function::Function;
@@ -52,7 +52,6 @@ pub(crate) struct ObjectContext<'a> {
     pub(crate) commands: &'a Commands,
 }
 
-/// Checks the object.
 pub(crate) fn checks(
     head: &HeadResult,
     bucket: &str,
@@ -72,15 +71,12 @@ pub(crate) fn checks(
             );
             let next =
                 Fix::new("check the spelling of the key; to list the keys next to it", context.commands.aws(list));
-            let mut checks =
-                vec![Check::failed(name::OBJECT, format!("{bucket} has no object {:?}", key.as_str()), next)];
-            checks.extend(skipped(&after, "there is no such object"));
-            return checks;
+            let found = format!("{bucket} has no object {:?}", key.as_str());
+            return Check::failed(name::OBJECT, found, next).then_skip(&after, "there is no such object");
         }
         Err(failure) => {
-            let mut checks = vec![Check::could_not_check(name::OBJECT, failure, context.commands)];
-            checks.extend(skipped(&after, "the object could not be checked"));
-            return checks;
+            let check = Check::could_not_check(name::OBJECT, failure, context.commands);
+            return check.then_skip(&after, "the object could not be checked");
         }
     };
     let size = object.size.map(|size| format!(", {size} bytes")).unwrap_or_default();

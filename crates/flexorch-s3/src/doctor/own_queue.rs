@@ -10,7 +10,8 @@ use super::function::Function;
 use super::mapping::Mapping;
 use crate::aws_failure::AwsFailure;
 use crate::stack;
-use flexorch_s3_ingester::model::arn::{FunctionArn, QueueArn};
+use crate::tracking::queue_arn;
+use flexorch_s3_ingester::model::arn::QueueArn;
 use flexorch_s3_ingester::model::settings;
 
 /// The function's own queue, as far as it is known.
@@ -76,15 +77,11 @@ impl OwnQueue {
         self.read.len()
     }
 
-    /// Returns its ARN, if it is known.
     pub(crate) fn arn(&self) -> Option<&str> {
         self.arn.as_deref()
     }
 
     /// Returns the mapping through which the function reads it.
-    ///
-    /// # Errors
-    /// If the mappings could not be read.
     pub(crate) fn mapping(&self, commands: &Commands) -> Result<Option<&Mapping>, Unknown> {
         self.mapping.as_ref().map(Option::as_ref).map_err(|failure| Unknown::because(failure, commands))
     }
@@ -154,14 +151,7 @@ async fn sources(sqs: &Client, dead_letter_url: &str, function: &Function) -> Re
     let request = sqs.list_dead_letter_source_queues().queue_url(dead_letter_url).send();
     let answer = call("sqs:ListDeadLetterSourceQueues", dead_letter_url, request).await?;
     // They are in the region of their dead-letter queue (SQS Developer Guide, "Using dead-letter queues").
-    let Ok(FunctionArn { region, .. }) = FunctionArn::parse(&function.arn) else { return Ok(Vec::new()) };
-    let partition = function.arn.split(':').nth(1).unwrap_or("aws");
-    let arn = |url: &String| {
-        let mut parts = url.rsplit('/');
-        let (name, account) = (parts.next()?, parts.next()?);
-        Some(QueueArn { partition, region, account, name }.to_string())
-    };
-    Ok(answer.queue_urls().iter().filter_map(arn).collect())
+    Ok(answer.queue_urls().iter().filter_map(|url| queue_arn(url, &function.arn)).collect())
 }
 
 /// Returns those of the notified queues that the stack owns.

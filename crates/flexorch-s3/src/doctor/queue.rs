@@ -16,7 +16,7 @@ use flexorch_s3_ingester::model::arn::{QueueArn, queue_name};
 use flexorch_s3_ingester::model::settings;
 
 /// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
-const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
+pub(crate) const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
 /// A short outage uses up fewer receives than this (Lambda Developer Guide, same page).
 const FEW_RECEIVES: u64 = 5;
 
@@ -54,7 +54,6 @@ impl Queue {
         }))
     }
 
-    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         queue_name(&self.arn)
     }
@@ -86,7 +85,6 @@ impl Queue {
         Some((policy["deadLetterTargetArn"].as_str()?.to_owned(), receives))
     }
 
-    /// Returns its policy, if it has one.
     pub(crate) fn policy(&self) -> Option<&str> {
         self.attributes.get("Policy").map(String::as_str).filter(|policy| !policy.is_empty())
     }
@@ -96,7 +94,6 @@ impl Queue {
         self.number("VisibilityTimeout")
     }
 
-    /// Builds a command that sets attributes.
     pub(crate) fn set(&self, attributes: &Value, commands: &Commands) -> String {
         commands.aws(format_args!(
             "sqs set-queue-attributes --queue-url {} --attributes {}",

@@ -1,21 +1,17 @@
 //! Prints the checks: as text, each as soon as its result is known; as JSON, one document at the end.
 
 use std::cell::RefCell;
-use std::io::IsTerminal;
-use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::check::{Check, Status};
 use super::name;
 use crate::exit::Exit;
 use crate::output::{DIM, FAILURE, Output, SUCCESS, WARNING, columns, styled};
+use crate::progress::{TICK, bar};
 use crate::text::{escaped, wrapped};
-
-/// How often the spinner moves.
-const TICK: Duration = Duration::from_millis(100);
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -48,14 +44,16 @@ struct Progress {
 impl Report {
     /// Creates an empty report, with or without the checks of an object.
     pub(crate) fn new(output: Output, has_object: bool) -> Self {
-        let possible: Vec<_> =
-            name::ALL.into_iter().filter(|name| has_object || !name::OF_OBJECT.contains(name)).collect();
+        let possible: Vec<_> = name::all().filter(|name| has_object || !name::OF_OBJECT.contains(name)).collect();
         let width = possible.iter().map(|name| name.chars().count()).max().unwrap_or_default();
         let is_made = |name: &&str| {
             ![name::FAILED_NOTIFICATIONS, name::OBJECT_RECORD].contains(name) && !name::OF_TRACKING.contains(name)
         };
         let expected = possible.into_iter().filter(is_made).collect();
-        let spinner = (std::io::stderr().is_terminal() && !output.is_json()).then(spinner);
+        let spinner = bar(output, None, "{spinner} checking {wide_msg}");
+        if let Some(spinner) = &spinner {
+            spinner.enable_steady_tick(TICK);
+        }
         Self {
             output,
             expected: RefCell::new(expected),
@@ -98,9 +96,6 @@ impl Report {
     }
 
     /// Adds every expected check that was not made, prints the summary or the document, and returns the exit status.
-    ///
-    /// # Errors
-    /// If the output cannot be written.
     pub(crate) fn conclude(self, missing: impl Fn(&'static str) -> Check) -> Result<Exit> {
         let made: Vec<_> = self.progress.borrow().checks.iter().map(|check| check.check).collect();
         let expected = self.expected.borrow().clone();
@@ -112,7 +107,7 @@ impl Report {
         if let Some(error) = unprinted {
             return Err(error);
         }
-        checks.sort_by_key(|check| name::ALL.iter().position(|name| *name == check.check));
+        checks.sort_by_key(|check| name::all().position(|name| name == check.check));
         let well = checks.iter().all(Check::has_passed);
         self.output.line("")?;
         self.output.line(summary(&checks))?;
@@ -178,15 +173,6 @@ impl Report {
 
 /// The fewest columns beside the names in which text is wrapped: narrower text is harder to read than lines that the terminal breaks.
 const FEWEST_COLUMNS: usize = 30;
-
-fn spinner() -> ProgressBar {
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} checking {wide_msg}") {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(TICK);
-    spinner
-}
 
 /// Returns the last line.
 fn summary(checks: &[Check]) -> String {

@@ -1,6 +1,6 @@
 //! Checks the connector's secret: can it be read, and does it describe a connector?
 
-use super::check::{Check, Fix, skipped, without};
+use super::check::{Check, Fix, without};
 use super::commands::{Commands, quoted};
 use super::name;
 use crate::aws_failure::{AwsFailure, FailureKind};
@@ -33,7 +33,6 @@ impl SecretState {
     }
 }
 
-/// Reads and checks the secret.
 pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) -> (Vec<Check>, SecretState) {
     let after = [name::FIELDS, name::PAUSE];
     match store.read(id).await {
@@ -43,9 +42,8 @@ pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) ->
             (vec![first, fields(&secret, commands), pause(&secret, commands)], SecretState::Read(secret))
         }
         Err(ReadError::Aws(failure)) if failure.kind != FailureKind::NotFound => {
-            let mut checks = vec![Check::could_not_check(name::SECRET, &failure, commands)];
-            checks.extend(skipped(&after, &without(&failure)));
-            (checks, SecretState::Unread(failure))
+            let check = Check::could_not_check(name::SECRET, &failure, commands);
+            (check.then_skip(&after, &without(&failure)), SecretState::Unread(failure))
         }
         Err(error @ (ReadError::Absent { .. } | ReadError::Aws(_))) => {
             let found = match &error {
@@ -56,8 +54,7 @@ pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) ->
                 "select another region with --region or pass the whole ARN; to list the secrets of this region",
                 commands.aws("secretsmanager list-secrets --query 'SecretList[].Name'"),
             );
-            let mut checks = vec![Check::failed(name::SECRET, found, next)];
-            checks.extend(skipped(&after, "there is no secret"));
+            let checks = Check::failed(name::SECRET, found, next).then_skip(&after, "there is no secret");
             (checks, SecretState::Absent)
         }
         Err(error @ (ReadError::Binary(_) | ReadError::NotAnObject { .. })) => {
@@ -101,7 +98,6 @@ fn pause(secret: &SecretDocument, commands: &Commands) -> Check {
     }
 }
 
-/// Checks the secret's fields.
 fn fields(secret: &SecretDocument, commands: &Commands) -> Check {
     let create = commands.own(format_args!("connector create --secret {}", quoted(&secret.id)));
     let has = |field: &'static str| secret.text(field).is_ok_and(|text| text.is_some());

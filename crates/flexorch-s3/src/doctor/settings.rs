@@ -1,6 +1,6 @@
 //! Checks the function's settings: can it start with them, and do they match the connector?
 
-use super::check::{Check, Fix, Unknown, skipped};
+use super::check::{Check, Fix, Unknown};
 use super::commands::{Commands, quoted};
 use super::coverage::Coverage;
 use super::function::Function;
@@ -12,41 +12,29 @@ use flexorch_s3_ingester::model::settings;
 
 /// Checks the settings, with the rest skipped if they are unknown or invalid.
 pub(crate) fn checks(function: &Function, subject: &Subject, address: &str, commands: &Commands) -> Vec<Check> {
-    let mut checks = Vec::new();
     if let Some(reason) = &function.hidden {
         let next = Fix::new(
             "your AWS identity needs kms:Decrypt on the key of the function's environment",
             commands.aws("sts get-caller-identity"),
         );
-        checks
-            .push(Check::unknown(name::SETTINGS, Unknown::new(format!("Lambda does not return them: {reason}"), next)));
-        checks
-            .extend(skipped(&name::OF_SETTINGS, "could not be checked without kms:Decrypt: the settings are unknown"));
-        return checks;
+        let unknown = Unknown::new(format!("Lambda does not return them: {reason}"), next);
+        let why = "could not be checked without kms:Decrypt: the settings are unknown";
+        return Check::unknown(name::SETTINGS, unknown).then_skip(&name::OF_SETTINGS, why);
     }
     match function.config() {
-        Ok(config) => {
-            checks.push(Check::well(name::SETTINGS, "valid"));
-            checks.extend([
-                Check::decided(name::FUNCTION_SECRET, names_secret(function, &config, subject, commands)),
-                address_check(function, &config, address, commands),
-                filters(function, &config, subject, commands),
-                time(function, &config, commands),
-            ]);
-        }
+        Ok(config) => vec![
+            Check::well(name::SETTINGS, "valid"),
+            Check::decided(name::FUNCTION_SECRET, names_secret(function, &config, subject, commands)),
+            address_check(function, &config, address, commands),
+            filters(function, &config, subject, commands),
+            time(function, &config, commands),
+        ],
         Err(error) => {
-            let value = match error.variable {
-                settings::CONNECTOR_SECRET_IDS => subject.secret_arn.as_deref().unwrap_or(&subject.secret),
-                settings::FLEXORCH_BASE_URL => address,
-                // Empty is the default.
-                _ => "",
-            };
-            let next = function.set("correct it", error.variable, value, commands);
-            checks.push(Check::failed(name::SETTINGS, format!("the function cannot start: {error}"), next));
-            checks.extend(skipped(&name::OF_SETTINGS, "the settings are invalid"));
+            let next = function.correct(&error, subject, address, commands);
+            let found = format!("the function cannot start: {error}");
+            Check::failed(name::SETTINGS, found, next).then_skip(&name::OF_SETTINGS, "the settings are invalid")
         }
     }
-    checks
 }
 
 fn names_secret(

@@ -14,7 +14,6 @@ pub(crate) struct Subject {
     pub(crate) secret_arn: Option<String>,
     /// The bucket that the connector reads.
     pub(crate) bucket: Option<String>,
-    /// Its region.
     pub(crate) region: Option<String>,
     /// The prefix that the connector reads; `None` if it is not known.
     pub(crate) prefix: Option<String>,

@@ -7,7 +7,6 @@ use crate::output::{BOLD, DIM, FAILURE, SUCCESS, WARNING, styled};
 use crate::text::{escaped, narrowed, shortened};
 use crate::tracking::{Record, State};
 
-/// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Changed,
@@ -115,7 +114,6 @@ impl Columns {
     }
 }
 
-/// Returns the style of a state.
 pub(crate) fn style_of(state: State) -> Style {
     match state {
         State::Submitted => WARNING,

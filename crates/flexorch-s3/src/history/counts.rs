@@ -47,14 +47,12 @@ impl Counts {
         self.processed + self.failed + self.open
     }
 
-    /// Returns how many there are.
     pub(crate) fn total(&self) -> u64 {
         self.submitted() + self.rejected
     }
 }
 
 impl Tally {
-    /// Counts a record.
     pub(crate) fn add(&mut self, record: &Record) {
         self.all.add(record.state);
         let connector = (record.connector.clone(), record.connector_id.as_ref().map(ToString::to_string));

@@ -18,7 +18,6 @@ use flexorch_s3_ingester::redaction::redacted;
 /// The widths of the columns follow from this many records.
 const FIRST: usize = 200;
 
-/// Prints the records.
 pub(crate) async fn run(
     records: &mut Records,
     options: &HistoryOptions,

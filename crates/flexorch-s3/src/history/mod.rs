@@ -15,22 +15,18 @@ mod plot;
 mod summary;
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use crate::args::HistoryOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::stop::Stop;
-use crate::tracking::{Order, Selection, State, Tracking};
+use crate::tracking::{Order, Selection, Tracking};
 
-/// Runs the command.
 pub(crate) async fn run(options: HistoryOptions, context: &Context) -> Result<Exit> {
     let stop = Stop::listen()?;
     let command = async {
         let tracking = Tracking::find(&options.tracking, context).await?;
-        let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let states = options.states.iter().copied().map(State::from).collect();
-        let selection = Selection::new(&options.documents, states, tracking.bucket(), now);
+        let selection = Selection::new(&options.documents, options.states.clone(), tracking.bucket(), context.now());
         let mut records = tracking.records(selection, Order::NewestFirst, context).await?;
         match options.summary {
             true => summary::run(&mut records, tracking.table()?, context).await,

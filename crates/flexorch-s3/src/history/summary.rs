@@ -10,7 +10,7 @@ use super::plot;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{BOLD, DIM, Output, columns, styled};
-use crate::text::{counted, escaped, line_of, table, text_of};
+use crate::text::{connector_name, counted, escaped, line_of, table, text_of};
 use crate::tracking::{Records, State};
 
 /// The last days are shown as text.
@@ -18,7 +18,6 @@ const DAYS: usize = 31;
 /// The most frequent reasons are shown as text.
 const REASONS: usize = 8;
 
-/// Counts the records.
 pub(crate) async fn run(records: &mut Records, table: &str, context: &Context) -> Result<Exit> {
     let mut tally = Tally::default();
     while let Some(record) = records.next().await? {
@@ -64,11 +63,7 @@ fn text(tally: &Tally, table: &str, output: Output) -> Result<()> {
 fn connectors(tally: &Tally) -> comfy_table::Table {
     let mut rows = table(["CONNECTOR", "SUBMITTED", "PROCESSED", "FAILED", "OPEN", "REJECTED"]);
     for ((secret, id), counts) in &tally.connectors {
-        let name = match (secret, id) {
-            (Some(secret), Some(id)) => format!("{} ({})", escaped(secret), escaped(id)),
-            (Some(one), None) | (None, Some(one)) => escaped(one),
-            (None, None) => "-".to_owned(),
-        };
+        let name = connector_name(secret.as_deref(), id.as_deref());
         let Counts { open, processed, failed, rejected } = counts;
         let numbers = [counts.submitted(), *processed, *failed, *open, *rejected].map(|number| number.to_string());
         rows.add_row(std::iter::once(name).chain(numbers));

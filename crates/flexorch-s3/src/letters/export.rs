@@ -12,7 +12,7 @@ use super::filter::{Filter, Purpose};
 use super::letter::{DeadLetter, attributes, group};
 use super::locate::Located;
 use super::survey::visit_all;
-use super::{list, now, report};
+use super::{list, report};
 use crate::args::ExportOptions;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -20,7 +20,6 @@ use crate::output::{SUCCESS, styled};
 use crate::stop::Stop;
 use flexorch_s3_ingester::model::message::AttributeValue;
 
-/// Runs the command.
 pub(crate) async fn run(options: ExportOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let Some(located) = stop.unless_requested(Located::find(&options.queue, context)).await.transpose()? else {
         return Ok(Exit::Interrupted);
@@ -30,7 +29,7 @@ pub(crate) async fn run(options: ExportOptions, context: &Context, stop: &Stop) 
     let mut writer = open(options.output.as_deref())?;
     let place =
         options.output.as_deref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    let filter = Filter::new(options.selection, Purpose::Read, now(context));
+    let filter = Filter::new(options.selection, Purpose::Read, context.now());
     let mut written = 0_usize;
     let is_whole = visit_all(queue, stop, context.output, |message| {
         let (letter, objects) = DeadLetter::read(message);
@@ -65,7 +64,6 @@ fn open(path: Option<&Path>) -> Result<BufWriter<Box<dyn Write>>> {
     Ok(BufWriter::new(target))
 }
 
-/// Returns the line of a letter.
 fn line(letter: &DeadLetter, message: &Message) -> Value {
     let mut document = report::letter_json(letter);
     document["body"] = message.body().unwrap_or_default().into();

@@ -37,7 +37,6 @@ impl Filter {
         Self { selection, now, purpose }
     }
 
-    /// Returns whether it selects a letter, which names these objects.
     pub(crate) fn selects(&self, letter: &DeadLetter, objects: &[S3Object]) -> bool {
         let Selection { codes, connector, older_than, newer_than, prefix } = &self.selection;
         let code = letter.code.as_deref().unwrap_or(NO_CODE);

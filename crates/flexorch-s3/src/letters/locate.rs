@@ -5,14 +5,12 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::queue::Queue;
 use crate::args::{QueueName, QueueOption};
-use crate::aws_failure::AwsFailure;
 use crate::context::Context;
+use crate::deployed::Deployed;
 use crate::exit::WrongArgument;
-use crate::function_variable;
 use crate::output::{WARNING, styled};
-use crate::region::in_region;
 use crate::text::escaped;
-use flexorch_s3_ingester::model::arn::{QueueArn, queue_name, region_of};
+use flexorch_s3_ingester::model::arn::queue_name;
 use flexorch_s3_ingester::model::settings;
 
 /// The function's variable.
@@ -23,22 +21,20 @@ const VARIABLE: &str = settings::DEAD_LETTER_QUEUE_URL;
 pub(crate) struct Located {
     pub(crate) queue: Queue,
     /// The function that names it, if it was found by one.
-    function: Option<String>,
+    function: Option<Deployed>,
 }
 
 impl Located {
     /// Finds the queue, and checks that it is a dead-letter queue.
     pub(crate) async fn find(option: &QueueOption, context: &Context) -> Result<Self> {
-        let (name, function) = match (&option.queue, &option.function) {
-            (Some(queue), _) => (queue.clone(), None),
-            (None, function) => {
-                let function = function.as_deref().unwrap_or_default();
-                (of_function(function, context).await?, Some(function.to_owned()))
+        let (name, function, origin) = match (&option.queue, &option.function) {
+            (Some(queue), _) => (queue.clone(), None, "--queue".to_owned()),
+            (None, typed) => {
+                let typed = typed.as_deref().unwrap_or_default();
+                let function = Deployed::read(context.aws().await?, typed).await?;
+                let function = function.visible(": name the queue with --queue")?;
+                (queue_of(&function, typed)?, Some(function), format!("{VARIABLE} of function {}", escaped(typed)))
             }
-        };
-        let origin = match &function {
-            Some(function) => format!("{VARIABLE} of function {}", escaped(function)),
-            None => "--queue".to_owned(),
         };
         let queue = Queue::open(&name, context).await.with_context(|| origin.clone())?;
         // A function may name a queue that no redrive policy does, but not one that messages are processed from.
@@ -69,7 +65,7 @@ impl Located {
     pub(crate) async fn target(&self, named: Option<&QueueName>, context: &Context) -> Result<Queue> {
         let target = match named {
             Some(name) => Queue::open(name, context).await.context("--to")?,
-            None => Queue::open(&self.source(context).await?, context).await?,
+            None => Queue::open(&self.source().await?, context).await?,
         };
         let (from, to) = (&self.queue, &target);
         let wrong = if from.arn == to.arn {
@@ -86,9 +82,9 @@ impl Located {
     }
 
     /// Returns the queue that the function reads, or the only one with this dead-letter queue.
-    async fn source(&self, context: &Context) -> Result<QueueName> {
+    async fn source(&self) -> Result<QueueName> {
         let read = match &self.function {
-            Some(function) => queues_of(function, context).await?,
+            Some(function) => function.queues().await?,
             None => Vec::new(),
         };
         if let [only] = &read[..] {
@@ -121,26 +117,14 @@ fn choose(read: &[String], sources: &[String]) -> Result<QueueName, WrongArgumen
 }
 
 /// Returns the dead-letter queue that a function's settings name.
-async fn of_function(function: &str, context: &Context) -> Result<QueueName> {
-    let url = function_variable::read(function, VARIABLE, "name the queue with --queue", context).await?;
-    let Some(url) = url else {
+fn queue_of(function: &Deployed, typed: &str) -> Result<QueueName> {
+    let Some(url) = function.setting(VARIABLE) else {
         return Err(anyhow!(
             "function {} has no {VARIABLE}: it only logs what FlexOrch rejects. If its queue has a dead-letter queue, name that with --queue",
-            escaped(function)
+            escaped(typed)
         ));
     };
-    url.parse().map_err(|error| anyhow!("{VARIABLE} of function {} is {url:?}: {error}", escaped(function)))
-}
-
-/// Returns the ARNs of the queues that a function reads.
-async fn queues_of(function: &str, context: &Context) -> Result<Vec<String>> {
-    let lambda = aws_sdk_lambda::Client::new(&in_region(context.aws().await?, region_of(function)));
-    let pages = lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
-    let mappings: Result<Vec<_>, _> = pages.collect().await;
-    let mappings =
-        mappings.map_err(|error| AwsFailure::new(&error, "lambda:ListEventSourceMappings", escaped(function)))?;
-    let arns = mappings.into_iter().filter_map(|mapping| mapping.event_source_arn);
-    Ok(arns.filter(|arn| QueueArn::parse(arn).is_ok()).collect())
+    url.parse().map_err(|error| anyhow!("{VARIABLE} of function {} is {url:?}: {error}", escaped(typed)))
 }
 
 #[cfg(test)]

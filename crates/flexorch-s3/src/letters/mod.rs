@@ -32,14 +32,15 @@ mod survey;
 mod work;
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use crate::args::LettersAction;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::stop::Stop;
+pub(crate) use letter::DeadLetter;
+#[cfg(test)]
+pub(crate) use letter::tests;
 
-/// Runs one of the commands.
 pub(crate) async fn run(action: LettersAction, context: &Context) -> Result<Exit> {
     let stop = Stop::listen()?;
     let command = async {
@@ -54,9 +55,4 @@ pub(crate) async fn run(action: LettersAction, context: &Context) -> Result<Exit
         exit = command => exit,
         () = stop.insisted() => Ok(Exit::Interrupted),
     }
-}
-
-/// Returns the time that ages are counted from.
-fn now(context: &Context) -> Timestamp {
-    Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -15,7 +15,6 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Creates a pace from now on.
     pub(crate) fn new(per_minute: Option<NonZeroU32>, now: SystemTime) -> Self {
         Self { per_minute, next: now }
     }
@@ -32,7 +31,6 @@ impl Pace {
         u32::try_from(in_portion).unwrap_or(most).clamp(1, most)
     }
 
-    /// Returns whether there is a limit.
     pub(crate) fn is_limited(&self) -> bool {
         self.per_minute.is_some()
     }

@@ -1,6 +1,6 @@
 //! `flexorch-s3 letters redrive` and `drop`: read, show, ask; then `run` does it.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 
 use super::filter::{Filter, Purpose};
@@ -12,12 +12,12 @@ use super::queue::Queue;
 use super::run::{Action, Ending, Run};
 use super::survey::visit_all;
 use super::work::Tally;
-use super::{list, now, report};
+use super::{list, report};
 use crate::args::{DropOptions, RedriveOptions, Selection};
 use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
 use crate::output::{SUCCESS, WARNING, styled};
-use crate::stop::{Stop, ask};
+use crate::stop::Stop;
 use crate::text::friendly;
 use flexorch_s3_ingester::model::codes::UNREADABLE;
 
@@ -31,7 +31,6 @@ struct Plan<'a> {
     others: usize,
 }
 
-/// What was asked for.
 struct Order<'a> {
     queue: &'a Queue,
     action: Action<'a>,
@@ -40,7 +39,6 @@ struct Order<'a> {
     yes: bool,
 }
 
-/// Runs `redrive`.
 pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     let find = async {
         let located = Located::find(&options.queue, context).await?;
@@ -54,7 +52,6 @@ pub(crate) async fn redrive(options: RedriveOptions, context: &Context, stop: &S
     run(order, context, stop).await
 }
 
-/// Runs `drop`.
 pub(crate) async fn drop(options: DropOptions, context: &Context, stop: &Stop) -> Result<Exit> {
     if options.selection.is_everything() && !options.all {
         let why = "without a filter, `letters drop` would delete every dead letter: add --code, --connector, --older-than, --newer-than or \
@@ -73,7 +70,7 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
     let output = context.output;
     report::notes(queue, output);
     let purpose = if matches!(action, Action::Drop) { Purpose::Drop } else { Purpose::Redrive };
-    let filter = Filter::new(selection, purpose, now(context));
+    let filter = Filter::new(selection, purpose, context.now());
     let (mut letters, mut others, mut unreadable) = (Vec::new(), 0_usize, 0_usize);
     let is_whole = visit_all(queue, stop, output, |message| {
         let (letter, objects) = DeadLetter::read(message);
@@ -92,7 +89,7 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
     let groups = group(&letters);
     output.line(report::headline(queue, letters.len(), others))?;
     if !letters.is_empty() {
-        output.line(report::groups_table(&groups, now(context)).trim_end())?;
+        output.line(report::groups_table(&groups, context.now()).trim_end())?;
     }
     if purpose == Purpose::Redrive {
         report::advice(&groups, output)?;
@@ -108,15 +105,8 @@ async fn run(order: Order<'_>, context: &Context, stop: &Stop) -> Result<Exit> {
         plan.document(Tally::default(), &Ending::Complete, context)?;
         return Ok(Exit::Success);
     }
-    if !yes {
-        let question = plan.question();
-        let Some(answer) = stop.unless_requested(ask(question)).await.transpose()? else {
-            output.progress("\ninterrupted; nothing was changed");
-            return Ok(Exit::Interrupted);
-        };
-        if !answer {
-            bail!("cancelled; nothing was changed");
-        }
+    if !stop.confirm(yes, plan.question(), "nothing was changed", output).await? {
+        return Ok(Exit::Interrupted);
     }
     output.progress(plan.opening_line());
     let run = Run { queue, action: plan.action, stop, clock: context.clock, output };

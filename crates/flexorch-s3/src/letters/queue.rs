@@ -28,7 +28,6 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// All attempts of the calls for some letters.
 const CALLS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A queue that exists.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) arn: String,
@@ -67,12 +66,10 @@ impl Queue {
         Ok(Self { arn, url, attributes, client, calls, clock: context.clock })
     }
 
-    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         queue_name(&self.arn)
     }
 
-    /// Returns whether it is a FIFO queue.
     pub(crate) fn is_fifo(&self) -> bool {
         self.arn.ends_with(".fifo")
     }
@@ -102,9 +99,6 @@ impl Queue {
     }
 
     /// Returns the URLs of the queues whose dead letters it receives.
-    ///
-    /// # Errors
-    /// If the request fails, with the permission that it needs.
     pub(crate) async fn sources(&self) -> Result<Vec<String>, AwsFailure> {
         let pages = self.client.list_dead_letter_source_queues().queue_url(&self.url).into_paginator().items().send();
         let urls: Result<Vec<_>, _> = pages.collect().await;

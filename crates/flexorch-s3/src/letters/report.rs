@@ -11,13 +11,12 @@ use super::groups::Group;
 use super::letter::DeadLetter;
 use super::queue::{HIDDEN_FOR, Queue};
 use crate::output::{DIM, Output, WARNING, styled};
-use crate::text::{counted, escaped, friendly, table, text_of};
+use crate::text::{connector_name, counted, escaped, friendly, table, text_of};
 use flexorch_s3_ingester::model::codes::{UNREADABLE, refuses_the_file};
 
 /// A letter that SQS deletes within this time is pointed out.
 const SOON: SignedDuration = SignedDuration::from_hours(3 * 24);
 
-/// Returns a number of letters.
 pub(crate) fn letters(number: usize) -> String {
     counted(number, "dead letter")
 }
@@ -63,13 +62,12 @@ pub(crate) fn expiry(queue: &Queue, letters: &[DeadLetter], now: Timestamp) -> O
     })
 }
 
-/// Returns a table of groups.
 pub(crate) fn groups_table(groups: &[Group], now: Timestamp) -> String {
     let mut rows = table(["CODE", "CONNECTOR", "LETTERS", "OLDEST"]);
     for group in groups {
         rows.add_row([
             escaped(group.code.as_deref().unwrap_or(NO_CODE)),
-            connector(group.connector.as_deref(), group.connector_id.as_deref()),
+            connector_name(group.connector.as_deref(), group.connector_id.as_deref()),
             group.letters.to_string(),
             group.oldest.map_or_else(|| "-".to_owned(), |time| age(time, now)),
         ]);
@@ -77,7 +75,6 @@ pub(crate) fn groups_table(groups: &[Group], now: Timestamp) -> String {
     format!("\n{}", text_of(&rows))
 }
 
-/// Returns a table of letters.
 pub(crate) fn letters_table(letters: &[DeadLetter], now: Timestamp) -> String {
     let mut rows = table(["OBJECT", "CODE", "AGE", "MESSAGE"]);
     for letter in letters {
@@ -121,14 +118,6 @@ fn object(letter: &DeadLetter) -> String {
     }
 }
 
-fn connector(secret: Option<&str>, id: Option<&str>) -> String {
-    match (secret, id) {
-        (Some(secret), Some(id)) => format!("{} ({})", escaped(secret), escaped(id)),
-        (Some(one), None) | (None, Some(one)) => escaped(one),
-        (None, None) => "-".to_owned(),
-    }
-}
-
 /// Returns how long ago something was, in days from two days on.
 fn age(time: Timestamp, now: Timestamp) -> String {
     let age = now.duration_since(time).max(SignedDuration::ZERO);
@@ -158,7 +147,6 @@ pub(crate) fn letter_json(letter: &DeadLetter) -> Value {
     })
 }
 
-/// Returns a queue.
 pub(crate) fn queue_json(queue: &Queue) -> Value {
     json!({"arn": queue.arn, "url": queue.url})
 }

@@ -40,7 +40,6 @@ pub(crate) enum Ending {
     Stopped(Error),
 }
 
-/// A run.
 pub(crate) struct Run<'a> {
     pub(crate) queue: &'a Queue,
     pub(crate) action: Action<'a>,

@@ -12,7 +12,6 @@ const MOST_FAILURES: u8 = 5;
 pub(crate) enum Step {
     /// Send it, then delete it.
     Send,
-    /// Delete it.
     Delete,
     /// Leave it in the queue.
     Leave,

@@ -12,7 +12,6 @@ const USUAL_CREDITS_PER_DOCUMENT: u64 = 3;
 /// The month's credits, as far as FlexOrch names them. Nothing in it is an error if it is missing: what is not known is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Credits {
-    /// The plan's name.
     pub(crate) plan: Option<String>,
     /// Whether FlexOrch says that there is no limit.
     pub(crate) unlimited: bool,
@@ -42,9 +41,6 @@ pub(crate) fn credits_for(documents: u64) -> (u64, u64) {
 
 impl Management {
     /// Reads the month's credits: `GET /usage`. A response of an unknown shape is not an error, but names no credits.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn credits(&self) -> Result<Credits, CallError> {
         Ok(Credits::from_json(&self.get("usage").await?.value()))
     }

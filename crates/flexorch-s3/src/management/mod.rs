@@ -52,7 +52,6 @@ pub(crate) struct CallError {
 
 impl CallError {
     /// Returns what an operator can do about it.
-    #[must_use]
     pub(crate) fn hint(&self) -> &'static str {
         let code = self.error.code.as_deref().unwrap_or_default();
         match (self.error.status, code) {
@@ -77,13 +76,11 @@ impl CallError {
     }
 
     /// Returns whether FlexOrch has no such resource.
-    #[must_use]
     pub(crate) fn is_not_found(&self) -> bool {
         self.error.status == 404
     }
 
     /// Returns whether the plan does not allow the call.
-    #[must_use]
     pub(crate) fn is_plan(&self) -> bool {
         self.error.code.as_deref() == Some("PLAN_UPGRADE_REQUIRED")
     }
@@ -118,25 +115,18 @@ enum Repeatable {
 
 impl Management {
     /// Creates a client for the API under `base_url`, which ends with the version, such as `/v1`.
-    #[must_use]
     pub(crate) fn new(http: Client, base_url: Url, api_key: ApiKey, clock: Clock) -> Self {
         redaction::register(api_key.expose());
         Self { http, base_url, api_key, clock }
     }
 
     /// Lists all connectors: `GET /connectors`.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn connectors(&self) -> Result<Vec<ConnectorView>, CallError> {
         let payload = self.get("connectors").await?;
         Ok(payload.items().into_iter().filter_map(|item| ConnectorView::from_json(item).ok()).collect())
     }
 
     /// Reads a connector, or returns `None` if there is none with this id: `GET /connectors/{id}`.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
         let path = format!("connectors/{}", segment(id));
         match self.get(&path).await {
@@ -147,9 +137,6 @@ impl Management {
     }
 
     /// Creates a connector: `POST /connectors`. Without a response, it may have been created nevertheless.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn create_connector(&self, new: &NewConnector) -> Result<ConnectorView, CallError> {
         let mut config = json!({
             "bucket": new.bucket,
@@ -169,9 +156,6 @@ impl Management {
     }
 
     /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A failed test is a result, not an error.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
         let path = format!("connectors/{}/test", segment(id));
         let data = self.call(Method::POST, &path, None, Repeatable::Yes).await?.value();
@@ -181,12 +165,8 @@ impl Management {
     }
 
     /// Deletes a connector: `DELETE /connectors/{id}`. It is an error if it does not exist.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
-        self.call(Method::DELETE, &format!("connectors/{}", segment(id)), None, Repeatable::OnlyIfRefused).await?;
-        Ok(())
+        self.delete(&format!("connectors/{}", segment(id))).await
     }
 
     /// Reads the plan's rate: `GET /usage/rate-limits`, which does not count towards it.
@@ -200,9 +180,6 @@ impl Management {
     }
 
     /// Lists a connector's schedules: `GET /connectors/{id}/schedules`.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
         Ok(self.get(&format!("connectors/{}/schedules", segment(connector))).await?.all())
     }
@@ -224,19 +201,11 @@ impl Management {
     }
 
     /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
-        let path = format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule));
-        self.call(Method::DELETE, &path, None, Repeatable::OnlyIfRefused).await?;
-        Ok(())
+        self.delete(&format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule))).await
     }
 
     /// Runs a schedule now: `POST /connectors/{id}/schedules/{schedule}/trigger`.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn trigger_schedule(
         &self,
         connector: &ConnectorId,
@@ -248,9 +217,6 @@ impl Management {
     }
 
     /// Lists a schedule's runs: `GET /connectors/{id}/schedules/{schedule}/logs`.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub(crate) async fn schedule_runs(
         &self,
         connector: &ConnectorId,
@@ -262,6 +228,10 @@ impl Management {
 
     async fn get(&self, path: &str) -> Result<Payload, CallError> {
         self.call(Method::GET, path, None, Repeatable::Yes).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), CallError> {
+        self.call(Method::DELETE, path, None, Repeatable::OnlyIfRefused).await.map(|_| ())
     }
 
     async fn call(
@@ -382,6 +352,14 @@ impl Payload {
     /// Returns the elements of a list that can be read.
     fn all<T: DeserializeOwned>(&self) -> Vec<T> {
         self.items().into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
+    }
+}
+
+/// Takes the deletion of something that does not exist for a success.
+pub(crate) fn absent_is_deleted(result: Result<(), CallError>) -> Result<(), CallError> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        result => result,
     }
 }
 

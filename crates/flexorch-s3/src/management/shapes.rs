@@ -11,37 +11,27 @@ use flexorch_s3_ingester::model::credentials::ConnectorId;
 /// A connector as FlexOrch returns it (FlexOrch documentation, "Amazon S3 connector"). Missing fields are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ConnectorView {
-    /// Its id.
     pub(crate) id: ConnectorId,
-    /// Its name.
     pub(crate) name: Option<String>,
     /// Its type, such as `s3`.
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     /// Whether it may be used.
     pub(crate) active: Option<bool>,
-    /// The bucket that it reads.
     pub(crate) bucket: Option<String>,
     /// The bucket's region.
     pub(crate) region: Option<String>,
-    /// The prefix that it reads.
     pub(crate) prefix: Option<String>,
     /// The id of the access key that it uses, if FlexOrch shows it. It is never printed.
     #[serde(skip)]
     pub(crate) access_key_id: Option<String>,
-    /// When it was created.
     pub(crate) created_at: Option<String>,
-    /// When it was last tested.
     pub(crate) last_tested_at: Option<String>,
     /// When documents were last submitted through it.
     pub(crate) last_used_at: Option<String>,
 }
 
 impl ConnectorView {
-    /// Reads a connector.
-    ///
-    /// # Errors
-    /// If it has no id.
     pub(crate) fn from_json(json: &RawValue) -> Result<Self, UnknownShape> {
         let value: Value = serde_json::from_str(json.get()).map_err(|_| UnknownShape)?;
         // From the text: a number in a `Value` may lose digits.
@@ -78,18 +68,15 @@ pub(crate) struct UnknownShape;
 /// The AWS credentials with which FlexOrch reads the bucket. They cannot be printed.
 #[derive(Debug, Clone)]
 pub(crate) struct AwsCredentials {
-    /// The access key's id.
     pub(crate) access_key_id: SecretString,
     /// The access key's secret part.
     pub(crate) secret_access_key: SecretString,
 }
 
-/// A connector to create.
 #[derive(Debug, Clone)]
 pub(crate) struct NewConnector {
     /// Its name at FlexOrch.
     pub(crate) name: String,
-    /// The bucket that it reads.
     pub(crate) bucket: String,
     /// The bucket's region.
     pub(crate) region: String,
@@ -113,7 +100,6 @@ pub(crate) struct ConnectorTest {
 /// The plan's rate, as `GET /usage/rate-limits` returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RateLimits {
-    /// The plan's name.
     pub(crate) plan: Option<String>,
     /// Requests per minute; `None`: no limit.
     pub(crate) per_minute: Option<u64>,
@@ -125,9 +111,6 @@ pub(crate) struct RateLimits {
 
 impl RateLimits {
     /// Reads the flat shape of the SDKs, or the nested one of the documentation.
-    ///
-    /// # Errors
-    /// If it names no rate.
     pub(crate) fn from_json(value: &Value) -> Result<Self, UnknownShape> {
         let nested = value.get("rate_limit").unwrap_or(&Value::Null);
         let number = |flat: &str, deep: &str| value[flat].as_u64().or_else(|| nested[deep].as_u64());
@@ -159,53 +142,36 @@ pub(crate) struct Schedule {
     /// Its id, a number or text.
     pub(crate) id: Value,
     /// When it runs: five fields, in UTC.
-    #[serde(default)]
     pub(crate) cron_expression: Option<String>,
     /// The prefix that it lists; `None`: the connector's.
-    #[serde(default)]
     pub(crate) prefix_filter: Option<String>,
-    /// Whether it runs.
-    #[serde(default)]
     pub(crate) is_active: Option<bool>,
     /// When it last ran.
-    #[serde(default)]
     pub(crate) last_run_at: Option<String>,
-    /// When it runs next.
-    #[serde(default)]
     pub(crate) next_run_at: Option<String>,
 }
 
-/// A run of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScheduleRun {
     /// `completed`, `failed`, ….
-    #[serde(default)]
     pub(crate) status: Option<String>,
     /// When it began.
-    #[serde(default)]
     pub(crate) started_at: Option<String>,
     /// When it ended.
-    #[serde(default)]
     pub(crate) completed_at: Option<String>,
     /// Objects that it listed.
-    #[serde(default)]
     pub(crate) files_found: Option<u64>,
     /// Objects that it submitted.
-    #[serde(default)]
     pub(crate) files_new: Option<u64>,
     /// Objects that had been submitted before.
-    #[serde(default)]
     pub(crate) files_skipped: Option<u64>,
     /// Objects that could not be submitted.
-    #[serde(default)]
     pub(crate) files_failed: Option<u64>,
     /// Why it failed.
-    #[serde(default)]
     pub(crate) error_message: Option<String>,
 }
 
 /// Formats FlexOrch's timestamps for people, to the second. Returns other text unchanged.
-#[must_use]
 pub(crate) fn moment(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.strftime("%F %T UTC").to_string())
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{CallError, Management, Repeatable, segment};
+use super::{CallError, Management, Repeatable, absent_is_deleted, segment};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use flexorch_s3_ingester::redaction;
 
@@ -26,7 +26,6 @@ pub(crate) struct Webhook {
     pub(crate) active: bool,
     /// When it was created, as FlexOrch writes it.
     pub(crate) created_at: Option<String>,
-    /// What it exports.
     #[serde(skip)]
     pub(crate) export: Option<AutoExport>,
 }
@@ -57,7 +56,6 @@ pub(crate) struct CreatedWebhook {
 const DEFAULT_PREFIX: &str = "exports/";
 
 impl Webhook {
-    /// Returns whether it delivers to a URL.
     pub(crate) fn delivers_to(&self, url: &Url) -> bool {
         Url::parse(&self.url).is_ok_and(|own| own == *url)
     }
@@ -88,13 +86,9 @@ impl Management {
         created(&payload.0).ok_or_else(|| self.unreadable("POST", "webhooks"))
     }
 
-    /// Deletes a webhook: `DELETE /webhooks/{id}`. It is an error if it does not exist.
-    ///
-    /// # Errors
-    /// [`CallError`].
+    /// Deletes a webhook, if it exists: `DELETE /webhooks/{id}`.
     pub(crate) async fn delete_webhook(&self, id: &str) -> Result<(), CallError> {
-        self.call(Method::DELETE, &format!("webhooks/{}", segment(&id)), None, Repeatable::OnlyIfRefused).await?;
-        Ok(())
+        absent_is_deleted(self.delete(&format!("webhooks/{}", segment(&id))).await)
     }
 }
 

@@ -7,9 +7,7 @@ use super::configuration::{Configuration, Destination, Entry, Notification};
 pub(crate) struct Change {
     /// Unchanged entries.
     pub(crate) kept: Vec<Entry>,
-    /// Removed entries.
     pub(crate) removed: Vec<Entry>,
-    /// Added entries.
     pub(crate) added: Vec<Entry>,
 }
 
@@ -72,11 +70,8 @@ pub(crate) fn switch_event_bridge(configuration: &Configuration, on: bool) -> Ch
 /// Selects notifications. `None` matches anything.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selector {
-    /// Notifications with this destination.
     pub(crate) destination: Option<Destination>,
-    /// Notifications with this prefix.
     pub(crate) prefix: Option<String>,
-    /// Notifications with this suffix.
     pub(crate) suffix: Option<String>,
 }
 

@@ -50,9 +50,7 @@ impl Service {
 /// A resource that S3 notifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Destination {
-    /// Its kind.
     pub(crate) service: Service,
-    /// Its ARN.
     pub(crate) arn: String,
 }
 
@@ -126,7 +124,6 @@ impl fmt::Display for Notification {
     }
 }
 
-/// One entry of a configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// Its contents; `None` for the entry that enables EventBridge.
@@ -136,7 +133,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Creates an entry.
     pub(crate) fn new(notification: Notification) -> Self {
         Self { xml: notification.to_xml(), notification: Some(notification) }
     }
@@ -206,9 +202,6 @@ impl Configuration {
     }
 
     /// Parses the known parts of S3's XML, for reading only.
-    ///
-    /// # Errors
-    /// If it is not a notification configuration.
     pub(crate) fn parse_lenient(xml: &str) -> Result<Self, ConfigurationError> {
         Self::read(xml, &mut Unknown::default())
     }

@@ -40,7 +40,6 @@ pub(crate) enum FilterError {
         /// The prefix or suffix.
         text: String,
     },
-    /// It is too long.
     #[error("the encoded {name} is {length} characters long; S3 accepts {LONGEST}")]
     TooLong {
         /// `prefix` or `suffix`.
@@ -51,10 +50,6 @@ pub(crate) enum FilterError {
 }
 
 impl Filter {
-    /// Creates a filter.
-    ///
-    /// # Errors
-    /// If S3 would not accept it.
     pub(crate) fn new(prefix: &str, suffix: &str) -> Result<Self, FilterError> {
         for (name, text) in [("prefix", prefix), ("suffix", suffix)] {
             if text.contains('*') {

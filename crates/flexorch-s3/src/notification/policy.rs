@@ -64,9 +64,6 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// Parses a policy's JSON. Empty text is a policy without statements.
-    ///
-    /// # Errors
-    /// If it is not a policy.
     pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -82,9 +79,6 @@ impl Policy {
     }
 
     /// Returns the JSON. Without statements it is empty, which removes a policy.
-    ///
-    /// # Errors
-    /// If it cannot be serialized.
     pub(crate) fn to_text(&self) -> serde_json::Result<String> {
         if self.statements.is_empty() {
             return Ok(String::new());
@@ -109,9 +103,6 @@ impl Policy {
     }
 
     /// Adds a statement that allows the grantee. It replaces a statement with the same id.
-    ///
-    /// # Errors
-    /// If it cannot be serialized.
     pub(crate) fn with(self, id: &str, grantee: &Grantee) -> serde_json::Result<Self> {
         let mut statement = grantee.statement();
         statement["Sid"] = id.into();

@@ -13,7 +13,8 @@ use crate::args::DocumentSelection;
 use crate::journal_file::{JournalFile, Kind};
 use crate::tracking::Record;
 
-static KIND: Kind = Kind {
+/// The journal of a resubmission.
+pub(crate) static KIND: Kind = Kind {
     name: "resubmission",
     version: 1,
     if_damaged: "to start over, use another file (--journal); documents that were sent are then sent again",
@@ -22,8 +23,6 @@ static KIND: Kind = Kind {
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
-    journal: String,
-    version: u64,
     #[serde(flatten)]
     pub(crate) identity: Identity,
     /// The moment that `--since` stood for at the beginning, as the table has times.
@@ -59,19 +58,6 @@ pub(crate) struct Done {
     pub(crate) tally: Tally,
 }
 
-/// An open journal.
-#[derive(Debug)]
-pub(crate) struct Journal {
-    file: JournalFile,
-}
-
-impl Header {
-    /// Creates the header of a resubmission that begins now.
-    pub(crate) fn new(identity: Identity, since: Option<String>, until: String, begun: Timestamp) -> Self {
-        Self { journal: KIND.label(), version: KIND.version, identity, since, until, begun }
-    }
-}
-
 impl Done {
     /// Returns whether a record, in this state, is done.
     pub(crate) fn contains(&self, record: &Record) -> bool {
@@ -91,58 +77,15 @@ fn hash(document: &str, version: &str, changed_at: &str) -> u64 {
     hasher.finish()
 }
 
-impl Journal {
-    /// Opens the journal of an earlier run, if there is one, without changing it.
-    ///
-    /// # Errors
-    /// If it cannot be read, is another file, or is locked by another process.
-    pub(crate) fn find(path: &Path) -> Result<Option<(Self, Header, Done)>> {
-        let mut done = Done::default();
-        let found = JournalFile::find(path, &KIND, |line: Line| done.apply(&line))?;
-        Ok(found.map(|(file, header)| (Self { file }, header, done)))
-    }
-
-    /// Creates a journal.
-    ///
-    /// # Errors
-    /// If the file cannot be created.
-    pub(crate) fn create(path: &Path, header: &Header) -> Result<Self> {
-        Ok(Self { file: JournalFile::create(path, &KIND, header)? })
-    }
-
-    /// Discards all lines, to start over.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn restart(&mut self, header: &Header) -> Result<()> {
-        self.file.clear()?;
-        self.file.add(header)?;
-        self.file.sync()
-    }
-
-    /// Appends a line, and flushes it: what was sent must not be sent again.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn add(&mut self, line: &Line) -> Result<()> {
-        self.file.add(line)?;
-        self.file.sync()
-    }
-
-    /// Removes the file.
-    ///
-    /// # Errors
-    /// If the file cannot be removed.
-    pub(crate) fn remove(self) -> Result<()> {
-        self.file.remove()
-    }
+/// Opens the journal of an earlier run, if there is one, without changing it.
+pub(crate) fn find(path: &Path) -> Result<Option<(JournalFile, Header, Done)>> {
+    let mut done = Done::default();
+    let found = JournalFile::find(path, &KIND, |line: Line| done.apply(&line))?;
+    Ok(found.map(|(file, header)| (file, header, done)))
 }
 
 impl Identity {
     /// Refuses the journal of another resubmission.
-    ///
-    /// # Errors
-    /// If it differs.
     pub(crate) fn check(&self, found: &Self, path: &Path) -> Result<()> {
         if self == found {
             return Ok(());

@@ -24,28 +24,27 @@ mod version;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use jiff::Timestamp;
+use anyhow::Result;
 use serde_json::json;
 
-use crate::args::{QueueName, ResubmitOptions, TypedState};
+use crate::args::{QueueName, ResubmitOptions};
 use crate::backfill::scope::fingerprint;
 use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::journal_file::JournalFile;
 use crate::output::{DIM, SUCCESS, WARNING, styled};
 use crate::progress::Progress;
-use crate::stop::{Stop, ask};
+use crate::stop::Stop;
 use crate::text::{counted, escaped};
 use crate::tracking::{Order, Records, Selection, State, Tracking, timestamp};
 use flexorch_s3_ingester::aws::sqs::Queues;
-use journal::{Done, Header, Identity, Journal};
+use journal::{Done, Header, Identity, KIND};
 use plan::Plan;
 use run::{Ending, Run};
 use tally::Tally;
 use version::Versions;
 
-/// Runs the command.
 pub(crate) async fn run(options: ResubmitOptions, context: &Context) -> Result<Exit> {
     let stop = Stop::listen()?;
     let command = resubmit(&options, context, &stop);
@@ -62,7 +61,7 @@ struct Prepared {
     selection: Selection,
     header: Header,
     path: PathBuf,
-    found: Option<Journal>,
+    found: Option<JournalFile>,
     done: Done,
 }
 
@@ -73,8 +72,8 @@ impl Prepared {
             Some(queue) => queue.clone(),
             None => tracking.retry_queue().await?,
         };
-        let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let states: Vec<_> = options.states.iter().map(|state| State::from(TypedState::from(*state))).collect();
+        let now = context.now();
+        let states: Vec<_> = options.states.iter().map(|state| State::from(*state)).collect();
         let mut selection = Selection::new(&options.documents, states, tracking.bucket(), now);
         let identity = Identity {
             table: tracking.table()?.to_owned(),
@@ -83,8 +82,8 @@ impl Prepared {
             documents: options.documents.clone(),
         };
         let path = options.journal.clone().unwrap_or_else(|| default_path(&identity));
-        let found = if options.dry_run { None } else { Journal::find(&path)? };
-        let mut header = Header::new(identity, selection.since.clone(), timestamp(now), now);
+        let found = if options.dry_run { None } else { journal::find(&path)? };
+        let mut header = Header { identity, since: selection.since.clone(), until: timestamp(now), begun: now };
         let (mut journal, mut done) = (None, Done::default());
         if let Some((file, earlier, replayed)) = found {
             header.identity.check(&earlier.identity, &path)?;
@@ -129,19 +128,10 @@ async fn resubmit(options: &ResubmitOptions, context: &Context, stop: &Stop) -> 
         }
         return Ok(Exit::Success);
     }
-    if !options.yes {
-        let question = format!(
-            "Submit {} again through {}?",
-            counted(plan.documents(), "document"),
-            escaped(&prepared.queue.to_string())
-        );
-        let Some(answer) = stop.unless_requested(ask(question)).await.transpose()? else {
-            output.progress("\ninterrupted; nothing was sent");
-            return Ok(Exit::Interrupted);
-        };
-        if !answer {
-            bail!("cancelled; nothing was sent");
-        }
+    let (documents, queue) = (counted(plan.documents(), "document"), escaped(&prepared.queue.to_string()));
+    let question = format!("Submit {documents} again through {queue}?");
+    if !stop.confirm(options.yes, question, "nothing was sent", output).await? {
+        return Ok(Exit::Interrupted);
     }
     work(prepared, &plan, options, context, stop).await
 }
@@ -160,7 +150,7 @@ async fn work(
             journal
         }
         Some(journal) => journal,
-        None => Journal::create(&prepared.path, &prepared.header)?,
+        None => JournalFile::create(&prepared.path, &KIND, &prepared.header)?,
     };
     let mut records = prepared.records(context).await?;
     let sdk = context.aws().await?;

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::survey::Survey;
 use crate::args::QueueName;
 use crate::backfill::plan::{credits_words, time_for};
-use crate::backfill::queue::RECORDS_PER_MESSAGE;
 use crate::context::Context;
 use crate::forwarder::pause_of;
 use crate::management::{CallError, Credits};
 use crate::output::{DIM, Output, WARNING, styled};
 use crate::text::{counted, escaped, friendly, line_of};
+use crate::uploads::RECORDS_PER_MESSAGE;
 
 /// How many keys the function sends in a request, unless it is set up otherwise (MAX_KEYS_PER_REQUEST).
 const KEYS_PER_REQUEST: u64 = 100;
@@ -34,7 +34,6 @@ struct Account {
     pause: Option<String>,
 }
 
-/// The plan.
 pub(crate) struct Plan {
     table: String,
     queue: String,
@@ -70,7 +69,6 @@ impl Plan {
         self.survey.connectors.values().map(|documents| documents.div_ceil(KEYS_PER_REQUEST)).sum()
     }
 
-    /// Prints it.
     pub(crate) fn print(&self, output: Output) -> Result<()> {
         output.line(format!("{} selected in {}", counted(self.documents(), "document"), escaped(&self.table)))?;
         if self.documents() == 0 {
@@ -122,7 +120,6 @@ impl Plan {
         })
     }
 
-    /// Returns it as JSON.
     pub(crate) fn json(&self) -> Value {
         let accounts = self.accounts.iter().map(|account| {
             json!({

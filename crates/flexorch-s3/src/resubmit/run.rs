@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
 
-use super::journal::{Done, Journal, Line};
+use super::journal::{Done, Line};
 use super::tally::Tally;
 use super::version::{Checked, Versions};
 use crate::args::QueueName;
-use crate::backfill::queue::RECORDS_PER_MESSAGE;
+use crate::journal_file::JournalFile;
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::tracking::{Record, Records};
-use flexorch_s3_ingester::aws::sqs::{OutgoingMessage, Queues};
+use crate::uploads::{self, RECORDS_PER_MESSAGE, message};
+use flexorch_s3_ingester::aws::sqs::Queues;
 use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::event::s3::notification_of;
 use flexorch_s3_ingester::model::object::S3Object;
 
 /// Records of a batch: ten messages, which one call sends.
@@ -30,7 +29,6 @@ const ATTEMPTS: u32 = 5;
 /// The time between the first two of them, which doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// How a run ended.
 pub(crate) enum Ending {
     /// All records are done.
     Complete,
@@ -40,7 +38,6 @@ pub(crate) enum Ending {
     Stopped(Error),
 }
 
-/// A run.
 pub(crate) struct Run<'a> {
     pub(crate) queues: &'a Queues,
     pub(crate) queue: &'a QueueName,
@@ -55,7 +52,7 @@ impl Run<'_> {
         &self,
         records: &mut Records,
         done: &mut Done,
-        journal: &mut Journal,
+        journal: &mut JournalFile,
         progress: &Progress,
     ) -> (Tally, Ending) {
         let mut tally = Tally::default();
@@ -80,7 +77,8 @@ impl Run<'_> {
                 done.apply(&line);
                 tally.add(line.tally);
                 progress.show(usize::try_from(tally.total()).unwrap_or(usize::MAX));
-                if let Err(error) = journal.add(&line) {
+                // Flushed, because what was sent must not be sent again.
+                if let Err(error) = journal.add(&line).and_then(|()| journal.sync()) {
                     let error =
                         error.context("what was sent last is not in the journal, and the next run sends it again");
                     return (tally, Ending::Stopped(error));
@@ -121,12 +119,9 @@ impl Run<'_> {
         }
         let (mut attempt, mut wait) = (1, FIRST_WAIT);
         while !unsent.is_empty() {
-            let messages: Vec<_> = unsent.chunks(RECORDS_PER_MESSAGE).map(message).collect();
-            let end = self.clock.now() + SEND_TIMEOUT;
-            let results = match self.queue {
-                QueueName::Url(url) => self.queues.send_to_url(url, &messages, end).await,
-                QueueName::Arn(arn) => self.queues.send_to_arn(arn, &messages, end).await,
-            };
+            let chunks = unsent.chunks(RECORDS_PER_MESSAGE);
+            let messages: Vec<_> = chunks.map(|chunk| message(chunk.iter().map(|(_, object, _)| object))).collect();
+            let results = uploads::send(self.queues, self.queue, &messages, self.clock.now() + SEND_TIMEOUT).await;
             let mut left = Vec::new();
             let mut failure = None;
             let mut rest = unsent.into_iter();
@@ -174,16 +169,4 @@ async fn batch(records: &mut Records, done: &Done) -> Result<Vec<Record>> {
 
 fn named(record: Record) -> (String, String, String) {
     (record.document, record.version, record.changed_at)
-}
-
-/// Returns the message of some objects: an S3 notification.
-fn message(objects: &[(Record, S3Object, bool)]) -> OutgoingMessage {
-    let records: Vec<Value> =
-        objects.iter().map(|(_, object, _)| notification_of(object)["Records"][0].take()).collect();
-    OutgoingMessage {
-        body: json!({ "Records": records }).to_string(),
-        attributes: Vec::new(),
-        delay: Duration::ZERO,
-        group: None,
-    }
 }

@@ -22,9 +22,6 @@ pub(crate) struct Survey {
 const REASONS: usize = 1000;
 
 /// Reads all selected records once.
-///
-/// # Errors
-/// If they cannot be read.
 pub(crate) async fn survey(records: &mut Records, done: &Done) -> Result<Survey> {
     let mut survey = Survey::default();
     while let Some(record) = records.next().await? {

@@ -1,65 +1,28 @@
 //! What a function's settings and triggers lead to: the receipts queue, the outcomes function that reads it, and that function's table.
 
-use std::collections::HashMap;
-
 use anyhow::{Result, anyhow};
 use aws_config::SdkConfig;
-use aws_sdk_lambda::Client;
 
 use crate::aws_failure::{AwsFailure, optional};
-use crate::region::in_region;
+use crate::deployed::Deployed;
 use crate::text::escaped;
 use flexorch_outcomes::config::variable::{RECORDS_TABLE, WEBHOOK_SECRET_ID};
-use flexorch_s3_ingester::model::arn::{FunctionArn, QueueArn, region_of};
+use flexorch_s3_ingester::model::arn::{FunctionArn, region_of};
 use flexorch_s3_ingester::model::settings::{CONNECTOR_SECRET_IDS, RECEIPTS_QUEUE_URL};
 
 /// The ingester, if the outcomes function was not named itself, and the outcomes function.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    client: Client,
-    ingester: Option<Lambda>,
-    outcomes: Lambda,
-}
-
-/// A function's settings.
-#[derive(Debug, Clone)]
-struct Lambda {
-    name: String,
-    arn: String,
-    variables: HashMap<String, String>,
-}
-
-impl Lambda {
-    async fn read(client: &Client, name: &str) -> Result<Self> {
-        let action = "lambda:GetFunctionConfiguration";
-        let found = client.get_function_configuration().function_name(name).send().await;
-        let found = found.map_err(|error| AwsFailure::new(&error, action, escaped(name)))?;
-        if let Some(error) = found.environment().and_then(|environment| environment.error()) {
-            let code = error.error_code().unwrap_or("no code");
-            return Err(anyhow!("Lambda does not return the variables of function {} ({code})", escaped(name)));
-        }
-        Ok(Self {
-            name: found.function_name.unwrap_or_else(|| name.to_owned()),
-            arn: found.function_arn.unwrap_or_default(),
-            variables: found.environment.and_then(|environment| environment.variables).unwrap_or_default(),
-        })
-    }
-
-    fn setting(&self, variable: &str) -> Option<&str> {
-        self.variables.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())
-    }
+    ingester: Option<Deployed>,
+    outcomes: Deployed,
 }
 
 impl Chain {
     /// Follows a function: the ingester, or the outcomes function itself.
-    ///
-    /// # Errors
-    /// If a call fails, or the function has no tracking.
     pub(crate) async fn follow(sdk: &SdkConfig, name: &str) -> Result<Self> {
-        let client = Client::new(&in_region(sdk, region_of(name)));
-        let named = Lambda::read(&client, name).await?;
+        let named = Deployed::read(sdk, name).await?.visible("")?;
         if named.setting(RECORDS_TABLE).is_some() {
-            return Ok(Self { client, ingester: None, outcomes: named });
+            return Ok(Self { ingester: None, outcomes: named });
         }
         let shown = escaped(&named.name);
         let Some(queue) = named.setting(RECEIPTS_QUEUE_URL) else {
@@ -71,14 +34,10 @@ impl Chain {
         let queue = queue_arn(queue, &named.arn).ok_or_else(|| {
             anyhow!("{RECEIPTS_QUEUE_URL} of function {shown} is {queue:?}, which is not a queue's URL")
         })?;
-        let mappings = client.list_event_source_mappings().event_source_arn(&queue).into_paginator().items().send();
-        let mappings: Result<Vec<_>, _> = mappings.collect().await;
-        let mappings =
-            mappings.map_err(|error| AwsFailure::new(&error, "lambda:ListEventSourceMappings", queue.as_str()))?;
-        for arn in mappings.into_iter().filter_map(|mapping| mapping.function_arn) {
-            let outcomes = Lambda::read(&client, &arn).await?;
+        for arn in named.readers_of(&queue).await? {
+            let outcomes = Deployed::read(sdk, &arn).await?.visible("")?;
             if outcomes.setting(RECORDS_TABLE).is_some() {
-                return Ok(Self { client, ingester: Some(named), outcomes });
+                return Ok(Self { ingester: Some(named), outcomes });
             }
         }
         Err(anyhow!(
@@ -86,7 +45,6 @@ impl Chain {
         ))
     }
 
-    /// Returns the table's name.
     pub(crate) fn table(&self) -> &str {
         self.outcomes.setting(RECORDS_TABLE).unwrap_or_default()
     }
@@ -101,7 +59,6 @@ impl Chain {
         &self.outcomes.name
     }
 
-    /// Returns the secrets of the connectors.
     pub(crate) fn connector_secrets(&self) -> Vec<String> {
         let ids = self.outcomes.setting(CONNECTOR_SECRET_IDS);
         let ids = ids.or_else(|| self.ingester.as_ref()?.setting(CONNECTOR_SECRET_IDS));
@@ -114,28 +71,19 @@ impl Chain {
     }
 
     /// Asks for the URL of the outcomes function; `None` if it has none.
-    ///
-    /// # Errors
-    /// If the call fails.
     pub(crate) async fn url(&self) -> Result<Option<String>, AwsFailure> {
         let name = &self.outcomes.name;
-        let answer = self.client.get_function_url_config().function_name(name).send().await;
+        let answer = self.outcomes.client.get_function_url_config().function_name(name).send().await;
         let answer = answer.map_err(|error| AwsFailure::new(&error, "lambda:GetFunctionUrlConfig", name));
         Ok(optional(answer)?.map(|found| found.function_url))
     }
 
     /// Asks which queues the ingester reads, by their ARNs; none if it is not known.
-    ///
-    /// # Errors
-    /// If the call fails.
     pub(crate) async fn ingesters_queues(&self) -> Result<Vec<String>, AwsFailure> {
-        let Some(ingester) = &self.ingester else { return Ok(Vec::new()) };
-        let pages = self.client.list_event_source_mappings().function_name(&ingester.name).into_paginator();
-        let mappings: Result<Vec<_>, _> = pages.items().send().collect().await;
-        let mappings = mappings
-            .map_err(|error| AwsFailure::new(&error, "lambda:ListEventSourceMappings", ingester.name.as_str()))?;
-        let arns = mappings.into_iter().filter_map(|mapping| mapping.event_source_arn);
-        Ok(arns.filter(|arn| QueueArn::parse(arn).is_ok()).collect())
+        match &self.ingester {
+            Some(ingester) => ingester.queues().await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 

@@ -27,9 +27,6 @@ pub(crate) enum Tracking {
 
 impl Tracking {
     /// Finds it.
-    ///
-    /// # Errors
-    /// If a call fails, or a function has no tracking.
     pub(crate) async fn find(option: &TrackingOption, context: &Context) -> Result<Self> {
         let TrackingOption { stack, function, table } = option;
         match (stack, function, table) {
@@ -40,25 +37,14 @@ impl Tracking {
     }
 
     /// Reads a stack's outputs.
-    ///
-    /// # Errors
-    /// If the call fails.
     pub(crate) async fn of_stack(stack: &str, context: &Context) -> Result<Self> {
         Ok(Self::Stack(Outputs::read(context.aws().await?, stack).await?))
     }
 
-    /// Follows a function.
-    ///
-    /// # Errors
-    /// If a call fails, or the function has no tracking.
     pub(crate) async fn of_function(function: &str, context: &Context) -> Result<Self> {
         Ok(Self::Function(Box::new(Chain::follow(context.aws().await?, function).await?)))
     }
 
-    /// Returns the table's name.
-    ///
-    /// # Errors
-    /// If the stack has none.
     pub(crate) fn table(&self) -> Result<&str> {
         match self {
             Self::Stack(outputs) => Self::required(outputs, output::RECORDS_TABLE, "Tracking=true"),
@@ -67,10 +53,6 @@ impl Tracking {
         }
     }
 
-    /// Reads the records of a selection.
-    ///
-    /// # Errors
-    /// If the stack has no table.
     pub(crate) async fn records(&self, selection: Selection, order: Order, context: &Context) -> Result<Records> {
         let region = match self {
             Self::Function(chain) => chain.region(),
@@ -88,7 +70,6 @@ impl Tracking {
         }
     }
 
-    /// Returns the secrets of the connectors, as far as they are known.
     pub(crate) fn connector_secrets(&self) -> Vec<String> {
         match self {
             Self::Stack(outputs) => split(outputs.get(output::CONNECTOR_SECRET_ARNS).unwrap_or_default()),
@@ -98,9 +79,6 @@ impl Tracking {
     }
 
     /// Returns the URL that a webhook delivers to.
-    ///
-    /// # Errors
-    /// If there is none, or the call fails.
     pub(crate) async fn webhook_url(&self) -> Result<Url> {
         let text = match self {
             Self::Stack(outputs) => {
@@ -115,9 +93,6 @@ impl Tracking {
     }
 
     /// Returns the secret with the signing secret.
-    ///
-    /// # Errors
-    /// If there is none.
     pub(crate) fn webhook_secret(&self) -> Result<&str> {
         match self {
             Self::Stack(outputs) => {

@@ -20,9 +20,10 @@ mod record;
 mod records;
 mod selection;
 
+pub(crate) use crate::args::State;
 pub(crate) use locate::Tracking;
 pub(crate) use query::Order;
-pub(crate) use record::{Record, State, timestamp};
+pub(crate) use record::{Record, timestamp};
 pub(crate) use records::Records;
 pub(crate) use selection::Selection;
 

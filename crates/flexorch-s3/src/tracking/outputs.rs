@@ -14,7 +14,6 @@ pub(crate) struct Outputs {
     values: HashMap<String, String>,
 }
 
-/// The outputs that are read.
 pub(crate) mod output {
     pub(crate) const BUCKET_NAME: &str = "BucketName";
     pub(crate) const CONNECTOR_SECRET_ARNS: &str = "ConnectorSecretArns";

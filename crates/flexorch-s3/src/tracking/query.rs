@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::record::State;
 use super::selection::{Documents, Selection};
+use crate::args::State;
 
 /// The index of the states.
 pub(crate) const BY_STATE: &str = "by-state";

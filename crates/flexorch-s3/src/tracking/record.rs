@@ -4,29 +4,13 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use clap::ValueEnum;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::args::TypedState;
+use crate::args::State;
 use flexorch_s3_ingester::model::credentials::ConnectorId;
-
-/// The state of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum State {
-    /// FlexOrch accepted it, and its job has not ended.
-    Submitted,
-    /// FlexOrch processed it.
-    Processed,
-    /// Its job failed.
-    Failed,
-    /// FlexOrch refused the file.
-    Rejected,
-}
-
-/// All states.
-pub(crate) const ALL_STATES: [State; 4] = [State::Submitted, State::Processed, State::Failed, State::Rejected];
 
 impl State {
     /// Returns the state's name in the table.
@@ -45,18 +29,7 @@ impl State {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        ALL_STATES.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-impl From<TypedState> for State {
-    fn from(typed: TypedState) -> Self {
-        match typed {
-            TypedState::Open => Self::Submitted,
-            TypedState::Processed => Self::Processed,
-            TypedState::Failed => Self::Failed,
-            TypedState::Rejected => Self::Rejected,
-        }
+        Self::value_variants().iter().copied().find(|state| state.as_str() == text)
     }
 }
 

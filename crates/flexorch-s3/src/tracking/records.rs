@@ -55,9 +55,6 @@ impl Records {
     }
 
     /// Returns the next record, or `None` after the last.
-    ///
-    /// # Errors
-    /// If a page cannot be read, with the permission that it needs.
     pub(crate) async fn next(&mut self) -> Result<Option<Record>, AwsFailure> {
         for position in 0..self.sources.len() {
             self.fill(position).await?;

@@ -1,15 +1,15 @@
 //! Which records a command is about. Pure.
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 
-use super::record::{ALL_STATES, Record, State, timestamp};
-use crate::args::{DocumentSelection, Past};
+use super::record::{Record, timestamp};
+use crate::args::{DocumentSelection, Past, State};
 use flexorch_s3_ingester::model::arn::SecretArn;
 
 /// Which documents are meant, by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Documents {
-    /// All.
     All,
     /// Those of a bucket whose keys start with a prefix, which may be empty.
     Prefix {
@@ -49,7 +49,7 @@ impl Selection {
             (None, None) if typed.bucket.is_some() => Documents::Prefix { bucket: named, prefix: String::new() },
             (None, None) => Documents::All,
         };
-        let mut all = if states.is_empty() { ALL_STATES.to_vec() } else { states };
+        let mut all = if states.is_empty() { State::value_variants().to_vec() } else { states };
         all.sort_unstable();
         all.dedup();
         let since = since.as_ref().and_then(|since: &Past| since.resolve(now)).map(timestamp);

@@ -34,7 +34,6 @@ struct Registered {
     origin: Origin,
 }
 
-/// Runs the command.
 pub(crate) async fn run(options: WebhookCreateOptions, context: &Context) -> Result<Exit> {
     let target = Target::find(&options.target, &options.secret, true, context).await?;
     let (Some(url), Some(secret_id)) = (&target.url, &target.signing_secret) else {
@@ -52,9 +51,7 @@ pub(crate) async fn run(options: WebhookCreateOptions, context: &Context) -> Res
     };
     let plan = found.plan()?;
     let (Plan::Keep { superfluous: old, .. } | Plan::Register { replaced: old }) = &plan;
-    if !old.is_empty() && !options.yes && !confirm(&question(&plan, old, url), "--yes")? {
-        bail!("cancelled; nothing was changed");
-    }
+    confirm(old.is_empty() || options.yes, &question(&plan, old, url), "nothing was changed")?;
     let registered = match &plan {
         Plan::Keep { webhook, .. } => Registered { id: webhook.id.clone(), origin: Origin::Stored },
         Plan::Register { replaced } => {
@@ -63,7 +60,7 @@ pub(crate) async fn run(options: WebhookCreateOptions, context: &Context) -> Res
         }
     };
     for webhook in old {
-        delete(&flexorch, &webhook.id).await.with_context(|| {
+        flexorch.delete_webhook(&webhook.id).await.with_context(|| {
             format!(
                 "webhook {} is registered, but an older one with this URL is left; run the same command again",
                 registered.id
@@ -129,7 +126,7 @@ async fn register(
     };
     if let Err(error) = signing.store(&own, std::slice::from_ref(&id)).await {
         // Nothing stays registered that cannot be verified.
-        return Err(match delete(flexorch, &id).await {
+        return Err(match flexorch.delete_webhook(&id).await {
             Ok(()) => error.context("the signing secret that FlexOrch made could not be stored; the webhook was deleted again"),
             Err(undeleted) => error.context(format!(
                 "the signing secret that FlexOrch made could not be stored, and webhook {id} could not be deleted again ({undeleted}); run \
@@ -165,19 +162,11 @@ async fn create(
     match flexorch.create_webhook(url, secret).await {
         Err(error) if error.error.status == 409 && !replaced.is_empty() => {
             for webhook in replaced {
-                delete(flexorch, &webhook.id).await?;
+                flexorch.delete_webhook(&webhook.id).await?;
             }
             flexorch.create_webhook(url, secret).await.map_err(again)
         }
         other => other.map_err(again),
-    }
-}
-
-/// Deletes a webhook, which may be gone already.
-async fn delete(flexorch: &Management, id: &str) -> Result<(), CallError> {
-    match flexorch.delete_webhook(id).await {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => other,
     }
 }
 

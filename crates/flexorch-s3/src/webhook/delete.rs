@@ -12,7 +12,6 @@ use crate::management::Webhook;
 use crate::output::{SUCCESS, confirm, styled};
 use crate::text::escaped;
 
-/// Runs the command.
 pub(crate) async fn run(options: WebhookDeleteOptions, context: &Context) -> Result<Exit> {
     let target = Target::find(&options.target, &options.secret, false, context).await?;
     let flexorch = target.flexorch(context).await?;
@@ -41,14 +40,10 @@ pub(crate) async fn run(options: WebhookDeleteOptions, context: &Context) -> Res
     };
     let described: Vec<_> = chosen.iter().map(describe).collect();
     let s = if chosen.len() == 1 { "" } else { "s" };
-    if !options.yes && !confirm(&format!("Delete webhook{s} {}?", described.join(", ")), "--yes")? {
-        bail!("cancelled; nothing was deleted");
-    }
+    confirm(options.yes, &format!("Delete webhook{s} {}?", described.join(", ")), "nothing was deleted")?;
     for webhook in &chosen {
-        match flexorch.delete_webhook(&webhook.id).await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            _ => output.line(format!("{} webhook {} deleted", styled(SUCCESS, "✓"), escaped(&webhook.id)))?,
-        }
+        flexorch.delete_webhook(&webhook.id).await?;
+        output.line(format!("{} webhook {} deleted", styled(SUCCESS, "✓"), escaped(&webhook.id)))?;
     }
     if let Some(id) = &target.signing_secret {
         let mut signing = SigningSecret::read(id, context).await?;

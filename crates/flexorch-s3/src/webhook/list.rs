@@ -29,7 +29,6 @@ struct Listed<'a> {
     webhooks: Vec<Item<'a>>,
 }
 
-/// Runs the command.
 pub(crate) async fn run(options: WebhookListOptions, context: &Context) -> Result<Exit> {
     let target = Target::find(&options.target, &options.secret, false, context).await?;
     let flexorch = target.flexorch(context).await?;

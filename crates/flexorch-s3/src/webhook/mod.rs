@@ -23,7 +23,6 @@ use crate::management::Management;
 use crate::tracking::Tracking;
 pub(crate) use signing::signing_fields;
 
-/// Runs one of the commands.
 pub(crate) async fn run(action: WebhookAction, context: &Context) -> Result<Exit> {
     match action {
         WebhookAction::Create(options) => create::run(options, context).await,

@@ -44,15 +44,11 @@ impl SigningSecret {
         Ok(signing)
     }
 
-    /// Returns its ARN.
     pub(crate) fn arn(&self) -> &str {
         &self.document.arn
     }
 
     /// Returns the secret, if there is one.
-    ///
-    /// # Errors
-    /// If the field is not text.
     pub(crate) fn value(&self) -> Result<Option<SecretString>> {
         Ok(self.document.text(SECRET)?.map(SecretString::from))
     }
@@ -63,9 +59,6 @@ impl SigningSecret {
     }
 
     /// Replaces the secret, before or after a webhook signs with it. Other fields stay unchanged.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub(crate) async fn store(&mut self, secret: &SecretString, webhooks: &[String]) -> Result<()> {
         redaction::register(secret.expose_secret());
         self.document.set(SECRET, &secret.expose_secret())?;
@@ -73,9 +66,6 @@ impl SigningSecret {
     }
 
     /// Notes which webhooks sign with the secret.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub(crate) async fn note(&mut self, webhooks: &[String]) -> Result<()> {
         self.document.set(WEBHOOKS, &webhooks)?;
         self.store.write(&self.document).await?;
@@ -91,9 +81,6 @@ pub(crate) fn signing_fields(document: &SecretDocument) -> Option<Vec<String>> {
 }
 
 /// Makes a random signing secret: 64 hexadecimal digits.
-///
-/// # Errors
-/// If the operating system has no random numbers.
 pub(crate) fn random() -> Result<SecretString> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("{error}")).context("cannot make a random signing secret")?;

@@ -10,12 +10,14 @@ const OUTCOMES: &str = "outcomes";
 /// Its URL.
 const URL: &str = "https://abc.lambda-url.eu-west-1.on.aws/";
 /// The checks of the tracking, in their order.
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 12] = [
     "tracking",
     "receipts queue",
+    "ingester's role",
     "outcomes function",
     "receipts' batches",
     "outcomes' settings",
+    "outcomes' role",
     "records table",
     "sweep",
     "receipts waiting",
@@ -130,6 +132,35 @@ async fn what_may_not_be_read_is_neither_good_nor_bad() {
         clinic.account.deny(action);
         doctor(&clinic, &[]).await.could_not_check(checks, action);
         clinic.account.allow_all();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_lacks_a_permission_is_named_with_it_and_without_iam_it_is_not_known() {
+    let clinic = tracked().await;
+    let account = &clinic.account;
+    account.forbid(FUNCTION, "sqs:SendMessage", ":receipts");
+    doctor(&clinic, &[]).await.fails("ingester's role", "sqs:SendMessage on", "--action-names sqs:SendMessage");
+    account.allow_all();
+    for (action, resource) in [
+        ("sqs:DeleteMessage", ":receipts"),
+        ("dynamodb:PutItem", ":table/records"),
+        ("dynamodb:Query", ":table/records/index/by-state"),
+        ("events:PutEvents", ":event-bus/default"),
+        ("secretsmanager:GetSecretValue", ""),
+    ] {
+        account.forbid(OUTCOMES, action, resource);
+        let show = "aws iam simulate-principal-policy --policy-source-arn arn:aws:iam::123456789012:role/outcomes";
+        doctor(&clinic, &[]).await.fails("outcomes' role", &format!("does not allow {action} on arn:aws:"), show);
+        account.allow_all();
+    }
+    account.deny("iam:SimulatePrincipalPolicy");
+    let seen = doctor(&clinic, &[]).await;
+    assert_eq!((seen.names("warning"), seen.run.status), (vec!["ingester's role", "outcomes' role"], Some(0)));
+    for check in seen.names("warning") {
+        let text = seen.text(check);
+        assert!(text.starts_with("could not be checked: iam:SimulatePrincipalPolicy on arn:aws:iam::"), "{text}");
+        assert!(text.contains("your AWS identity needs iam:SimulatePrincipalPolicy"), "{text}");
     }
 }
 

@@ -8,18 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::backfill::scope::TypedScope;
 use crate::journal_file::Kind;
 
-/// The journal of a backfill.
 pub(crate) static KIND: Kind = Kind {
     name: "backfill",
     version: 1,
     if_damaged: "to start over, use another file (--journal); objects that are done are then sent again",
 };
 
-/// The first line, which identifies the backfill. No line contains credentials.
+/// What the first line identifies the backfill by. No line contains credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
-    pub(crate) journal: String,
-    pub(crate) version: u64,
     #[serde(flatten)]
     pub(crate) identity: Identity,
     /// `since`, as resolved when the backfill started.
@@ -41,37 +38,16 @@ pub(crate) struct Identity {
     pub(crate) scope: TypedScope,
 }
 
-impl Header {
-    /// Creates the header of a backfill that starts now.
-    pub(crate) fn new(identity: Identity, since: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Self {
-        Self {
-            journal: KIND.label(),
-            version: KIND.version,
-            identity,
-            modified_since: since,
-            modified_until: until,
-            begun: now,
-        }
-    }
-}
-
 impl Identity {
-    /// Describes the differences to another identity.
-    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
-        let mut differences = Vec::new();
-        let mut compare = |name: &str, own: String, others: String| {
-            if own != others {
-                differences.push(format!("{name} {own} and not {others}"));
-            }
-        };
-        compare("bucket", format!("{:?}", self.bucket), format!("{:?}", other.bucket));
-        compare("connector", self.connector_id.clone(), other.connector_id.clone());
-        compare("FlexOrch at", self.flexorch_url.clone(), other.flexorch_url.clone());
-        let queue = |identity: &Self| identity.queue.clone().unwrap_or_else(|| "none".to_owned());
-        compare("queue", queue(self), queue(other));
-        let scope = |identity: &Self| serde_json::to_string(&identity.scope).unwrap_or_default();
-        compare("scope", scope(self), scope(other));
-        differences
+    /// Returns what identifies a backfill, by the words for it.
+    pub(crate) fn parts(&self) -> [(&'static str, String); 5] {
+        [
+            ("bucket", format!("{:?}", self.bucket)),
+            ("connector", self.connector_id.clone()),
+            ("FlexOrch at", self.flexorch_url.clone()),
+            ("queue", self.queue.clone().unwrap_or_else(|| "none".to_owned())),
+            ("scope", serde_json::to_string(&self.scope).unwrap_or_default()),
+        ]
     }
 }
 
@@ -101,10 +77,7 @@ pub(crate) enum Line {
         settled: Settled,
     },
     /// All objects are settled.
-    Finished {
-        /// When.
-        at: Timestamp,
-    },
+    Finished { at: Timestamp },
 }
 
 /// The results of a chunk's objects.

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::journal_file::JournalFile;
-use line::KIND;
-pub(crate) use line::{Header, Identity, Line, RejectedKey, Settled};
+pub(crate) use line::{Header, Identity, KIND, Line, RejectedKey, Settled};
 pub(crate) use replay::{Replay, Tally};
 
 /// How often lines are flushed to the disk.
@@ -48,28 +47,17 @@ impl Journal {
     }
 
     /// Creates a journal.
-    ///
-    /// # Errors
-    /// If the file cannot be created.
     pub(crate) fn create(path: &Path, header: &Header) -> Result<Self> {
         let file = JournalFile::create(path, &KIND, header)?;
         Ok(Self { file, synced: Instant::now(), is_new: true })
     }
 
     /// Discards all lines, to start over.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn restart(&mut self, header: &Header) -> Result<()> {
-        self.file.clear()?;
-        self.file.add(header)?;
-        self.sync()
+        self.synced = Instant::now();
+        self.file.restart(header)
     }
 
-    /// Appends a line.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn add(&mut self, line: &Line) -> Result<()> {
         self.file.add(line)?;
         self.is_new = false;
@@ -80,9 +68,6 @@ impl Journal {
     }
 
     /// Flushes everything to the disk, and cuts off a partly written line.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
         self.file.sync()
@@ -95,7 +80,6 @@ impl Journal {
         }
     }
 
-    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }

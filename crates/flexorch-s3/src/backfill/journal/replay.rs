@@ -22,7 +22,6 @@ pub(crate) struct Replay {
     pub(crate) lines: u64,
 }
 
-/// The totals.
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Tally {
     pub(crate) listed: u64,
@@ -32,7 +31,6 @@ pub(crate) struct Tally {
     pub(crate) duplicates: u64,
     pub(crate) rejected: u64,
     pub(crate) rejected_by_code: BTreeMap<String, u64>,
-    /// The first rejected keys.
     pub(crate) rejected_first: Vec<RejectedKey>,
     pub(crate) requests: u64,
     pub(crate) rate_limited: u64,
@@ -40,7 +38,6 @@ pub(crate) struct Tally {
 }
 
 impl Replay {
-    /// Adds a line.
     pub(crate) fn apply(&mut self, line: Line) {
         self.lines += 1;
         match line {

@@ -11,7 +11,8 @@ fn header() -> Header {
         queue: None,
         scope,
     };
-    Header::new(identity, None, None, "2026-01-31T00:00:00Z".parse().unwrap())
+    let begun = "2026-01-31T00:00:00Z".parse().unwrap();
+    Header { identity, modified_since: None, modified_until: None, begun }
 }
 
 fn chunk(after: Option<&str>, through: Option<&str>) -> Line {
@@ -92,8 +93,9 @@ fn something_else_than_a_file_is_left_unchanged() {
 fn an_unfinished_first_line_counts_as_no_journal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.jsonl");
+    drop(Journal::create(&path, &header()).unwrap());
+    let text = std::fs::read_to_string(&path).unwrap();
     for length in [0, 5, 60] {
-        let text = serde_json::to_string(&header()).unwrap();
         std::fs::write(&path, &text[..length]).unwrap();
         assert!(Journal::find(&path).unwrap().is_none());
         assert!(!path.exists());

@@ -1,10 +1,8 @@
 //! Drives a rotation: from step to step until its end, or until it is interrupted.
 
 use std::future::Future;
-use std::pin::pin;
 
 use anyhow::{Result, bail};
-use jiff::Timestamp;
 
 use super::iam::AccessKeys;
 use super::journal::{Header, Line};
@@ -12,10 +10,10 @@ use super::state::{Memory, Progress, Step, Terms};
 use super::wait::{Wait, wait};
 use crate::connector_secret::{SecretDocument, SecretStore};
 use crate::context::Context;
-use crate::interruption::Interruption;
 use crate::journal_file::JournalFile;
 use crate::management::{AwsCredentials, Management};
 use crate::output::{Output, SUCCESS, styled};
+use crate::stop::Stop;
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 
 /// A rotation at work.
@@ -34,7 +32,6 @@ pub(super) struct Rotation<'a> {
     pub(super) credentials: Option<AwsCredentials>,
 }
 
-/// How a run ended.
 #[derive(Debug)]
 pub(super) enum Ending {
     Finished,
@@ -52,7 +49,7 @@ pub(super) enum NamedConnector {
 
 impl Rotation<'_> {
     /// Makes the steps that are left. An interruption ends it after the current step, a second one immediately.
-    pub(super) async fn run(&mut self, interruption: &mut Interruption) -> Result<Ending> {
+    pub(super) async fn run(&mut self, stop: &Stop) -> Result<Ending> {
         self.check_secret()?;
         loop {
             let step = self.next();
@@ -65,11 +62,11 @@ impl Rotation<'_> {
                 _ => None,
             };
             let interrupted = match waiting {
-                Some(waiting) => wait(&waiting, self.context, interruption).await,
+                Some(waiting) => wait(&waiting, self.context, stop).await,
                 None => {
                     let output = self.context.output;
-                    match finish(self.make(step), output, interruption).await {
-                        Some((result, interrupted)) => result.map(|()| interrupted)?,
+                    match finish(self.make(step), output, stop).await {
+                        Some(result) => result.map(|()| stop.is_requested())?,
                         None => true,
                     }
                 }
@@ -82,11 +79,7 @@ impl Rotation<'_> {
 
     fn next(&mut self) -> Step {
         self.memory.holds_secret = self.credentials.is_some();
-        self.progress.next(&self.header, self.terms, &self.memory, self.now())
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        Timestamp::try_from(self.context.clock.now()).unwrap_or(Timestamp::MAX)
+        self.progress.next(&self.header, self.terms, &self.memory, self.context.now())
     }
 
     /// Records a line before anything else happens.
@@ -104,7 +97,7 @@ impl Rotation<'_> {
     /// Takes note of a secret that was written while the journal was not.
     pub(super) fn check_secret(&mut self) -> Result<()> {
         if self.named()? == NamedConnector::New && self.progress.written.is_none() {
-            let at = self.now();
+            let at = self.context.now();
             self.record(Line::SecretWritten { at })?;
         }
         Ok(())
@@ -142,24 +135,15 @@ impl Rotation<'_> {
     }
 }
 
-/// Waits for the end of a step, and returns its result and whether an interruption came meanwhile. A second interruption ends it: `None`.
-async fn finish<T>(
-    step: impl Future<Output = T>,
-    output: Output,
-    interruption: &mut Interruption,
-) -> Option<(T, bool)> {
-    let mut step = pin!(step);
-    let mut interrupted = false;
-    loop {
-        tokio::select! {
-            result = &mut step => return Some((result, interrupted)),
-            () = interruption.next() => {
-                if interrupted {
-                    return None;
-                }
-                interrupted = true;
-                output.progress("finishing this step; interrupt again to stop immediately");
-            }
-        }
+/// Waits for the end of a step, and returns its result. A second interruption ends it: `None`.
+async fn finish<T>(step: impl Future<Output = T>, output: Output, stop: &Stop) -> Option<T> {
+    let given_up = async {
+        stop.requested().await;
+        output.progress("finishing this step; interrupt again to stop immediately");
+        stop.insisted().await;
+    };
+    tokio::select! {
+        result = step => Some(result),
+        () = given_up => None,
     }
 }

@@ -17,8 +17,6 @@ pub(super) static KIND: Kind = Kind {
 /// The first line: what the rotation replaces, written before it creates anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
-    journal: String,
-    version: u64,
     /// The secret's ARN.
     pub(super) secret: String,
     /// The IAM user.
@@ -32,26 +30,6 @@ pub(super) struct Header {
     /// The user's access keys before the rotation.
     pub(super) known_keys: Vec<String>,
     pub(super) begun: Timestamp,
-}
-
-/// What a rotation replaces.
-#[derive(Debug, Clone)]
-pub(super) struct Intent {
-    pub(super) secret: String,
-    pub(super) user: String,
-    pub(super) flexorch_url: String,
-    pub(super) old_connector: ConnectorId,
-    pub(super) old_key: Option<String>,
-    pub(super) known_keys: Vec<String>,
-}
-
-impl Header {
-    /// Creates the header of a rotation that begins now.
-    pub(super) fn new(intent: Intent, begun: Timestamp) -> Self {
-        let Intent { secret, user, flexorch_url, old_connector, old_key, known_keys } = intent;
-        let (journal, version) = (KIND.label(), KIND.version);
-        Self { journal, version, secret, user, flexorch_url, old_connector, old_key, known_keys, begun }
-    }
 }
 
 /// A line after the first. A request is recorded before it is sent, because its effect may outlive the process; a result as soon as it is

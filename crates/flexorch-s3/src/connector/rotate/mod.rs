@@ -28,20 +28,19 @@ mod wait;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use jiff::Timestamp;
 
 use crate::args::RotateOptions;
 use crate::connector_secret::{SecretDocument, SecretStore};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::interruption::Interruption;
 use crate::journal_file::JournalFile;
 use crate::management::Management;
 use crate::output::confirm;
+use crate::stop::Stop;
 use drain::Drain;
 use drive::{Ending, Rotation};
 use iam::{AccessKeys, Key};
-use journal::{Header, Intent, KIND};
+use journal::{Header, KIND};
 use plan::{Named, Target};
 use report::Report;
 use state::{Memory, Progress, Terms};
@@ -50,7 +49,6 @@ use state::{Memory, Progress, Terms};
 const KEY_ID_FIELD: &str = "aws_access_key_id";
 const KEY_SECRET_FIELD: &str = "aws_secret_access_key";
 
-/// Runs the command.
 pub(crate) async fn run(options: RotateOptions, context: &Context) -> Result<Exit> {
     let secret = context.secret(&options.secret.secret).await?;
     let flexorch = context.flexorch(secret.api_key()?)?;
@@ -59,21 +57,17 @@ pub(crate) async fn run(options: RotateOptions, context: &Context) -> Result<Exi
     let found = JournalFile::find(&path, &KIND, |line| progress.apply(line))?;
     let drain = Drain::of(&options, context).await?;
     let subject = Subject { options: &options, context, secret, flexorch, drain };
-    let (interruption, journal, header, keys) = match found {
-        Some((journal, header)) => {
-            let (header, keys) = subject.resume(header, &path).await?;
-            (Interruption::listen()?, journal, header, keys)
-        }
-        None => {
-            let (intent, keys) = subject.plan().await?;
-            // Only now: a question that waits for its answer ends with the process.
-            let interruption = Interruption::listen()?;
-            let now = Timestamp::try_from(context.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
-            let header = Header::new(intent, now);
-            (interruption, JournalFile::create(&path, &KIND, &header)?, header, keys)
-        }
+    let (journal, (header, keys)) = match found {
+        Some((journal, header)) => (Some(journal), subject.resume(header, &path).await?),
+        None => (None, subject.plan().await?),
     };
-    subject.rotate(interruption, journal, header, progress, keys).await
+    // Only now: a question that waits for its answer ends with the process.
+    let stop = Stop::listen()?;
+    let journal = match journal {
+        Some(journal) => journal,
+        None => JournalFile::create(&path, &KIND, &header)?,
+    };
+    subject.rotate(&stop, journal, header, progress, keys).await
 }
 
 /// The secret whose connector is rotated, and how.
@@ -87,7 +81,7 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     /// Checks that a new rotation can begin, shows the plan and asks.
-    async fn plan(&self) -> Result<(Intent, AccessKeys)> {
+    async fn plan(&self) -> Result<(Header, AccessKeys)> {
         let Self { options, context, secret, flexorch, drain } = self;
         let Some(old_connector) = secret.connector_id()? else {
             bail!(
@@ -108,50 +102,38 @@ impl Subject<'_> {
         let at_flexorch = view.as_ref().and_then(|view| view.access_key_id.as_deref());
         let named = Named { told: options.old_access_key_id.as_deref(), recorded: [in_secret.as_deref(), at_flexorch] };
         let old_key = plan::old_key(&user, named, &before)?;
-        let intent = Intent {
+        let header = Header {
             secret: secret.arn.clone(),
             user,
             flexorch_url: context.flexorch_url()?.to_string(),
             old_connector,
             old_key,
             known_keys: before.iter().map(|key| key.id.clone()).collect(),
+            begun: context.now(),
         };
-        report::plan(secret, &intent, &target, &before, drain, options.test_for, context)?;
+        report::plan(secret, &header, &target, &before, drain, options.test_for, context)?;
         if !options.yes {
-            let question = format!("Rotate the access key of connector {}?", intent.old_connector);
-            if !confirm(&question, "--yes")? {
-                bail!("cancelled; nothing was changed");
-            }
+            let question = format!("Rotate the access key of connector {}?", header.old_connector);
+            confirm(false, &question, "nothing was changed")?;
             if keys.list().await? != before {
-                bail!("the access keys of IAM user {:?} have changed meanwhile: run the command again", intent.user);
+                bail!("the access keys of IAM user {:?} have changed meanwhile: run the command again", header.user);
             }
         }
-        Ok((intent, keys))
+        Ok((header, keys))
     }
 
     /// Checks that the journal of an interrupted rotation belongs to this command.
     async fn resume(&self, mut header: Header, path: &Path) -> Result<(Header, AccessKeys)> {
         let Self { options, context, secret, .. } = self;
         let url = context.flexorch_url()?.to_string();
-        let mut differences = Vec::new();
-        let mut compare = |name: &str, recorded: &str, own: &str| {
-            if recorded != own {
-                differences.push(format!("{name} {recorded} and not {own}"));
-            }
+        let old_key = header.old_key.as_ref().zip(options.old_access_key_id.as_ref());
+        let (recorded_key, own_key) = old_key.map(|(old, own)| (old.clone(), own.clone())).unwrap_or_default();
+        let parts = |secret: &str, url: String, user: &String, key: String| {
+            [("secret", secret.to_owned()), ("FlexOrch at", url), ("IAM user", user.clone()), ("old access key", key)]
         };
-        compare("secret", &header.secret, &secret.arn);
-        compare("FlexOrch at", &header.flexorch_url, &url);
-        compare("IAM user", &header.user, options.user.as_ref().unwrap_or(&header.user));
-        if let (Some(old), Some(told)) = (&header.old_key, &options.old_access_key_id) {
-            compare("old access key", old, told);
-        }
-        if !differences.is_empty() {
-            bail!(
-                "the journal {} belongs to another rotation: {}. Select another file with --journal; nothing was changed",
-                path.display(),
-                differences.join(", ")
-            );
-        }
+        let recorded = parts(&header.secret, header.flexorch_url.clone(), &header.user, recorded_key);
+        let own = parts(&secret.arn, url, options.user.as_ref().unwrap_or(&header.user), own_key);
+        KIND.check_same(path, &recorded, &own)?;
         let keys = AccessKeys::new(context.aws().await?, &header.user);
         if let Some(told) = &options.old_access_key_id {
             // A key that the rotation created is never the old one.
@@ -173,7 +155,7 @@ impl Subject<'_> {
 
     async fn rotate(
         self,
-        mut interruption: Interruption,
+        stop: &Stop,
         journal: JournalFile,
         header: Header,
         progress: Progress,
@@ -200,7 +182,7 @@ impl Subject<'_> {
             memory,
             credentials,
         };
-        let ended = rotation.run(&mut interruption).await;
+        let ended = rotation.run(stop).await;
         let Rotation { journal, header, progress, secret, .. } = rotation;
         let path = journal.path().to_owned();
         let is_over = matches!(ended, Ok(Ending::Finished | Ending::Failed(_))) || progress == Progress::default();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::drain::Drain;
 use super::iam::{Key, MOST_KEYS, shortened};
-use super::journal::{Header, Intent};
+use super::journal::Header;
 use super::plan::Target;
 use super::state::Progress;
 use crate::connector_secret::SecretDocument;
@@ -19,7 +19,7 @@ use flexorch_s3_ingester::model::credentials::ConnectorId;
 /// Shows what a rotation is going to do.
 pub(super) fn plan(
     secret: &SecretDocument,
-    intent: &Intent,
+    header: &Header,
     target: &Target,
     keys: &[Key],
     drain: &Drain,
@@ -27,7 +27,7 @@ pub(super) fn plan(
     context: &Context,
 ) -> Result<()> {
     let output = context.output;
-    let Intent { user, old_connector: old, old_key, .. } = intent;
+    let Header { user, old_connector: old, old_key, .. } = header;
     let Target { bucket, prefix, region, .. } = target;
     let mut steps = vec![
         format!("create an access key of IAM user {user}, who has {} of {MOST_KEYS}", keys.len()),

@@ -3,7 +3,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::super::journal::Intent;
 use super::*;
 
 fn id(number: u32) -> ConnectorId {
@@ -11,15 +10,15 @@ fn id(number: u32) -> ConnectorId {
 }
 
 fn header(old_key: Option<&str>) -> Header {
-    let intent = Intent {
+    Header {
         secret: "arn".into(),
         user: "u".into(),
         flexorch_url: "f".into(),
         old_connector: id(42),
         old_key: old_key.map(str::to_owned),
         known_keys: vec!["OLD".into()],
-    };
-    Header::new(intent, at(0))
+        begun: at(0),
+    }
 }
 
 fn at(second: i64) -> Timestamp {

@@ -8,12 +8,11 @@ use super::iam::{CreateError, Key, shortened};
 use super::journal::Line;
 use super::plan::Target;
 use super::state::{Step, Testing};
-use crate::management::{CallError, NewConnector, Schedule};
+use crate::management::{CallError, NewConnector, Schedule, absent_is_deleted};
 use crate::text::{escaped, friendly};
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 
 impl Rotation<'_> {
-    /// Makes a step.
     pub(super) async fn make(&mut self, step: Step) -> Result<()> {
         match step {
             Step::FindLostKeys => self.find_lost_keys().await,
@@ -79,7 +78,7 @@ impl Rotation<'_> {
     }
 
     async fn create_key(&mut self) -> Result<()> {
-        let at = self.now();
+        let at = self.context.now();
         self.record(Line::KeyRequested { at })?;
         match self.keys.create().await {
             Ok((id, credentials)) => {
@@ -146,7 +145,7 @@ impl Rotation<'_> {
                 friendly(self.terms.test_for)
             ));
         }
-        let now = self.now();
+        let now = self.context.now();
         self.memory.test.failed(test.message, now);
         Ok(())
     }
@@ -172,7 +171,7 @@ impl Rotation<'_> {
             self.done(format_args!("secret {:?}: {written} written, other fields unchanged", self.secret.id))?;
         }
         self.credentials = None;
-        let at = self.now();
+        let at = self.context.now();
         self.record(Line::SecretWritten { at })
     }
 
@@ -240,11 +239,4 @@ impl Rotation<'_> {
 /// Returns whether FlexOrch refuses for good: the same request will not succeed later.
 fn is_final(error: &CallError) -> bool {
     matches!(error.error.status, 400..=499) && !matches!(error.error.status, 408 | 429)
-}
-
-fn absent_is_deleted(result: Result<(), CallError>) -> Result<(), CallError> {
-    match result {
-        Err(error) if error.is_not_found() => Ok(()),
-        result => result,
-    }
 }

@@ -1,13 +1,12 @@
 //! Waits, counted down on a terminal.
 
-use std::io::IsTerminal;
 use std::time::{Duration, SystemTime};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::interruption::Interruption;
+use crate::progress::bar;
+use crate::stop::Stop;
 use crate::text::friendly;
 
 /// The interval of updates.
@@ -15,7 +14,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// A shorter wait is not announced where it is not counted down.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// What is waited for.
 #[derive(Debug)]
 pub(super) struct Wait {
     pub(super) until: Timestamp,
@@ -23,22 +21,14 @@ pub(super) struct Wait {
 }
 
 /// Waits, and returns whether it was interrupted.
-pub(super) async fn wait(wait: &Wait, context: &Context, interruption: &mut Interruption) -> bool {
+pub(super) async fn wait(wait: &Wait, context: &Context, stop: &Stop) -> bool {
     let until = SystemTime::from(wait.until);
     let left = || context.clock.until(until);
-    let is_terminal = std::io::stderr().is_terminal() && !context.output.is_json();
-    let bar = is_terminal.then(|| {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        bar
-    });
+    let bar = bar(context.output, None, "{spinner} {wide_msg}");
     if bar.is_none() && left() >= SHORT {
         context.output.progress(format!("waiting {} {}", friendly(left()), wait.what));
     }
-    let mut interrupted = false;
-    while !left().is_zero() && !interrupted {
+    while !left().is_zero() && !stop.is_requested() {
         if let Some(bar) = &bar {
             let whole = Duration::from_secs(left().as_secs_f64().ceil() as u64);
             bar.set_message(format!("waiting {} ({} left)", wait.what, friendly(whole)));
@@ -46,11 +36,11 @@ pub(super) async fn wait(wait: &Wait, context: &Context, interruption: &mut Inte
         }
         tokio::select! {
             () = tokio::time::sleep(left().min(TICK)) => {}
-            () = interruption.next() => interrupted = true,
+            () = stop.requested() => {}
         }
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    interrupted
+    stop.is_requested()
 }

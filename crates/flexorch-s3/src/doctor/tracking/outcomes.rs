@@ -18,7 +18,7 @@ use flexorch_s3_ingester::model::settings;
 #[derive(Debug)]
 pub(super) struct Outcomes {
     pub(super) function: Function,
-    config: Result<Config, ConfigError>,
+    pub(super) config: Result<Config, ConfigError>,
 }
 
 impl Outcomes {
@@ -62,13 +62,7 @@ impl Outcomes {
         let config = match &self.config {
             Ok(config) => config,
             Err(error) => {
-                let value = match error.variable {
-                    settings::CONNECTOR_SECRET_IDS => own,
-                    settings::FLEXORCH_BASE_URL => address,
-                    // Empty is the default.
-                    _ => "",
-                };
-                let fix = function.set("correct it", error.variable, value, commands);
+                let fix = function.correct(error, subject, address, commands);
                 let found = format!("the outcomes function cannot start: {error}");
                 return Ok(Check::failed(name::OUTCOMES_SETTINGS, found, fix));
             }

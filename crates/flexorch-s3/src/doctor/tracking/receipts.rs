@@ -6,11 +6,8 @@ use super::super::check::{Check, Fix};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
 use super::super::name;
-use super::super::queue::Queue;
+use super::super::queue::{Queue, VISIBILITY_TIMES_TIMEOUT};
 use crate::text::counted;
-
-/// Lambda Developer Guide, "Using Lambda with Amazon SQS": the visibility timeout is six times the function's.
-const VISIBILITY_TIMES_TIMEOUT: u64 = 6;
 
 /// Checks the queue's settings.
 pub(super) fn queue(queue: &Queue, outcomes: Option<&Function>, commands: &Commands) -> Check {
@@ -47,7 +44,6 @@ pub(super) fn queue(queue: &Queue, outcomes: Option<&Function>, commands: &Comma
     }
 }
 
-/// Checks whether receipts wait.
 pub(super) fn waiting(queue: &Queue, outcomes: Option<&Function>, commands: &Commands) -> Check {
     let (visible, hidden, delayed) = queue.counts();
     if queue.all() == 0 {

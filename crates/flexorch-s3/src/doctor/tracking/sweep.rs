@@ -1,13 +1,15 @@
 //! Checks whether a schedule starts the sweep, on which everything that the webhook does not report depends.
 
+use aws_sdk_eventbridge::operation::describe_rule::DescribeRuleOutput;
 use aws_sdk_eventbridge::types::RuleState;
 use aws_sdk_scheduler::types::ScheduleState;
 
-use super::super::aws::{Aws, call, call_optional};
+use super::super::aws::{Aws, call};
 use super::super::check::{Check, Fix, Unknown};
 use super::super::commands::{Commands, quoted};
 use super::super::function::{Function, unqualified};
 use super::super::name;
+use super::super::notification::rules_of;
 use crate::aws_failure::AwsFailure;
 
 /// A schedule of EventBridge Scheduler, or a rule with a schedule.
@@ -94,7 +96,8 @@ impl Timer {
 }
 
 async fn schedules(aws: &Aws<'_>, function: &Function) -> Result<Vec<Timer>, AwsFailure> {
-    let pages = aws.scheduler(function.region()).list_schedules().into_paginator().items().send();
+    let client = aws_sdk_scheduler::Client::new(&aws.config(function.region()));
+    let pages = client.list_schedules().into_paginator().items().send();
     let all =
         call("scheduler:ListSchedules", "the schedules of the region", pages.collect::<Result<Vec<_>, _>>()).await?;
     let invokes = |target: &str| unqualified(target) == function.arn;
@@ -110,19 +113,13 @@ async fn schedules(aws: &Aws<'_>, function: &Function) -> Result<Vec<Timer>, Aws
 }
 
 async fn rules(aws: &Aws<'_>, function: &Function) -> Result<Vec<Timer>, AwsFailure> {
-    let events = aws.events(function.region());
-    let request = events.list_rule_names_by_target().target_arn(&function.arn).send();
-    let names = call("events:ListRuleNamesByTarget", &function.arn, request).await?;
-    let mut timers = Vec::new();
-    for name in names.rule_names() {
-        let request = events.describe_rule().name(name).send();
-        let Some(rule) = call_optional("events:DescribeRule", name, request).await? else { continue };
-        if rule.schedule_expression().is_some_and(|expression| !expression.is_empty()) {
-            let enabled = rule.state.is_none_or(|state| state != RuleState::Disabled);
-            timers.push(Timer { name: name.clone(), group: None, enabled });
-        }
-    }
-    Ok(timers)
+    let rules = rules_of(aws, &function.arn).await?.into_iter();
+    let timed = rules.filter(|rule| rule.schedule_expression().is_some_and(|expression| !expression.is_empty()));
+    let timer = |rule: DescribeRuleOutput| {
+        let enabled = rule.state.is_none_or(|state| state != RuleState::Disabled);
+        Timer { name: rule.name.unwrap_or_default(), group: None, enabled }
+    };
+    Ok(timed.map(timer).collect())
 }
 
 #[cfg(test)]

@@ -12,18 +12,16 @@ use super::super::name;
 
 /// The attribute after whose time an item is deleted.
 const EXPIRY: &str = "expires_at";
-/// The keys of the table.
 const KEYS: [&str; 2] = ["document", "version"];
 /// The indexes, with their keys.
-const INDEXES: [(&str, &[&str]); 2] = [("by-job", &["job_id"]), ("by-state", &["state", "changed_at"])];
+pub(super) const INDEXES: [(&str, &[&str]); 2] = [("by-job", &["job_id"]), ("by-state", &["state", "changed_at"])];
 
-/// Reads and checks the table.
 pub(super) async fn check(aws: &Aws<'_>, table: &str, function: &Function, commands: &Commands) -> Check {
     Check::decided(name::RECORDS, decide(aws, table, function, commands).await)
 }
 
 async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Commands) -> Result<Check, Unknown> {
-    let client = aws.dynamodb(function.region());
+    let client = aws_sdk_dynamodb::Client::new(&aws.config(function.region()));
     let resource = format!("table {table}");
     let request = client.describe_table().table_name(table).send();
     let described = call_optional("dynamodb:DescribeTable", &resource, request).await;

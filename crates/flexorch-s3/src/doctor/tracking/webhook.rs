@@ -19,9 +19,10 @@ pub(super) enum Delivery {
     Off,
     /// It does.
     On {
-        function: String,
         url: Result<Option<String>, AwsFailure>,
         secret_id: String,
+        /// The secret's ARN, if it could be read.
+        secret_arn: Option<String>,
         signing: Result<Signing, AwsFailure>,
     },
 }
@@ -44,6 +45,7 @@ impl Delivery {
         let url = call_optional("lambda:GetFunctionUrlConfig", &function.arn, request);
         let signing = within_time("secretsmanager:GetSecretValue", &secret_id, secrets.read(&secret_id));
         let (url, signing) = tokio::join!(url, signing);
+        let secret_arn = signing.as_ref().ok().and_then(|read| Some(read.as_ref().ok()?.arn.clone()));
         let signing = match signing {
             Err(failure) | Ok(Err(ReadError::Aws(failure))) => Err(failure),
             Ok(Ok(document)) => Ok(match signing_fields(&document) {
@@ -53,21 +55,32 @@ impl Delivery {
             Ok(Err(error)) => Ok(Signing::Missing(error.to_string())),
         };
         let url = url.map(|found| found.map(|found| found.function_url));
-        Self::On { function: function.name.clone(), url, secret_id, signing }
+        Self::On { url, secret_id, secret_arn, signing }
     }
 
-    /// Checks it. `create` registers the webhook.
-    ///
-    /// # Errors
-    /// If something could not be read.
-    pub(super) fn check(&self, flexorch: &FlexOrchFacts, create: Fix, commands: &Commands) -> Result<Check, Unknown> {
-        let (function, url, secret_id, signing) = match self {
+    /// Returns the ARN of the secret with the signing secret, if it is known.
+    pub(super) fn secret_arn(&self) -> Option<&str> {
+        match self {
+            Self::Off => None,
+            Self::On { secret_arn, .. } => secret_arn.as_deref(),
+        }
+    }
+
+    /// Checks it, for the outcomes function of this name. `create` registers the webhook.
+    pub(super) fn check(
+        &self,
+        function: &str,
+        flexorch: &FlexOrchFacts,
+        create: Fix,
+        commands: &Commands,
+    ) -> Result<Check, Unknown> {
+        let (url, secret_id, signing) = match self {
             Self::Off => {
                 let found =
                     "not used (optional; template parameter FlexOrchWebhook): the sweep finds how each job ended";
                 return Ok(Check::well(name::WEBHOOK, found));
             }
-            Self::On { function, url, secret_id, signing } => (function, url, secret_id, signing),
+            Self::On { url, secret_id, signing, .. } => (url, secret_id, signing),
         };
         let url = url.as_ref().map_err(|failure| Unknown::because(failure, commands))?;
         let Some(url) = url.as_deref().and_then(|url| Url::parse(url).ok()) else {
@@ -144,13 +157,13 @@ mod tests {
         });
         let facts = FlexOrchFacts { webhooks: Some(Ok(webhooks.collect())), ..FlexOrchFacts::default() };
         let delivery = Delivery::On {
-            function: "outcomes".into(),
             url: Ok(url.map(str::to_owned)),
             secret_id: "webhook".into(),
+            secret_arn: None,
             signing: Ok(signing),
         };
         let create = Fix::new("register it", "flexorch-s3 webhook create");
-        Check::decided(name::WEBHOOK, delivery.check(&facts, create, &Commands::default()))
+        Check::decided(name::WEBHOOK, delivery.check("outcomes", &facts, create, &Commands::default()))
     }
 
     #[test]

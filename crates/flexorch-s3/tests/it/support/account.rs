@@ -1,11 +1,12 @@
-//! An AWS account's Lambda and EventBridge, as far as `doctor` reads them: functions, event source mappings and rules, with calls that
-//! can be denied.
+//! An AWS account's Lambda, EventBridge and IAM, as far as `doctor` reads them: functions, event source mappings, rules and roles, with
+//! calls that can be denied.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use flexorch_sandbox::stub::{Stub, StubRequest};
 use percent_encoding::percent_decode_str;
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::surroundings::REGION;
@@ -33,6 +34,8 @@ struct State {
     schedules: Vec<(String, String, bool)>,
     /// A table of records: its description, its time to live and its items.
     table: Option<Table>,
+    /// What roles do not allow: a role, an action and the end of a resource's ARN.
+    forbidden: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 /// A table of records.
@@ -166,8 +169,15 @@ impl Account {
         self.state().denied.push(action);
     }
 
+    /// Takes the permission for an action on a resource from a function's role.
+    pub fn forbid(&self, function: &'static str, action: &'static str, resource: &'static str) {
+        self.state().forbidden.push((function, action, resource));
+    }
+
     pub fn allow_all(&self) {
-        self.state().denied.clear();
+        let mut state = self.state();
+        state.denied.clear();
+        state.forbidden.clear();
     }
 }
 
@@ -180,6 +190,7 @@ fn respond(state: &State, request: &StubRequest) -> Response {
             tables(state, target, &serde_json::from_slice(&request.body).unwrap_or_default())
         }
         Some(target) => events(state, target, &serde_json::from_slice(&request.body).unwrap_or_default()),
+        None if request.path == "/" => return iam(state, &request.body),
         None if request.path == "/schedules" => ("scheduler:ListSchedules", Some(schedules(state))),
         None => lambda(state, request),
     };
@@ -251,7 +262,7 @@ fn lambda(state: &State, request: &StubRequest) -> (&'static str, Option<Value>)
 }
 
 fn configuration(name: &str, function: &Function) -> Value {
-    json!({"FunctionName": name, "FunctionArn": function_arn(name), "Timeout": 5, "MemorySize": 128, "State": "Active",
+    json!({"FunctionName": name, "FunctionArn": function_arn(name), "Role": format!("arn:aws:iam::{ACCOUNT}:role/{name}"), "Timeout": 5, "MemorySize": 128, "State": "Active",
            "Runtime": "provided.al2023", "LastUpdateStatus": "Successful", "Environment": {"Variables": function.variables}})
 }
 
@@ -278,6 +289,36 @@ fn events(state: &State, target: &str, input: &Value) -> (&'static str, Option<V
         }
         _ => panic!("doctor only reads, and this is not known: {target}"),
     }
+}
+
+/// Responds to IAM's `SimulatePrincipalPolicy`, with the last part of the role's ARN as the function's name.
+fn iam(state: &State, form: &[u8]) -> Response {
+    let document = |status, contents: String| (status, "text/xml", contents);
+    if state.denied.contains(&"iam:SimulatePrincipalPolicy") {
+        let error =
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized</Message></Error></ErrorResponse>";
+        return document(403, error.to_owned());
+    }
+    let url = Url::parse(&format!("http://iam/?{}", String::from_utf8_lossy(form))).unwrap();
+    let field = |name: &str| url.query_pairs().find(|(field, _)| field == name).unwrap().1.into_owned();
+    assert_eq!(field("Action"), "SimulatePrincipalPolicy", "doctor only reads, and this is not known");
+    let (role, resource) = (field("PolicySourceArn"), field("ResourceArns.member.1"));
+    let actions = url.query_pairs().filter(|(field, _)| field.starts_with("ActionNames.")).map(|(_, action)| action);
+    let results = actions.map(|action| {
+        let is_forbidden = state.forbidden.iter().any(|(function, forbidden, of)| {
+            role.ends_with(&format!("/{function}")) && *forbidden == action && resource.ends_with(of)
+        });
+        let decision = if is_forbidden { "implicitDeny" } else { "allowed" };
+        format!("<member><EvalActionName>{action}</EvalActionName><EvalDecision>{decision}</EvalDecision></member>")
+    });
+    let results: String = results.collect();
+    document(
+        200,
+        format!(
+            "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults>{results}</EvaluationResults>\
+         </SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+        ),
+    )
 }
 
 fn schedules(state: &State) -> Value {
