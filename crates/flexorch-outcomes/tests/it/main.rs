@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets something unexpected fails there")]
 
+mod alarms;
 mod concurrent;
 mod receipts;
 mod settings;
