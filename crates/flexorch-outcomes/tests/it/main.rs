@@ -4,6 +4,7 @@
 
 mod alarms;
 mod concurrent;
+mod reasons;
 mod receipts;
 mod settings;
 mod support;

@@ -10,5 +10,5 @@ pub mod events;
 #[path = "../../../../../tests/it/support/template.rs"]
 pub mod template;
 
-pub use app::{App, AppBuilder, BUS, TABLE, WEBHOOK_SECRET};
+pub use app::{App, AppBuilder, BUS, SECRET, TABLE, WEBHOOK_SECRET};
 pub use events::{Delivery, batch, document, receipt, receipt_of, rejected, sqs, submitted_at};
