@@ -91,7 +91,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] for the first variable that is missing or wrong.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, NotUtf8>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
         let connector_secret_ids = env.connector_secret_ids()?;
         let max_object_bytes = env.number(settings::MAX_OBJECT_BYTES, 1..=u64::MAX)?;
@@ -126,15 +126,20 @@ impl Config {
     }
 }
 
+/// A variable's value is not UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("bytes that are not UTF-8")]
+pub struct NotUtf8;
+
 /// Returns a variable of the process's environment, as [`Config::from_lookup`] takes it.
 ///
 /// # Errors
-/// A description of the value if it is not UTF-8.
-pub fn process_environment(name: &str) -> Result<Option<String>, String> {
+/// [`NotUtf8`].
+pub fn process_environment(name: &str) -> Result<Option<String>, NotUtf8> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err("bytes that are not UTF-8".to_owned()),
+        Err(std::env::VarError::NotUnicode(_)) => Err(NotUtf8),
     }
 }
 
@@ -146,7 +151,7 @@ pub struct Environment<F> {
     pub lookup: F,
 }
 
-impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
+impl<F: Fn(&str) -> Result<Option<String>, NotUtf8>> Environment<F> {
     /// Reads `CONNECTOR_SECRET_IDS`.
     ///
     /// # Errors
@@ -175,7 +180,7 @@ impl<F: Fn(&str) -> Result<Option<String>, String>> Environment<F> {
     pub fn text(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         match (self.lookup)(variable) {
             Ok(value) => Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())),
-            Err(given) => Err(ConfigError { variable, given: Some(given), allowed: "UTF-8 text".into() }),
+            Err(error) => Err(ConfigError { variable, given: Some(error.to_string()), allowed: "UTF-8 text".into() }),
         }
     }
 

@@ -15,6 +15,7 @@
 //! | [`ingest`] | Chooses connectors, forms requests, sends them and decides the outcomes. |
 //! | [`flexorch`] | Implements FlexOrch's API: wire types, classes of responses, client. |
 //! | [`aws`] | Calls AWS: the shared HTTP client, Secrets Manager, SQS, S3, Lambda's Runtime API. |
+//! | [`program`] | Runs a function under Lambda's runtime; the programs of both functions use it. |
 //! | [`config`] | Reads and checks the environment. |
 //! | [`telemetry`] | Writes logs and metrics. |
 //! | [`redaction`] | Removes secrets from what is logged, returned or sent on. |
@@ -50,5 +51,6 @@ pub mod flexorch;
 pub mod handler;
 pub mod ingest;
 pub mod model;
+pub mod program;
 pub mod redaction;
 pub mod telemetry;

@@ -1,50 +1,21 @@
-//! The Lambda function's program: starts logging, reads the settings and runs the Lambda runtime.
+//! The Lambda function's program: reads the settings and hands events to the handler.
 
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::config::{Config, variable};
-use flexorch_s3_ingester::handler::{Ingester, InvocationContext, StartError};
-use flexorch_s3_ingester::{aws, redaction, telemetry};
-use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::value::RawValue;
+use flexorch_s3_ingester::handler::{Ingester, StartError};
+use flexorch_s3_ingester::{aws, program};
 
 fn main() -> ExitCode {
-    telemetry::init();
-    telemetry::log_panics();
-    // The function handles one event at a time and mostly waits: a second thread would only slow down the cold start.
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run()),
-        Err(error) => {
-            tracing::error!(error = error.to_string().as_str(), "the asynchronous runtime cannot be started");
-            ExitCode::FAILURE
+    program::run(async {
+        match start().await {
+            Ok(ingester) => {
+                program::serve(async |payload, context| ingester.handle(payload, context).await.answer).await
+            }
+            Err(error) => program::cannot_start(&error).await,
         }
-    }
-}
-
-async fn run() -> ExitCode {
-    let ingester = match start().await {
-        Ok(ingester) => ingester,
-        Err(error) => {
-            let error = redaction::redacted(&error.to_string());
-            tracing::error!(error = error.as_str(), "the function cannot start");
-            aws::runtime_api::report_init_error(&error).await;
-            return ExitCode::FAILURE;
-        }
-    };
-    let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
-        let (id, deadline) = (event.context.request_id, event.context.deadline);
-        let context = InvocationContext::new(id, deadline, SystemTime::now());
-        ingester.handle(event.payload.get(), &context).await.answer
-    });
-    match lambda_runtime::Runtime::new(handler).run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = error.to_string().as_str(), "Lambda's runtime API failed");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 async fn start() -> Result<Ingester, StartError> {

@@ -94,7 +94,7 @@ impl FlexOrchClient {
             .body(body);
         match receive(request, RESPONSE_BYTES + RESPONSE_BYTES_PER_KEY * keys.len()).await {
             Ok(response) => read_response(response.raw(), keys, &redaction::known(), self.clock.now()),
-            Err(error) => lost(&error),
+            Err(error) => lost(&with_causes(&error)),
         }
     }
 }
@@ -117,12 +117,23 @@ impl Received {
     }
 }
 
+/// Why there is no response to a request. Secrets are not removed from its text; the URL, which the configuration has, is not in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// No response began.
+    #[error(transparent)]
+    NoResponse(reqwest::Error),
+    /// The response of a success ended before its end.
+    #[error("the response ended early")]
+    Cut(#[source] reqwest::Error),
+}
+
 /// Sends a request and reads the response up to `limit` bytes.
 ///
 /// # Errors
-/// A description of the connection's failure, from which secrets are not removed.
-pub async fn receive(request: RequestBuilder, limit: usize) -> Result<Received, String> {
-    let mut response = request.send().await.map_err(connection_error)?;
+/// [`ReceiveError`].
+pub async fn receive(request: RequestBuilder, limit: usize) -> Result<Received, ReceiveError> {
+    let mut response = request.send().await.map_err(|error| ReceiveError::NoResponse(error.without_url()))?;
     let (mut body, mut is_complete) = (Vec::new(), true);
     while is_complete {
         match response.chunk().await {
@@ -131,7 +142,7 @@ pub async fn receive(request: RequestBuilder, limit: usize) -> Result<Received, 
             Ok(None) => break,
             // An error status is enough without a body; a success without its end is not.
             Err(_) if !response.status().is_success() => is_complete = false,
-            Err(error) => return Err(format!("the response ended early: {}", connection_error(error))),
+            Err(error) => return Err(ReceiveError::Cut(error.without_url())),
         }
     }
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use flexorch_sandbox::aws_fault::AwsFault;
 use flexorch_sandbox::secrets_manager::SecretsFault;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use crate::support::template::Template;
 use crate::support::{TestApp, TestAppBuilder};
 
 const SHAPES: [&str; 3] = ["Direct", "Queue", "EventBridge"];
+/// The function's name in the template.
+const INGESTER: &str = "Ingester";
 /// An outage has an alarm within this time, in minutes.
 const SOON: Minutes = 30.0;
 
@@ -27,6 +30,7 @@ struct Stack {
     uploads: Vec<Upload>,
     invocations: usize,
     lines_read: usize,
+    dead_letters: usize,
 }
 
 /// An upload on its way.
@@ -47,8 +51,8 @@ impl Stack {
         // One attempt: what is tried again within an invocation is not the subject.
         let builder = TestAppBuilder::new().await.env("MAX_ATTEMPTS", 1).env("AWS_MAX_ATTEMPTS", 1).dead_letters();
         let app = change(builder).start().await;
-        let cloudwatch = CloudWatch::of(&[("Trigger", shape), ("ExpectUploadsWithinHours", "0")]);
-        Self { app, shape, cloudwatch, uploads: Vec::new(), invocations: 0, lines_read: 0 }
+        let cloudwatch = CloudWatch::of(&[("Trigger", shape), ("ExpectUploadsWithinHours", "0"), ("Tracking", "true")]);
+        Self { app, shape, cloudwatch, uploads: Vec::new(), invocations: 0, lines_read: 0, dead_letters: 0 }
     }
 
     fn upload(&mut self, at: Minutes, key: &str) {
@@ -122,7 +126,7 @@ impl Stack {
 
     fn count_invocation(&mut self, at: Minutes, failed: bool) {
         self.invocations += 1;
-        self.cloudwatch.record(at, "AWS/Lambda", "Errors", f64::from(failed));
+        self.cloudwatch.record(at, ("AWS/Lambda", "Errors", INGESTER), f64::from(failed));
     }
 
     /// Hands what an invocation printed to CloudWatch, with the time of this test.
@@ -137,11 +141,12 @@ impl Stack {
         read.await.expect("an invocation's metrics");
         let lines = self.app.lines();
         for line in &lines[self.lines_read..] {
-            self.cloudwatch.log(at, line);
+            self.cloudwatch.log(at, INGESTER, line);
         }
         self.lines_read = lines.len();
-        let sent = self.app.queues.messages(DEAD_LETTERS).len() as f64;
-        self.cloudwatch.record_total(at, "AWS/SQS", "NumberOfMessagesSent", sent);
+        let dead_letters = self.app.queues.messages(DEAD_LETTERS).len();
+        let sent = dead_letters - std::mem::replace(&mut self.dead_letters, dead_letters);
+        self.cloudwatch.record(at, ("AWS/SQS", "NumberOfMessagesSent", "DeadLetterQueue"), sent as f64);
     }
 
     /// Checks that this alarm is on within half an hour of `began`, until `end`, and that it is the only one.
@@ -318,6 +323,22 @@ async fn a_rejected_file_is_one_alarm_and_the_next_one_another_while_the_first_l
 }
 
 #[tokio::test]
+async fn a_receipt_that_cannot_be_sent_is_one_alarm_and_delivery_goes_on() {
+    for shape in SHAPES {
+        let mut stack = Stack::of(shape, TestAppBuilder::receipts).await;
+        stack.upload(1.0, "before.pdf");
+        stack.run_until(2.0).await;
+        stack.app.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::AccessDenied));
+        stack.upload(3.0, "one.pdf");
+        stack.run_until(60.0).await;
+        assert_eq!(stack.app.flexorch.taken_keys(), ["before.pdf", "one.pdf"], "{shape}");
+        let states = stack.cloudwatch.states(60.0);
+        let [(on, true), (_, false)] = states["ReceiptsLostAlarm"][..] else { panic!("{shape}: {states:?}") };
+        assert!(on - 3.0 <= SOON && states.len() == 1, "{shape}: {states:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_function_that_cannot_start_is_one_alarm() {
     for (shape, alarm) in [("Direct", "CrashesAlarm"), ("Queue", "ErrorsAlarm"), ("EventBridge", "ErrorsAlarm")] {
         let mut app = TestAppBuilder::new().await.env("MAX_ATTEMPTS", "none").spawn().await;
@@ -327,8 +348,8 @@ async fn a_function_that_cannot_start_is_one_alarm() {
         for attempt in 0..20 {
             // What a crash leaves comes back after the queue's visibility timeout.
             let at = 3.0 + f64::from(attempt) * 185.0 / 60.0;
-            cloudwatch.record(at, "AWS/Lambda", "Errors", 1.0);
-            lines.iter().for_each(|line| cloudwatch.log(at, line));
+            cloudwatch.record(at, ("AWS/Lambda", "Errors", INGESTER), 1.0);
+            lines.iter().for_each(|line| cloudwatch.log(at, INGESTER, line));
         }
         let states = cloudwatch.states(60.0);
         assert!(states.len() == 1 && states[alarm][0].0 - 3.0 <= SOON, "{shape}: {states:?}");
@@ -350,20 +371,18 @@ async fn no_uploads_for_longer_than_expected_are_an_alarm_if_one_is_asked_for() 
 #[tokio::test]
 async fn the_function_prints_every_metric_that_an_alarm_watches() {
     let template = Template::with(&[("ExpectUploadsWithinHours", "1")]);
-    let mut stack = Stack::of("Queue", |builder| builder.fault("status=503,times=1")).await;
+    let mut stack = Stack::of("Queue", |builder| builder.fault("status=503,times=1").receipts()).await;
+    stack.cloudwatch = CloudWatch::of(&[("ExpectUploadsWithinHours", "1"), ("Tracking", "true")]);
     stack.upload(1.0, "one.pdf");
     stack.run_until(10.0).await;
-    let from_filters: Vec<_> = template
-        .resources("AWS::Logs::MetricFilter")
-        .iter()
-        .map(|(_, filter)| filter["MetricTransformations"][0]["MetricName"].clone())
-        .collect();
+    let filters = template.resources("AWS::Logs::MetricFilter");
+    let from_filters: Vec<_> =
+        filters.iter().map(|(_, filter)| &filter["MetricTransformations"][0]["MetricName"]).collect();
     let printed = stack.app.lines().join("\n");
-    for (name, alarm) in template.resources("AWS::CloudWatch::Alarm") {
-        if alarm["Namespace"] == "FlexOrchIngester" && !from_filters.contains(&alarm["MetricName"]) {
-            let declared = format!(r#""Name":"{}""#, alarm["MetricName"].as_str().unwrap());
-            assert!(printed.contains(&declared), "{name}: the function prints no {declared}");
-        }
+    for metric in stack.cloudwatch.watched("FlexOrchIngester", INGESTER) {
+        let declared = format!(r#""Name":"{metric}""#);
+        let is_known = printed.contains(&declared) || from_filters.iter().any(|name| *name == metric);
+        assert!(is_known, "the function prints no {declared}");
     }
 }
 

@@ -20,6 +20,17 @@ fn fill(app: &TestApp, keys: impl IntoIterator<Item = String>, age: Duration) {
     }
 }
 
+/// Puts as many objects as this into the bucket: `0000.pdf`, `0001.pdf`, ….
+fn fill_with(app: &TestApp, count: usize) {
+    fill(app, (0..count).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+}
+
+/// The function with a fault of FlexOrch's, one request in flight and one attempt for each.
+async fn request_by_request(fault: &str) -> TestApp {
+    let builder = TestAppBuilder::new().await.fault(fault);
+    builder.env("MAX_ATTEMPTS", 1).env("MAX_CONCURRENT_REQUESTS", 1).start().await
+}
+
 /// The event that continues from an error's cursor.
 fn continued(error: &str) -> Value {
     let cursor = error.split("cursor: ").nth(1).unwrap().split_whitespace().next().unwrap().trim_end_matches(';');
@@ -79,7 +90,7 @@ async fn an_object_of_nested_connectors_is_forwarded_once_by_the_one_that_reads_
 #[tokio::test]
 async fn a_reconcile_that_the_time_cuts_short_goes_on_from_its_cursor_until_all_is_covered() {
     let app = TestAppBuilder::new().await.fault("latency=150ms").env("DEADLINE_MARGIN_MS", 100).start().await;
-    fill(&app, (0..4000).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    fill_with(&app, 4000);
     let mut event = order("PT24H");
     for call in 1.. {
         assert!(call < 20, "it does not come to an end");
@@ -98,14 +109,8 @@ async fn a_reconcile_that_the_time_cuts_short_goes_on_from_its_cursor_until_all_
 
 #[tokio::test]
 async fn a_deferred_object_stops_the_listing_there_and_nothing_before_it_is_sent_again() {
-    let app = TestAppBuilder::new()
-        .await
-        .fault("status=503,after=2,times=1")
-        .env("MAX_ATTEMPTS", 1)
-        .env("MAX_CONCURRENT_REQUESTS", 1)
-        .start()
-        .await;
-    fill(&app, (0..500).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    let app = request_by_request("status=503,after=2,times=1").await;
+    fill_with(&app, 500);
     let answer = app.invoke(order("PT1H")).await;
     assert!(answer.error().contains("objects are deferred"), "{}", answer.error());
     let again = app.invoke(continued(answer.error())).await;
@@ -141,7 +146,7 @@ fn pages(app: &TestApp) -> usize {
 #[tokio::test]
 async fn a_truncated_page_without_keys_is_not_the_end_of_the_bucket() {
     let app = TestApp::start().await;
-    fill(&app, (0..2500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    fill_with(&app, 2500);
     app.buckets.set_listing_fault(Some(ListingFault::EmptyPages(2)));
     assert_eq!(app.invoke(order("PT1H")).await.ok()["forwarded"], 2500);
     assert_eq!(app.flexorch.taken_keys().len(), 2500);
@@ -161,7 +166,7 @@ async fn a_bucket_of_empty_pages_without_end_is_an_error_that_says_so() {
 #[tokio::test]
 async fn a_store_that_ignores_start_after_is_an_error_and_nothing_is_submitted_again() {
     let app = TestAppBuilder::new().await.fault("status=402,after=2,times=1").start().await;
-    fill(&app, (0..1500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    fill_with(&app, 1500);
     let stopped = app.invoke(order("PT1H")).await;
     app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
     app.flexorch.clear_requests();
@@ -174,7 +179,7 @@ async fn a_store_that_ignores_start_after_is_an_error_and_nothing_is_submitted_a
     assert_eq!(pages(&app), before + 1);
     // Within an invocation the continuation token leads on, which such a store understands.
     let app = TestApp::start().await;
-    fill(&app, (0..2500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    fill_with(&app, 2500);
     app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
     assert_eq!(app.invoke(order("PT1H")).await.ok()["forwarded"], 2500);
 }
@@ -182,35 +187,34 @@ async fn a_store_that_ignores_start_after_is_an_error_and_nothing_is_submitted_a
 #[tokio::test]
 async fn a_continuation_token_that_leads_to_the_same_page_is_an_error() {
     let app = TestApp::start().await;
-    fill(&app, (0..1500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    fill_with(&app, 1500);
     app.buckets.set_listing_fault(Some(ListingFault::SameToken));
     let answer = app.invoke(order("PT1H")).await;
     assert!(answer.error().contains("does not advance"), "{}", answer.error());
     assert_eq!((pages(&app), app.requests().len()), (2, 10));
 }
 
-#[tokio::test]
-async fn in_a_queue_a_listing_that_does_not_advance_comes_back_later_and_makes_no_new_message() {
-    let app = TestAppBuilder::new().await.fault("status=402,after=2,times=1").start().await;
-    fill(&app, (0..1500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
-    let stopped = app.invoke(order("PT1H")).await;
-    app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
-    let answer = app.invoke(sqs_event([continued(stopped.error())])).await;
+/// Checks that an order in a queue is handed back for later, without a new message.
+async fn comes_back_later(app: &TestApp, order: Value) {
+    let answer = app.invoke(sqs_event([order])).await;
     assert_eq!(answer.failures(), ["m-0"]);
     assert!(app.queues.messages("retry").is_empty());
     assert!(app.queues.visibility_changes()[0].seconds >= 24);
 }
 
 #[tokio::test]
+async fn in_a_queue_a_listing_that_does_not_advance_comes_back_later_and_makes_no_new_message() {
+    let app = TestAppBuilder::new().await.fault("status=402,after=2,times=1").start().await;
+    fill_with(&app, 1500);
+    let stopped = app.invoke(order("PT1H")).await;
+    app.buckets.set_listing_fault(Some(ListingFault::IgnoredStartAfter));
+    comes_back_later(&app, continued(stopped.error())).await;
+}
+
+#[tokio::test]
 async fn in_a_queue_the_rest_of_a_reconcile_becomes_a_message_of_its_own() {
-    let app = TestAppBuilder::new()
-        .await
-        .fault("status=503,after=1,times=1")
-        .env("MAX_ATTEMPTS", 1)
-        .env("MAX_CONCURRENT_REQUESTS", 1)
-        .start()
-        .await;
-    fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    let app = request_by_request("status=503,after=1,times=1").await;
+    fill_with(&app, 300);
     let answer = app.invoke(sqs_event([order("PT1H")])).await;
     assert!(answer.failures().is_empty());
     let [rest] = &app.queues.messages("retry")[..] else { panic!("one message") };
@@ -235,7 +239,7 @@ async fn in_a_queue_a_reconcile_that_the_time_cuts_short_goes_on_hop_by_hop() {
         .env("MAX_CONCURRENT_REQUESTS", 1)
         .start()
         .await;
-    fill(&app, (0..4000).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    fill_with(&app, 4000);
     app.queues.send("retry", &order("PT24H").to_string(), &[]).unwrap();
     let mut hops = Vec::new();
     while let Some(answer) = app.work_off_within("retry", Duration::from_secs(3)).await {
@@ -250,7 +254,7 @@ async fn in_a_queue_a_reconcile_that_the_time_cuts_short_goes_on_hop_by_hop() {
 #[tokio::test]
 async fn in_a_queue_a_reconcile_goes_on_later_after_a_deferred_object_and_never_immediately_without_progress() {
     let app = TestAppBuilder::new().await.fault("status=402,after=1").env("MAX_CONCURRENT_REQUESTS", 1).start().await;
-    fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    fill_with(&app, 300);
     app.queues.send("retry", &order("PT1H").to_string(), &[]).unwrap();
     assert!(app.work_off("retry").await.unwrap().failures().is_empty());
     let delay = app.queues.next_visible("retry").unwrap().as_secs();
@@ -268,14 +272,8 @@ async fn in_a_queue_a_reconcile_goes_on_later_after_a_deferred_object_and_never_
 
 #[tokio::test]
 async fn in_a_queue_a_key_that_always_fails_waits_alone_and_the_rest_of_the_bucket_is_listed() {
-    let app = TestAppBuilder::new()
-        .await
-        .fault("status=500,key=*poison*")
-        .env("MAX_ATTEMPTS", 1)
-        .env("MAX_CONCURRENT_REQUESTS", 1)
-        .start()
-        .await;
-    fill(&app, (0..1_500).map(|number| format!("{number:04}.pdf")), Duration::ZERO);
+    let app = request_by_request("status=500,key=*poison*").await;
+    fill_with(&app, 1_500);
     // On the first page, behind keys that FlexOrch accepts.
     fill(&app, ["0500-poison ü.pdf".to_owned()], Duration::ZERO);
     app.queues.send("retry", &order("PT1H").to_string(), &[]).unwrap();
@@ -345,14 +343,8 @@ async fn in_a_queue_a_connector_that_waits_has_no_other_connectors_bucket_listed
 
 #[tokio::test]
 async fn the_on_failure_record_of_a_reconcile_goes_on_from_the_cursor_in_its_error() {
-    let app = TestAppBuilder::new()
-        .await
-        .fault("status=503,after=1,times=1")
-        .env("MAX_ATTEMPTS", 1)
-        .env("MAX_CONCURRENT_REQUESTS", 1)
-        .start()
-        .await;
-    fill(&app, (0..300).map(|number| format!("{number:03}.pdf")), Duration::ZERO);
+    let app = request_by_request("status=503,after=1,times=1").await;
+    fill_with(&app, 300);
     let failed = app.invoke(order("PT1H")).await;
     let record = json!({
         "version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": order("PT1H"),
@@ -368,10 +360,7 @@ async fn the_on_failure_record_of_a_reconcile_goes_on_from_the_cursor_in_its_err
 async fn in_a_queue_a_reconcile_that_is_stuck_comes_back_later_and_makes_no_new_message() {
     let app = TestApp::start().await;
     app.buckets.set_fault(Some(AwsFault::AccessDenied));
-    let answer = app.invoke(sqs_event([order("PT1H")])).await;
-    assert_eq!(answer.failures(), ["m-0"]);
-    assert!(app.queues.messages("retry").is_empty());
-    assert!(app.queues.visibility_changes()[0].seconds >= 24);
+    comes_back_later(&app, order("PT1H")).await;
 }
 
 #[tokio::test]

@@ -100,6 +100,15 @@ impl Recorder {
     pub(crate) async fn about_job(&self, job_id: &str, fact: &Fact, run: Run<'_>) -> Result<usize, ApplyError> {
         let records = self.table.of_job(job_id, run.end).await?;
         let count = records.len();
+        self.about(&records, fact, run).await?;
+        Ok(count)
+    }
+
+    /// Records a fact about each of these records, as they are now.
+    ///
+    /// # Errors
+    /// The first [`ApplyError`], after all records were tried.
+    pub(crate) async fn about(&self, records: &[Stored], fact: &Fact, run: Run<'_>) -> Result<(), ApplyError> {
         let mut results = stream::iter(records)
             .map(|stored| async move { self.apply(&stored.record.key, fact, run).await })
             .buffer_unordered(CONCURRENT_RECORDS);
@@ -107,7 +116,7 @@ impl Recorder {
         while let Some(result) = results.next().await {
             first_error = first_error.or(result.err());
         }
-        first_error.map_or(Ok(count), Err)
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Records a fact about one record, publishes its state if it is not, and returns what the table has then.
@@ -224,5 +233,6 @@ fn known_end(record: &Record) -> Option<JobEnd> {
         quality_grade: record.quality_grade.clone(),
         pii_findings_count: record.pii_findings_count,
         failure_reason: record.failure_reason.clone(),
+        asked: false,
     })
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use flexorch_s3_ingester::config::{ConfigError, Environment, process_environment};
+use flexorch_s3_ingester::config::{ConfigError, Environment, NotUtf8, process_environment};
 use flexorch_s3_ingester::model::settings;
 use reqwest::Url;
 
@@ -66,7 +66,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::from_env`].
-    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Self, ConfigError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, NotUtf8>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
         let records_table = env.text(variable::RECORDS_TABLE)?.ok_or(ConfigError {
             variable: variable::RECORDS_TABLE,

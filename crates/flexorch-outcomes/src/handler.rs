@@ -240,14 +240,15 @@ impl Outcomes {
             return Err(Refusal::Signature.into());
         }
         let Some(end) = signed.read(clean)? else { return Ok(()) };
-        let job_id = end.job_id.clone();
-        match self.recorder.about_job(&job_id, &Fact::Ended(end), run).await? {
-            0 => Err(DeliveryError::UnknownJob(job_id)),
-            records => {
-                tracing::info!(job = job_id.as_str(), records, "a webhook is recorded");
-                Ok(())
-            }
+        let records = self.recorder.table.of_job(&end.job_id, run.end).await.map_err(ApplyError::from)?;
+        if records.is_empty() {
+            return Err(DeliveryError::UnknownJob(end.job_id));
         }
+        let end = Box::pin(self.sweeper.explain(end, &records, &self.secrets, run.end)).await;
+        let job_id = end.job_id.clone();
+        self.recorder.about(&records, &Fact::Ended(end), run).await?;
+        tracing::info!(job = job_id.as_str(), records = records.len(), "a webhook is recorded");
+        Ok(())
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) mod attribute {
     pub(crate) const CHANGED_AT: &str = "changed_at";
     /// The partition key of the index by job.
     pub(crate) const JOB_ID: &str = "job_id";
+    /// Why a job failed or a document was rejected.
+    pub(crate) const FAILURE_REASON: &str = "failure_reason";
     /// Counts the writes of an item: every write is conditional on the one that it read. Private.
     pub(crate) const REVISION: &str = "revision";
     /// `true` while the state is not published. Private.
@@ -38,7 +40,6 @@ const SUBMITTED_AT: &str = "submitted_at";
 const RESUBMITTED_AT: &str = "resubmitted_at";
 const QUALITY_GRADE: &str = "quality_grade";
 const PII_FINDINGS_COUNT: &str = "pii_findings_count";
-const FAILURE_REASON: &str = "failure_reason";
 const CODE: &str = "code";
 const EXPIRES_AT: &str = "expires_at";
 const ASKED_AT: &str = "asked_at";
@@ -93,7 +94,7 @@ impl Stored {
             connector: text(CONNECTOR),
             event_time: text(EVENT_TIME),
             quality_grade: text(QUALITY_GRADE),
-            failure_reason: text(FAILURE_REASON),
+            failure_reason: text(attribute::FAILURE_REASON),
             code: text(CODE),
             connector_id: item.remove(CONNECTOR_ID).as_ref().and_then(connector_id),
             pii_findings_count: item.remove(PII_FINDINGS_COUNT).as_ref().and_then(number),
@@ -130,7 +131,7 @@ impl Stored {
         put(RESUBMITTED_AT, time(record.resubmitted_at).filter(|_| record.resubmitted_at != record.submitted_at));
         put(QUALITY_GRADE, optional(&record.quality_grade));
         put(PII_FINDINGS_COUNT, record.pii_findings_count.and_then(count));
-        put(FAILURE_REASON, optional(&record.failure_reason));
+        put(attribute::FAILURE_REASON, optional(&record.failure_reason));
         put(CODE, optional(&record.code));
         put(EXPIRES_AT, Some(AttributeValue::N(record.expires_at.to_string())));
         put(ASKED_AT, record.asked_at.and_then(time));

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use flexorch_s3_ingester::clock::Clock;
+use flexorch_s3_ingester::error::with_causes;
 use flexorch_s3_ingester::flexorch::client::{API_KEY_HEADER, api_key_header, endpoint, receive};
 use flexorch_s3_ingester::flexorch::response::{ApiError, RawResponse, Response, failure, read_json};
 use flexorch_s3_ingester::model::credentials::ApiKey;
@@ -91,7 +92,7 @@ impl JobsClient {
         };
         match tokio::time::timeout(timeout, receive(request, limit)).await {
             Err(_) => lost(&format!("no response within {} ms", timeout.as_millis())),
-            Ok(Err(error)) => lost(&error),
+            Ok(Err(error)) => lost(&with_causes(&error)),
             Ok(Ok(response)) => read(ask, response.raw(), &redaction::known(), self.clock.now()),
         }
     }

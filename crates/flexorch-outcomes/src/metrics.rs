@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
     rejected: AtomicU64,
     abandoned: AtomicU64,
     webhooks_rejected: AtomicU64,
+    /// Of `processed` and `failed`, those that were open.
+    closed: AtomicU64,
     open: Mutex<Option<u64>>,
     lags: Mutex<Vec<u64>>,
 }
@@ -53,6 +55,9 @@ impl Metrics {
             State::Rejected => &self.rejected,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        if previous.is_some_and(|previous| previous.state == State::Submitted) {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
         if record.state == State::Processed
             && let Some(lag) = record.processing_lag()
         {
@@ -78,6 +83,11 @@ impl Metrics {
     /// Returns how many documents this invocation settled: processed, failed.
     pub(crate) fn settled(&self) -> (u64, u64) {
         (self.processed.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// Returns how many open documents this invocation settled.
+    pub(crate) fn closed(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// The lines to print: one, unless it measured very many lags.

@@ -108,7 +108,7 @@ pub(crate) struct Record {
     pub(crate) expires_at: i64,
     /// The state has not been published.
     pub(crate) unpublished: bool,
-    /// When a sweep last asked for the job.
+    /// When FlexOrch was last asked for the job.
     pub(crate) asked_at: Option<Timestamp>,
     /// When a sweep gave it up.
     pub(crate) abandoned_at: Option<Timestamp>,
@@ -160,6 +160,11 @@ impl Record {
             code: self.code.as_deref(),
             expires_at: self.expires_at,
         }
+    }
+
+    /// Whether its job failed for a reason that is not known.
+    pub(crate) fn lacks_reason(&self) -> bool {
+        self.state == State::Failed && self.failure_reason.is_none()
     }
 
     /// Returns the milliseconds from the S3 event until the job was known to be processed; `None` if that is unknown.

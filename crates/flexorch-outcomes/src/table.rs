@@ -73,8 +73,19 @@ pub(crate) struct StateQuery {
     pub(crate) state: State,
     /// The earliest beginning; `None`: all.
     pub(crate) from: Option<Timestamp>,
-    /// Only records whose state is not published.
-    pub(crate) unpublished: bool,
+    /// Which of them.
+    pub(crate) filter: Filter,
+}
+
+/// Which records of a state a query returns; it reads the others, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// All of them.
+    All,
+    /// Those whose state is not published.
+    Unpublished,
+    /// Those without a `failure_reason`.
+    WithoutReason,
 }
 
 /// The table.
@@ -183,7 +194,7 @@ impl Table {
     /// [`CallError`].
     pub(crate) async fn in_state(
         &self,
-        StateQuery { state, from, unpublished }: StateQuery,
+        StateQuery { state, from, filter }: StateQuery,
         start: Option<Item>,
         end: SystemTime,
     ) -> Result<Page, CallError> {
@@ -202,13 +213,16 @@ impl Table {
                     .expression_attribute_names("#changed", attribute::CHANGED_AT)
                     .expression_attribute_values(":from", AttributeValue::S(iso(from))),
             };
-            if unpublished {
-                query = query
+            match filter {
+                Filter::All => query,
+                Filter::Unpublished => query
                     .filter_expression("#unpublished = :true")
                     .expression_attribute_names("#unpublished", attribute::UNPUBLISHED)
-                    .expression_attribute_values(":true", AttributeValue::Bool(true));
+                    .expression_attribute_values(":true", AttributeValue::Bool(true)),
+                Filter::WithoutReason => query
+                    .filter_expression("attribute_not_exists(#reason)")
+                    .expression_attribute_names("#reason", attribute::FAILURE_REASON),
             }
-            query
         };
         self.page(&query, start, end).await
     }

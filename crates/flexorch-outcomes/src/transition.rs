@@ -15,7 +15,7 @@ pub(crate) enum Fact {
     Submission(Submission),
     /// A job has ended.
     Ended(JobEnd),
-    /// A sweep asked for a job, which has not ended.
+    /// A sweep asked for a job, and learned nothing.
     Asked {
         /// The job.
         job_id: String,
@@ -73,6 +73,8 @@ pub(crate) struct JobEnd {
     pub(crate) pii_findings_count: Option<u64>,
     /// Why it failed, without secrets.
     pub(crate) failure_reason: Option<String>,
+    /// Whether FlexOrch was asked for the job: it states no more than this.
+    pub(crate) asked: bool,
 }
 
 impl JobEnd {
@@ -101,8 +103,9 @@ pub(crate) fn next(current: Option<&Record>, fact: &Fact, now: Timestamp) -> Opt
         (Fact::Submission(submission), Some(current)) => submitted(current, submission),
         (Fact::Ended(end), Some(current)) => ended(current, end, now),
         (Fact::Asked { job_id }, Some(current)) => {
-            let is_open = current.state == State::Submitted && current.job_id.as_ref() == Some(job_id);
-            is_open.then(|| Record { asked_at: Some(in_milliseconds(now)), ..current.clone() })
+            let lacks_something = current.state == State::Submitted || current.lacks_reason();
+            let is_asked_for = lacks_something && current.job_id.as_ref() == Some(job_id);
+            is_asked_for.then(|| Record { asked_at: Some(in_milliseconds(now)), ..current.clone() })
         }
         (Fact::Abandoned, Some(current)) => {
             let is_open = current.state == State::Submitted && current.abandoned_at.is_none();
@@ -177,6 +180,7 @@ fn ended(current: &Record, end: &JobEnd, now: Timestamp) -> Option<Record> {
         return None;
     }
     let state = end.state();
+    let asked_at = if end.asked { Some(in_milliseconds(now)) } else { current.asked_at };
     match (current.state, state) {
         (State::Submitted, _) | (State::Failed, State::Processed) => Some(Record {
             state,
@@ -186,6 +190,7 @@ fn ended(current: &Record, end: &JobEnd, now: Timestamp) -> Option<Record> {
             failure_reason: end.failure_reason.clone().filter(|_| state == State::Failed),
             code: None,
             unpublished: true,
+            asked_at,
             abandoned_at: None,
             ..current.clone()
         }),
@@ -194,8 +199,9 @@ fn ended(current: &Record, end: &JobEnd, now: Timestamp) -> Option<Record> {
             let mut record = current.clone();
             record.quality_grade = record.quality_grade.or_else(|| end.quality_grade.clone());
             record.pii_findings_count = record.pii_findings_count.or(end.pii_findings_count);
-            if state == State::Failed {
-                record.failure_reason = record.failure_reason.or_else(|| end.failure_reason.clone());
+            if current.lacks_reason() {
+                record.failure_reason.clone_from(&end.failure_reason);
+                record.asked_at = asked_at;
             }
             (record != *current).then_some(record)
         }
@@ -235,8 +241,19 @@ mod tests {
 
     fn ended(job: &str, completed: bool) -> Fact {
         let failure_reason = (!completed).then(|| "corrupt".to_owned());
-        let job_id = job.to_owned();
-        Fact::Ended(JobEnd { job_id, completed, quality_grade: None, pii_findings_count: None, failure_reason })
+        Fact::Ended(JobEnd { failure_reason, ..unexplained(job, completed) })
+    }
+
+    /// A job's end without details.
+    fn unexplained(job: &str, completed: bool) -> JobEnd {
+        JobEnd {
+            job_id: job.to_owned(),
+            completed,
+            quality_grade: None,
+            pii_findings_count: None,
+            failure_reason: None,
+            asked: false,
+        }
     }
 
     /// The record after these facts, and the states that were published on the way.
@@ -312,11 +329,9 @@ mod tests {
     #[test]
     fn details_that_only_the_other_source_knows_are_added_without_an_event() {
         let webhook = Fact::Ended(JobEnd {
-            job_id: "a".into(),
-            completed: true,
             quality_grade: Some("A".into()),
             pii_findings_count: Some(2),
-            failure_reason: None,
+            ..unexplained("a", true)
         });
         let (record, published) = after(&[forwarded(1, "a"), ended("a", true), webhook]);
         assert_eq!((record.quality_grade.as_deref(), record.pii_findings_count), (Some("A"), Some(2)));
@@ -334,6 +349,27 @@ mod tests {
         let settled = after(&[forwarded(1, "a"), ended("a", true)]).0;
         assert_eq!((next(Some(&settled), &asked, at(9)), next(Some(&settled), &Fact::Abandoned, at(9))), (None, None));
         assert_eq!(next(None, &asked, at(9)), None);
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_is_asked_for_until_flexorch_has_said_what_it_knows() {
+        let webhook = Fact::Ended(unexplained("a", false));
+        let failed = after(&[forwarded(1, "a"), webhook.clone()]).0;
+        assert!(failed.lacks_reason() && failed.asked_at.is_none());
+        let reason =
+            Fact::Ended(JobEnd { failure_reason: Some("corrupt".into()), asked: true, ..unexplained("a", false) });
+        let explained = next(Some(&failed), &reason, at(200)).unwrap();
+        assert_eq!((explained.failure_reason.as_deref(), explained.changed_at), (Some("corrupt"), failed.changed_at));
+        assert!(!explained.unpublished, "the state is published already");
+        let other =
+            Fact::Ended(JobEnd { failure_reason: Some("other".into()), asked: true, ..unexplained("a", false) });
+        assert_eq!(next(Some(&explained), &other, at(201)), None, "the first reason stays");
+        for nothing in
+            [Fact::Ended(JobEnd { asked: true, ..unexplained("a", false) }), Fact::Asked { job_id: "a".into() }]
+        {
+            assert_eq!(next(Some(&failed), &nothing, at(200)).unwrap().asked_at, Some(at(200)));
+        }
+        assert_eq!(next(Some(&failed), &webhook, at(200)), None, "a webhook knows no reason");
     }
 
     /// Receipts of up to four jobs and rejections, at a few times, and the jobs' ends.

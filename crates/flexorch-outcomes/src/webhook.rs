@@ -180,6 +180,7 @@ impl Signed {
             quality_grade: text(delivery.quality_grade).filter(|grade| !grade.is_empty()).map(|grade| clean(&grade)),
             pii_findings_count: delivery.pii_findings_count.and_then(|raw| serde_json::from_str(raw.get()).ok()),
             failure_reason: None,
+            asked: false,
         }))
     }
 }

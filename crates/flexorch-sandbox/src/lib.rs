@@ -28,7 +28,7 @@
 //! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
 //! | [`dynamodb`], [`eventbridge`] | Amazon DynamoDB and Amazon EventBridge |
 //! | [`stub`] | a server with the responses of its caller |
-//! | [`runtime_api`] | Lambda's Runtime API, for a function that runs as a local process |
+//! | [`runtime_api`], [`program`] | Lambda's Runtime API, for a function that runs as a local process, and that process |
 //!
 //! Any key that starts with `dfx_` is a separate tenant. Keys are kept in memory only and shown masked.
 //! If FlexOrch's behaviour is not known, the sandbox does the stricter thing, and the item's comment says so.
@@ -49,6 +49,7 @@ mod hex;
 mod http;
 pub mod iam;
 mod options;
+pub mod program;
 pub mod queues;
 mod record;
 pub mod runtime_api;

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flexorch_sandbox::program::{Program, metric_sums};
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::{API_KEY, REGION};
 use flexorch_sandbox::{Fault, RecordedRequest, SandboxOptions, Services};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::starved::Starved;
@@ -27,15 +23,7 @@ pub const RECEIPTS: &str = "receipts";
 /// The built function and the services that it uses, all on random ports.
 pub struct TestApp {
     services: Services,
-    function: Child,
-    output: Output,
-}
-
-/// Everything that the function printed, standard error included.
-#[derive(Clone)]
-struct Output {
-    lines: Arc<Mutex<Vec<String>>>,
-    ended: watch::Sender<u32>,
+    function: Program,
 }
 
 /// What a test sets before the function starts.
@@ -163,32 +151,8 @@ impl TestAppBuilder {
             env.insert("RECEIPTS_QUEUE_URL".to_owned(), services.queues.url(RECEIPTS));
         }
         env.extend(self.env);
-        let mut function = Command::new(env!("CARGO_BIN_EXE_flexorch-s3-ingester"))
-            .env_clear()
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
-        output.follow(function.stdout.take().unwrap());
-        output.follow(function.stderr.take().unwrap());
-        TestApp { services, function, output }
-    }
-}
-
-impl Output {
-    fn follow(&self, stream: impl AsyncRead + Send + Unpin + 'static) {
-        let this = self.clone();
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stream).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                this.lines.lock().unwrap().push(line);
-            }
-            this.ended.send_modify(|ended| *ended += 1);
-        });
+        let function = Program::start(env!("CARGO_BIN_EXE_flexorch-s3-ingester"), env).unwrap();
+        TestApp { services, function }
     }
 }
 
@@ -264,11 +228,8 @@ impl TestApp {
     }
 
     /// Ends the function and returns everything that it printed.
-    pub async fn output(mut self) -> Vec<String> {
-        let _ = self.function.kill().await;
-        let mut ended = self.output.ended.subscribe();
-        let _ = ended.wait_for(|ended| *ended == 2).await;
-        self.lines()
+    pub async fn output(self) -> Vec<String> {
+        self.function.output().await
     }
 
     /// Ends the function and returns its log lines; metrics are not among them.
@@ -283,24 +244,11 @@ impl TestApp {
 
     /// Ends the function and returns the sums of its metrics, and the values of those that are lists.
     pub async fn metrics(self) -> BTreeMap<String, f64> {
-        let mut sums = BTreeMap::new();
-        for line in self.output().await {
-            let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
-            let Some(declared) = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array() else { continue };
-            for metric in declared {
-                let name = metric["Name"].as_str().unwrap();
-                let value = match &line[name] {
-                    Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).sum(),
-                    value => value.as_f64().unwrap(),
-                };
-                *sums.entry(name.to_owned()).or_insert(0.0) += value;
-            }
-        }
-        sums
+        metric_sums(&self.output().await)
     }
 
     /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
     pub fn lines(&self) -> Vec<String> {
-        self.output.lines.lock().unwrap().clone()
+        self.function.lines()
     }
 }

@@ -14,14 +14,16 @@ pub type Minutes = f64;
 pub struct CloudWatch {
     alarms: Vec<Alarm>,
     filters: Vec<MetricFilter>,
-    /// By namespace and name.
-    points: BTreeMap<(String, String), Vec<(Minutes, f64)>>,
+    points: BTreeMap<Metric, Vec<(Minutes, f64)>>,
 }
+
+/// A metric: namespace, name, and the template's name of the resource that its dimension names; empty without a dimension.
+type Metric = (String, String, String);
 
 /// An alarm as the template defines it.
 struct Alarm {
     name: String,
-    metric: (String, String),
+    metric: Metric,
     statistic: String,
     /// Minutes.
     period: f64,
@@ -34,8 +36,10 @@ struct Alarm {
 
 /// A metric that counts matching log lines.
 struct MetricFilter {
+    /// The function whose log it reads.
+    function: String,
     pattern: String,
-    metric: (String, String),
+    metric: Metric,
 }
 
 impl CloudWatch {
@@ -47,29 +51,38 @@ impl CloudWatch {
         let alarms = template.resources("AWS::CloudWatch::Alarm");
         let alarms = alarms.iter().filter(|(_, alarm)| !alarm["AlarmActions"].is_null());
         let filters = template.resources("AWS::Logs::MetricFilter");
+        let functions = template.resources("AWS::Serverless::Function");
+        let function_of = |group: &Value| {
+            let function = functions.iter().find(|(_, properties)| properties["LoggingConfig"]["LogGroup"] == *group);
+            function.unwrap_or_else(|| panic!("no function logs to {group}")).0
+        };
+        let filter = |properties: &Value| MetricFilter::new(function_of(&properties["LogGroupName"]), properties);
         Self {
             alarms: alarms.map(|(name, properties)| Alarm::new(name, properties)).collect(),
-            filters: filters.iter().map(|(_, properties)| MetricFilter::new(properties)).collect(),
+            filters: filters.iter().map(|(_, properties)| filter(properties)).collect(),
             points: BTreeMap::new(),
         }
     }
 
-    /// A value of a metric of AWS's own.
-    pub fn record(&mut self, at: Minutes, namespace: &str, metric: &str, value: f64) {
-        self.points.entry((namespace.to_owned(), metric.to_owned())).or_default().push((at, value));
+    /// The metrics of a namespace and a resource that alarms watch.
+    pub fn watched<'a>(&'a self, namespace: &'a str, resource: &'a str) -> impl Iterator<Item = &'a str> {
+        let metrics = self.alarms.iter().map(|alarm| &alarm.metric);
+        metrics
+            .filter(move |(of, _, about)| (&**of, &**about) == (namespace, resource))
+            .map(|(_, name, _)| name.as_str())
     }
 
-    /// A value of a metric that counts, given its total so far.
-    pub fn record_total(&mut self, at: Minutes, namespace: &str, metric: &str, total: f64) {
-        let points = self.points.entry((namespace.to_owned(), metric.to_owned())).or_default();
-        let before: f64 = points.iter().map(|(_, value)| value).sum();
-        points.push((at, total - before));
+    /// A value of a metric: namespace, name, and the template's name of the resource that it is about.
+    pub fn record(&mut self, at: Minutes, (namespace, name, resource): (&str, &str, &str), value: f64) {
+        let metric = (namespace.to_owned(), name.to_owned(), resource.to_owned());
+        self.points.entry(metric).or_default().push((at, value));
     }
 
-    /// A line of the function's log: metrics in the embedded metric format, and what the metric filters make of it.
-    pub fn log(&mut self, at: Minutes, line: &str) {
+    /// A line of a function's log, by the function's name in the template: metrics in the embedded metric format, and what the metric
+    /// filters make of it.
+    pub fn log(&mut self, at: Minutes, function: &str, line: &str) {
         let Ok(line) = serde_json::from_str::<Value>(line) else { return };
-        for filter in &self.filters {
+        for filter in self.filters.iter().filter(|filter| filter.function == function) {
             if filter.matches(&line) {
                 self.points.entry(filter.metric.clone()).or_default().push((at, 1.0));
             }
@@ -82,7 +95,8 @@ impl CloudWatch {
                 value => vec![value.clone()],
             };
             for value in values {
-                self.record(at, directive["Namespace"].as_str().unwrap(), name, value.as_f64().unwrap());
+                let metric = (directive["Namespace"].as_str().unwrap(), name, function);
+                self.record(at, metric, value.as_f64().unwrap());
             }
         }
     }
@@ -121,7 +135,11 @@ impl Alarm {
         assert!(period * periods <= longest, "{name} looks further back than CloudWatch does");
         Self {
             name: name.to_owned(),
-            metric: (text(&properties["Namespace"]), text(&properties["MetricName"])),
+            metric: (
+                text(&properties["Namespace"]),
+                text(&properties["MetricName"]),
+                resource(&properties["Dimensions"]),
+            ),
             statistic: statistic.unwrap().to_owned(),
             period: period / 60.0,
             periods: periods as usize,
@@ -165,12 +183,16 @@ impl Alarm {
 }
 
 impl MetricFilter {
-    fn new(properties: &Value) -> Self {
+    fn new(function: &str, properties: &Value) -> Self {
         let transformation = &properties["MetricTransformations"][0];
         assert_eq!(transformation["MetricValue"], "1");
+        let (namespace, name) = (text(&transformation["MetricNamespace"]), text(&transformation["MetricName"]));
+        let dimension = &transformation["Dimensions"][0]["Value"];
+        assert!(dimension.is_null() || dimension == "$.FunctionName", "{name}: dimension {dimension}");
         Self {
+            function: function.to_owned(),
             pattern: properties["FilterPattern"].as_str().unwrap().to_owned(),
-            metric: (text(&transformation["MetricNamespace"]), text(&transformation["MetricName"])),
+            metric: (namespace, name, if dimension.is_null() { String::new() } else { function.to_owned() }),
         }
     }
 
@@ -184,6 +206,18 @@ impl MetricFilter {
         }
         pattern.split("&&").all(|comparison| compare(comparison, line))
     }
+}
+
+/// The template's name of the resource that a metric's only dimension names.
+fn resource(dimensions: &Value) -> String {
+    let Some(dimensions) = dimensions.as_array().filter(|dimensions| !dimensions.is_empty()) else {
+        return String::new();
+    };
+    let [dimension] = &dimensions[..] else { panic!("one dimension: {dimensions:?}") };
+    let value = &dimension["Value"];
+    // `!Ref` is the name already; `!GetAtt` is followed by the attribute.
+    let name = text(value.get("Fn::GetAtt").unwrap_or(value));
+    name.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// A comparison, as in `($.ObjectsDeferred > 0)` or `($.message = "panicked*")`. What is not in the line matches nothing.

@@ -1,4 +1,5 @@
-//! Chooses the jobs that a sweep asks for: never asked first, oldest first, then those asked longest ago. Bounded. Pure.
+//! Chooses the jobs that a sweep asks for: never asked first, oldest first, then those asked longest ago; after all of them the failed
+//! ones whose reason is not known. Bounded. Pure.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -8,18 +9,18 @@ use jiff::Timestamp;
 
 use crate::record::{Record, State};
 
-/// What a sweep does about an open record.
+/// What a sweep does about a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It asks for the job, with the API key of this configured secret, by its position.
     Ask(usize),
     /// It gives the document up.
     Abandon,
-    /// Nothing: the job is young, given up or unknown, or its connector is not configured.
+    /// Nothing: the job is young, given up or unknown, has ended for a known reason, or its connector is not configured.
     Leave,
 }
 
-/// Decides about open records.
+/// Decides about records.
 #[derive(Debug)]
 pub(super) struct Rules {
     secret_ids: Vec<String>,
@@ -37,21 +38,23 @@ impl Rules {
     pub(super) fn verdict(&self, record: &Record, now: Timestamp) -> Verdict {
         let age = now.duration_since(record.submitted_at);
         let is_older_than = |limit: Duration| age.unsigned_abs() > limit && !age.is_negative();
-        if record.state != State::Submitted || record.abandoned_at.is_some() {
-            return Verdict::Leave;
-        }
-        if is_older_than(self.keep_for) {
-            return Verdict::Abandon;
+        match record.state {
+            State::Submitted if record.abandoned_at.is_some() => return Verdict::Leave,
+            State::Submitted if is_older_than(self.keep_for) => return Verdict::Abandon,
+            State::Submitted => {}
+            // A failure is asked for once.
+            _ if record.lacks_reason() && record.asked_at.is_none_or(|asked| asked < record.changed_at) => {}
+            _ => return Verdict::Leave,
         }
         if record.job_id.is_none() || !(is_older_than(self.sweep_after) || self.sweep_after.is_zero()) {
             return Verdict::Leave;
         }
-        let position = record.connector.as_deref().and_then(|connector| self.secret_of(connector));
-        position.map_or(Verdict::Leave, Verdict::Ask)
+        self.secret_of(record).map_or(Verdict::Leave, Verdict::Ask)
     }
 
     /// Returns the position of a record's secret. The same text goes first: secrets of two regions may have one name.
-    fn secret_of(&self, connector: &str) -> Option<usize> {
+    pub(super) fn secret_of(&self, record: &Record) -> Option<usize> {
+        let connector = record.connector.as_deref()?;
         let position = |is_it: &dyn Fn(&str) -> bool| self.secret_ids.iter().position(|id| is_it(id));
         position(&|id| id == connector).or_else(|| position(&|id| secret_name(id) == secret_name(connector)))
     }
@@ -79,8 +82,9 @@ pub(super) struct Candidates {
     jobs: HashSet<String>,
 }
 
-/// When a job was last asked for, when its document was submitted, and its id: the first is the most urgent.
-pub(super) type Urgency = (Option<Timestamp>, Timestamp, String);
+/// The state, when the job was last asked for, when its document was submitted, and its id: the first is the most urgent, and an
+/// open job goes before one that failed.
+pub(super) type Urgency = (State, Option<Timestamp>, Timestamp, String);
 
 impl Candidates {
     /// At most `capacity` jobs are kept.
@@ -91,13 +95,13 @@ impl Candidates {
     /// Offers the job of a record.
     pub(super) fn offer(&mut self, record: &Record) {
         let Some(job_id) = &record.job_id else { return };
-        let urgency = (record.asked_at, record.submitted_at, job_id.clone());
+        let urgency = (record.state, record.asked_at, record.submitted_at, job_id.clone());
         let is_full = self.chosen.len() >= self.capacity;
         if is_full && self.chosen.last().is_none_or(|last| urgency >= *last) || !self.jobs.insert(job_id.clone()) {
             return;
         }
         self.chosen.insert(urgency);
-        if is_full && let Some((_, _, dropped)) = self.chosen.pop_last() {
+        if is_full && let Some((.., dropped)) = self.chosen.pop_last() {
             self.jobs.remove(&dropped);
         }
     }
@@ -141,10 +145,30 @@ mod tests {
         }
         let given_up = Record { abandoned_at: Some(later(1)), ..record() };
         let unnamed = Record { job_id: None, ..record() };
-        let settled = Record { state: State::Failed, ..record() };
-        for left in [given_up, unnamed, settled] {
+        let explained = Record { state: State::Failed, failure_reason: Some("corrupt".into()), ..record() };
+        let processed = Record { state: State::Processed, ..record() };
+        for left in [given_up, unnamed, explained, processed] {
             assert_eq!(rules.verdict(&left, later(1_000)), Verdict::Leave);
         }
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_is_asked_for_once_however_old_it_is() {
+        let rules = rules(&["connector"]);
+        let failed = Record { state: State::Failed, changed_at: later(10), ..record() };
+        let while_open = Record { asked_at: Some(later(9)), ..failed.clone() };
+        let since = Record { asked_at: Some(later(10)), ..failed.clone() };
+        let unnamed = Record { job_id: None, ..failed.clone() };
+        for (record, verdict) in [
+            (&failed, Verdict::Ask(0)),
+            (&while_open, Verdict::Ask(0)),
+            (&since, Verdict::Leave),
+            (&unnamed, Verdict::Leave),
+        ] {
+            assert_eq!(rules.verdict(record, later(901)), verdict, "{record:?}");
+        }
+        assert_eq!(rules.verdict(&failed, later(900)), Verdict::Leave, "young");
+        assert_eq!(rules.verdict(&failed, later(90 * 86_400 + 1)), Verdict::Ask(0));
     }
 
     #[test]
@@ -174,8 +198,19 @@ mod tests {
                 ..record()
             });
         }
-        let jobs: Vec<_> = candidates.into_urgencies().into_iter().map(|(_, _, job)| job).collect();
-        assert_eq!(jobs, ["a", "b", "c", "d"]);
+        let jobs = |candidates: Candidates| -> Vec<_> {
+            candidates.into_urgencies().into_iter().map(|(.., job)| job).collect()
+        };
+        assert_eq!(jobs(candidates), ["a", "b", "c", "d"]);
+        let mut candidates = Candidates::new(2);
+        let failed = Record { job_id: Some("f".into()), state: State::Failed, ..record() };
+        let asked = Record { job_id: Some("a".into()), asked_at: Some(later(50)), ..record() };
+        let new = Record { job_id: Some("n".into()), submitted_at: later(9), ..record() };
+        [failed.clone(), asked.clone()].iter().for_each(|record| candidates.offer(record));
+        assert_eq!(jobs(std::mem::take(&mut candidates)), ["a", "f"], "open jobs go before failed ones");
+        candidates = Candidates::new(2);
+        [failed, asked, new].iter().for_each(|record| candidates.offer(record));
+        assert_eq!(jobs(candidates), ["n", "a"]);
     }
 
     #[test]

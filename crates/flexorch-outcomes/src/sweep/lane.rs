@@ -272,6 +272,7 @@ fn finding(job: Job) -> Finding {
             quality_grade,
             pii_findings_count,
             failure_reason,
+            asked: true,
         }),
     }
 }

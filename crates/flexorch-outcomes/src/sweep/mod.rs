@@ -1,14 +1,17 @@
-//! A sweep: publishes what is not published, asks FlexOrch for the jobs that stay open, and gives up what is too old.
+//! A sweep: publishes what is not published, asks FlexOrch for the jobs that stay open and for those that failed for an unknown
+//! reason, and gives up what is too old.
 //!
 //! | file | what it decides or does |
 //! | --- | --- |
 //! | `candidates` | pure: which jobs are asked for, and in which order |
 //! | `lane` | pure: the requests with one API key, as a state machine |
 //! | `publish` | publishes what is recorded and not published |
+//! | `explain` | asks for one failed job while its webhook waits |
 //!
 //! How far a sweep got is in the table (`asked_at`), so that the next one goes on there, in whatever process.
 
 mod candidates;
+mod explain;
 mod lane;
 mod publish;
 
@@ -26,6 +29,7 @@ use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::credentials::ApiKey;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Client;
 use serde::Serialize;
 
@@ -33,9 +37,10 @@ use self::candidates::{Candidates, Rules, Urgency, Verdict};
 use self::lane::{Finding, Lane, Step, Stop};
 use crate::apply::{ApplyError, CONCURRENT_RECORDS, Recorder, Run};
 use crate::config::Config;
+use crate::item::Stored;
 use crate::jobs::{Ask, JobsClient, PAGE_SIZE, Reply};
 use crate::record::{RecordKey, State};
-use crate::table::StateQuery;
+use crate::table::{Filter, StateQuery};
 use crate::transition::Fact;
 
 /// Requests that may start at once before the rate spreads them, as in the ingester.
@@ -44,6 +49,8 @@ const BURST: u32 = 2;
 const REQUESTS_PER_SECOND: u64 = 50;
 /// The most jobs of one connector that a sweep considers, so that its memory is bounded.
 const MOST_CANDIDATES: usize = 10_000;
+/// A failure without a reason is asked for within this time: older ones are not read again by every sweep.
+const EXPLAINED_WITHIN: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// Sweeps, and keeps the rates of API keys between sweeps.
 #[derive(Debug)]
@@ -55,6 +62,8 @@ pub(crate) struct Sweeper {
     request_timeout: Duration,
     clock: Clock,
     limiters: Mutex<HashMap<ApiKey, RateLimiter>>,
+    /// Until when no webhook asks with a secret, by its position, because FlexOrch did not respond to the last one.
+    silent_until: Mutex<HashMap<usize, SystemTime>>,
 }
 
 /// What a sweep did.
@@ -75,6 +84,22 @@ struct Survey {
     open: u64,
     /// The jobs to ask for, for each configured secret.
     candidates: Vec<Candidates>,
+}
+
+impl Survey {
+    /// Counts records and chooses among their jobs; returns the records to give up.
+    fn take(&mut self, records: Vec<Stored>, rules: &Rules, now: Timestamp) -> Vec<RecordKey> {
+        let mut given_up = Vec::new();
+        for Stored { record, .. } in records {
+            self.open += u64::from(record.state == State::Submitted);
+            match rules.verdict(&record, now) {
+                Verdict::Ask(secret) => self.candidates[secret].offer(&record),
+                Verdict::Abandon => given_up.push(record.key),
+                Verdict::Leave => {}
+            }
+        }
+        given_up
+    }
 }
 
 /// The jobs of one API key.
@@ -104,6 +129,7 @@ impl Sweeper {
             request_timeout: config.request_timeout,
             clock,
             limiters: Mutex::default(),
+            silent_until: Mutex::default(),
         }
     }
 
@@ -131,46 +157,45 @@ impl Sweeper {
             asked = Box::pin(self.ask(survey.candidates, sweep)).await;
         }
         let (processed, failed) = run.metrics.settled();
-        let summary = Summary { open: survey.open.saturating_sub(processed + failed), processed, failed, asked };
+        let summary = Summary { open: survey.open.saturating_sub(run.metrics.closed()), processed, failed, asked };
         run.metrics.set_open(summary.open);
         tracing::info!(open = summary.open, processed, failed, asked, "sweep done");
         Ok(summary)
     }
 
-    /// Reads all open records, oldest first, chooses the jobs to ask for and gives up what is too old.
+    /// Reads all open records, oldest first, and those that failed lately for an unknown reason; chooses the jobs to ask for and gives
+    /// up what is too old.
     async fn survey(&self, recorder: &Recorder, end: SystemTime, run: Run<'_>) -> Result<Survey, ApplyError> {
         let capacity = self.capacity(end);
         let candidates = self.secret_ids.iter().map(|_| Candidates::new(capacity)).collect();
         let mut survey = Survey { open: 0, candidates };
-        let (mut start, mut is_first) = (None, true);
+        let open = StateQuery { state: State::Submitted, from: None, filter: Filter::All };
+        let from = recorder.now().checked_sub(EXPLAINED_WITHIN).ok();
+        let unexplained = StateQuery { state: State::Failed, from, filter: Filter::WithoutReason };
         // What was not read in half of the time leaves the other half to ask for what was.
         let read_end = self.clock.now() + self.clock.until(end) / 2;
-        loop {
-            let query = StateQuery { state: State::Submitted, from: None, unpublished: false };
-            let page = match recorder.table.in_state(query, start, read_end).await {
-                Ok(page) => page,
-                Err(error) if is_first => return Err(error.into()),
-                Err(error) => {
-                    let error = error.to_string();
-                    tracing::warn!(error = error.as_str(), read = survey.open, "not all open records were read");
-                    return Ok(survey);
+        let mut is_first = true;
+        for query in [open, unexplained] {
+            let mut start = None;
+            loop {
+                let page = match recorder.table.in_state(query, start, read_end).await {
+                    Ok(page) => page,
+                    Err(error) if is_first => return Err(error.into()),
+                    Err(error) => {
+                        let error = error.to_string();
+                        tracing::warn!(error = error.as_str(), open = survey.open, "not all records were read");
+                        return Ok(survey);
+                    }
+                };
+                let given_up = survey.take(page.records, &self.rules, recorder.now());
+                self.abandon(recorder, given_up, run).await;
+                (start, is_first) = (page.next, false);
+                if start.is_none() {
+                    break;
                 }
-            };
-            let mut given_up = Vec::new();
-            for stored in page.records {
-                survey.open += 1;
-                match self.rules.verdict(&stored.record, recorder.now()) {
-                    Verdict::Ask(secret) => survey.candidates[secret].offer(&stored.record),
-                    Verdict::Abandon => given_up.push(stored.record.key),
-                    Verdict::Leave => {}
-                }
-            }
-            self.abandon(recorder, given_up, run).await;
-            (start, is_first) = (page.next, false);
-            if start.is_none() {
-                return Ok(survey);
             }
         }
+        Ok(survey)
     }
 
     /// How many jobs of a connector can be asked for until `end`: a page has up to [`PAGE_SIZE`].
@@ -221,14 +246,15 @@ impl Sweeper {
                 jobs.extend(candidates.into_urgencies());
             }
         }
-        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keys.contains_key(key));
+        let is_in_use = |key: &ApiKey| connectors.known.iter().any(|known| known.api_key == *key);
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_in_use(key));
         join_all(keys.into_values().map(|key| Box::pin(self.run_lane(key, sweep)))).await.into_iter().sum()
     }
 
     /// Asks with one API key; returns how many requests were sent.
     async fn run_lane(&self, KeyJobs { mut connector, jobs }: KeyJobs, sweep: Sweep<'_>) -> u64 {
         let mut unique = std::collections::HashSet::new();
-        let jobs = jobs.into_iter().map(|(_, _, job)| job).filter(|job| unique.insert(job.clone()));
+        let jobs = jobs.into_iter().map(|(.., job)| job).filter(|job| unique.insert(job.clone()));
         let mut lane = Lane::new(jobs.collect::<Vec<_>>(), sweep.requests_end);
         let mut asked = 0;
         let mut last_error = ApiError::transport("the API key was refused");

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply::{CONCURRENT_RECORDS, Recorder, Run};
 use crate::item::Stored;
 use crate::record::{Record, State};
-use crate::table::{PublishedUntil, StateQuery, TableError};
+use crate::table::{Filter, PublishedUntil, StateQuery, TableError};
 
 /// If fewer records are read to find those that are not published, reading them again costs less than remembering how far that got.
 const WORTH_REMEMBERING: u64 = 1_000;
@@ -61,7 +61,7 @@ async fn publish_state(
     let from = progress.known.get(&state).and_then(|until| earliest(state, *until));
     let (mut start, mut all_published) = (None, true);
     loop {
-        let query = StateQuery { state, from, unpublished: true };
+        let query = StateQuery { state, from, filter: Filter::Unpublished };
         let mut page = recorder.table.in_state(query, start, run.end).await?;
         progress.read += page.read;
         all_published &= publish(recorder, std::mem::take(&mut page.records), run).await?;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets something unexpected fails there")]
 
+mod alarms;
 mod concurrent;
+mod reasons;
 mod receipts;
 mod settings;
 mod support;

@@ -22,7 +22,7 @@ pub trait Service: Default + fmt::Debug + Send + Sized + 'static {
     type Call: Clone + fmt::Debug + Send;
 
     /// A valid document without any value.
-    const EMPTY_DOCUMENT: &'static str;
+    const EMPTY_DOCUMENT: &'static str = "{}";
 
     /// Returns the endpoint's routes.
     fn router(shared: Shared<Self>) -> Router;

@@ -31,8 +31,6 @@ pub struct DynamoCall {
 impl Service for Store {
     type Call = DynamoCall;
 
-    const EMPTY_DOCUMENT: &'static str = "{}";
-
     fn router(shared: Shared<Self>) -> Router {
         json::router(shared)
     }

@@ -39,8 +39,6 @@ impl Input {
 impl Service for Store {
     type Call = EventsCall;
 
-    const EMPTY_DOCUMENT: &'static str = "{}";
-
     fn router(shared: Shared<Self>) -> Router {
         json::router(shared)
     }

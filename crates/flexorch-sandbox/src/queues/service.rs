@@ -29,8 +29,6 @@ pub struct QueueCall {
 impl Service for Store {
     type Call = QueueCall;
 
-    const EMPTY_DOCUMENT: &'static str = "{}";
-
     fn router(shared: Shared<Self>) -> Router {
         json::router(shared)
     }

@@ -46,8 +46,6 @@ impl Input {
 impl Service for Store {
     type Call = SecretsCall;
 
-    const EMPTY_DOCUMENT: &'static str = "{}";
-
     fn router(shared: Shared<Self>) -> Router {
         json::router(shared)
     }

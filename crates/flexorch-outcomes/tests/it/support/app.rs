@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flexorch_sandbox::program::{Program, metric_sums};
 use flexorch_sandbox::services::API_KEY;
 use flexorch_sandbox::{Fault, SandboxOptions, Services};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
 
 use super::events::{Answered, Delivery, SIGNING_SECRET, batch, document, receipt_of};
 
@@ -27,16 +23,7 @@ pub const WEBHOOK_SECRET: &str = "webhook";
 /// The built function and the services that it uses, all on random ports.
 pub struct App {
     services: Services,
-    env: BTreeMap<String, String>,
-    function: Child,
-    output: Output,
-}
-
-/// Everything that the functions of a test printed, standard error included.
-#[derive(Clone)]
-struct Output {
-    lines: Arc<Mutex<Vec<String>>>,
-    ended: watch::Sender<u32>,
+    function: Program,
 }
 
 /// What a test sets before the function starts.
@@ -104,38 +91,8 @@ impl AppBuilder {
         ]);
         env.extend(services.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         env.extend(self.env);
-        let output = Output { lines: Arc::default(), ended: watch::Sender::new(0) };
-        let function = output.start(&env);
-        App { services, env, function, output }
-    }
-}
-
-impl Output {
-    /// Starts the function and collects what it prints.
-    fn start(&self, env: &BTreeMap<String, String>) -> Child {
-        let mut function = Command::new(env!("CARGO_BIN_EXE_flexorch-outcomes"))
-            .env_clear()
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        self.follow(function.stdout.take().unwrap());
-        self.follow(function.stderr.take().unwrap());
-        function
-    }
-
-    fn follow(&self, stream: impl AsyncRead + Send + Unpin + 'static) {
-        let this = self.clone();
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stream).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                this.lines.lock().unwrap().push(line);
-            }
-            this.ended.send_modify(|ended| *ended += 1);
-        });
+        let function = Program::start(env!("CARGO_BIN_EXE_flexorch-outcomes"), env).unwrap();
+        App { services, function }
     }
 }
 
@@ -216,8 +173,7 @@ impl App {
 
     /// Kills the function at once and starts it again; the services go on.
     pub async fn kill_and_restart(&mut self) {
-        self.function.kill().await.unwrap();
-        self.function = self.output.start(&self.env);
+        self.function.restart().await.unwrap();
     }
 
     /// The records in the table, sorted by document and version, without the sweep's own item.
@@ -252,34 +208,18 @@ impl App {
         (error["errorMessage"].as_str().unwrap().to_owned(), status.code())
     }
 
-    /// Ends the function and returns everything that it printed. Only for a function that was not restarted.
-    pub async fn output(mut self) -> Vec<String> {
-        let _ = self.function.kill().await;
-        let mut ended = self.output.ended.subscribe();
-        let _ = ended.wait_for(|ended| *ended >= 2).await;
-        self.lines()
+    /// Ends the function and returns everything that it printed.
+    pub async fn output(self) -> Vec<String> {
+        self.function.output().await
     }
 
     /// Ends the function and returns its metrics: the sum of each, or of its values.
     pub async fn metrics(self) -> BTreeMap<String, f64> {
-        let mut sums = BTreeMap::new();
-        for line in self.output().await {
-            let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
-            let Some(declared) = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array() else { continue };
-            for metric in declared {
-                let name = metric["Name"].as_str().unwrap();
-                let value = match &line[name] {
-                    Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).sum(),
-                    value => value.as_f64().unwrap(),
-                };
-                *sums.entry(name.to_owned()).or_insert(0.0) += value;
-            }
-        }
-        sums
+        metric_sums(&self.output().await)
     }
 
     /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
     pub fn lines(&self) -> Vec<String> {
-        self.output.lines.lock().unwrap().clone()
+        self.function.lines()
     }
 }
