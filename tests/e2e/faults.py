@@ -53,6 +53,8 @@ class Call:
         self.proxy, self.headers, self.data = proxy, headers, data
         self.action = headers["x-amz-target"].rpartition(".")[2]
         self.body = json.loads(data)
+        # The emulator's, whatever the function gets.
+        self.status = None
 
     def pass_on(self):
         """Status and body of the emulator's response. The headers stay, as they are signed: the host is the proxy's."""
@@ -60,6 +62,7 @@ class Call:
         try:
             emulator.request("POST", "/", self.data, dict(self.headers))
             response = emulator.getresponse()
+            self.status = response.status
             return response.status, response.read()
         finally:
             emulator.close()
