@@ -57,6 +57,7 @@ impl Run {
             request.objects.iter_mut().for_each(|position| *position += before);
             request
         }));
+        self.report.objects.reserve(objects.len());
         for (object, outcome) in objects.into_iter().zip(ledger.close()) {
             let origin = object.origin;
             self.record(Some(object), origin, outcome);

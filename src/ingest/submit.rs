@@ -249,7 +249,7 @@ fn log_accepted(request: &Request, result: &SubmissionResult, took: Duration, ob
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         connector = &*connector.secret_id,
-        connector_id = connector.id.to_string().as_str(),
+        connector_id = %connector.id,
         keys = request.objects.len(),
         taken = jobs.iter().count(),
         jobs = serde_json::to_string(&jobs).unwrap_or_default().as_str(),

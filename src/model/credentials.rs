@@ -88,9 +88,10 @@ impl Hash for ConnectorId {
 
 impl fmt::Display for ConnectorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match serde_json::from_str::<String>(self.0.get()) {
-            Ok(text) => f.write_str(&text),
-            Err(_) => f.write_str(self.0.get()),
+        let json = self.0.get();
+        match json.starts_with('"').then(|| serde_json::from_str::<String>(json)) {
+            Some(Ok(text)) => f.write_str(&text),
+            _ => f.write_str(json),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! always a field's value and never part of a line's own text, so that both formats escape it: a newline in a key cannot forge a
 //! line. Every line passes `safe_lines`, which removes secrets and escapes control characters.
 
+mod json_lines;
 pub mod metrics;
 mod safe_lines;
 
@@ -15,6 +16,7 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::json_lines::{JsonLine, JsonMembers};
 use self::safe_lines::SafeLines;
 pub use self::safe_lines::is_unsafe;
 use crate::config::variable;
@@ -47,8 +49,7 @@ where
     let _ = if text {
         registry.with(lines).try_init()
     } else {
-        let json = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
-        registry.with(json).try_init()
+        registry.with(lines.event_format(JsonLine).fmt_fields(JsonMembers)).try_init()
     };
 }
 
