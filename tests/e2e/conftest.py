@@ -4,11 +4,11 @@ from chain import REGION, Emulator, Sandbox, Stack
 
 SHAPES = ["Direct", "Queue", "EventBridge"]
 # These take longest and start first, so that none of them runs alone at the end.
-FIRST = ["test_doctor.py", "test_rate.py", "test_chain.py"]
+FIRST = ["test_doctor", "test_operations", "test_tracking", "test_chain", "test_permissions", "test_rate", "test_guide"]
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+    items.sort(key=lambda item: next((place for place, name in enumerate(FIRST) if item.path.stem.startswith(name)), len(FIRST)))
 
 
 @pytest.fixture(scope="session")
