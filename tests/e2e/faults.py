@@ -1,4 +1,4 @@
-"""Faults between a deployed function and AWS: a proxy on a socket that answers single calls as AWS does on a bad day, and the death of
+"""Faults of AWS under a deployed function: a proxy that responds to single calls as AWS does when it throttles or fails, and the end of
 the function's processes."""
 
 import http.client
@@ -7,34 +7,66 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from ssl import create_default_context
 
-DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
-# An effect gets the call, and returns status and body of the response; None: the connection is closed without one.
 
-
-def refused(status, code, message="Rate exceeded"):
+def refused(status, code, message):
     return lambda call: (status, json.dumps({"__type": code, "message": message}).encode())
 
 
-throttled = refused(400, "com.amazon.coral.availability#ThrottlingException")
-too_fast = refused(400, f"{DYNAMODB}ProvisionedThroughputExceededException", "The level of configured provisioned throughput was exceeded")
-broken = refused(500, f"{DYNAMODB}InternalServerError", "The request could not be completed")
+# The effects of faults. Each gets the call and returns status and body of the response; None closes the connection without one.
+throttled = refused(400, "com.amazon.coral.availability#ThrottlingException", "Rate exceeded")
+too_fast = refused(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException", "Throughput exceeded")
+broken = refused(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", "The request could not be completed")
 
 
 def silent(call):
-    """No response before the faults are over."""
+    """Does not respond until the faults are over."""
     call.proxy.over.wait(120)
 
 
 def unanswered(call):
-    """The call has its effect, and the response is lost."""
+    """Lets the call have its effect, and loses the response."""
     call.pass_on()
 
 
+class Killed:
+    """Kills the function's processes, after the call has had its effect or instead."""
+
+    def __init__(self, emulator, function, passes_on):
+        self.emulator, self.function, self.passes_on = emulator, function, passes_on
+        self.processes = []
+
+    def __call__(self, call):
+        if self.passes_on:
+            call.pass_on()
+        self.processes = processes(self.emulator, self.function)
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def processes(emulator, function):
+    """The process ids of a deployed function: children of the emulator whose environment names the function."""
+    name = f"AWS_LAMBDA_FUNCTION_NAME={function}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == emulator.process.pid and name in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            # It has ended meanwhile.
+            continue
+    return found
+
+
 class Fault:
+    """An effect on calls of an action, so many times."""
+
     def __init__(self, action, effect, times, where):
         self.action, self.effect, self.times, self.where = action, effect, times, where
         self.happened = 0
@@ -42,22 +74,25 @@ class Fault:
     def left(self):
         return self.times is None or self.happened < self.times
 
+    def meets(self, call):
+        return self.action == call.action and self.left() and self.where(call.body)
+
     def __repr__(self):
         return f"{self.action}: {self.happened} of {self.times}"
 
 
 class Call:
-    """A call of the function, as AWS's JSON protocols have it."""
+    """A call of the function, in AWS's JSON protocols."""
 
     def __init__(self, proxy, headers, data):
         self.proxy, self.headers, self.data = proxy, headers, data
         self.action = headers["x-amz-target"].rpartition(".")[2]
         self.body = json.loads(data)
-        # The emulator's, whatever the function gets.
+        # The emulator's, even if the function never sees it.
         self.status = None
 
     def pass_on(self):
-        """Status and body of the emulator's response. The headers stay, as they are signed: the host is the proxy's."""
+        """Returns status and body of the emulator's response. The headers are signed and so unchanged, the proxy's host included."""
         emulator = http.client.HTTPSConnection("127.0.0.1", self.proxy.emulator.port, timeout=60, context=self.proxy.trusted)
         try:
             emulator.request("POST", "/", self.data, dict(self.headers))
@@ -69,7 +104,7 @@ class Call:
 
 
 class Proxy:
-    """Passes calls on, but for those that a fault meets: each the first that is set for its action and has not happened often enough."""
+    """Passes calls on, except those that a fault is set for. Of several faults, the first that is left counts."""
 
     def __init__(self, emulator):
         self.emulator = emulator
@@ -103,7 +138,7 @@ class Proxy:
             daemon_threads = True
 
             def handle_error(server, request, client):
-                # Whose process was killed has gone.
+                # The client's process was killed, or has waited long enough.
                 if not isinstance(sys.exc_info()[1], ConnectionError):
                     super().handle_error(request, client)
 
@@ -114,50 +149,22 @@ class Proxy:
     def respond(self, call):
         with self.lock:
             self.calls.append(call)
-            fault = next((fault for fault in self.faults if fault.action == call.action and fault.left() and fault.where(call.body)), None)
+            fault = next((fault for fault in self.faults if fault.meets(call)), None)
             if fault:
                 fault.happened += 1
         return fault.effect(call) if fault else call.pass_on()
 
     def set(self, action, effect, times=None, where=lambda body: True):
-        """From now on, calls of this action have this effect: so many of those whose body `where` is true of."""
+        """Sets a fault of the next calls of an action, so many or all, if `where` is true of their body."""
         fault = Fault(action, effect, times, where)
         with self.lock:
             self.faults.append(fault)
         return fault
 
     def heal(self):
-        """No faults any more."""
+        """Ends all faults."""
         with self.lock:
             self.faults = []
             self.over.set()
             self.over = threading.Event()
 
-
-def processes(emulator, function):
-    """The process ids of a deployed function: children of the emulator, in whose environment is whose they are."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == emulator.process.pid and f"AWS_LAMBDA_FUNCTION_NAME={function}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            # It has ended meanwhile.
-            continue
-    return found
-
-
-class Killed:
-    """The function's processes are killed, once the call was passed on or without."""
-
-    def __init__(self, emulator, function, passes_on):
-        self.emulator, self.function, self.passes_on = emulator, function, passes_on
-        self.processes = []
-
-    def __call__(self, call):
-        if self.passes_on:
-            call.pass_on()
-        self.processes = processes(self.emulator, self.function)
-        for process in self.processes:
-            os.kill(process, signal.SIGKILL)
