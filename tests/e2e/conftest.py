@@ -3,6 +3,12 @@ import pytest
 from chain import REGION, Emulator, Sandbox, Stack
 
 SHAPES = ["Direct", "Queue", "EventBridge"]
+# These take longest and start first, so that none of them runs alone at the end.
+FIRST = ["test_doctor", "test_operations", "test_tracking", "test_chain", "test_permissions", "test_rate", "test_guide"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: next((place for place, name in enumerate(FIRST) if item.path.stem.startswith(name)), len(FIRST)))
 
 
 @pytest.fixture(scope="session")
