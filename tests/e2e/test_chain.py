@@ -68,7 +68,7 @@ def test_uploads_wait_while_flexorch_is_down_and_all_arrive_afterwards(stacks, s
 def test_a_rejected_file_becomes_a_dead_letter_with_the_reason_and_can_be_redriven(stack, sandbox):
     key = "invoices/too + large.pdf"
     sandbox.fault("reject=*large*,code=FILE_TOO_LARGE")
-    stack.upload(key, "invoices/beside it.pdf")
+    stack.upload(key, "invoices/another.pdf")
     wait_until(lambda: stack.dead() == 1, 30, "no dead letter")
     [(body, attributes)] = stack.dead_letters()
     [record] = body["Records"]
@@ -77,7 +77,7 @@ def test_a_rejected_file_becomes_a_dead_letter_with_the_reason_and_can_be_redriv
     assert attributes["connector"] == stack.configuration()["Environment"]["Variables"]["CONNECTOR_SECRET_IDS"]
     assert attributes["connector_id"] == str(stack.connector_id)
     wait_until(lambda: stack.waiting() == 0, 30, "the rejected file is tried again")
-    assert "invoices/beside it.pdf" in stack.taken(sandbox)
+    assert "invoices/another.pdf" in stack.taken(sandbox)
 
     sandbox.heal()
     before = len([request for request in stack.submissions(sandbox) if key in request["keys"]])
