@@ -1,4 +1,4 @@
-"""The chain as it runs on AWS, on this machine: an emulator, FlexOrch's sandbox, and stacks of the template between them."""
+"""The whole chain on one machine: an AWS emulator, FlexOrch's sandbox, and deployed stacks of the template between them."""
 
 import atexit
 import json
@@ -17,17 +17,17 @@ from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ.get("E2E_WORK", REPOSITORY / "target" / "e2e"))
-# Where one of several test processes writes.
+# The directory of one of several test processes.
 OWN = WORK / os.environ.get("PYTEST_XDIST_WORKER", "")
 COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve() / "debug/flexorch-s3"
 REGION = "eu-west-1"
-# The emulator takes a key id of twelve digits for an account.
+# The emulator reads an access key id of twelve digits as an account.
 ACCOUNT = "123456789012"
 BATCHES = ["sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
 
 
 def wait_until(seen, seconds, what):
-    """Asks again and again until `seen()` is true; fails with `what` after so many seconds."""
+    """Polls until `seen()` is true. Fails with `what` after this many seconds."""
     deadline = time.monotonic() + seconds
     while True:
         value = seen()
@@ -39,8 +39,8 @@ def wait_until(seen, seconds, what):
 
 
 def free_port():
-    """A port below the range of outgoing connections: there, one of these may take it before the server does. The connection that asks
-    whether the server is up may even connect to itself."""
+    """Returns a free port below the ephemeral range: an outgoing connection may take a port of that range before the server does, and a
+    connection that checks whether the server is up may even connect to itself."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as listener:
@@ -60,7 +60,7 @@ def answers(port):
 
 
 class Process:
-    """A program that runs until it is stopped. What it prints goes to a file below target/e2e/."""
+    """A program that runs until it is stopped. Its output goes to a file below target/e2e/."""
 
     def __init__(self, name, command, environment=None, directory=REPOSITORY):
         OWN.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,10 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                # What it starts itself ends with it.
+                # Its child processes end with it.
                 start_new_session=True,
             )
-        # Where a test's preparation fails, too.
+        # Also if a fixture fails.
         atexit.register(self.stop)
 
     def stop(self):
@@ -99,7 +99,7 @@ class Process:
 
 
 def certificate():
-    """An authority for this run, and the emulator's certificate from it: the template's queues and buckets take nothing but TLS."""
+    """Creates a certificate authority for this run and the emulator's certificate: the template's queues and buckets require TLS."""
     folder = OWN / "tls"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
@@ -111,7 +111,7 @@ def certificate():
         ["x509", "-req", "-in", "emulator.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30"]
         + ["-extfile", "extensions", "-out", "emulator.pem"],
     ]:
-        # `-addext` beside a configuration file that has the same extension makes two of it; so none.
+        # No configuration file: with one that has the same extension, `-addext` would add it twice.
         subprocess.run(
             ["openssl", *command], cwd=folder, check=True, capture_output=True, env={**os.environ, "OPENSSL_CONF": "/dev/null"}
         )
@@ -119,7 +119,7 @@ def certificate():
 
 
 class Emulator(Process):
-    """AWS on this machine, for loopback alone: over TLS, with IAM in force, and functions as processes with their role's
+    """The AWS emulator, on the loopback address only: with TLS, with IAM enforced, and with functions as processes that have their role's
     credentials."""
 
     def __init__(self):
@@ -143,7 +143,7 @@ class Emulator(Process):
                 "USE_SSL": "1",
                 "MINISTACK_SSL_CERT": str(tls / "emulator.pem"),
                 "MINISTACK_SSL_KEY": str(tls / "emulator.key"),
-                # Functions get these.
+                # The functions' environment.
                 "AWS_ENDPOINT_URL": self.url,
                 "SSL_CERT_FILE": self.authority,
                 # The account's root user.
@@ -222,7 +222,7 @@ class Stack:
         self.outputs = {}
 
     def deploy(self, **parameters):
-        """`sam deploy` of what `sam build` made."""
+        """Runs `sam deploy` on the result of `sam build`."""
         parameters = {"BucketName": self.bucket, "Architecture": architecture(), **parameters}
         run = subprocess.run(
             [
@@ -244,7 +244,7 @@ class Stack:
         (WORK / f"deploy-{self.name}.txt").write_text(run.stdout + run.stderr)
         assert run.returncode == 0, run.stdout + run.stderr
         self.read_outputs()
-        # CloudFormation waits for it on AWS; the emulator's does not.
+        # AWS CloudFormation waits for this; the emulator's does not.
         wait_until(lambda: self.configuration().get("State", "Active") == "Active", 60, "the function is still being created")
         return self
 
@@ -254,14 +254,14 @@ class Stack:
         for function in self.deployed_functions():
             self.allow_batches(function)
             for mapping in self.functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]:
-                # CloudFormation turns "2" into 2 where a number is wanted; the emulator keeps the text and then trips over it.
+                # CloudFormation converts "2" to a number where the API requires one; the emulator keeps the text and fails on it later.
                 concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
                 self.functions.update_event_source_mapping(
                     UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}
                 )
 
     def deployed_functions(self):
-        """The ingester, and with Tracking the outcomes function."""
+        """Returns the names of the ingester and, with tracking, of the outcomes function."""
         names = [self.outputs.get(name) for name in ["FunctionName", "OutcomesFunctionName"]]
         return [name for name in names if name]
 
@@ -304,20 +304,20 @@ class Stack:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=b"%PDF-1.7")
 
     def invoke(self, event):
-        """Answer, error (or None) and log."""
+        """Returns the response and the error (or None)."""
         answer = self.functions.invoke(FunctionName=self.function, Payload=json.dumps(event), LogType="Tail")
         return json.loads(answer["Payload"].read()), answer.get("FunctionError")
 
     def submissions(self, sandbox):
-        """What reached FlexOrch from this stack: the requests of its connector."""
+        """Returns the requests that FlexOrch received for this stack's connector."""
         return [request for request in sandbox.requests() if request["connector_id"] == self.connector_id]
 
     def taken(self, sandbox):
-        """The keys that FlexOrch took."""
+        """Returns the keys that FlexOrch accepted."""
         return sorted({key for request in self.submissions(sandbox) if request["status"] == 202 for key in request["keys"]})
 
     def waiting(self):
-        """Messages in the retry queue, hidden ones included."""
+        """Returns the number of messages in the retry queue, including hidden ones."""
         return self.count(self.outputs["RetryQueueUrl"])
 
     def dead(self):
@@ -329,7 +329,7 @@ class Stack:
         return sum(int(attributes[name]) for name in names)
 
     def dead_letters(self):
-        """Looks at the dead letters and leaves them where they are."""
+        """Returns the dead letters, which stay in the queue."""
         messages = self.sqs.receive_message(
             QueueUrl=self.outputs["DeadLetterQueueUrl"],
             MaxNumberOfMessages=10,
@@ -343,8 +343,8 @@ class Stack:
         return letters
 
     def redrive(self):
-        """What the stack's output RedriveCommand does on AWS, message by message: the emulator has no StartMessageMoveTask. That
-        AWS lets it is checked by the queues' redrive policies (test_permissions.py)."""
+        """Redrives the dead letters one by one, as the stack's output RedriveCommand does on AWS: the emulator has no
+        StartMessageMoveTask. test_permissions.py checks that the queues' redrive policies allow it."""
         dead = self.outputs["DeadLetterQueueUrl"]
         moved = self.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         for message in moved["Messages"]:
@@ -356,7 +356,7 @@ class Stack:
             self.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
 
     def log(self):
-        """The lines of the function's log group."""
+        """Returns the lines of the function's log group."""
         logs = self.emulator.client("logs")
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=self.outputs["LogGroupName"])
         return [event["message"] for page in pages for event in page["events"]]

@@ -1,10 +1,10 @@
-"""Starts the emulator, with a lock that it lacks and without a port that it takes.
+"""Starts the emulator with a lock around its queues, and without port 443.
 
-A queue's messages are a list. The thread that polls for event source mappings replaces it by a copy, without a lock that a sender
-would have to wait for: what another thread adds while the list is copied is lost. One of 150 uploads was, in some runs of the burst
-in Direct, where a hundred threads send to the retry queue as the function's on-failure destination.
+A queue's messages are a Python list. The thread that polls for event source mappings replaces the list by a copy without a lock, so a
+message that another thread adds in the meantime is lost. That happened to one of 150 uploads in some runs of the burst in Direct, where a
+hundred threads send to the retry queue as the function's on-failure destination.
 
-Over TLS it listens on port 443 too, if that is free. Two emulators that start at the same time find it free, and one of them ends.
+With TLS, the emulator also listens on port 443 if it is free. Two emulators that start at the same time both find it free, and one exits.
 """
 
 import functools
