@@ -9,6 +9,7 @@ use reqwest::Url;
 use serde_json::value::RawValue;
 use wildmatch::WildMatch;
 
+use crate::model::arn::Arn;
 use crate::model::scope::Scope;
 use crate::model::settings;
 
@@ -166,6 +167,11 @@ impl<F: Fn(&str) -> Result<Option<String>, NotUtf8>> Environment<F> {
                 allowed: "one or more names or ARNs of secrets, separated by commas".into(),
             });
         }
+        if let Some(other) = ids.iter().find(|id| id.starts_with("arn:") && !is_secret(id)) {
+            let allowed =
+                "secrets: their names, or ARNs such as arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX";
+            return Err(ConfigError { variable, given: Some(other.clone()), allowed: allowed.into() });
+        }
         if let Some(twice) = first_repeated(&ids) {
             let allowed = "a list that names each secret once".into();
             return Err(ConfigError { variable, given: Some(twice.to_owned()), allowed });
@@ -314,6 +320,10 @@ fn narrow(number: u64) -> Option<NonZeroU32> {
     u32::try_from(number).ok().and_then(NonZeroU32::new)
 }
 
+fn is_secret(arn: &str) -> bool {
+    Arn::parse(arn).is_ok_and(|arn| arn.service == "secretsmanager")
+}
+
 fn first_repeated(items: &[String]) -> Option<&str> {
     items.iter().enumerate().find(|(index, item)| items[..*index].contains(item)).map(|(_, item)| item.as_str())
 }
@@ -327,6 +337,17 @@ mod tests {
             let mut settings = settings.iter().chain(&[("CONNECTOR_SECRET_IDS", "docs")]);
             Ok(settings.find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()))
         })
+    }
+
+    #[test]
+    fn a_secrets_arn_is_one_of_secrets_manager() {
+        let ids = |ids| config(&[("CONNECTOR_SECRET_IDS", ids)]);
+        assert!(ids("arn:aws:secretsmanager:eu-west-1:123456789012:secret:docs-AbCdEf,docs/2").is_ok());
+        for wrong in ["arn:aws:s3:::bucket", "arn:aws:secretsmanager", "docs,arn:aws:sqs:eu-west-1:123456789012:q"] {
+            let error = ids(wrong).unwrap_err();
+            assert_eq!((error.variable, error.given.is_some()), ("CONNECTOR_SECRET_IDS", true), "{wrong}");
+            assert!(error.to_string().contains("arn:aws:secretsmanager:REGION:ACCOUNT"), "{error}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub enum FetchFailure {
 }
 
 impl SecretError {
-    fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Fetch { failure: FetchFailure::Transient, .. } | Self::Incomplete { .. })
     }
 
@@ -117,7 +117,8 @@ pub struct Connectors {
     pub known: Vec<Arc<Connector>>,
     /// Why the other secrets could not be used.
     pub failed: Vec<SecretError>,
-    /// The claims of those secrets: one for each error in `failed`, in the same order.
+    /// The claims of those secrets: first one for each error in `failed`, in the same order; then one for each expired secret that is
+    /// still in use because it cannot be fetched now. The latter claim nothing that a known connector reads.
     pub claims: Vec<Claim>,
 }
 
@@ -159,7 +160,12 @@ struct State {
 struct Cached {
     connector: Arc<Connector>,
     fresh_until: SystemTime,
+    /// Why the last fetch failed, if the value has expired and is still in use.
+    expired: Option<Arc<str>>,
 }
+
+/// A connector, and the claim of its secret if that has expired.
+type InUse = (Arc<Connector>, Option<Claim>);
 
 impl SecretCache {
     /// A cache of these secrets, with nothing fetched yet.
@@ -174,15 +180,20 @@ impl SecretCache {
     /// and until `end` at the latest.
     pub async fn connectors(&self, end: SystemTime) -> Connectors {
         let mut connectors = Connectors::default();
+        let mut expired = Vec::new();
         for result in join_all(self.entries.iter().map(|entry| self.get(entry, end))).await {
             match result {
-                Ok(connector) => connectors.known.push(connector),
+                Ok((connector, claim)) => {
+                    connectors.known.push(connector);
+                    expired.extend(claim);
+                }
                 Err((error, claim)) => {
                     connectors.failed.push(error);
                     connectors.claims.push(claim);
                 }
             }
         }
+        connectors.claims.extend(expired);
         connectors
     }
 
@@ -215,24 +226,26 @@ impl SecretCache {
         self.fetches.swap(0, Ordering::Relaxed)
     }
 
-    async fn get(&self, entry: &Entry, end: SystemTime) -> Result<Arc<Connector>, (SecretError, Claim)> {
+    async fn get(&self, entry: &Entry, end: SystemTime) -> Result<InUse, (SecretError, Claim)> {
         let mut state = entry.state.lock().await;
         if let Some(current) = &state.cached
             && self.clock.now() < current.fresh_until
         {
-            return Ok(Arc::clone(&current.connector));
+            return Ok(current.in_use());
         }
         match self.fetch(&entry.secret_id, end).await {
-            Ok(fetched) => Ok(state.keep(fetched)),
+            Ok(fetched) => Ok((state.keep(fetched), None)),
             Err(error) => match state.cached.as_mut() {
                 Some(current) if error.is_transient() => {
+                    let error = error.to_string();
                     tracing::warn!(
                         secret = &*entry.secret_id,
-                        error = error.to_string().as_str(),
+                        error = error.as_str(),
                         "using an expired secret until it can be fetched again"
                     );
                     current.fresh_until = self.clock.now() + STALE_RETRY.min(self.time_to_live);
-                    Ok(Arc::clone(&current.connector))
+                    current.expired = Some(error.into());
+                    Ok(current.in_use())
                 }
                 _ => {
                     state.cached = None;
@@ -266,7 +279,8 @@ impl SecretCache {
         crate::redaction::register_connector_secret(text);
         match Connector::from_secret(secret_id, text) {
             Ok(connector) => {
-                Ok(Cached { connector: Arc::new(connector), fresh_until: self.clock.now() + self.time_to_live })
+                let fresh_until = self.clock.now() + self.time_to_live;
+                Ok(Cached { connector: Arc::new(connector), fresh_until, expired: None })
             }
             Err(error) => Err(SecretError::Malformed {
                 secret_id: Arc::clone(secret_id),
@@ -285,6 +299,14 @@ impl SecretCache {
             }
             Client::from_conf(config.build())
         })
+    }
+}
+
+impl Cached {
+    fn in_use(&self) -> InUse {
+        let secret_id = &self.connector.secret_id;
+        let claim = |why| Claim { secret_id: Arc::clone(secret_id), scope: ClaimScope::Nothing, why: Arc::clone(why) };
+        (Arc::clone(&self.connector), self.expired.as_ref().map(claim))
     }
 }
 

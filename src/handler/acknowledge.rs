@@ -12,7 +12,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-use super::reconcile::{OrderResult, Stop};
+use super::reconcile::{Cause, OrderResult, Stop};
 use super::report::Reported;
 use crate::event::reconcile::Cursor;
 use crate::event::sqs::{Batch, Message};
@@ -198,7 +198,7 @@ impl Case<'_> {
         let OrderResult { connectors, .. } = &self.delivery.orders[order];
         let only = stop.cursor.only || *connectors > 1;
         // Continuing immediately makes sense only if the time ended, and was enough for some progress.
-        let delay = if stop.progressed && !stop.trouble { Duration::ZERO } else { self.wait_of(stop, 1) };
+        let delay = if stop.progressed && stop.is_for_time() { Duration::ZERO } else { self.wait_of(stop, 1) };
         Addition::Rest { order, cursor: Cursor { only, ..stop.cursor.clone() }, delay: delay.min(LONGEST_DELAY) }
     }
 
@@ -221,8 +221,10 @@ impl Case<'_> {
     }
 
     fn wait_of(&self, stop: &Stop, receives: u32) -> Duration {
-        let usual = || usual_return(receives, self.random);
-        stop.deferral.as_ref().map_or_else(usual, |deferral| self.wait_for(deferral, receives))
+        match &stop.cause {
+            Cause::Object(deferral) => self.wait_for(deferral, receives),
+            Cause::Time | Cause::Secret { .. } | Cause::Listing { .. } => usual_return(receives, self.random),
+        }
     }
 
     /// Whether SQS would soon delete or move the message. An unreadable message is never renewed: it belongs in the dead-letter queue.
@@ -304,14 +306,15 @@ mod tests {
         ]
     }
 
-    fn stop(secret_id: &str, progressed: bool, trouble: bool) -> Stop {
+    const LISTING: Cause = Cause::Listing { needs_operator: false };
+
+    fn stop(secret_id: &str, progressed: bool, cause: Cause) -> Stop {
         let since = "2026-01-31T00:00:00Z".parse().unwrap();
         Stop {
             cursor: Cursor { secret_id: secret_id.into(), after: None, since, only: false },
             reason: "r".into(),
-            trouble,
+            cause,
             progressed,
-            deferral: None,
         }
     }
 
@@ -422,7 +425,7 @@ mod tests {
                 let result = OneMessage { queue_arn, named, ..one_message(young(100)) }.decide();
                 assert_eq!(result, MessageResult::Returns(Some(seconds(900))));
             }
-            let orders = vec![order(1, [stop("docs", true, false)])];
+            let orders = vec![order(1, [stop("docs", true, Cause::Time)])];
             let result = OneMessage { queue_arn, orders, ..one_message(young(1)) }.decide();
             assert_eq!(result, MessageResult::Returns(Some(seconds(30))));
         }
@@ -466,16 +469,16 @@ mod tests {
             let additions = vec![Addition::Rest { order: 0, cursor: stop.cursor, delay: seconds(delay) }];
             MessageResult::DoneOnceSent(additions, Some(seconds(60)))
         };
-        let time = stop("docs", true, false);
+        let time = stop("docs", true, Cause::Time);
         assert_eq!(of_order(young(2), order(1, [time.clone()])), rest(time, 0));
-        let trouble = stop("docs", true, true);
-        assert_eq!(of_order(young(2), order(1, [trouble.clone()])), rest(trouble, 30));
+        let failed = stop("docs", true, LISTING);
+        assert_eq!(of_order(young(2), order(1, [failed.clone()])), rest(failed, 30));
     }
 
     #[test]
     fn an_order_that_came_no_further_returns_like_a_deferred_message_and_is_renewed_like_one() {
-        for trouble in [false, true] {
-            let stuck = || order(1, [stop("docs", false, trouble)]);
+        for cause in [Cause::Time, LISTING] {
+            let stuck = || order(1, [stop("docs", false, cause.clone())]);
             assert_eq!(of_order(young(3), stuck()), MessageResult::Returns(Some(seconds(120))));
             let expected = MessageResult::DoneOnceSent(vec![Addition::Copy(seconds(900))], Some(seconds(900)));
             assert_eq!(of_order(young(100), stuck()), expected);
@@ -484,13 +487,13 @@ mod tests {
         let Outcome::Deferred(deferral) = deferred_until(DeferClass::QuotaExceeded, Some(now() + seconds(77))) else {
             panic!()
         };
-        let stop = Stop { deferral: Some(deferral), ..stop("docs", false, true) };
+        let stop = stop("docs", false, Cause::Object(deferral));
         assert_eq!(of_order(young(3), order(1, [stop])), MessageResult::Returns(Some(seconds(77))));
     }
 
     #[test]
     fn of_several_connectors_each_that_is_not_done_goes_on_by_itself_and_never_immediately_without_progress() {
-        let stops = [stop("a", true, false), stop("b", false, false), stop("c", false, true)];
+        let stops = [stop("a", true, Cause::Time), stop("b", false, Cause::Time), stop("c", false, LISTING)];
         let MessageResult::DoneOnceSent(rests, Some(_)) = of_order(young(1), order(5, stops)) else { panic!() };
         let rests: Vec<_> = rests
             .iter()
@@ -506,7 +509,7 @@ mod tests {
     fn a_message_with_an_order_and_a_deferred_object_returns_whole() {
         let [forwarded, ..] = settled();
         let named = vec![object(forwarded), object(deferred())];
-        for stops in [vec![], vec![stop("docs", true, false)]] {
+        for stops in [vec![], vec![stop("docs", true, Cause::Time)]] {
             let orders = vec![order(1, stops)];
             let result = OneMessage { named: named.clone(), orders, ..one_message(young(1)) }.decide();
             assert_eq!(result, MessageResult::Returns(Some(seconds(30))));

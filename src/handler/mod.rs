@@ -202,6 +202,7 @@ impl Ingester {
             messages_renewed: report.renewed,
             receipts_lost: report.receipts_lost,
             reconcile_found: report.reconcile_found,
+            reconciles_blocked: report.reconciles_blocked,
             secret_fetches: self.secrets.take_fetch_count(),
         };
         let lines = metrics.lines(&report.counts, extra, &dimensions, self.clock.now());

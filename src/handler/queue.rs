@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::acknowledge::{self, Addition, Delivery, MessageResult};
-use super::reconcile::OrderResult;
+use super::reconcile::{OrderResult, log_failed_listings};
 use super::{Ingester, InvocationError, Reported, Run};
 use crate::aws::failure::{CallError, FailureKind};
 use crate::aws::sqs::{BYTES_PER_CALL, OutgoingMessage, VisibilityChange, VisibilityProblem};
@@ -48,6 +48,7 @@ impl Ingester {
         let Config { renew_after_receives, dead_letter_queue_url, .. } = &self.config;
         let delivery = Delivery::new(batch, named, *renew_after_receives, dead_letter_queue_url.is_some());
         let delivery = Delivery { orders, ..delivery };
+        log_failed_listings(orders);
         let results = acknowledge::decide(&delivery, self.clock.now(), fastrand::f64);
         let outbox = self.outbox(&event, &results, run);
         let returning = results.iter().map(|result| match result {

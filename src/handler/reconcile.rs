@@ -51,14 +51,41 @@ pub(super) struct SetAside {
 pub(super) struct Stop {
     /// The position at which the next call continues.
     pub(super) cursor: Cursor,
-    /// Why.
+    /// Why, for people.
     pub(super) reason: String,
-    /// Whether something other than the time stopped it: continuing immediately would meet the same.
-    pub(super) trouble: bool,
+    /// What stopped it.
+    pub(super) cause: Cause,
     /// Whether the listing has advanced in this invocation.
     pub(super) progressed: bool,
-    /// The deferral that stopped it, which says when it makes sense to continue.
-    pub(super) deferral: Option<Deferral>,
+}
+
+/// What stopped a listing.
+#[derive(Debug, Clone)]
+pub(super) enum Cause {
+    /// The time ended.
+    Time,
+    /// The connector's secret cannot be read; whether an operator has to act.
+    Secret { needs_operator: bool },
+    /// The bucket cannot be listed; whether an operator has to act.
+    Listing { needs_operator: bool },
+    /// An object was deferred, which says when it makes sense to continue.
+    Object(Deferral),
+}
+
+impl Stop {
+    /// Whether it makes sense to continue immediately, because only the time ended.
+    pub(super) fn is_for_time(&self) -> bool {
+        match &self.cause {
+            Cause::Time => true,
+            Cause::Object(deferral) => deferral.class == DeferClass::Deadline,
+            Cause::Secret { .. } | Cause::Listing { .. } => false,
+        }
+    }
+
+    /// Whether it waits for an operator. A deferred object is counted as an object.
+    fn needs_operator(&self) -> bool {
+        matches!(self.cause, Cause::Secret { needs_operator: true } | Cause::Listing { needs_operator: true })
+    }
 }
 
 /// The part of one connector's bucket that an order concerns.
@@ -132,9 +159,8 @@ impl Ingester {
                 stops.push(Stop {
                     cursor: Cursor { after, ..cursor },
                     reason: error.to_string(),
-                    trouble: true,
+                    cause: Cause::Secret { needs_operator: !error.is_transient() },
                     progressed: false,
-                    deferral: None,
                 });
             }
         }
@@ -146,6 +172,7 @@ impl Ingester {
                 "the rest of a reconcile is dropped: its connector is gone"
             );
         }
+        run.report.reconciles_blocked += stops.iter().filter(|stop| stop.needs_operator()).count() as u64;
         OrderResult { origin, order, stops, connectors: concerned, set_aside }
     }
 
@@ -160,28 +187,28 @@ impl Ingester {
         let Listing { connector, bucket, prefix, mut from, since, only, origin, can_set_aside } = listing;
         let keys = Keys { bucket, region: connector.region.as_deref(), prefix };
         let began_after = from.after.clone();
-        let stop = |after: Option<String>, reason: String, trouble: bool| Stop {
+        let stop = |after: Option<String>, reason: String, cause: Cause| Stop {
             progressed: after != began_after,
             cursor: Cursor { secret_id: connector.secret_id.to_string(), after, since, only },
             reason,
-            trouble,
-            deferral: None,
+            cause,
         };
         loop {
             if self.clock.until(run.times.work_end) < PAGE_TIME {
-                return Some(stop(from.after, "the time was over".to_owned(), false));
+                return Some(stop(from.after, "the time was over".to_owned(), Cause::Time));
             }
-            let cannot_list = |reason: &dyn std::fmt::Display| {
-                stop(from.after.clone(), format!("bucket {bucket:?} cannot be listed: {reason}"), true)
+            let cannot_list = |reason: &dyn std::fmt::Display, needs_operator: bool| {
+                let reason = format!("bucket {bucket:?} cannot be listed: {reason}");
+                stop(from.after.clone(), reason, Cause::Listing { needs_operator })
             };
             let page = match self.buckets.list(keys, &from, run.times.work_end).await {
                 Ok(page) => page,
-                Err(error) => return Some(cannot_list(&error)),
+                Err(error) => return Some(cannot_list(&error, !error.is_transient())),
             };
             // Before anything of the page is submitted: a repeated page would be submitted again and again.
             let next = match from.advance(&page) {
                 Ok(next) => next,
-                Err(error) => return Some(cannot_list(&error)),
+                Err(error) => return Some(cannot_list(&error, true)),
             };
             let objects: Vec<_> = page
                 .objects
@@ -215,9 +242,7 @@ impl Ingester {
                 let keys = page.objects.iter().map(|listed| listed.key.as_str());
                 let last_done = keys.take_while(|listed| *listed < key).last().map(str::to_owned);
                 let reason = format!("an object was deferred: {}", deferral.detail);
-                let trouble = deferral.class != DeferClass::Deadline;
-                let here = stop(last_done.or(from.after), reason, trouble);
-                return Some(Stop { deferral: Some(deferral.clone()), ..here });
+                return Some(stop(last_done.or(from.after), reason, Cause::Object(deferral.clone())));
             }
             from = next?;
         }
@@ -264,6 +289,24 @@ fn common_prefix<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 fn as_object(listed: &Listed, bucket: &str, origin: Origin) -> S3Object {
     // No event time: a listed object may be old, which says nothing about the delay of events.
     S3Object { etag: listed.etag.clone(), size: listed.size, origin, ..S3Object::new(bucket, listed.key.clone()) }
+}
+
+/// Logs the listings of a batch's orders that failed. An unreadable secret and a deferred object have lines already, and a direct
+/// invocation returns the reason as its error.
+pub(super) fn log_failed_listings(orders: &[OrderResult]) {
+    for stop in orders.iter().flat_map(|result| &result.stops) {
+        let (connector, error) = (stop.cursor.secret_id.as_str(), stop.reason.as_str());
+        let class = DeferClass::BucketUnavailable.as_str();
+        match stop.cause {
+            Cause::Listing { needs_operator: true } => {
+                tracing::error!(connector, class, error, "a reconcile waits: its bucket cannot be listed");
+            }
+            Cause::Listing { needs_operator: false } => {
+                tracing::warn!(connector, class, error, "a reconcile waits: its bucket cannot be listed now");
+            }
+            Cause::Time | Cause::Secret { .. } | Cause::Object(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct Report {
     pub receipts_lost: u64,
     /// Objects that a reconcile forwarded and FlexOrch did not know: it reports the others as duplicates.
     pub(super) reconcile_found: u64,
+    /// Listings of reconciles that wait for an operator.
+    pub(super) reconciles_blocked: u64,
     pub(super) counts: Counts,
     /// Objects whose line was omitted for lack of time.
     unwritten: u64,

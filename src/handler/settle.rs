@@ -100,7 +100,7 @@ impl Ingester {
             ledger.settle(position, outcome);
         }
         work.retain(|work| !work.objects.is_empty());
-        work
+        work.into_iter().flat_map(|work| with_unique_keys(work, objects)).collect()
     }
 
     /// Asks S3 which key a Batch Operations task means if its key has two readings. If S3 cannot be asked now, the object is deferred.
@@ -142,6 +142,28 @@ impl Ingester {
         }
         *objects = decided;
     }
+}
+
+/// Divides a connector's work so that no part has a key twice, because FlexOrch does not document such requests. Only a connector without
+/// `bucket` gets the same key from several buckets.
+fn with_unique_keys(work: Work, objects: &[S3Object]) -> Vec<Work> {
+    if work.connector.bucket.is_some() {
+        return vec![work];
+    }
+    let mut occurrences: HashMap<&str, usize> = HashMap::new();
+    let mut parts: Vec<Work> = Vec::new();
+    for position in work.objects {
+        let occurrence = occurrences.entry(objects[position].key.as_str()).or_default();
+        if *occurrence == parts.len() {
+            parts.push(Work { connector: Arc::clone(&work.connector), objects: Vec::new(), redelivered: Vec::new() });
+        }
+        parts[*occurrence].objects.push(position);
+        if work.redelivered.contains(&position) {
+            parts[*occurrence].redelivered.push(position);
+        }
+        *occurrence += 1;
+    }
+    parts
 }
 
 /// Returns why an object with this route waits. `connectors` are the candidates of the route.

@@ -39,6 +39,8 @@ metrics! {
     RECEIPTS_LOST = "ReceiptsLost";
     /// Objects that a reconcile found and FlexOrch did not know: no event had brought them.
     RECONCILE_FOUND = "ReconcileFound";
+    /// Buckets that a reconcile cannot list until an operator acts.
+    RECONCILES_BLOCKED = "ReconcilesBlocked";
     /// Requests to FlexOrch.
     REQUESTS = "Requests";
     /// Requests that were not the first attempt.

@@ -97,6 +97,7 @@ impl Metrics {
             Metric::count(names::MESSAGES_RENEWED, extra.messages_renewed),
             Metric::count(names::RECEIPTS_LOST, extra.receipts_lost),
             Metric::count(names::RECONCILE_FOUND, extra.reconcile_found),
+            Metric::count(names::RECONCILES_BLOCKED, extra.reconciles_blocked),
             Metric::count(names::REQUESTS, read(&self.requests)),
             Metric::count(names::RETRIES, read(&self.retries)),
             Metric::count(names::RATE_LIMITED, read(&self.rate_limited)),
@@ -204,6 +205,8 @@ pub struct Extra {
     pub receipts_lost: u64,
     /// Objects that a reconcile forwarded and FlexOrch did not know.
     pub reconcile_found: u64,
+    /// Listings of reconciles that wait for an operator.
+    pub reconciles_blocked: u64,
     /// Calls to Secrets Manager since the last invocation's end, those during the start included.
     pub secret_fetches: u64,
 }

@@ -14,7 +14,7 @@ use crate::support::app::{DEAD_LETTERS, SECRET, connector_secret};
 use crate::support::cloudwatch::{CloudWatch, Minutes};
 use crate::support::surroundings::API_KEY;
 use crate::support::template::Template;
-use crate::support::{TestApp, TestAppBuilder};
+use crate::support::{TestApp, TestAppBuilder, sqs_event};
 
 const SHAPES: [&str; 3] = ["Direct", "Queue", "EventBridge"];
 /// The function's name in the template.
@@ -51,7 +51,13 @@ impl Stack {
         // One attempt: what is tried again within an invocation is not the subject.
         let builder = TestAppBuilder::new().await.env("MAX_ATTEMPTS", 1).env("AWS_MAX_ATTEMPTS", 1).dead_letters();
         let app = change(builder).start().await;
-        let cloudwatch = CloudWatch::of(&[("Trigger", shape), ("ExpectUploadsWithinHours", "0"), ("Tracking", "true")]);
+        let parameters = [
+            ("Trigger", shape),
+            ("ExpectUploadsWithinHours", "0"),
+            ("Tracking", "true"),
+            ("ReconcileSchedule", "rate(1 day)"),
+        ];
+        let cloudwatch = CloudWatch::of(&parameters);
         Self { app, shape, cloudwatch, uploads: Vec::new(), invocations: 0, lines_read: 0, dead_letters: 0 }
     }
 
@@ -335,6 +341,21 @@ async fn a_receipt_that_cannot_be_sent_is_one_alarm_and_delivery_goes_on() {
         let states = stack.cloudwatch.states(60.0);
         let [(on, true), (_, false)] = states["ReceiptsLostAlarm"][..] else { panic!("{shape}: {states:?}") };
         assert!(on - 3.0 <= SOON && states.len() == 1, "{shape}: {states:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reconcile_that_cannot_list_its_bucket_is_one_alarm() {
+    for shape in SHAPES {
+        let mut stack = Stack::of(shape, |builder| builder).await;
+        stack.app.buckets.set_fault(Some(AwsFault::AccessDenied));
+        for at in [3.0, 18.0, 33.0, 48.0] {
+            let order = sqs_event([json!({"reconcile": {"since": "PT24H"}})]);
+            assert_eq!(stack.app.invoke(order).await.failures(), ["m-0"]);
+            stack.count_invocation(at, false);
+            stack.read_lines(at).await;
+        }
+        stack.only("ReconcileAlarm", 3.0, 60.0, "a bucket that cannot be listed");
     }
 }
 

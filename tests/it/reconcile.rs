@@ -6,7 +6,7 @@ use flexorch_sandbox::aws_fault::AwsFault;
 use flexorch_sandbox::buckets::ListingFault;
 use serde_json::{Value, json};
 
-use crate::support::app::{DEAD_LETTERS, TestApp};
+use crate::support::app::{DEAD_LETTERS, SECRET, TestApp};
 use crate::support::surroundings::API_KEY;
 use crate::support::{TestAppBuilder, s3_event, sqs_event};
 
@@ -358,9 +358,19 @@ async fn the_on_failure_record_of_a_reconcile_goes_on_from_the_cursor_in_its_err
 
 #[tokio::test]
 async fn in_a_queue_a_reconcile_that_is_stuck_comes_back_later_and_makes_no_new_message() {
-    let app = TestApp::start().await;
-    app.buckets.set_fault(Some(AwsFault::AccessDenied));
-    comes_back_later(&app, order("PT1H")).await;
+    for (fault, level, blocked) in [(AwsFault::AccessDenied, "ERROR", 1.0), (AwsFault::Internal, "WARN", 0.0)] {
+        let app = TestAppBuilder::new().await.env("AWS_MAX_ATTEMPTS", 1).start().await;
+        app.buckets.set_fault(Some(fault));
+        comes_back_later(&app, order("PT1H")).await;
+        let output = app.output().await;
+        let logs: Vec<Value> = output.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let is_it = |line: &&Value| line["message"].as_str().is_some_and(|text| text.starts_with("a reconcile waits"));
+        let [line] = logs.iter().filter(is_it).collect::<Vec<_>>()[..] else { panic!("{logs:?}") };
+        assert_eq!((&line["level"], &line["connector"]), (&json!(level), &json!(SECRET)), "{line}");
+        assert!(line["error"].as_str().unwrap().contains("my-documents"), "{line}");
+        let counted: f64 = logs.iter().filter_map(|line| line["ReconcilesBlocked"].as_f64()).sum();
+        assert_eq!(counted, blocked, "{fault:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use flexorch_sandbox::RecordedRequest;
 use serde_json::json;
 
+use crate::support::app::SECRET;
 use crate::support::events::{keys, s3_record, sample};
 use crate::support::surroundings::API_KEY;
 use crate::support::{TestApp, TestAppBuilder, s3_event, sqs_event};
@@ -68,6 +69,18 @@ async fn a_connectors_objects_are_as_few_requests_as_they_can_be_whatever_messag
             assert_eq!(sizes, [10, 25, 25], "{objects_each} objects a message");
         }
     }
+}
+
+#[tokio::test]
+async fn the_same_key_of_several_buckets_is_never_twice_in_one_request() {
+    let secret = json!({"api_key": API_KEY, "connector_id": 42});
+    let app = TestAppBuilder::new().await.secrets([(SECRET, secret)]).start().await;
+    let records = [("one", "a.pdf"), ("one", "b.pdf"), ("two", "a.pdf"), ("three", "a.pdf"), ("three", "c.pdf")];
+    let records: Vec<_> = records.iter().map(|(bucket, key)| s3_record(bucket, key)).collect();
+    assert_eq!(app.invoke(json!({"Records": records})).await.ok()["forwarded"], 5);
+    let mut requests: Vec<_> = app.requests().iter().map(|request| request.keys.clone()).collect();
+    requests.sort();
+    assert_eq!(requests, [vec!["a.pdf"], vec!["a.pdf"], vec!["a.pdf", "b.pdf", "c.pdf"]]);
 }
 
 #[tokio::test]

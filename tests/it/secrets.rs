@@ -51,6 +51,12 @@ async fn an_expired_secret_stays_in_use_while_secrets_manager_fails_for_a_passin
             TestAppBuilder::new().await.env("SECRET_CACHE_TTL_SECONDS", 0).env("AWS_MAX_ATTEMPTS", 1).start().await;
         app.secrets.set_fault(Some(fault));
         assert_eq!(app.invoke(s3_event(["a.pdf"])).await.ok()["forwarded"], 1, "{fault:?}");
+        // The secret may describe another bucket by now.
+        let unread = json!({"Records": [s3_record("another-bucket", "a.pdf")]});
+        let waiting = app.invoke(unread.clone()).await;
+        assert!(waiting.error().contains("1 secret-unavailable"), "{}", waiting.error());
+        app.secrets.set_fault(None);
+        assert_eq!(app.invoke(unread).await.ok()["skipped_by_reason"]["no-connector"], 1);
     }
 }
 

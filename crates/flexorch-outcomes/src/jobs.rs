@@ -155,17 +155,29 @@ fn job_in(body: &Value, asked: &str) -> Option<Job> {
         Some(id) if id == asked => read_job(part, id),
         // Another job, whatever it says.
         Some(_) => None,
-        None => is_job_without_id(part).then(|| read_job(part, asked.to_owned())).flatten(),
+        None => is_job_without_id(part, std::ptr::eq(part, body)).then(|| read_job(part, asked.to_owned())).flatten(),
     })
 }
 
-/// Whether an object without an id describes a job, and not a failure of the request.
-fn is_job_without_id(value: &Value) -> bool {
+/// Whether an object without an id describes a job, and not a failure of the request. At the top level, a status `failed` alone may be
+/// the request's own.
+fn is_job_without_id(value: &Value, is_top_level: bool) -> bool {
     let present = |name: &&str| value.get(name).is_some_and(|value| !value.is_null());
-    ["document_id", "filename", "quality_grade", "quality_score", "failure_reason", "execution_summary", "created_at"]
-        .iter()
-        .any(present)
-        && !["code", "detail", "errors", "success", "data"].iter().any(present)
+    let has_status = match value.get("status").and_then(Value::as_str) {
+        Some("queued" | "running" | "completed") => true,
+        Some("failed") => !is_top_level,
+        _ => false,
+    };
+    let fields = [
+        "document_id",
+        "filename",
+        "quality_grade",
+        "quality_score",
+        "failure_reason",
+        "execution_summary",
+        "created_at",
+    ];
+    (has_status || fields.iter().any(present)) && !["code", "detail", "errors", "success", "data"].iter().any(present)
 }
 
 fn id_of(job: &Value) -> Option<String> {
@@ -222,6 +234,7 @@ mod tests {
             r#"{"data":{"job":{"id":"7","status":"Failed","error":{"message":"corrupt"}}}}"#,
             r#"{"status":"failed","failure_reason":"corrupt","document_id":"d"}"#,
             r#"{"id":"7","status":"failed","error":"corrupt"}"#,
+            r#"{"status":"success","data":{"status":"failed","error":"corrupt"}}"#,
         ] {
             let job = job(body);
             assert_eq!((job.status, job.failure_reason.as_deref()), (Status::Failed, Some("corrupt")), "{body}");
@@ -233,6 +246,9 @@ mod tests {
         assert_eq!((completed.status, completed.quality_grade.as_deref()), (Status::Completed, Some("B")));
         assert_eq!(completed.pii_findings_count, Some(3));
         assert_eq!(job(r#"{"id":"7","status":"archived"}"#).status, Status::Open);
+        assert_eq!(job(r#"{"data":{"status":"running"}}"#).status, Status::Open);
+        assert_eq!(job(r#"{"data":{"status":"failed"},"error":null}"#).status, Status::Failed);
+        assert_eq!(job(r#"{"status":"completed","quality_grade":null}"#).status, Status::Completed);
     }
 
     #[test]
@@ -240,6 +256,8 @@ mod tests {
         for body in [
             r#"{"status":"failed","error":{"code":"QUOTA_EXCEEDED","message":"m"}}"#,
             r#"{"status":"error","data":null}"#,
+            r#"{"status":"failed"}"#,
+            r#"{"data":{"status":"failed","code":"X"}}"#,
             r#"{"success":false,"status":"failed","code":"X"}"#,
             r#"{"detail":"Not authenticated"}"#,
             r#"{"id":"8","status":"failed"}"#,
