@@ -68,6 +68,23 @@ def test_an_upload_has_a_record_its_end_by_webhook_an_event_and_a_line_in_the_hi
     assert 204 in [status for status, _ in notified.relay.passed]
 
 
+def test_doctor_finds_nothing_wrong_with_the_tracking_and_reports_how_a_document_ended(notified):
+    key = "invoices/examined.pdf"
+    notified.upload(key)
+    [record] = notified.reaches(key, "processed")
+    # Its exit status is that of a failed check: this stack's connector and the relay's URL are not registered as on AWS.
+    printed = notified.command(
+        "--json", "doctor", "--secret", notified.outputs["ConnectorSecretArns"], "--function", notified.function, "--key", key,
+        status=3,
+    )  # fmt: skip
+    checks = {check["check"]: check for check in json.loads(printed)["checks"]}
+    # Without the table, whose time to live the emulator does not have.
+    of_tracking = ["tracking", "receipts queue", "ingester's role", "outcomes function", "receipts' batches", "outcomes' settings"]
+    of_tracking += ["outcomes' role", "sweep", "receipts waiting", "dead receipts", "object's record"]
+    assert [checks[name] for name in of_tracking if checks[name]["status"] != "well"] == []
+    assert record["job_id"] in checks["object's record"]["found"]
+
+
 def test_a_document_that_fails_is_recorded_published_and_in_the_history(notified, events):
     key = "invoices/broken.pdf"
     notified.upload(key)

@@ -66,7 +66,7 @@ class Tracked(Stack):
     def outcomes(self):
         return self.outputs["OutcomesFunctionName"]
 
-    def command(self, *words):
+    def command(self, *words, status=0):
         """What `flexorch-s3` prints."""
         run = subprocess.run(
             [COMMAND_LINE, *words],
@@ -75,7 +75,7 @@ class Tracked(Stack):
             text=True,
             timeout=60,
         )
-        assert run.returncode == 0, f"{words}: {run.stdout}{run.stderr}"
+        assert run.returncode == status, f"{words}: {run.stdout}{run.stderr}"
         return run.stdout
 
     def register_webhook(self):
