@@ -81,9 +81,12 @@ class Uploads(threading.Thread):
 
 
 def all_arrive(stack, sandbox, keys):
+    # The emulator kills a running function when it is updated. AWS lets it end; here, its messages return after the queue's visibility
+    # timeout of 185 s.
+    seconds = 240
     missing = lambda: set(keys) - set(stack.taken(sandbox))
-    wait_until(lambda: not missing(), 60, lambda: f"{len(missing())} of {len(keys)} are missing: {sorted(missing())[:5]}")
-    wait_until(lambda: stack.waiting() == 0, 60, "messages remain")
+    wait_until(lambda: not missing(), seconds, lambda: f"{len(missing())} of {len(keys)} are missing: {sorted(missing())[:5]}")
+    wait_until(lambda: stack.waiting() == 0, seconds, "messages remain")
     assert stack.dead() == 0
 
 
