@@ -152,15 +152,15 @@ fn with_unique_keys(work: Work, objects: &[S3Object]) -> Vec<Work> {
     }
     let mut occurrences: HashMap<&str, usize> = HashMap::new();
     let mut parts: Vec<Work> = Vec::new();
+    // In the order of the objects.
+    let mut redelivered = work.redelivered.into_iter().peekable();
     for position in work.objects {
         let occurrence = occurrences.entry(objects[position].key.as_str()).or_default();
         if *occurrence == parts.len() {
             parts.push(Work { connector: Arc::clone(&work.connector), objects: Vec::new(), redelivered: Vec::new() });
         }
         parts[*occurrence].objects.push(position);
-        if work.redelivered.contains(&position) {
-            parts[*occurrence].redelivered.push(position);
-        }
+        parts[*occurrence].redelivered.extend(redelivered.next_if_eq(&position));
         *occurrence += 1;
     }
     parts

@@ -23,13 +23,13 @@ const SHARE: u32 = 4;
 /// After a request without a response there is none for this long: a FlexOrch that hangs does not delay every webhook.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What became of asking.
+/// The result of asking.
 enum Outcome {
     /// FlexOrch was asked.
     Asked(Reply),
     /// It was not asked, and may be next time: the connector is paused, or the rate does not allow a request now.
     NotNow,
-    /// The connector's secret cannot be used, or was not there in time.
+    /// The connector's secret cannot be used, or could not be read in time.
     NoSecret,
 }
 
@@ -75,7 +75,7 @@ impl Sweeper {
             tracing::warn!(
                 secret = secret_id,
                 job = job_id,
-                "the secret is not there in time: a sweep asks why the job failed"
+                "the secret could not be read in time: the next sweep asks why the job failed"
             );
             return Outcome::NoSecret;
         };
