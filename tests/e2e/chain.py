@@ -245,7 +245,8 @@ class Stack:
         assert run.returncode == 0, run.stdout + run.stderr
         self.read_outputs()
         # AWS CloudFormation waits for this; the emulator's does not.
-        wait_until(lambda: self.configuration().get("State", "Active") == "Active", 60, "the function is still being created")
+        for function in self.deployed_functions():
+            self.wait_for_update(function)
         return self
 
     def read_outputs(self):
@@ -282,8 +283,21 @@ class Stack:
     def function(self):
         return self.outputs["FunctionName"]
 
-    def configuration(self):
-        return self.functions.get_function_configuration(FunctionName=self.function)
+    def configuration(self, function=None):
+        """Returns a function's configuration: the ingester's, unless another one is named."""
+        return self.functions.get_function_configuration(FunctionName=function or self.function)
+
+    def configure(self, function, **changes):
+        """Changes a function's configuration and returns when the change is in use."""
+        self.functions.update_function_configuration(FunctionName=function, **changes)
+        self.wait_for_update(function)
+
+    def wait_for_update(self, function):
+        def is_current():
+            configuration = self.configuration(function)
+            return configuration.get("State") == "Active" and configuration.get("LastUpdateStatus") == "Successful"
+
+        wait_until(is_current, 60, f"{function} is still being created or updated")
 
     def fill_secret(self, **changes):
         """Writes the connector's secret."""

@@ -148,16 +148,12 @@ def fails(stack, *names, **variables):
 def variables(stack, **changed):
     """Changes the function's environment for the duration of the block."""
     before = stack.configuration()["Environment"]["Variables"]
-    set_variables(stack, {**before, **changed})
+    stack.configure(stack.function, Environment={"Variables": {**before, **changed}})
     settled(stack)
     try:
         yield
     finally:
-        set_variables(stack, before)
-
-
-def set_variables(stack, variables):
-    stack.functions.update_function_configuration(FunctionName=stack.function, Environment={"Variables": variables})
+        stack.configure(stack.function, Environment={"Variables": before})
 
 
 def the_mapping(stack):

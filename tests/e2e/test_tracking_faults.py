@@ -33,14 +33,10 @@ class Faulted(Tracked):
 
     def divert(self):
         """Sends the function's calls through the proxy, and lets it give up after 6 s."""
-        configuration = lambda: self.functions.get_function_configuration(FunctionName=self.outcomes)
         settings = {f"AWS_ENDPOINT_URL_{service}": self.proxy.url for service in ["DYNAMODB", "EVENTBRIDGE"]}
         settings |= {"DEADLINE_MARGIN_MS": "3000"}
-        variables = {**configuration()["Environment"]["Variables"], **settings}
-        self.functions.update_function_configuration(
-            FunctionName=self.outcomes, Timeout=9, Environment={"Variables": variables}
-        )
-        wait_until(lambda: configuration()["State"] == "Active", 30, "the function is still being updated")
+        variables = {**self.configuration(self.outcomes)["Environment"]["Variables"], **settings}
+        self.configure(self.outcomes, Timeout=9, Environment={"Variables": variables})
 
     def receipts_come_back_after(self, seconds):
         attributes = {"VisibilityTimeout": str(seconds)}
