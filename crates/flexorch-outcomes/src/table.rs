@@ -136,7 +136,9 @@ impl Table {
         previous: Option<&Stored>,
         end: SystemTime,
     ) -> Result<Written, CallError> {
-        let (item, revision) = Stored::item(&record, previous);
+        // A reader of the table may take it for a floating-point number.
+        let revision = fastrand::u64(1..1 << 53);
+        let item = Stored::item(&record, previous, revision);
         let result = self
             .repeat("dynamodb:PutItem", end, || {
                 let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
@@ -157,7 +159,11 @@ impl Table {
         match result {
             Ok(_) => Ok(Written::Done(Box::new(Stored::written(record, previous, revision)))),
             Err(CallError::Refused(refusal)) if refusal.code.as_deref() == Some("ConditionalCheckFailedException") => {
-                Ok(Written::Conflict)
+                // If the response of an earlier attempt was lost, what refuses the repeated write is that write itself.
+                match self.get(&record.key, end).await {
+                    Ok(Some(stored)) if stored.revision == Some(revision) => Ok(Written::Done(Box::new(stored))),
+                    _ => Ok(Written::Conflict),
+                }
             }
             Err(error) => Err(error),
         }

@@ -1,5 +1,6 @@
 //! Several invocations write one record, and the index is behind the table.
 
+use flexorch_sandbox::dynamodb::DynamoFault;
 use flexorch_sandbox::services::API_KEY;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ async fn with_open_record() -> (App, Value) {
 /// The record as another invocation writes it next.
 fn overtaken_by(record: &Value, changes: Value) -> Value {
     let mut record = record.clone();
-    record["revision"] = json!(record["revision"].as_i64().unwrap() + 1);
+    record["revision"] = json!(1);
     for (name, value) in changes.as_object().unwrap() {
         record[name] = value.clone();
     }
@@ -83,4 +84,24 @@ async fn an_index_that_is_behind_settles_nothing_twice() {
     }
     app.sweep().await;
     assert_eq!((&app.record()["state"], app.published().len()), (&json!("processed"), 1));
+}
+
+#[tokio::test]
+async fn a_write_whose_response_is_lost_is_recognised_and_counted_once() {
+    let app = App::start().await;
+    let job = app.submit(API_KEY, &["a.pdf".to_owned()]).await.remove(0);
+    app.flexorch.set_job(&job, json!({"status": "completed"}));
+    app.invoke(batch(&[receipt(1, &[document("a.pdf", &job)])])).await.failures();
+    // Each write of the sweep has its effect, and the first response to each never arrives.
+    app.dynamodb.set_operation_fault("PutItem", Some(DynamoFault::BrokenOff));
+    let is_written = |app: &App| app.record()["state"] == "processed";
+    let heal = async {
+        app.wait_until("the write", is_written).await;
+        app.dynamodb.set_operation_fault("PutItem", None);
+    };
+    let (summary, ()) = tokio::join!(app.sweep(), heal);
+    assert_eq!(summary, json!({"open": 0, "processed": 1, "failed": 0, "asked": 1}));
+    assert_eq!(app.published().len(), 1);
+    let metrics = app.metrics().await;
+    assert_eq!((metrics["DocumentsSubmitted"], metrics["DocumentsProcessed"]), (1.0, 1.0));
 }

