@@ -27,7 +27,7 @@ use crate::receipt;
 use crate::signing::Signing;
 use crate::sweep::Sweeper;
 use crate::table::Table;
-use crate::text::{cut, without_key_like_words};
+use crate::text::shortened;
 use crate::transition::Fact;
 use crate::webhook::{Refusal, Request};
 
@@ -253,6 +253,6 @@ impl Outcomes {
 }
 
 /// Removes secrets from a text of FlexOrch's, and cuts it.
-pub(crate) fn clean(text: &str) -> String {
-    cut(&without_key_like_words(&redaction::redacted(text)))
+fn clean(text: &str) -> String {
+    shortened(&redaction::redacted(text))
 }

@@ -1,4 +1,4 @@
-//! Texts that others wrote: identifiers, and messages without secrets.
+//! Text from other systems: identifiers, and messages without secrets.
 
 use serde_json::value::RawValue;
 
@@ -14,8 +14,13 @@ pub(crate) fn identifier(json: &RawValue) -> Option<String> {
     }
 }
 
+/// Shortens a message from which the known secrets are removed, and removes what looks like another API key.
+pub(crate) fn shortened(message: &str) -> String {
+    cut(&without_key_like_words(message))
+}
+
 /// Cuts text to [`LONGEST_MESSAGE`]. Remove secrets first: a part of a secret would not be recognised.
-pub(crate) fn cut(text: &str) -> String {
+fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST_MESSAGE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -24,17 +29,18 @@ pub(crate) fn cut(text: &str) -> String {
 
 /// Removes what looks like one of FlexOrch's API keys, for keys that this process has not read: of a connector that is not
 /// configured here, or whose secret cannot be read.
-pub(crate) fn without_key_like_words(text: &str) -> String {
+fn without_key_like_words(text: &str) -> String {
     const PREFIX: &str = "dfx_";
-    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(start) = rest.to_ascii_lowercase().find(PREFIX) {
-        let tail = &rest[start + PREFIX.len()..];
+    let lowercase = text.to_ascii_lowercase();
+    let (mut clean, mut position) = (String::with_capacity(text.len()), 0);
+    while let Some(start) = lowercase[position..].find(PREFIX).map(|start| position + start) {
+        let tail = &text[start + PREFIX.len()..];
         let length = tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
-        clean.push_str(&rest[..start]);
+        clean.push_str(&text[position..start]);
         clean.push_str(if length == 0 { PREFIX } else { flexorch_s3_ingester::redaction::REDACTED });
-        rest = &tail[length..];
+        position = start + PREFIX.len() + length;
     }
-    clean.push_str(rest);
+    clean.push_str(&text[position..]);
     clean
 }
 

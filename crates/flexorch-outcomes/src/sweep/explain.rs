@@ -12,7 +12,7 @@ use flexorch_s3_ingester::flexorch::response::Response;
 
 use super::{Sweeper, error_of, log_failure};
 use crate::item::Stored;
-use crate::jobs::{Ask, Job, Reply, Status};
+use crate::jobs::{Job, JobsRequest, JobsResponse, Status};
 use crate::record::State;
 use crate::transition::JobEnd;
 
@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The result of asking.
 enum Outcome {
     /// FlexOrch was asked.
-    Asked(Reply),
+    Asked(JobsResponse),
     /// It was not asked, and may be next time: the connector is paused, or the rate does not allow a request now.
     NotNow,
     /// The connector's secret cannot be used, or could not be read in time.
@@ -53,16 +53,16 @@ impl Sweeper {
         }
         let time = (self.clock.until(end) / SHARE).min(MOST_TIME);
         match self.ask_once(position, &job_end.job_id, secrets, now + time).await {
-            Outcome::Asked(Reply::Job(Job { status: Status::Failed, failure_reason, .. })) => {
+            Outcome::Asked(JobsResponse::Job(Job { status: Status::Failed, failure_reason, .. })) => {
                 JobEnd { failure_reason, asked: true, ..job_end }
             }
-            Outcome::Asked(Reply::Unknown) => JobEnd { asked: true, ..job_end },
-            Outcome::Asked(Reply::Failed(_)) | Outcome::NoSecret => {
+            Outcome::Asked(JobsResponse::Unknown) => JobEnd { asked: true, ..job_end },
+            Outcome::Asked(JobsResponse::Failed(_)) | Outcome::NoSecret => {
                 lock(&self.silent_until).insert(position, self.clock.now() + SILENCE);
                 job_end
             }
             // FlexOrch's API may be behind its webhook.
-            Outcome::Asked(Reply::Job(_) | Reply::Page(_)) | Outcome::NotNow => job_end,
+            Outcome::Asked(JobsResponse::Job(_) | JobsResponse::Page(_)) | Outcome::NotNow => job_end,
         }
     }
 
@@ -82,14 +82,14 @@ impl Sweeper {
         if connector.paused.is_some() || !self.limited(connector, |limiter| limiter.pass(self.clock.now())) {
             return Outcome::NotNow;
         }
-        let ask = Ask::Job(job_id.to_owned());
+        let ask = JobsRequest::Job(job_id.to_owned());
         let reply = self.client.send(&ask, &connector.api_key, timeout).await;
-        if let Reply::Failed(response) = &reply {
+        if let JobsResponse::Failed(response) = &reply {
             log_failure(&ask, connector, &error_of(response));
         }
         let now = self.clock.now();
         self.limited(connector, |limiter| match &reply {
-            Reply::Failed(Response::Transient { rate_limited: true, retry_at, .. }) => {
+            JobsResponse::Failed(Response::Transient { rate_limited: true, retry_at, .. }) => {
                 limiter.close(retry_at.unwrap_or(now + SILENCE), now);
             }
             _ => limiter.was_admitted(),

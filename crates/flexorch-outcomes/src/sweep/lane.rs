@@ -7,7 +7,7 @@ use flexorch_s3_ingester::flexorch::response::{ApiError, Response};
 use flexorch_s3_ingester::ingest::rate::RateLimiter;
 use flexorch_s3_ingester::ingest::retry::backoff;
 
-use crate::jobs::{Ask, Job, Reply, Status};
+use crate::jobs::{Job, JobsRequest, JobsResponse, Status};
 use crate::transition::JobEnd;
 
 /// How often one request is sent, at most.
@@ -23,7 +23,7 @@ const MOST_USELESS_PAGES: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Send this request.
-    Send(Ask),
+    Send(JobsRequest),
     /// Fetch the connector's secret afresh.
     Refresh,
     /// Wait until then.
@@ -118,42 +118,42 @@ impl Lane {
     }
 
     /// A single job is asked for directly: a page would cost as much and might not have it.
-    fn ask(&self) -> Option<Ask> {
+    fn ask(&self) -> Option<JobsRequest> {
         match (self.page, self.waiting.front()) {
             (_, None) => None,
-            (Some(page), Some(_)) if self.waiting.len() > 1 => Some(Ask::Page(page)),
-            (_, Some(job)) => Some(Ask::Job(job.clone())),
+            (Some(page), Some(_)) if self.waiting.len() > 1 => Some(JobsRequest::Page(page)),
+            (_, Some(job)) => Some(JobsRequest::Job(job.clone())),
         }
     }
 
     /// Takes the response to the last request. `random` is in `0.0..1.0`.
     pub(super) fn received(
         &mut self,
-        ask: &Ask,
-        reply: Reply,
+        ask: &JobsRequest,
+        reply: JobsResponse,
         limiter: &mut RateLimiter,
         now: SystemTime,
         random: f64,
     ) -> Vec<Finding> {
-        let rate_limited = matches!(reply, Reply::Failed(Response::Transient { rate_limited: true, .. }));
+        let rate_limited = matches!(reply, JobsResponse::Failed(Response::Transient { rate_limited: true, .. }));
         if !rate_limited {
             limiter.was_admitted();
         }
         match reply {
-            Reply::Page(jobs) => {
+            JobsResponse::Page(jobs) => {
                 self.succeeded();
                 self.page_received(jobs)
             }
-            Reply::Job(job) => {
+            JobsResponse::Job(job) => {
                 self.succeeded();
                 self.waiting.pop_front();
                 vec![finding(job)]
             }
-            Reply::Unknown => {
+            JobsResponse::Unknown => {
                 self.succeeded();
                 self.give_up(ask)
             }
-            Reply::Failed(response) => self.failed(ask, response, limiter, now, random),
+            JobsResponse::Failed(response) => self.failed(ask, response, limiter, now, random),
         }
     }
 
@@ -203,7 +203,7 @@ impl Lane {
 
     fn failed(
         &mut self,
-        ask: &Ask,
+        ask: &JobsRequest,
         response: Response,
         limiter: &mut RateLimiter,
         now: SystemTime,
@@ -219,7 +219,9 @@ impl Lane {
                 Vec::new()
             }
             // A list that is not there, or not in this form, is no reason not to ask for each job.
-            Response::Blocked { error, .. } if error.status == 404 && matches!(ask, Ask::Page(_)) => self.give_up(ask),
+            Response::Blocked { error, .. } if error.status == 404 && matches!(ask, JobsRequest::Page(_)) => {
+                self.give_up(ask)
+            }
             Response::Refused(_) => {
                 self.attempts = 0;
                 self.give_up(ask)
@@ -250,14 +252,14 @@ impl Lane {
     }
 
     /// Goes on without a response that says anything: without pages, or with the next job.
-    fn give_up(&mut self, ask: &Ask) -> Vec<Finding> {
+    fn give_up(&mut self, ask: &JobsRequest) -> Vec<Finding> {
         match ask {
-            Ask::Page(_) => {
+            JobsRequest::Page(_) => {
                 self.page = None;
                 self.attempts = 0;
                 Vec::new()
             }
-            Ask::Job(_) => self.waiting.pop_front().map(Finding::Open).into_iter().collect(),
+            JobsRequest::Job(_) => self.waiting.pop_front().map(Finding::Open).into_iter().collect(),
         }
     }
 }

@@ -15,9 +15,9 @@ fn job(id: &str, status: Status) -> Job {
     Job { id: id.into(), status, quality_grade: None, pii_findings_count: None, failure_reason: None }
 }
 
-fn failed(status: u16) -> Reply {
+fn failed(status: u16) -> JobsResponse {
     let error = ApiError { status, code: None, message: "m".into() };
-    Reply::Failed(match status {
+    JobsResponse::Failed(match status {
         401 => Response::Unauthorized(error),
         400 | 422 => Response::Refused(error),
         402..=404 => Response::Blocked { block: Block::NotAllowed, error, retry_at: None },
@@ -27,7 +27,7 @@ fn failed(status: u16) -> Reply {
 
 /// A FlexOrch in virtual time: what it responds to, and what it was asked.
 struct Simulation<'a> {
-    respond: &'a dyn Fn(&Ask, usize) -> Reply,
+    respond: &'a dyn Fn(&JobsRequest, usize) -> JobsResponse,
     rate: Option<u32>,
     seconds: u64,
     new_key: bool,
@@ -35,7 +35,7 @@ struct Simulation<'a> {
 
 #[derive(Debug)]
 struct Result {
-    asks: Vec<Ask>,
+    asks: Vec<JobsRequest>,
     started: Vec<SystemTime>,
     ended: BTreeMap<String, bool>,
     open: Vec<String>,
@@ -81,19 +81,19 @@ impl Simulation<'_> {
     }
 }
 
-fn run(jobs: &[&str], respond: &dyn Fn(&Ask, usize) -> Reply) -> Result {
+fn run(jobs: &[&str], respond: &dyn Fn(&JobsRequest, usize) -> JobsResponse) -> Result {
     Simulation { respond, rate: None, seconds: 60, new_key: false }.run(jobs)
 }
 
 /// Pages of a hundred completed jobs `j-1`, …, with `newer` other jobs before them; single jobs are completed too.
-fn listed(jobs: usize, newer: usize) -> impl Fn(&Ask, usize) -> Reply {
+fn listed(jobs: usize, newer: usize) -> impl Fn(&JobsRequest, usize) -> JobsResponse {
     move |ask, _| match ask {
-        Ask::Job(id) => Reply::Job(job(id, Status::Completed)),
-        Ask::Page(page) => {
+        JobsRequest::Job(id) => JobsResponse::Job(job(id, Status::Completed)),
+        JobsRequest::Page(page) => {
             let all =
                 (0..newer).map(|number| format!("n-{number}")).chain((0..jobs).map(|number| format!("j-{number}")));
             let page = all.skip((*page as usize - 1) * 100).take(100);
-            Reply::Page(page.map(|id| job(&id, Status::Completed)).collect())
+            JobsResponse::Page(page.map(|id| job(&id, Status::Completed)).collect())
         }
     }
 }
@@ -107,7 +107,7 @@ fn without_jobs_there_is_no_request_and_a_single_one_is_asked_for_directly() {
     let none = run(&[], &|_, _| panic!("asked"));
     assert_eq!((none.asks, none.stop), (vec![], None));
     let single = run(&["j-0"], &listed(1, 0));
-    assert_eq!(single.asks, [Ask::Job("j-0".into())]);
+    assert_eq!(single.asks, [JobsRequest::Job("j-0".into())]);
     assert!(single.ended["j-0"]);
 }
 
@@ -116,7 +116,7 @@ fn a_page_answers_up_to_a_hundred_jobs() {
     let jobs = names(250);
     let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
     let result = run(&jobs, &listed(250, 0));
-    assert_eq!(result.asks, [Ask::Page(1), Ask::Page(2), Ask::Page(3)]);
+    assert_eq!(result.asks, [JobsRequest::Page(1), JobsRequest::Page(2), JobsRequest::Page(3)]);
     assert_eq!((result.ended.len(), result.left), (250, 0));
 }
 
@@ -128,23 +128,25 @@ fn pages_of_other_jobs_are_passed_over_while_that_pays() {
     assert!(result.asks.len() <= 11, "{:?}", result.asks);
     assert_eq!(result.ended.len(), 250);
     let few = run(&jobs[..3], &listed(3, 700));
-    assert_eq!(few.asks[0], Ask::Page(1));
+    assert_eq!(few.asks[0], JobsRequest::Page(1));
     assert_eq!((few.asks.len(), few.ended.len()), (4, 3), "then each is asked for");
 }
 
 #[test]
 fn a_list_that_repeats_itself_or_is_not_there_is_not_needed() {
-    let repeating = |ask: &Ask, _: usize| match ask {
-        Ask::Page(_) => Reply::Page((0..100).map(|number| job(&format!("j-{number}"), Status::Completed)).collect()),
-        Ask::Job(id) => Reply::Job(job(id, Status::Completed)),
+    let repeating = |ask: &JobsRequest, _: usize| match ask {
+        JobsRequest::Page(_) => {
+            JobsResponse::Page((0..100).map(|number| job(&format!("j-{number}"), Status::Completed)).collect())
+        }
+        JobsRequest::Job(id) => JobsResponse::Job(job(id, Status::Completed)),
     };
     let jobs = names(103);
     let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
     assert_eq!(run(&jobs, &repeating).asks.len(), 2 + 3);
     for status in [404, 422, 500] {
         let result = run(&["a", "b", "c"], &|ask, _| match ask {
-            Ask::Page(_) => failed(status),
-            Ask::Job(id) => Reply::Job(job(id, Status::Failed)),
+            JobsRequest::Page(_) => failed(status),
+            JobsRequest::Job(id) => JobsResponse::Job(job(id, Status::Failed)),
         });
         assert_eq!((result.ended.len(), result.stop), (3, None), "{status}");
     }
@@ -153,10 +155,10 @@ fn a_list_that_repeats_itself_or_is_not_there_is_not_needed() {
 #[test]
 fn a_running_job_on_a_page_is_not_asked_for_again_and_an_unknown_one_stays_open() {
     let result = run(&["a", "b", "c"], &|ask, _| match ask {
-        Ask::Page(_) => Reply::Page(vec![job("a", Status::Open), job("b", Status::Failed)]),
-        Ask::Job(_) => Reply::Unknown,
+        JobsRequest::Page(_) => JobsResponse::Page(vec![job("a", Status::Open), job("b", Status::Failed)]),
+        JobsRequest::Job(_) => JobsResponse::Unknown,
     });
-    assert_eq!(result.asks, [Ask::Page(1), Ask::Job("c".into())]);
+    assert_eq!(result.asks, [JobsRequest::Page(1), JobsRequest::Job("c".into())]);
     assert_eq!((result.open, result.ended), (vec!["a".into(), "c".into()], BTreeMap::from([("b".into(), false)])));
 }
 
@@ -165,7 +167,7 @@ fn a_refused_key_fetches_the_secret_afresh_once() {
     let old_key = run(&["a", "b"], &|_, _| failed(401));
     assert_eq!((old_key.asks.len(), old_key.refreshes), (1, 1));
     assert!(matches!(old_key.stop, Some(Stop::Failed(_))));
-    let respond = |ask: &Ask, asked: usize| if asked == 0 { failed(401) } else { listed(2, 0)(ask, asked) };
+    let respond = |ask: &JobsRequest, asked: usize| if asked == 0 { failed(401) } else { listed(2, 0)(ask, asked) };
     let new_key = Simulation { respond: &respond, rate: None, seconds: 60, new_key: true }.run(&["j-0", "j-1"]);
     assert_eq!((new_key.ended.len(), new_key.refreshes, new_key.stop), (2, 1, None));
     let always = Simulation { respond: &|_, _| failed(401), rate: None, seconds: 60, new_key: true }.run(&["a"]);
@@ -183,7 +185,7 @@ fn a_block_stops_the_lane_after_one_request() {
 
 #[test]
 fn a_failure_is_tried_again_and_an_outage_costs_few_requests() {
-    let respond = |ask: &Ask, asked: usize| if asked < 3 { failed(503) } else { listed(1, 0)(ask, asked) };
+    let respond = |ask: &JobsRequest, asked: usize| if asked < 3 { failed(503) } else { listed(1, 0)(ask, asked) };
     assert_eq!(run(&["j-0"], &respond).ended.len(), 1);
     let outage = run(&["a", "b", "c", "d", "e"], &|_, _| failed(503));
     assert_eq!(outage.asks.len(), 8);
@@ -193,9 +195,9 @@ fn a_failure_is_tried_again_and_an_outage_costs_few_requests() {
 #[test]
 fn a_job_that_always_fails_does_not_hold_up_the_others() {
     let result = run(&["bad", "a", "b"], &|ask, _| match ask {
-        Ask::Page(_) => failed(404),
-        Ask::Job(id) if id == "bad" => failed(500),
-        Ask::Job(id) => Reply::Job(job(id, Status::Completed)),
+        JobsRequest::Page(_) => failed(404),
+        JobsRequest::Job(id) if id == "bad" => failed(500),
+        JobsRequest::Job(id) => JobsResponse::Job(job(id, Status::Completed)),
     });
     assert_eq!((result.ended.len(), result.open), (2, vec!["bad".to_owned()]));
 }
@@ -203,8 +205,8 @@ fn a_job_that_always_fails_does_not_hold_up_the_others() {
 #[test]
 fn a_429_waits_for_the_named_time_if_it_fits_and_stops_if_it_does_not() {
     let limited = |seconds: u64| {
-        move |ask: &Ask, asked: usize| match asked {
-            0 => Reply::Failed(Response::Transient {
+        move |ask: &JobsRequest, asked: usize| match asked {
+            0 => JobsResponse::Failed(Response::Transient {
                 error: ApiError { status: 429, code: None, message: "m".into() },
                 rate_limited: true,
                 retry_at: Some(at(seconds * 1_000)),
@@ -228,14 +230,14 @@ proptest! {
         new_key in any::<bool>(),
         replies in proptest::collection::vec(0u8..10, 1..30),
     ) {
-        let respond = |ask: &Ask, asked: usize| match (replies[asked % replies.len()], ask) {
+        let respond = |ask: &JobsRequest, asked: usize| match (replies[asked % replies.len()], ask) {
             (0, _) => failed(503),
             (1, _) => failed(429),
             (2, _) => failed(401),
             (3, _) => failed(422),
-            (4, Ask::Job(_)) => Reply::Unknown,
-            (5, Ask::Job(id)) => Reply::Job(job(id, Status::Open)),
-            (4 | 5, Ask::Page(_)) => Reply::Page(Vec::new()),
+            (4, JobsRequest::Job(_)) => JobsResponse::Unknown,
+            (5, JobsRequest::Job(id)) => JobsResponse::Job(job(id, Status::Open)),
+            (4 | 5, JobsRequest::Page(_)) => JobsResponse::Page(Vec::new()),
             (6, _) => failed(403),
             (_, ask) => listed(30, 0)(ask, asked),
         };

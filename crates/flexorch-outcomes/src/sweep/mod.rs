@@ -38,7 +38,7 @@ use self::lane::{Finding, Lane, Step, Stop};
 use crate::apply::{ApplyError, CONCURRENT_RECORDS, Recorder, Run};
 use crate::config::Config;
 use crate::item::Stored;
-use crate::jobs::{Ask, JobsClient, PAGE_SIZE, Reply};
+use crate::jobs::{JobsClient, JobsRequest, JobsResponse, PAGE_SIZE};
 use crate::record::{RecordKey, State};
 use crate::table::{Filter, StateQuery};
 use crate::transition::Fact;
@@ -278,7 +278,7 @@ impl Sweeper {
                 Step::Send(ask) => {
                     asked += 1;
                     let reply = self.request(&ask, &connector, sweep).await;
-                    if let Reply::Failed(response) = &reply {
+                    if let JobsResponse::Failed(response) = &reply {
                         last_error = error_of(response);
                         log_failure(&ask, &connector, &last_error);
                     }
@@ -293,7 +293,7 @@ impl Sweeper {
         asked
     }
 
-    async fn request(&self, ask: &Ask, connector: &Connector, sweep: Sweep<'_>) -> Reply {
+    async fn request(&self, ask: &JobsRequest, connector: &Connector, sweep: Sweep<'_>) -> JobsResponse {
         let timeout = self.request_timeout.min(self.clock.until(sweep.requests_end));
         self.client.send(ask, &connector.api_key, timeout).await
     }
@@ -337,10 +337,10 @@ fn error_of(response: &flexorch_s3_ingester::flexorch::response::Response) -> Ap
     }
 }
 
-fn log_failure(ask: &Ask, connector: &Connector, error: &ApiError) {
+fn log_failure(ask: &JobsRequest, connector: &Connector, error: &ApiError) {
     let (page, job) = match ask {
-        Ask::Page(page) => (Some(*page), None),
-        Ask::Job(job) => (None, Some(job.as_str())),
+        JobsRequest::Page(page) => (Some(*page), None),
+        JobsRequest::Job(job) => (None, Some(job.as_str())),
     };
     tracing::warn!(
         connector = &*connector.secret_id,

@@ -1,4 +1,4 @@
-//! A sweep finds what became of jobs that no webhook reported, within its time and rate.
+//! A sweep finds what happened to jobs that no webhook reported, within its time and rate.
 
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ async fn a_sweep_alone_settles_what_ended_and_publishes_it() {
     assert_eq!(app.sweep().await, json!({"open": 2, "processed": 1, "failed": 1, "asked": 1}));
     let records = app.records();
     assert_eq!((&records[0]["state"], &records[0]["quality_grade"]), (&json!("processed"), &json!("B")));
+    assert_eq!(records[0]["pii_findings_count"], 4);
     assert_eq!(records[1]["failure_reason"], "encrypted, key [redacted]");
     assert!(records[2]["asked_at"].is_string() && records[3]["asked_at"].is_string());
     let mut published = app.published();

@@ -1,135 +1,27 @@
-//! FlexOrch's jobs: `GET /jobs/{id}` and `GET /jobs`, in every shape that was seen.
+//! Reads responses about jobs, in every known shape. Pure.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::error::with_causes;
-use flexorch_s3_ingester::flexorch::client::{API_KEY_HEADER, api_key_header, endpoint, receive};
 use flexorch_s3_ingester::flexorch::response::{ApiError, RawResponse, Response, failure, read_json};
-use flexorch_s3_ingester::model::credentials::ApiKey;
-use flexorch_s3_ingester::redaction::{self, Redactor};
-use reqwest::{Client, Url};
+use flexorch_s3_ingester::redaction::Redactor;
 use serde_json::Value;
 
-use crate::handler::clean;
-
-/// The jobs of a page, FlexOrch's most.
-pub(crate) const PAGE_SIZE: usize = 100;
-
-/// A response about one job is read up to this many bytes, and about a page [`PAGE_SIZE`] times as many.
-const RESPONSE_BYTES: usize = 64 * 1024;
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// A page of all jobs, from 1, newest first.
-    Page(u32),
-    /// One job.
-    Job(String),
-}
-
-/// A job, as FlexOrch describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Job {
-    /// Its id, as text.
-    pub(crate) id: String,
-    /// How far it is.
-    pub(crate) status: Status,
-    /// FlexOrch's grade.
-    pub(crate) quality_grade: Option<String>,
-    /// How many findings of personal data FlexOrch reports.
-    pub(crate) pii_findings_count: Option<u64>,
-    /// Why it failed, without secrets.
-    pub(crate) failure_reason: Option<String>,
-}
-
-/// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// It has not ended, or its status is not documented.
-    Open,
-    /// It completed.
-    Completed,
-    /// It failed.
-    Failed,
-}
-
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// The jobs of a page.
-    Page(Vec<Job>),
-    /// The job.
-    Job(Job),
-    /// FlexOrch does not know the job (404).
-    Unknown,
-    /// No jobs, and why; never [`Response::Accepted`].
-    Failed(Response),
-}
-
-/// A client of FlexOrch's jobs. It never repeats a request.
-#[derive(Debug)]
-pub(crate) struct JobsClient {
-    http: Client,
-    base_url: Url,
-    clock: Clock,
-}
-
-impl JobsClient {
-    /// Creates a client for the API under `base_url`.
-    pub(crate) fn new(http: Client, base_url: Url, clock: Clock) -> Self {
-        Self { http, base_url, clock }
-    }
-
-    /// Sends one request. Every result is a [`Reply`], including a failed connection.
-    pub(crate) async fn send(&self, ask: &Ask, key: &ApiKey, timeout: Duration) -> Reply {
-        redaction::register(key.expose());
-        let Ok(header) = api_key_header(key) else { return lost("the API key cannot be sent as a header") };
-        let request = self.http.get(self.url(ask)).header(API_KEY_HEADER, header);
-        let limit = match ask {
-            Ask::Page(_) => RESPONSE_BYTES * PAGE_SIZE,
-            Ask::Job(_) => RESPONSE_BYTES,
-        };
-        match tokio::time::timeout(timeout, receive(request, limit)).await {
-            Err(_) => lost(&format!("no response within {} ms", timeout.as_millis())),
-            Ok(Err(error)) => lost(&with_causes(&error)),
-            Ok(Ok(response)) => read(ask, response.raw(), &redaction::known(), self.clock.now()),
-        }
-    }
-
-    fn url(&self, ask: &Ask) -> Url {
-        let mut url = endpoint(&self.base_url, "jobs");
-        match ask {
-            Ask::Page(page) => url.set_query(Some(&format!("page={page}&page_size={PAGE_SIZE}"))),
-            Ask::Job(id) => {
-                // A base URL has segments; an id with a slash is one of them, encoded.
-                if let Ok(mut segments) = url.path_segments_mut() {
-                    segments.push(id);
-                }
-            }
-        }
-        url
-    }
-}
-
-fn lost(message: &str) -> Reply {
-    let error = ApiError::transport(redaction::redacted(message));
-    Reply::Failed(Response::Transient { error, rate_limited: false, retry_at: None })
-}
+use super::{Job, JobsRequest, JobsResponse, Status};
+use crate::text::shortened;
 
 /// Reads a response. `secrets` are removed from all of its texts.
-pub(crate) fn read(ask: &Ask, response: RawResponse<'_>, secrets: &Redactor, now: SystemTime) -> Reply {
+pub(crate) fn read(ask: &JobsRequest, response: RawResponse<'_>, secrets: &Redactor, now: SystemTime) -> JobsResponse {
     let body = match read_json(response, secrets, now) {
         Ok(body) => body,
-        Err(_) if response.status == 404 && matches!(ask, Ask::Job(_)) => return Reply::Unknown,
-        Err(failed) => return Reply::Failed(failed),
+        Err(_) if response.status == 404 && matches!(ask, JobsRequest::Job(_)) => return JobsResponse::Unknown,
+        Err(failed) => return JobsResponse::Failed(failed),
     };
     let found = match ask {
-        Ask::Page(_) => page_in(&body).map(Reply::Page),
-        Ask::Job(id) => job_in(&body, id).map(Reply::Job),
+        JobsRequest::Page(_) => page_in(&body).map(JobsResponse::Page),
+        JobsRequest::Job(id) => job_in(&body, id).map(JobsResponse::Job),
     };
     found.unwrap_or_else(|| {
-        Reply::Failed(failure(response, &body, now).unwrap_or_else(|| {
+        JobsResponse::Failed(failure(response, &body, now).unwrap_or_else(|| {
             let message = "the response has an unknown shape".to_owned();
             let error = ApiError { status: response.status, code: None, message };
             Response::Transient { error, rate_limited: false, retry_at: None }
@@ -195,11 +87,11 @@ fn read_job(job: &Value, id: String) -> Option<Job> {
         _ => Status::Open,
     };
     let summary = job.get("execution_summary");
-    let field = |name: &str| {
-        [Some(job), summary].into_iter().flatten().filter_map(|part| part.get(name)).find(|value| !value.is_null())
-    };
-    let text = |name: &str| field(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(clean);
-    let error = job.get("error").and_then(|error| error.get("message").unwrap_or(error).as_str()).map(clean);
+    let privacy = summary.and_then(|summary| summary.get("privacy"));
+    let parts = [Some(job), summary, privacy];
+    let field = |name: &str| parts.iter().flatten().filter_map(|part| part.get(name)).find(|value| !value.is_null());
+    let text = |name: &str| field(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(shortened);
+    let error = job.get("error").and_then(|error| error.get("message").unwrap_or(error).as_str()).map(shortened);
     Some(Job {
         id,
         status,
@@ -213,14 +105,14 @@ fn read_job(job: &Value, id: String) -> Option<Job> {
 mod tests {
     use super::*;
 
-    fn reply(ask: &Ask, status: u16, body: &str) -> Reply {
+    fn reply(ask: &JobsRequest, status: u16, body: &str) -> JobsResponse {
         let response = RawResponse { status, retry_after: None, body: body.as_bytes(), is_complete: true };
         read(ask, response, &Redactor::of(&["dfx_secret_1"]), SystemTime::UNIX_EPOCH)
     }
 
     fn job(body: &str) -> Job {
-        match reply(&Ask::Job("7".into()), 200, body) {
-            Reply::Job(job) => job,
+        match reply(&JobsRequest::Job("7".into()), 200, body) {
+            JobsResponse::Job(job) => job,
             other => panic!("{body}: {other:?}"),
         }
     }
@@ -240,11 +132,16 @@ mod tests {
             assert_eq!((job.status, job.failure_reason.as_deref()), (Status::Failed, Some("corrupt")), "{body}");
             assert_eq!(job.id, "7");
         }
-        let completed = job(
-            r#"{"data":{"id":"7","status":"completed","quality_grade":"B","execution_summary":{"pii_findings_count":3}}}"#,
-        );
-        assert_eq!((completed.status, completed.quality_grade.as_deref()), (Status::Completed, Some("B")));
-        assert_eq!(completed.pii_findings_count, Some(3));
+        for details in [
+            r#""execution_summary":{"privacy":{"pii_findings_count":3}}"#,
+            r#""execution_summary":{"privacy":null,"pii_findings_count":3}"#,
+            r#""pii_findings_count":3"#,
+        ] {
+            let body = format!(r#"{{"data":{{"id":"7","status":"completed","quality_grade":"B",{details}}}}}"#);
+            let completed = job(&body);
+            assert_eq!((completed.status, completed.quality_grade.as_deref()), (Status::Completed, Some("B")));
+            assert_eq!(completed.pii_findings_count, Some(3), "{body}");
+        }
         assert_eq!(job(r#"{"id":"7","status":"archived"}"#).status, Status::Open);
         assert_eq!(job(r#"{"data":{"status":"running"}}"#).status, Status::Open);
         assert_eq!(job(r#"{"data":{"status":"failed"},"error":null}"#).status, Status::Failed);
@@ -266,7 +163,7 @@ mod tests {
             "[]",
             "",
         ] {
-            assert!(matches!(reply(&Ask::Job("7".into()), 200, body), Reply::Failed(_)), "{body}");
+            assert!(matches!(reply(&JobsRequest::Job("7".into()), 200, body), JobsResponse::Failed(_)), "{body}");
         }
     }
 
@@ -279,29 +176,26 @@ mod tests {
             r#"{"items":[{"id":"1","status":"running"},{"job_id":"2","status":"completed"}]}"#,
             r#"[{"id":"1","status":"running"},{"job_id":"2","status":"completed"}]"#,
         ] {
-            let Reply::Page(jobs) = reply(&Ask::Page(1), 200, body) else { panic!("{body}") };
+            let JobsResponse::Page(jobs) = reply(&JobsRequest::Page(1), 200, body) else { panic!("{body}") };
             let read: Vec<_> = jobs.iter().map(|job| (job.id.as_str(), job.status)).collect();
             assert_eq!(read, [("1", Status::Open), ("2", Status::Completed)], "{body}");
         }
-        assert_eq!(reply(&Ask::Page(1), 200, r#"{"data":[]}"#), Reply::Page(Vec::new()));
-        assert!(matches!(reply(&Ask::Page(1), 200, r#"{"data":{"x":1}}"#), Reply::Failed(_)));
+        assert_eq!(reply(&JobsRequest::Page(1), 200, r#"{"data":[]}"#), JobsResponse::Page(Vec::new()));
+        assert!(matches!(reply(&JobsRequest::Page(1), 200, r#"{"data":{"x":1}}"#), JobsResponse::Failed(_)));
     }
 
     #[test]
     fn an_unknown_job_is_not_a_failure_and_secrets_are_removed() {
-        assert_eq!(reply(&Ask::Job("7".into()), 404, r#"{"error":{"code":"NOT_FOUND"}}"#), Reply::Unknown);
-        assert!(matches!(reply(&Ask::Page(1), 404, "{}"), Reply::Failed(Response::Blocked { .. })));
-        assert!(matches!(reply(&Ask::Job("7".into()), 401, "{}"), Reply::Failed(Response::Unauthorized(_))));
+        assert_eq!(
+            reply(&JobsRequest::Job("7".into()), 404, r#"{"error":{"code":"NOT_FOUND"}}"#),
+            JobsResponse::Unknown
+        );
+        assert!(matches!(reply(&JobsRequest::Page(1), 404, "{}"), JobsResponse::Failed(Response::Blocked { .. })));
+        assert!(matches!(
+            reply(&JobsRequest::Job("7".into()), 401, "{}"),
+            JobsResponse::Failed(Response::Unauthorized(_))
+        ));
         let failed = job(r#"{"id":"7","status":"failed","failure_reason":"key dfx_secret_1 \u0064fx_secret_1"}"#);
         assert_eq!(failed.failure_reason.as_deref(), Some("key [redacted] [redacted]"));
-    }
-
-    #[test]
-    fn an_id_is_one_segment_of_the_path() {
-        let base_url = "https://api.flexorch.com/v1".parse().unwrap();
-        let client = JobsClient::new(flexorch_s3_ingester::aws::http::client(None).unwrap(), base_url, Clock::system());
-        let url = |ask| client.url(&ask).to_string();
-        assert_eq!(url(Ask::Job("a/b?c".into())), "https://api.flexorch.com/v1/jobs/a%2Fb%3Fc");
-        assert_eq!(url(Ask::Page(2)), "https://api.flexorch.com/v1/jobs?page=2&page_size=100");
     }
 }
