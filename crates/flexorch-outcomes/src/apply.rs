@@ -149,8 +149,10 @@ impl Recorder {
         let Written::Done(stored) = self.table.put(record, current.as_ref(), run.end).await? else {
             return Ok(Step::Conflict);
         };
+        if let Some(known) = known.as_ref().filter(|_| pending) {
+            count_published(known, run);
+        }
         run.metrics.count_change(known.as_ref(), &stored.record);
-        log_change(known.as_ref(), &stored.record);
         if matches!(fact, Fact::Abandoned) && stored.record.abandoned_at.is_some() {
             run.metrics.count_abandoned();
         }
@@ -165,7 +167,10 @@ impl Recorder {
     pub(crate) async fn mark_published(&self, stored: Stored, run: Run<'_>) -> Stored {
         let record = self.expiring(Record { unpublished: false, ..stored.record.clone() });
         match self.table.put(record, Some(&stored), run.end).await {
-            Ok(Written::Done(marked)) => *marked,
+            Ok(Written::Done(marked)) => {
+                count_published(&marked.record, run);
+                *marked
+            }
             // Whoever wrote it has published it before.
             Ok(Written::Conflict) => stored,
             Err(error) => {
@@ -180,8 +185,8 @@ impl Recorder {
     }
 
     async fn publish(&self, record: &Record, run: Run<'_>) -> Result<(), ApplyError> {
-        let results = self.bus.publish(&[record], run.end).await;
-        results.into_iter().collect::<Result<(), _>>().map_err(ApplyError::Publish)
+        let result = self.bus.publish(&[record], run.end).await.into_iter().collect::<Result<(), _>>();
+        result.inspect_err(|_| run.metrics.count_unpublished(1)).map_err(ApplyError::Publish)
     }
 
     async fn wait_after_conflict(&self, attempts: u32, run: Run<'_>) -> Result<(), ApplyError> {
@@ -204,10 +209,11 @@ impl Recorder {
     }
 }
 
-/// Logs a document that will not be processed.
-fn log_change(previous: Option<&Record>, record: &Record) {
-    let is_new = previous.is_none_or(|previous| previous.state != record.state);
-    if is_new && matches!(record.state, State::Failed | State::Rejected) {
+/// Counts a state that is published and marked so, and logs a document that will not be processed. As only one invocation can make
+/// that write, this happens once, even if the process that recorded the state was killed.
+fn count_published(record: &Record, run: Run<'_>) {
+    run.metrics.count_published(record);
+    if matches!(record.state, State::Failed | State::Rejected) {
         tracing::warn!(
             document = record.key.document.as_str(),
             version = record.key.version.as_str(),

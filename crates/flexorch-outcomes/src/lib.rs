@@ -17,7 +17,7 @@
 //! | `apply` | Reads, decides, writes and publishes; the only writer of records. |
 //! | `table`, `item`, `bus`, `signing` | The edges: DynamoDB, EventBridge, and the webhook's secret. |
 //! | `sweep` | Asks for the jobs that stay open, within the plan's rate. |
-//! | [`config`], [`metrics`], `text` | Settings, metrics, and texts without secrets. |
+//! | [`config`], `metrics`, `text` | Settings, metrics, and texts without secrets. |
 
 #![warn(unreachable_pub)]
 
@@ -28,7 +28,7 @@ mod event;
 pub mod handler;
 mod item;
 mod jobs;
-pub mod metrics;
+mod metrics;
 mod receipt;
 mod record;
 mod signing;

@@ -1,7 +1,7 @@
 //! What one invocation measures, as a line of CloudWatch's embedded metric format.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flexorch_s3_ingester::telemetry::metrics::{Dimensions, Metric, VALUES_PER_LINE, line};
 use jiff::Timestamp;
@@ -9,80 +9,119 @@ use jiff::Timestamp;
 use crate::record::{Record, State};
 
 /// The names of the metrics; their namespace is the ingester's.
-pub mod name {
+pub(crate) mod name {
     /// Documents that FlexOrch took: new records, and records that were settled and opened again.
-    pub const SUBMITTED: &str = "DocumentsSubmitted";
+    pub(crate) const SUBMITTED: &str = "DocumentsSubmitted";
     /// Documents whose job completed.
-    pub const PROCESSED: &str = "DocumentsProcessed";
+    pub(crate) const PROCESSED: &str = "DocumentsProcessed";
     /// Documents whose job failed.
-    pub const FAILED: &str = "DocumentsFailed";
+    pub(crate) const FAILED: &str = "DocumentsFailed";
     /// Documents that FlexOrch rejected.
-    pub const REJECTED: &str = "DocumentsRejected";
-    /// Documents whose job's end is not known after a sweep.
-    pub const OPEN: &str = "DocumentsOpen";
+    pub(crate) const REJECTED: &str = "DocumentsRejected";
+    /// Documents whose job's result is not known after a sweep.
+    pub(crate) const OPEN: &str = "DocumentsOpen";
     /// Documents that a sweep gave up.
-    pub const ABANDONED: &str = "DocumentsAbandoned";
+    pub(crate) const ABANDONED: &str = "DocumentsAbandoned";
     /// Milliseconds from the S3 event until the document was known to be processed.
-    pub const PROCESSING_LAG: &str = "ProcessingLag";
+    pub(crate) const PROCESSING_LAG: &str = "ProcessingLag";
+    /// States that are recorded and could not be published by the end of a sweep.
+    pub(crate) const EVENTS_UNPUBLISHED: &str = "EventsUnpublished";
+    /// Connectors whose jobs a sweep could not ask for, because of their secret or of FlexOrch's response.
+    pub(crate) const CONNECTORS_NOT_ASKED: &str = "ConnectorsNotAsked";
     /// Webhooks without the right signature.
-    pub const WEBHOOK_REJECTED: &str = "WebhookRejected";
+    pub(crate) const WEBHOOK_REJECTED: &str = "WebhookRejected";
 }
 
 /// What one invocation measures.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     submitted: AtomicU64,
-    processed: AtomicU64,
-    failed: AtomicU64,
+    published: Settled,
     rejected: AtomicU64,
     abandoned: AtomicU64,
     webhooks_rejected: AtomicU64,
-    /// Of `processed` and `failed`, those that were open.
+    unpublished: AtomicU64,
+    /// What this invocation settled, whether it is published or not.
+    settled: Settled,
+    /// Of those, the documents that were open.
     closed: AtomicU64,
-    open: Mutex<Option<u64>>,
     lags: Mutex<Vec<u64>>,
+    sweep: Mutex<Option<AfterSweep>>,
+}
+
+/// Documents whose job's result became known.
+#[derive(Debug, Default)]
+struct Settled {
+    processed: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// What only a sweep knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AfterSweep {
+    /// The documents that are open; `None` if not all were counted.
+    pub(crate) open: Option<u64>,
+    /// The connectors that could not be asked for.
+    pub(crate) connectors_not_asked: u64,
 }
 
 impl Metrics {
-    /// Counts a change of a record that was written. `previous` is the record before it.
+    /// Counts a write. `previous` is the record before it.
+    ///
+    /// A state that is published counts only then, in [`Metrics::count_published`].
     pub(crate) fn count_change(&self, previous: Option<&Record>, record: &Record) {
-        let is_new = previous.is_none_or(|previous| previous.state != record.state);
-        let counter = match record.state {
-            _ if !is_new => return,
-            State::Submitted => &self.submitted,
-            State::Processed => &self.processed,
-            State::Failed => &self.failed,
-            State::Rejected => &self.rejected,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        if previous.is_some_and(|previous| previous.state == record.state) {
+            return;
+        }
+        match record.state {
+            State::Submitted => increment(&self.submitted),
+            State::Processed => increment(&self.settled.processed),
+            State::Failed => increment(&self.settled.failed),
+            State::Rejected => {}
+        }
         if previous.is_some_and(|previous| previous.state == State::Submitted) {
-            self.closed.fetch_add(1, Ordering::Relaxed);
+            increment(&self.closed);
+        }
+    }
+
+    /// Counts a state that is published, and marked so in the table: a write that succeeds once, whichever invocation makes it.
+    pub(crate) fn count_published(&self, record: &Record) {
+        match record.state {
+            State::Submitted => return,
+            State::Processed => increment(&self.published.processed),
+            State::Failed => increment(&self.published.failed),
+            State::Rejected => increment(&self.rejected),
         }
         if record.state == State::Processed
             && let Some(lag) = record.processing_lag()
         {
-            self.lags.lock().unwrap_or_else(PoisonError::into_inner).push(lag);
+            lock(&self.lags).push(lag);
         }
+    }
+
+    /// Counts states that could not be published.
+    pub(crate) fn count_unpublished(&self, count: u64) {
+        self.unpublished.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Counts a document that is given up.
     pub(crate) fn count_abandoned(&self) {
-        self.abandoned.fetch_add(1, Ordering::Relaxed);
+        increment(&self.abandoned);
     }
 
     /// Counts a webhook without the right signature.
     pub(crate) fn count_rejected_webhook(&self) {
-        self.webhooks_rejected.fetch_add(1, Ordering::Relaxed);
+        increment(&self.webhooks_rejected);
     }
 
-    /// Records how many documents are open after a sweep.
-    pub(crate) fn set_open(&self, open: u64) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+    /// Records what a sweep knows at its end.
+    pub(crate) fn set_after_sweep(&self, after: AfterSweep) {
+        *lock(&self.sweep) = Some(after);
     }
 
     /// Returns how many documents this invocation settled: processed, failed.
     pub(crate) fn settled(&self) -> (u64, u64) {
-        (self.processed.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+        (self.settled.processed.load(Ordering::Relaxed), self.settled.failed.load(Ordering::Relaxed))
     }
 
     /// Returns how many open documents this invocation settled.
@@ -90,21 +129,23 @@ impl Metrics {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The lines to print: one, unless it measured very many lags.
+    /// Returns the lines to print: one, unless it measured very many lags.
     pub(crate) fn lines(&self, dimensions: &Dimensions, now: Timestamp) -> Vec<String> {
         let count = |name, counter: &AtomicU64| Metric::count(name, counter.load(Ordering::Relaxed));
         let mut first = vec![
             count(name::SUBMITTED, &self.submitted),
-            count(name::PROCESSED, &self.processed),
-            count(name::FAILED, &self.failed),
+            count(name::PROCESSED, &self.published.processed),
+            count(name::FAILED, &self.published.failed),
             count(name::REJECTED, &self.rejected),
             count(name::ABANDONED, &self.abandoned),
             count(name::WEBHOOK_REJECTED, &self.webhooks_rejected),
         ];
-        first.extend(
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).map(|open| Metric::count(name::OPEN, open)),
-        );
-        let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(AfterSweep { open, connectors_not_asked }) = *lock(&self.sweep) {
+            first.extend(open.map(|open| Metric::count(name::OPEN, open)));
+            first.push(Metric::count(name::CONNECTORS_NOT_ASKED, connectors_not_asked));
+            first.push(count(name::EVENTS_UNPUBLISHED, &self.unpublished));
+        }
+        let lags = lock(&self.lags);
         let mut lags = lags.chunks(VALUES_PER_LINE);
         let timestamp = u64::try_from(now.as_millisecond()).unwrap_or_default();
         let mut lines = Vec::new();
@@ -117,6 +158,14 @@ impl Metrics {
             lines.push(line(&metrics, dimensions, timestamp));
         }
     }
+}
+
+fn increment(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -138,16 +187,26 @@ mod tests {
         metrics.count_change(None, &record());
         metrics.count_change(Some(&record()), &processed);
         metrics.count_change(Some(&processed), &processed);
+        assert_eq!(lines(&metrics)[0][name::PROCESSED], json!(0), "not published");
+        assert_eq!((metrics.settled(), metrics.closed()), ((1, 0), 1));
+        metrics.count_published(&processed);
         let [line] = &lines(&metrics)[..] else { panic!("one line") };
         let counts = [&line[name::SUBMITTED], &line[name::PROCESSED], &line[name::FAILED], &line[name::PROCESSING_LAG]];
         assert_eq!(counts, [&json!(1), &json!(1), &json!(0), &json!([1_000])]);
-        assert!(line.get(name::OPEN).is_none(), "only a sweep knows how many are open");
+        for name in [name::OPEN, name::EVENTS_UNPUBLISHED, name::CONNECTORS_NOT_ASKED] {
+            assert!(line.get(name).is_none(), "only a sweep knows {name}");
+        }
     }
 
     #[test]
-    fn a_sweep_tells_how_many_are_open_even_if_none_is() {
+    fn a_sweep_reports_how_many_documents_are_open_unless_it_could_not_count_them() {
         let metrics = Metrics::default();
-        metrics.set_open(0);
-        assert_eq!(lines(&metrics)[0][name::OPEN], json!(0));
+        metrics.set_after_sweep(AfterSweep { open: Some(0), connectors_not_asked: 2 });
+        metrics.count_unpublished(3);
+        let line = &lines(&metrics)[0];
+        let gauges = [&line[name::OPEN], &line[name::CONNECTORS_NOT_ASKED], &line[name::EVENTS_UNPUBLISHED]];
+        assert_eq!(gauges, [&json!(0), &json!(2), &json!(3)]);
+        metrics.set_after_sweep(AfterSweep { open: None, connectors_not_asked: 0 });
+        assert!(lines(&metrics)[0].get(name::OPEN).is_none());
     }
 }

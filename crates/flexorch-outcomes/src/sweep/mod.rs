@@ -39,6 +39,7 @@ use crate::apply::{ApplyError, CONCURRENT_RECORDS, Recorder, Run};
 use crate::config::Config;
 use crate::item::Stored;
 use crate::jobs::{JobsClient, JobsRequest, JobsResponse, PAGE_SIZE};
+use crate::metrics::AfterSweep;
 use crate::record::{RecordKey, State};
 use crate::table::{Filter, StateQuery};
 use crate::transition::Fact;
@@ -81,7 +82,10 @@ pub(crate) struct Summary {
 
 /// What the table says about open records.
 struct Survey {
+    /// The open records that were read.
     open: u64,
+    /// All of them were.
+    is_complete: bool,
     /// The jobs to ask for, for each configured secret.
     candidates: Vec<Candidates>,
 }
@@ -102,9 +106,29 @@ impl Survey {
     }
 }
 
+/// The result of asking FlexOrch.
+#[derive(Default, Clone, Copy)]
+struct Asking {
+    /// Requests that were sent.
+    requests: u64,
+    /// Connectors whose secret cannot be used, or that FlexOrch does not respond to.
+    connectors_not_asked: u64,
+}
+
+impl std::iter::Sum for Asking {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            requests: sum.requests + one.requests,
+            connectors_not_asked: sum.connectors_not_asked + one.connectors_not_asked,
+        })
+    }
+}
+
 /// The jobs of one API key.
 struct KeyJobs {
     connector: Arc<Connector>,
+    /// The connectors that share it.
+    connectors: u64,
     jobs: BTreeSet<Urgency>,
 }
 
@@ -151,14 +175,16 @@ impl Sweeper {
         let load = Load { settles: true, ..Load::default() };
         let times = Times::new(self.clock.now(), run.end, Duration::ZERO, load);
         let survey = Box::pin(self.survey(recorder, times.work_end, run)).await?;
-        let mut asked = 0;
+        let mut asking = Asking::default();
         if !survey.candidates.iter().all(Candidates::is_empty) {
             let sweep = Sweep { recorder, secrets, run, requests_end: times.work_end };
-            asked = Box::pin(self.ask(survey.candidates, sweep)).await;
+            asking = Box::pin(self.ask(survey.candidates, sweep)).await;
         }
+        let Asking { requests: asked, connectors_not_asked } = asking;
         let (processed, failed) = run.metrics.settled();
         let summary = Summary { open: survey.open.saturating_sub(run.metrics.closed()), processed, failed, asked };
-        run.metrics.set_open(summary.open);
+        let open = survey.is_complete.then_some(summary.open);
+        run.metrics.set_after_sweep(AfterSweep { open, connectors_not_asked });
         tracing::info!(open = summary.open, processed, failed, asked, "sweep done");
         Ok(summary)
     }
@@ -168,7 +194,7 @@ impl Sweeper {
     async fn survey(&self, recorder: &Recorder, end: SystemTime, run: Run<'_>) -> Result<Survey, ApplyError> {
         let capacity = self.capacity(end);
         let candidates = self.secret_ids.iter().map(|_| Candidates::new(capacity)).collect();
-        let mut survey = Survey { open: 0, candidates };
+        let mut survey = Survey { open: 0, is_complete: false, candidates };
         let open = StateQuery { state: State::Submitted, from: None, filter: Filter::All };
         let from = recorder.now().checked_sub(EXPLAINED_WITHIN).ok();
         let unexplained = StateQuery { state: State::Failed, from, filter: Filter::WithoutReason };
@@ -194,6 +220,7 @@ impl Sweeper {
                     break;
                 }
             }
+            survey.is_complete = true;
         }
         Ok(survey)
     }
@@ -212,7 +239,15 @@ impl Sweeper {
         stream::iter(keys)
             .for_each_concurrent(CONCURRENT_RECORDS, |key| async move {
                 match recorder.apply(&key, &Fact::Abandoned, run).await {
-                    Ok(_) => tracing::warn!(document = key.document.as_str(), "given up: its job's end stays unknown"),
+                    // The index may be behind the table: the record may have been settled or removed meanwhile.
+                    Ok(stored) => {
+                        if stored.is_some_and(|stored| stored.record.abandoned_at.is_some()) {
+                            tracing::warn!(
+                                document = key.document.as_str(),
+                                "given up: its job's result stays unknown"
+                            );
+                        }
+                    }
                     Err(error) => tracing::warn!(
                         document = key.document.as_str(),
                         error = error.to_string().as_str(),
@@ -223,8 +258,8 @@ impl Sweeper {
             .await;
     }
 
-    /// Asks with every API key concurrently; returns how many requests were sent.
-    async fn ask(&self, candidates: Vec<Candidates>, sweep: Sweep<'_>) -> u64 {
+    /// Asks with every API key concurrently.
+    async fn ask(&self, candidates: Vec<Candidates>, sweep: Sweep<'_>) -> Asking {
         let secrets_end = self.clock.now() + self.clock.until(sweep.requests_end) / 2;
         let connectors = sweep.secrets.connectors(secrets_end).await;
         for error in &connectors.failed {
@@ -235,28 +270,39 @@ impl Sweeper {
             );
         }
         let mut keys: HashMap<ApiKey, KeyJobs> = HashMap::new();
+        let mut without_secret = 0;
         for (secret_id, candidates) in self.secret_ids.iter().zip(candidates) {
+            if candidates.is_empty() {
+                continue;
+            }
             let Some(connector) = connectors.known.iter().find(|known| *known.secret_id == **secret_id) else {
+                without_secret += 1;
                 continue;
             };
-            if !candidates.is_empty() {
-                let connector = Arc::clone(connector);
-                let key = connector.api_key.clone();
-                let jobs = &mut keys.entry(key).or_insert_with(|| KeyJobs { connector, jobs: BTreeSet::new() }).jobs;
-                jobs.extend(candidates.into_urgencies());
-            }
+            let of_key = keys.entry(connector.api_key.clone()).or_insert_with(|| KeyJobs {
+                connector: Arc::clone(connector),
+                connectors: 0,
+                jobs: BTreeSet::new(),
+            });
+            of_key.connectors += 1;
+            of_key.jobs.extend(candidates.into_urgencies());
         }
-        let is_in_use = |key: &ApiKey| connectors.known.iter().any(|known| known.api_key == *key);
-        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_in_use(key));
-        join_all(keys.into_values().map(|key| Box::pin(self.run_lane(key, sweep)))).await.into_iter().sum()
+        // A secret that cannot be read now may hold a key whose rate is exhausted.
+        if connectors.failed.is_empty() {
+            let is_in_use = |key: &ApiKey| connectors.known.iter().any(|known| known.api_key == *key);
+            self.limiters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_in_use(key));
+        }
+        let all = join_all(keys.into_values().map(|key| Box::pin(self.run_lane(key, sweep)))).await;
+        let Asking { requests, connectors_not_asked } = all.into_iter().sum();
+        Asking { requests, connectors_not_asked: connectors_not_asked + without_secret }
     }
 
-    /// Asks with one API key; returns how many requests were sent.
-    async fn run_lane(&self, KeyJobs { mut connector, jobs }: KeyJobs, sweep: Sweep<'_>) -> u64 {
+    /// Asks with one API key.
+    async fn run_lane(&self, KeyJobs { mut connector, connectors, jobs }: KeyJobs, sweep: Sweep<'_>) -> Asking {
         let mut unique = std::collections::HashSet::new();
         let jobs = jobs.into_iter().map(|(.., job)| job).filter(|job| unique.insert(job.clone()));
         let mut lane = Lane::new(jobs.collect::<Vec<_>>(), sweep.requests_end);
-        let mut asked = 0;
+        let mut requests = 0;
         let mut last_error = ApiError::transport("the API key was refused");
         loop {
             match self.limited(&connector, |limiter| lane.next(limiter, self.clock.now())) {
@@ -276,7 +322,7 @@ impl Sweeper {
                     connector = current.unwrap_or(connector);
                 }
                 Step::Send(ask) => {
-                    asked += 1;
+                    requests += 1;
                     let reply = self.request(&ask, &connector, sweep).await;
                     if let JobsResponse::Failed(response) = &reply {
                         last_error = error_of(response);
@@ -290,7 +336,8 @@ impl Sweeper {
             }
         }
         log_stop(&lane, &connector);
-        asked
+        let has_failed = matches!(lane.stop(), Some(Stop::Failed(_)));
+        Asking { requests, connectors_not_asked: if has_failed { connectors } else { 0 } }
     }
 
     async fn request(&self, ask: &JobsRequest, connector: &Connector, sweep: Sweep<'_>) -> JobsResponse {

@@ -17,9 +17,9 @@ const WORTH_REMEMBERING: u64 = 1_000;
 /// A state of a job's end is written well within this time of its beginning: an invocation takes 15 minutes at most.
 const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// A rejection's state begins with its receipt, which its queue keeps for 14 days at most (SQS Developer Guide, "Amazon SQS message
-/// quotas").
-const RECEIVED_WITHIN: SignedDuration = SignedDuration::from_hours(15 * 24);
+/// A rejection's state begins with its receipt, which its queue and, after a redrive, its dead-letter queue and its queue again keep
+/// for 14 days at most each (SQS Developer Guide, "Amazon SQS message quotas").
+const RECEIVED_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What one sweep knows and learns about how far everything is published.
 struct Progress {
@@ -104,21 +104,21 @@ async fn publish(recorder: &Recorder, found: Vec<Stored>, run: Run<'_>) -> Resul
     // Half of the time that is left: an entry that keeps failing leaves the rest to the marks of the others, and to later pages.
     let bus_end = recorder.clock.now() + recorder.clock.until(run.end) / 2;
     let results = recorder.bus.publish(&pending.iter().map(|stored| &stored.record).collect::<Vec<_>>(), bus_end).await;
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    run.metrics.count_unpublished(u64::try_from(failed).unwrap_or(u64::MAX));
     if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
-        log_failure(&pending, &results, error);
+        log_failure(failed, &pending, &results, error);
     }
-    let all_published = results.iter().all(Result::is_ok);
     let published = pending.into_iter().zip(results).filter(|(_, result)| result.is_ok());
     stream::iter(published)
         .for_each_concurrent(CONCURRENT_RECORDS, |(stored, _)| async {
             recorder.mark_published(stored, run).await;
         })
         .await;
-    Ok(all_published)
+    Ok(failed == 0)
 }
 
-fn log_failure(pending: &[Stored], results: &[Result<(), CallError>], error: &CallError) {
-    let failed = results.iter().filter(|result| result.is_err()).count();
+fn log_failure(failed: usize, pending: &[Stored], results: &[Result<(), CallError>], error: &CallError) {
     let example = pending.iter().zip(results).find(|(_, result)| result.is_err());
     let example: Option<&Record> = example.map(|(stored, _)| &stored.record);
     tracing::error!(

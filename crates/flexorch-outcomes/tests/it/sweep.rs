@@ -125,6 +125,7 @@ async fn one_connectors_refused_key_stops_no_other() {
     assert_eq!(app.states(), [["submitted"; 3], ["processed"; 3]].concat());
     app.flexorch.restore_key(API_KEY);
     assert_eq!(app.sweep().await["open"], 0);
+    assert_eq!(app.metrics().await["ConnectorsNotAsked"], 1.0, "in the first sweep");
 }
 
 #[tokio::test]
@@ -158,6 +159,7 @@ async fn one_connectors_rate_limit_or_missing_secret_stops_no_other() {
     app.flexorch.set_open_jobs(completed());
     app.secrets.delete("connector");
     assert_eq!(app.sweep().await["processed"], 2);
+    assert_eq!(app.metrics().await["ConnectorsNotAsked"], 1.0);
 }
 
 #[tokio::test]
@@ -221,6 +223,25 @@ async fn a_sweep_reads_the_open_records_page_by_page_through_throttling() {
     assert_eq!(app.sweep().await["processed"], 150);
     app.dynamodb.set_table_fault(TABLE, Some(DynamoFault::AccessDenied));
     assert!(app.invoke(json!({"sweep": {}})).await.error().contains("dynamodb:Query"));
+}
+
+#[tokio::test]
+async fn a_sweep_that_cannot_read_all_open_records_reports_no_number_of_them() {
+    let app = App::start().await;
+    app.submit_and_record("connector", API_KEY, 150).await;
+    app.dynamodb.set_page_bytes(4_000);
+    app.dynamodb.set_latency(Duration::from_millis(50));
+    let queries = |app: &App| app.dynamodb.calls().iter().filter(|call| call.operation == "Query").count();
+    // Three of them look for states that are not published.
+    let read_in_part = async {
+        app.wait_until("the first pages", |app| queries(app) >= 5).await;
+        app.dynamodb.set_operation_fault("Query", Some(DynamoFault::AccessDenied));
+    };
+    let (summary, ()) = tokio::join!(app.sweep(), read_in_part);
+    let open = summary["open"].as_u64().unwrap();
+    assert!((1..150).contains(&open), "{summary}");
+    let metrics = app.metrics().await;
+    assert!(metrics.contains_key("ConnectorsNotAsked") && !metrics.contains_key("DocumentsOpen"), "{metrics:?}");
 }
 
 #[tokio::test]

@@ -30,6 +30,9 @@ async fn a_function_killed_between_write_and_publish_loses_no_event() {
     assert!(app.records().iter().all(|record| record.get("unpublished").is_none()));
     app.sweep().await;
     assert_eq!(app.published().len(), 2, "once is enough");
+    let metrics = app.metrics().await;
+    let names = ["DocumentsSubmitted", "DocumentsProcessed", "DocumentsRejected", "EventsUnpublished"];
+    assert_eq!(names.map(|name| metrics[name]), [1.0, 1.0, 1.0, 0.0], "what the killed invocations did counts, once");
 }
 
 #[tokio::test]

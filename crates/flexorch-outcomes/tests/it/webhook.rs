@@ -178,4 +178,5 @@ async fn an_answer_that_is_lost_after_the_write_does_not_lose_the_event() {
     app.dynamodb.set_operation_fault("PutItem", None);
     assert_eq!(app.deliver(&Delivery::of("j-1", "completed")).await, 204);
     assert_eq!((app.record()["state"].as_str(), app.published().len()), (Some("processed"), 1));
+    assert_eq!(app.metrics().await["DocumentsProcessed"], 1.0);
 }
