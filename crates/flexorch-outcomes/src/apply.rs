@@ -16,7 +16,7 @@ use crate::bus::Bus;
 use crate::item::Stored;
 use crate::metrics::Metrics;
 use crate::record::{Record, RecordKey, State};
-use crate::table::{Table, TableError, Written};
+use crate::table::{Page, Table, TableError, Written};
 use crate::transition::{Fact, JobEnd, Submission, SubmissionResult, next};
 
 /// Records in flight at once.
@@ -48,7 +48,7 @@ pub(crate) struct Run<'a> {
 enum Step {
     /// What the table has now.
     Done(Option<Box<Stored>>),
-    /// Somebody else wrote the record in the meantime.
+    /// Another invocation has written the record in the meantime.
     Conflict,
 }
 
@@ -85,38 +85,45 @@ impl Recorder {
         if stored.is_none_or(|stored| stored.record.state != State::Submitted) {
             return Ok(());
         }
-        // Only a shortcut: a sweep asks FlexOrch if nothing is found, or the index cannot be read.
-        let Ok(records) = self.table.of_job(job_id, run.end).await else { return Ok(()) };
-        if let Some(end) = records.iter().find_map(|stored| known_end(&stored.record)) {
+        // Only a shortcut: a sweep asks FlexOrch if the first records tell nothing, or the index cannot be read.
+        let Ok(page) = self.table.of_job(job_id, None, run.end).await else { return Ok(()) };
+        if let Some(end) = page.records.iter().find_map(|stored| known_end(&stored.record)) {
             self.apply(&submission.key, &Fact::Ended(end), run).await?;
         }
         Ok(())
     }
 
-    /// Records a fact about every record that names a job; returns how many the index has.
+    /// Records a fact about every record that names a job.
     ///
     /// # Errors
     /// The first [`ApplyError`], after all records were tried.
-    pub(crate) async fn about_job(&self, job_id: &str, fact: &Fact, run: Run<'_>) -> Result<usize, ApplyError> {
-        let records = self.table.of_job(job_id, run.end).await?;
-        let count = records.len();
-        self.about(&records, fact, run).await?;
-        Ok(count)
+    pub(crate) async fn apply_to_job(&self, job_id: &str, fact: &Fact, run: Run<'_>) -> Result<(), ApplyError> {
+        let first = self.table.of_job(job_id, None, run.end).await?;
+        self.apply_from(first, job_id, fact, run).await
     }
 
-    /// Records a fact about each of these records, as they are now.
+    /// Records a fact about every record that names a job, the first page of which was read.
     ///
     /// # Errors
     /// The first [`ApplyError`], after all records were tried.
-    pub(crate) async fn about(&self, records: &[Stored], fact: &Fact, run: Run<'_>) -> Result<(), ApplyError> {
-        let mut results = stream::iter(records)
-            .map(|stored| async move { self.apply(&stored.record.key, fact, run).await })
-            .buffer_unordered(CONCURRENT_RECORDS);
+    pub(crate) async fn apply_from(
+        &self,
+        mut page: Page,
+        job_id: &str,
+        fact: &Fact,
+        run: Run<'_>,
+    ) -> Result<(), ApplyError> {
         let mut first_error = None;
-        while let Some(result) = results.next().await {
-            first_error = first_error.or(result.err());
+        loop {
+            let mut results = stream::iter(page.records)
+                .map(|stored| async move { self.apply(&stored.record.key, fact, run).await })
+                .buffer_unordered(CONCURRENT_RECORDS);
+            while let Some(result) = results.next().await {
+                first_error = first_error.or(result.err());
+            }
+            let Some(next) = page.next else { return first_error.map_or(Ok(()), Err) };
+            page = self.table.of_job(job_id, Some(next), run.end).await?;
         }
-        first_error.map_or(Ok(()), Err)
     }
 
     /// Records a fact about one record, publishes its state if it is not, and returns what the table has then.
@@ -226,7 +233,7 @@ fn count_published(record: &Record, run: Run<'_>) {
     }
 }
 
-/// Returns how a record's job ended, if the record tells.
+/// Returns how a record's job ended, if the record states it.
 fn known_end(record: &Record) -> Option<JobEnd> {
     let completed = match record.state {
         State::Processed => true,

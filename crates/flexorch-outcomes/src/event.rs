@@ -10,11 +10,11 @@ const SQS: &str = "aws:sqs";
 
 /// An event that the function accepts.
 #[derive(Debug)]
-pub(crate) enum Event<'a> {
+pub(crate) enum Event {
     /// Receipts, as messages of an SQS batch.
     Receipts(Vec<Message>),
     /// A request to the function's URL.
-    Webhook(Request<'a>),
+    Webhook(Request),
     /// The order to ask for open jobs. A cursor in it is ignored: the table keeps how far a sweep got.
     Sweep,
 }
@@ -42,9 +42,9 @@ struct Kind<'a> {
     sweep: Option<&'a RawValue>,
 }
 
-impl<'a> Event<'a> {
+impl Event {
     /// Parses a payload; `None` if the function does not accept it.
-    pub(crate) fn parse(payload: &'a str) -> Option<Self> {
+    pub(crate) fn parse(payload: &str) -> Option<Self> {
         let kind: Kind<'_> = serde_json::from_str(payload).ok()?;
         if let Some(records) = kind.records {
             let messages: Vec<Message> = serde_json::from_str(records.get()).ok()?;

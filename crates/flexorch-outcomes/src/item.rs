@@ -7,7 +7,7 @@ use flexorch_s3_ingester::model::credentials::ConnectorId;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::record::{Record, RecordKey, State, iso};
+use crate::record::{EarlierJob, Record, RecordKey, State, iso};
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -32,12 +32,15 @@ pub(crate) mod attribute {
     pub(crate) const UNPUBLISHED: &str = "unpublished";
 }
 
-/// The private attributes and those that only this module names.
+// The other attributes, which only this module names.
 const CONNECTOR: &str = "connector";
 const CONNECTOR_ID: &str = "connector_id";
 const EVENT_TIME: &str = "event_time";
 const SUBMITTED_AT: &str = "submitted_at";
 const RESUBMITTED_AT: &str = "resubmitted_at";
+const DUPLICATE_AT: &str = "duplicate_at";
+const EARLIER_JOB: &str = "earlier_job";
+const EARLIER_JOB_AT: &str = "earlier_job_at";
 const QUALITY_GRADE: &str = "quality_grade";
 const PII_FINDINGS_COUNT: &str = "pii_findings_count";
 const CODE: &str = "code";
@@ -79,15 +82,19 @@ impl Stored {
             version: text(attribute::VERSION).ok_or(NotARecord(attribute::VERSION))?,
         };
         let state = text(attribute::STATE).and_then(|name| State::from_name(&name));
+        let earlier_job_id = text(EARLIER_JOB);
         let mut time = |name| text(name).and_then(|text| text.parse::<Timestamp>().ok());
         let (submitted_at, changed_at) = (time(SUBMITTED_AT), time(attribute::CHANGED_AT));
         let submitted_at = submitted_at.or(changed_at).ok_or(NotARecord(SUBMITTED_AT))?;
+        let earlier_job = time(EARLIER_JOB_AT).zip(earlier_job_id);
         let record = Record {
             key,
             state: state.ok_or(NotARecord(attribute::STATE))?,
             changed_at: changed_at.unwrap_or(submitted_at),
             submitted_at,
             resubmitted_at: time(RESUBMITTED_AT).unwrap_or(submitted_at),
+            duplicate_at: time(DUPLICATE_AT),
+            earlier_job: earlier_job.map(|(submitted_at, id)| EarlierJob { submitted_at, id }),
             asked_at: time(ASKED_AT),
             abandoned_at: time(ABANDONED_AT),
             job_id: text(attribute::JOB_ID),
@@ -128,6 +135,9 @@ impl Stored {
         put(EVENT_TIME, optional(&record.event_time));
         put(SUBMITTED_AT, time(record.submitted_at));
         put(RESUBMITTED_AT, time(record.resubmitted_at).filter(|_| record.resubmitted_at != record.submitted_at));
+        put(DUPLICATE_AT, record.duplicate_at.and_then(time));
+        put(EARLIER_JOB, record.earlier_job.as_ref().and_then(|job| text(&job.id)));
+        put(EARLIER_JOB_AT, record.earlier_job.as_ref().and_then(|job| time(job.submitted_at)));
         put(QUALITY_GRADE, optional(&record.quality_grade));
         put(PII_FINDINGS_COUNT, record.pii_findings_count.and_then(count));
         put(attribute::FAILURE_REASON, optional(&record.failure_reason));
@@ -140,7 +150,7 @@ impl Stored {
         item
     }
 
-    /// The record that a write leaves in the table.
+    /// Returns the record that a write leaves in the table.
     pub(crate) fn written(record: Record, previous: Option<&Self>, revision: u64) -> Self {
         let others = previous.map(|previous| previous.others.clone()).unwrap_or_default();
         Self { record, revision: Some(revision), others }
@@ -186,6 +196,8 @@ mod tests {
             unpublished: true,
             asked_at: Some(record().submitted_at),
             abandoned_at: Some(record().submitted_at),
+            duplicate_at: Some(record().submitted_at),
+            earlier_job: Some(EarlierJob { submitted_at: record().submitted_at, id: "j-0".into() }),
             ..record()
         };
         for expected in [record(), full] {

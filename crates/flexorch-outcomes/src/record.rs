@@ -94,8 +94,13 @@ pub(crate) struct Record {
     pub(crate) event_time: Option<String>,
     /// When FlexOrch first took the document as this job, or rejected it.
     pub(crate) submitted_at: Timestamp,
-    /// When the latest receipt of this job says so: a receipt of another job replaces the record only if it is later.
+    /// When the latest receipt of this job, or of the rejection, says so: a receipt of another job replaces the record only if it is
+    /// later.
     pub(crate) resubmitted_at: Timestamp,
+    /// When FlexOrch last took the document without naming the job: only a later rejection counts.
+    pub(crate) duplicate_at: Option<Timestamp>,
+    /// The latest job before the rejection: a duplicate after it means this job again.
+    pub(crate) earlier_job: Option<EarlierJob>,
     /// FlexOrch's grade, such as `A`.
     pub(crate) quality_grade: Option<String>,
     /// How many findings of personal data FlexOrch reports.
@@ -112,6 +117,15 @@ pub(crate) struct Record {
     pub(crate) asked_at: Option<Timestamp>,
     /// When a sweep gave it up.
     pub(crate) abandoned_at: Option<Timestamp>,
+}
+
+/// The job of a document that was rejected afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EarlierJob {
+    /// When the latest receipt of the job says that FlexOrch took the document.
+    pub(crate) submitted_at: Timestamp,
+    /// The job's id.
+    pub(crate) id: String,
 }
 
 /// The detail of an event: the record's attributes, without this function's private ones.
@@ -167,6 +181,11 @@ impl Record {
         self.state == State::Failed && self.failure_reason.is_none()
     }
 
+    /// Returns when FlexOrch last took the document, whatever it said about the job.
+    pub(crate) fn accepted_at(&self) -> Timestamp {
+        self.duplicate_at.map_or(self.resubmitted_at, |duplicate| duplicate.max(self.resubmitted_at))
+    }
+
     /// Returns the milliseconds from the S3 event until the job was known to be processed; `None` if that is unknown.
     pub(crate) fn processing_lag(&self) -> Option<u64> {
         let seen: Timestamp = self.event_time.as_deref()?.parse().ok()?;
@@ -201,6 +220,8 @@ pub(crate) mod tests {
             event_time: None,
             submitted_at,
             resubmitted_at: submitted_at,
+            duplicate_at: None,
+            earlier_job: None,
             quality_grade: None,
             pii_findings_count: None,
             failure_reason: None,

@@ -39,7 +39,7 @@ struct SecretText {
 }
 
 impl Signing {
-    /// Nothing is fetched yet.
+    /// Creates the client; nothing is fetched yet.
     pub(crate) fn new(sdk: &aws_config::SdkConfig, secret_id: String, clock: Clock) -> Self {
         let mut config = Builder::from(sdk);
         if let Some(region) = region_of(&secret_id) {
@@ -70,8 +70,9 @@ impl Signing {
         if state.refreshed_at.is_some_and(is_recent) {
             return Ok(false);
         }
-        state.refreshed_at = Some(now);
+        // A fetch that fails does not count, so that a delivery under a new secret is never refused: it comes again after the 503.
         let fetched = self.fetch(end).await?;
+        state.refreshed_at = Some(now);
         let verified = matches(&fetched);
         state.cached = Some(fetched);
         Ok(verified)

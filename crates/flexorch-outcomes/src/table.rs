@@ -21,6 +21,9 @@ const BY_JOB: &str = "by-job";
 /// The index of records by their state and its beginning.
 const BY_STATE: &str = "by-state";
 
+/// The records of one job that are read at a time: usually there is one.
+const RECORDS_OF_JOB: i32 = 100;
+
 /// The key of the item that holds how far everything is published: for each state an attribute with its name and a time. The item is
 /// in no index.
 const PUBLISHED_UNTIL: (&str, &str) = ("sweep", "published-until");
@@ -41,11 +44,11 @@ pub(crate) enum TableError {
 pub(crate) enum Written {
     /// The record is in the table.
     Done(Box<Stored>),
-    /// Somebody else wrote it since it was read.
+    /// Another invocation has written it since it was read.
     Conflict,
 }
 
-/// One page of the records in a state.
+/// A page of records.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// The records; those that cannot be read are left out.
@@ -169,11 +172,11 @@ impl Table {
         }
     }
 
-    /// Returns the keys of the records that name a job, as the index has them: a record of the last second may be missing.
+    /// Returns a page of the records that name a job, as the index has them: a record of the last second may be missing.
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn of_job(&self, job_id: &str, end: SystemTime) -> Result<Vec<Stored>, CallError> {
+    pub(crate) async fn of_job(&self, job_id: &str, start: Option<Item>, end: SystemTime) -> Result<Page, CallError> {
         let query = || {
             self.client
                 .query()
@@ -182,16 +185,9 @@ impl Table {
                 .key_condition_expression("#job = :job")
                 .expression_attribute_names("#job", attribute::JOB_ID)
                 .expression_attribute_values(":job", AttributeValue::S(job_id.to_owned()))
+                .limit(RECORDS_OF_JOB)
         };
-        let (mut records, mut start) = (Vec::new(), None);
-        loop {
-            let page = self.page(&query, start, end).await?;
-            records.extend(page.records);
-            start = page.next;
-            if start.is_none() {
-                return Ok(records);
-            }
-        }
+        self.page(&query, start, end).await
     }
 
     /// Returns a page of the records in a state, as the index has them.

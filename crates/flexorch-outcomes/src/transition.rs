@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use crate::record::{Record, RecordKey, State, in_milliseconds};
+use crate::record::{EarlierJob, Record, RecordKey, State, in_milliseconds};
 
 /// Something learned about documents.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,6 +131,8 @@ fn new_record(submission: &Submission) -> Record {
         event_time: event_time.clone(),
         submitted_at: *submitted_at,
         resubmitted_at: *submitted_at,
+        duplicate_at: None,
+        earlier_job: None,
         quality_grade: None,
         pii_findings_count: None,
         failure_reason,
@@ -143,21 +145,61 @@ fn new_record(submission: &Submission) -> Record {
 }
 
 fn submitted(current: &Record, submission: &Submission) -> Option<Record> {
-    let forwarded = matches!(submission.result, SubmissionResult::Forwarded { .. });
-    let (job, current_job) = (submission.job_id(), current.job_id.as_deref());
-    if forwarded && current.state != State::Rejected {
-        match (job, current_job) {
-            // The same job, or one that FlexOrch did not name because it knows the content.
-            (Some(job), Some(current_job)) if job == current_job => return same_job(current, submission),
-            (None, _) => return None,
-            // The job of a record without one becomes known, whichever receipt is later.
-            (Some(_), None) => return Some(new_record(submission)),
-            (Some(_), Some(_)) => {}
+    match (&submission.result, submission.job_id()) {
+        (SubmissionResult::Rejected { .. }, _) => rejected(current, submission),
+        (SubmissionResult::Forwarded { .. }, _) if current.state == State::Rejected => {
+            accepted_after_all(current, submission)
+        }
+        (SubmissionResult::Forwarded { .. }, Some(job)) => taken(current, submission, job),
+        // FlexOrch knows the content: the job is one of before, and a receipt may name it yet.
+        (SubmissionResult::Forwarded { .. }, None) => {
+            let duplicate_at = current.duplicate_at.max(Some(submission.submitted_at));
+            let is_later = submission.submitted_at > current.accepted_at();
+            is_later.then(|| Record { duplicate_at, ..current.clone() })
         }
     }
-    let is_later = (submission.submitted_at, job) > (current.resubmitted_at, current_job)
-        || (submission.submitted_at == current.resubmitted_at && forwarded && current.state == State::Rejected);
-    is_later.then(|| new_record(submission))
+}
+
+/// A receipt that names the job of a record that is not rejected.
+fn taken(current: &Record, submission: &Submission, job: &str) -> Option<Record> {
+    let is_later = match current.job_id.as_deref() {
+        Some(current_job) if current_job == job => return same_job(current, submission),
+        Some(current_job) => (submission.submitted_at, job) > (current.resubmitted_at, current_job),
+        // The job of a record without one becomes known, whichever receipt is later.
+        None => true,
+    };
+    // The time of a record without a job is that of a duplicate.
+    let duplicate_at = if current.job_id.is_none() { Some(current.accepted_at()) } else { current.duplicate_at };
+    is_later.then(|| Record { duplicate_at, ..new_record(submission) })
+}
+
+/// A rejection counts if it is later than everything that FlexOrch said before.
+fn rejected(current: &Record, submission: &Submission) -> Option<Record> {
+    let earlier_job = match (current.state, &current.job_id) {
+        (State::Rejected, _) => current.earlier_job.clone(),
+        (_, Some(id)) => Some(EarlierJob { submitted_at: current.resubmitted_at, id: id.clone() }),
+        (_, None) => None,
+    };
+    (submission.submitted_at > current.accepted_at()).then(|| Record { earlier_job, ..new_record(submission) })
+}
+
+/// A receipt of a document that was rejected: unless it is older, FlexOrch has taken the document after all.
+fn accepted_after_all(current: &Record, submission: &Submission) -> Option<Record> {
+    let named = submission.job_id().map(|id| EarlierJob { submitted_at: submission.submitted_at, id: id.to_owned() });
+    let earlier_job = current.earlier_job.clone().max(named);
+    if submission.submitted_at < current.resubmitted_at {
+        return (earlier_job != current.earlier_job).then(|| Record { earlier_job, ..current.clone() });
+    }
+    let record = new_record(submission);
+    Some(match earlier_job.filter(|_| submission.job_id().is_none()) {
+        None => record,
+        Some(EarlierJob { submitted_at, id }) => Record {
+            job_id: Some(id),
+            resubmitted_at: submitted_at,
+            duplicate_at: Some(submission.submitted_at),
+            ..record
+        },
+    })
 }
 
 /// Another receipt of the record's job: it never changes the state, but later receipts of other jobs must be later than it.
@@ -327,6 +369,22 @@ mod tests {
     }
 
     #[test]
+    fn a_duplicate_without_a_job_is_the_job_before_a_rejection_and_only_a_later_rejection_counts() {
+        let job = |job: &str| Some(job.to_owned());
+        let facts = [forwarded(1, "a"), rejected(3), forwarded(5, "")];
+        assert_eq!(state_and_job(&facts), (State::Submitted, job("a")));
+        let [a, refused, duplicate] = &facts;
+        for order in
+            [[a, duplicate, refused], [refused, a, duplicate], [duplicate, refused, a], [refused, duplicate, a]]
+        {
+            let (record, published) = after(&order.map(Clone::clone));
+            assert_eq!((record.state, record.job_id), (State::Submitted, job("a")), "{order:?}");
+            assert!(published.iter().all(|state| *state == State::Rejected) && published.len() <= 1);
+        }
+        assert_eq!(state_and_job(&[duplicate.clone(), rejected(6)]), (State::Rejected, None));
+    }
+
+    #[test]
     fn details_that_only_the_other_source_knows_are_added_without_an_event() {
         let webhook = Fact::Ended(JobEnd {
             quality_grade: Some("A".into()),
@@ -372,10 +430,10 @@ mod tests {
         assert_eq!(next(Some(&failed), &webhook, at(200)), None, "a webhook knows no reason");
     }
 
-    /// Receipts of up to four jobs and rejections, at a few times, and the jobs' ends.
+    /// Receipts of up to four jobs, of duplicates without a job and of rejections, at a few times, and the jobs' ends.
     fn facts() -> impl Strategy<Value = Vec<Fact>> {
         let fact = prop_oneof![
-            (0i64..6, 0..4usize).prop_map(|(second, job)| forwarded(second, ["a", "b", "c", "d"][job])),
+            (0i64..6, 0..5usize).prop_map(|(second, job)| forwarded(second, ["a", "b", "c", "d", ""][job])),
             (0i64..6).prop_map(rejected),
             (0..4usize, any::<bool>()).prop_map(|(job, completed)| ended(["a", "b", "c", "d"][job], completed)),
         ];
@@ -407,7 +465,8 @@ mod tests {
                 let Some(new) = next(record.as_ref(), fact, at(second)) else { continue };
                 if let Some(old) = &record {
                     let reopened = old.state != State::Submitted && new.state == State::Submitted;
-                    prop_assert!(!reopened || (new.resubmitted_at >= old.resubmitted_at && new.job_id != old.job_id));
+                    let is_other = old.state == State::Rejected || new.job_id != old.job_id;
+                    prop_assert!(!reopened || (new.accepted_at() >= old.accepted_at() && is_other));
                     prop_assert!(!(old.state == State::Processed && new.state == State::Failed));
                 }
                 let state_began = record.as_ref().is_none_or(|old| (old.state, &old.job_id) != (new.state, &new.job_id));

@@ -2,7 +2,6 @@
 //!
 //! The order is: method, size, signature, JSON. Nothing is decoded that is too large, and nothing is parsed that is not signed.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_smithy_types::base64;
@@ -27,13 +26,13 @@ const SIGNATURE_BYTES: usize = 32;
 
 /// A request to the function's URL, payload format 2.0 (Lambda Developer Guide, "Invoking Lambda function URLs").
 #[derive(Debug, Deserialize)]
-pub(crate) struct Request<'a> {
+pub(crate) struct Request {
     #[serde(rename = "requestContext")]
     context: Context,
     #[serde(default)]
     headers: Option<HashMap<String, String>>,
-    #[serde(borrow, default)]
-    body: Option<Cow<'a, str>>,
+    #[serde(default)]
+    body: Option<String>,
     #[serde(rename = "isBase64Encoded", default)]
     is_base64: Option<bool>,
 }
@@ -51,7 +50,7 @@ struct Http {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// It is no `POST`.
+    /// The method is not `POST`.
     #[error("only POST is allowed")]
     Method,
     /// Its body has more than [`LARGEST_BODY`] bytes.
@@ -95,9 +94,9 @@ impl SigningSecret {
     }
 }
 
-impl<'a> Request<'a> {
+impl Request {
     /// Parses the event. `None` if it is not a request to a function URL.
-    pub(crate) fn parse(event: &'a str) -> Option<Self> {
+    pub(crate) fn parse(event: &str) -> Option<Self> {
         serde_json::from_str(event).ok()
     }
 
@@ -122,7 +121,7 @@ impl<'a> Request<'a> {
             // A body that cannot be decoded has no valid signature.
             base64::decode(&*body).map_err(|_| if signature.is_none() { Refusal::Signature } else { Refusal::Body })?
         } else {
-            body.into_owned().into_bytes()
+            body.into_bytes()
         };
         if body.len() > LARGEST_BODY {
             return Err(Refusal::TooLarge);

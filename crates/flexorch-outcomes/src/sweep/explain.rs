@@ -21,7 +21,7 @@ const MOST_TIME: Duration = Duration::from_secs(2);
 /// The part of the webhook's time that asking takes, if that is less: 1 in this many.
 const SHARE: u32 = 4;
 /// After a request without a response there is none for this long: a FlexOrch that hangs does not delay every webhook.
-const SILENCE: Duration = Duration::from_secs(60);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// The result of asking.
 enum Outcome {
@@ -48,7 +48,7 @@ impl Sweeper {
         let position = open.find_map(|record| self.rules.secret_of(record)).filter(|_| !job_end.completed);
         let Some(position) = position else { return job_end };
         let now = self.clock.now();
-        if lock(&self.silent_until).get(&position).is_some_and(|until| now < *until) {
+        if lock(&self.not_asked_until).get(&position).is_some_and(|until| now < *until) {
             return job_end;
         }
         let time = (self.clock.until(end) / SHARE).min(MOST_TIME);
@@ -58,7 +58,7 @@ impl Sweeper {
             }
             Outcome::Asked(JobsResponse::Unknown) => JobEnd { asked: true, ..job_end },
             Outcome::Asked(JobsResponse::Failed(_)) | Outcome::NoSecret => {
-                lock(&self.silent_until).insert(position, self.clock.now() + SILENCE);
+                lock(&self.not_asked_until).insert(position, self.clock.now() + PAUSE_AFTER_FAILURE);
                 job_end
             }
             // FlexOrch's API may be behind its webhook.
@@ -90,7 +90,7 @@ impl Sweeper {
         let now = self.clock.now();
         self.limited(connector, |limiter| match &reply {
             JobsResponse::Failed(Response::Transient { rate_limited: true, retry_at, .. }) => {
-                limiter.close(retry_at.unwrap_or(now + SILENCE), now);
+                limiter.close(retry_at.unwrap_or(now + PAUSE_AFTER_FAILURE), now);
             }
             _ => limiter.was_admitted(),
         });

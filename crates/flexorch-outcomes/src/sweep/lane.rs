@@ -76,7 +76,7 @@ enum Refreshing {
 }
 
 impl Lane {
-    /// A lane for these jobs, the most urgent first. No request starts after `end`.
+    /// Creates a lane for these jobs, the most urgent first. No request starts after `end`.
     pub(super) fn new(jobs: impl IntoIterator<Item = String>, end: SystemTime) -> Self {
         let waiting: VecDeque<_> = jobs.into_iter().collect();
         Self {

@@ -64,7 +64,7 @@ pub(crate) struct Sweeper {
     clock: Clock,
     limiters: Mutex<HashMap<ApiKey, RateLimiter>>,
     /// Until when no webhook asks with a secret, by its position, because FlexOrch did not respond to the last one.
-    silent_until: Mutex<HashMap<usize, SystemTime>>,
+    not_asked_until: Mutex<HashMap<usize, SystemTime>>,
 }
 
 /// What a sweep did.
@@ -153,7 +153,7 @@ impl Sweeper {
             request_timeout: config.request_timeout,
             clock,
             limiters: Mutex::default(),
-            silent_until: Mutex::default(),
+            not_asked_until: Mutex::default(),
         }
     }
 
@@ -361,7 +361,7 @@ impl Sweeper {
                     Finding::Ended(end) => (end.job_id.clone(), Fact::Ended(end)),
                     Finding::Open(job_id) => (job_id.clone(), Fact::Asked { job_id }),
                 };
-                if let Err(error) = Box::pin(recorder.about_job(&job_id, &fact, run)).await {
+                if let Err(error) = Box::pin(recorder.apply_to_job(&job_id, &fact, run)).await {
                     tracing::error!(
                         job = job_id.as_str(),
                         error = error.to_string().as_str(),

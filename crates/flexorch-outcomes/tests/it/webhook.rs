@@ -180,3 +180,15 @@ async fn an_answer_that_is_lost_after_the_write_does_not_lose_the_event() {
     assert_eq!((app.record()["state"].as_str(), app.published().len()), (Some("processed"), 1));
     assert_eq!(app.metrics().await["DocumentsProcessed"], 1.0);
 }
+
+#[tokio::test]
+async fn a_jobs_end_settles_all_its_documents_however_many() {
+    let app = App::start().await;
+    let receipts: Vec<_> = (0..3)
+        .map(|part| receipt(1, &(0..100).map(|n| document(&format!("{part}/{n:02}.pdf"), "j-1")).collect::<Vec<_>>()))
+        .collect();
+    assert!(app.invoke(batch(&receipts)).await.failures().is_empty());
+    assert_eq!(app.deliver(&Delivery::of("j-1", "completed")).await, 204);
+    assert_eq!(app.states(), ["processed"; 300]);
+    assert_eq!(app.published().len(), 300);
+}
