@@ -134,6 +134,10 @@ async fn a_changed_signing_secret_is_used_after_a_mismatch_which_fetches_it_once
     app.secrets.put(WEBHOOK_SECRET, json!({"signing_secret": "changed"}).to_string());
     let delivery = Delivery::of("j-1", "completed");
     let changed = Delivery { signature: Some(Delivery::sign(&delivery.body, "changed")), ..delivery.clone() };
+    // A fetch that fails is not one: FlexOrch's second attempt is not refused.
+    app.secrets.set_fault(Some(SecretsFault::AccessDenied));
+    assert_eq!(app.deliver(&changed).await, 503);
+    app.secrets.set_fault(None);
     assert_eq!(app.deliver(&changed).await, 204);
     assert_eq!(app.record()["state"], "processed");
     let fetches = app.secrets.calls().len();
