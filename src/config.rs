@@ -70,6 +70,8 @@ impl fmt::Display for ConfigError {
 
 /// The base URL of FlexOrch's API if `FLEXORCH_BASE_URL` is not set (FlexOrch API documentation).
 pub const DEFAULT_BASE_URL: &str = "https://api.flexorch.com/v1";
+/// How long a connector's secret is used before it is fetched again, unless `SECRET_CACHE_TTL_SECONDS` says otherwise.
+pub const DEFAULT_SECRET_CACHE_TTL: Duration = Duration::from_secs(300);
 
 /// Returns an environment variable that is not one of this project's own settings, such as those of the AWS SDK; `None` if it is
 /// not set, is empty, or is not UTF-8.
@@ -106,18 +108,14 @@ impl Config {
                 max_object_bytes,
             },
             max_keys_per_request: env.number_or(settings::MAX_KEYS_PER_REQUEST, 1..=10_000, 100)?,
-            secret_cache_ttl: Duration::from_secs(
-                env.number(settings::SECRET_CACHE_TTL_SECONDS, 0..=86_400)?.unwrap_or(300),
-            ),
-            request_timeout: Duration::from_millis(
-                env.number(settings::REQUEST_TIMEOUT_MS, 1..=900_000)?.unwrap_or(10_000),
-            ),
+            secret_cache_ttl: env
+                .number(settings::SECRET_CACHE_TTL_SECONDS, 0..=86_400)?
+                .map_or(DEFAULT_SECRET_CACHE_TTL, Duration::from_secs),
+            request_timeout: env.request_timeout()?,
             max_concurrent_requests: env.number_or(settings::MAX_CONCURRENT_REQUESTS, 1..=1_000, 2)?,
-            requests_per_minute: env.number(settings::REQUESTS_PER_MINUTE, 1..=1_000_000)?.and_then(narrow),
+            requests_per_minute: env.requests_per_minute()?,
             max_attempts: env.number_or(settings::MAX_ATTEMPTS, 1..=100, 4)?,
-            deadline_margin: Duration::from_millis(
-                env.number(settings::DEADLINE_MARGIN_MS, 0..=600_000)?.unwrap_or(1_000),
-            ),
+            deadline_margin: env.deadline_margin()?,
             dead_letter_queue_url: env.queue_url(settings::DEAD_LETTER_QUEUE_URL)?,
             renew_after_receives: env.number_or(settings::RENEW_AFTER_RECEIVES, 1..=u32::MAX.into(), 100)?,
             receipts_queue_url: env.queue_url(settings::RECEIPTS_QUEUE_URL)?,
@@ -251,6 +249,33 @@ impl<F: Fn(&str) -> Result<Option<String>, NotUtf8>> Environment<F> {
         })
     }
 
+    /// Reads `REQUEST_TIMEOUT_MS`: the time limit of one request to FlexOrch.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for anything but a whole number that is allowed.
+    pub fn request_timeout(&self) -> Result<Duration, ConfigError> {
+        let milliseconds = self.number(settings::REQUEST_TIMEOUT_MS, 1..=900_000)?;
+        Ok(Duration::from_millis(milliseconds.unwrap_or(10_000)))
+    }
+
+    /// Reads `DEADLINE_MARGIN_MS`.
+    ///
+    /// # Errors
+    /// As [`Environment::request_timeout`].
+    pub fn deadline_margin(&self) -> Result<Duration, ConfigError> {
+        let milliseconds = self.number(settings::DEADLINE_MARGIN_MS, 0..=600_000)?;
+        Ok(Duration::from_millis(milliseconds.unwrap_or(1_000)))
+    }
+
+    /// Reads `REQUESTS_PER_MINUTE`; `None`: no pacing.
+    ///
+    /// # Errors
+    /// As [`Environment::request_timeout`].
+    pub fn requests_per_minute(&self) -> Result<Option<NonZeroU32>, ConfigError> {
+        let rate = self.number(settings::REQUESTS_PER_MINUTE, 1..=1_000_000)?;
+        Ok(rate.and_then(|rate| u32::try_from(rate).ok()).and_then(NonZeroU32::new))
+    }
+
     fn queue_url(&self, variable: &'static str) -> Result<Option<Url>, ConfigError> {
         let Some(text) = self.text(variable)? else { return Ok(None) };
         match Url::parse(&text) {
@@ -314,10 +339,6 @@ fn without_credentials(text: &str) -> String {
         }
         _ => text.to_owned(),
     }
-}
-
-fn narrow(number: u64) -> Option<NonZeroU32> {
-    u32::try_from(number).ok().and_then(NonZeroU32::new)
 }
 
 fn is_secret(arn: &str) -> bool {

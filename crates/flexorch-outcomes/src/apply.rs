@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use crate::bus::Bus;
 use crate::item::Stored;
 use crate::metrics::Metrics;
-use crate::record::{Record, RecordKey, State};
+use crate::record::{Record, RecordKey};
+use crate::schema::State;
 use crate::table::{Page, Table, TableError, Written};
 use crate::transition::{Fact, JobEnd, Submission, SubmissionResult, next};
 

@@ -4,20 +4,19 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flexorch_s3_ingester::config::{ConfigError, Environment, NotUtf8, process_environment};
-use flexorch_s3_ingester::model::settings;
 use reqwest::Url;
 
 /// The names of the settings that the ingester does not have.
 pub mod variable {
-    /// `RECORDS_TABLE`.
+    /// The name or ARN of the table of records.
     pub const RECORDS_TABLE: &str = "RECORDS_TABLE";
-    /// `EVENT_BUS_NAME`.
+    /// The name or ARN of the event bus.
     pub const EVENT_BUS_NAME: &str = "EVENT_BUS_NAME";
-    /// `WEBHOOK_SECRET_ID`.
+    /// The secret that holds the webhook's signing secret.
     pub const WEBHOOK_SECRET_ID: &str = "WEBHOOK_SECRET_ID";
-    /// `RECORD_DAYS`.
+    /// How many days a record is kept.
     pub const RECORD_DAYS: &str = "RECORD_DAYS";
-    /// `SWEEP_AFTER_MINUTES`.
+    /// How many minutes after its submission a job is first asked for.
     pub const SWEEP_AFTER_MINUTES: &str = "SWEEP_AFTER_MINUTES";
 }
 
@@ -73,7 +72,6 @@ impl Config {
             given: None,
             allowed: "the name or ARN of the DynamoDB table of records".into(),
         })?;
-        let rate = env.number(settings::REQUESTS_PER_MINUTE, 1..=1_000_000)?;
         let minutes = env.number(variable::SWEEP_AFTER_MINUTES, 0..=MOST_MINUTES)?.unwrap_or(15);
         Ok(Self {
             records_table,
@@ -82,14 +80,10 @@ impl Config {
             event_bus: env.text(variable::EVENT_BUS_NAME)?.unwrap_or_else(|| "default".to_owned()),
             webhook_secret_id: env.text(variable::WEBHOOK_SECRET_ID)?,
             keep_for: Duration::from_secs(DAY * env.number(variable::RECORD_DAYS, 1..=MOST_DAYS)?.unwrap_or(90)),
-            requests_per_minute: rate.and_then(|rate| u32::try_from(rate).ok()).and_then(NonZeroU32::new),
+            requests_per_minute: env.requests_per_minute()?,
             sweep_after: Duration::from_secs(60 * minutes),
-            request_timeout: Duration::from_millis(
-                env.number(settings::REQUEST_TIMEOUT_MS, 1..=900_000)?.unwrap_or(10_000),
-            ),
-            deadline_margin: Duration::from_millis(
-                env.number(settings::DEADLINE_MARGIN_MS, 0..=600_000)?.unwrap_or(1_000),
-            ),
+            request_timeout: env.request_timeout()?,
+            deadline_margin: env.deadline_margin()?,
         })
     }
 }

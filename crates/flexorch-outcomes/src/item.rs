@@ -7,46 +7,11 @@ use flexorch_s3_ingester::model::credentials::ConnectorId;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::record::{EarlierJob, Record, RecordKey, State, iso};
+use crate::record::{EarlierJob, Record, RecordKey};
+use crate::schema::{State, attribute, iso};
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
-
-/// The names of the table's attributes that its keys, indexes and conditions use.
-pub(crate) mod attribute {
-    /// The partition key: `<bucket>/<key>`.
-    pub(crate) const DOCUMENT: &str = "document";
-    /// The sort key.
-    pub(crate) const VERSION: &str = "version";
-    /// The partition key of the index by state.
-    pub(crate) const STATE: &str = "state";
-    /// The sort key of the index by state.
-    pub(crate) const CHANGED_AT: &str = "changed_at";
-    /// The partition key of the index by job.
-    pub(crate) const JOB_ID: &str = "job_id";
-    /// Why a job failed or a document was rejected.
-    pub(crate) const FAILURE_REASON: &str = "failure_reason";
-    /// A number drawn for each write of an item: a write is conditional on the revision that was read. Private.
-    pub(crate) const REVISION: &str = "revision";
-    /// `true` while the state is not published. Private.
-    pub(crate) const UNPUBLISHED: &str = "unpublished";
-}
-
-// The other attributes, which only this module names.
-const CONNECTOR: &str = "connector";
-const CONNECTOR_ID: &str = "connector_id";
-const EVENT_TIME: &str = "event_time";
-const SUBMITTED_AT: &str = "submitted_at";
-const RESUBMITTED_AT: &str = "resubmitted_at";
-const DUPLICATE_AT: &str = "duplicate_at";
-const EARLIER_JOB: &str = "earlier_job";
-const EARLIER_JOB_AT: &str = "earlier_job_at";
-const QUALITY_GRADE: &str = "quality_grade";
-const PII_FINDINGS_COUNT: &str = "pii_findings_count";
-const CODE: &str = "code";
-const EXPIRES_AT: &str = "expires_at";
-const ASKED_AT: &str = "asked_at";
-const ABANDONED_AT: &str = "abandoned_at";
 
 /// The longest number that DynamoDB keeps exactly, in digits (DynamoDB Developer Guide, "Data types").
 const DIGITS: usize = 38;
@@ -82,30 +47,30 @@ impl Stored {
             version: text(attribute::VERSION).ok_or(NotARecord(attribute::VERSION))?,
         };
         let state = text(attribute::STATE).and_then(|name| State::from_name(&name));
-        let earlier_job_id = text(EARLIER_JOB);
+        let earlier_job_id = text(attribute::EARLIER_JOB);
         let mut time = |name| text(name).and_then(|text| text.parse::<Timestamp>().ok());
-        let (submitted_at, changed_at) = (time(SUBMITTED_AT), time(attribute::CHANGED_AT));
-        let submitted_at = submitted_at.or(changed_at).ok_or(NotARecord(SUBMITTED_AT))?;
-        let earlier_job = time(EARLIER_JOB_AT).zip(earlier_job_id);
+        let (submitted_at, changed_at) = (time(attribute::SUBMITTED_AT), time(attribute::CHANGED_AT));
+        let submitted_at = submitted_at.or(changed_at).ok_or(NotARecord(attribute::SUBMITTED_AT))?;
+        let earlier_job = time(attribute::EARLIER_JOB_AT).zip(earlier_job_id);
         let record = Record {
             key,
             state: state.ok_or(NotARecord(attribute::STATE))?,
             changed_at: changed_at.unwrap_or(submitted_at),
             submitted_at,
-            resubmitted_at: time(RESUBMITTED_AT).unwrap_or(submitted_at),
-            duplicate_at: time(DUPLICATE_AT),
+            resubmitted_at: time(attribute::RESUBMITTED_AT).unwrap_or(submitted_at),
+            duplicate_at: time(attribute::DUPLICATE_AT),
             earlier_job: earlier_job.map(|(submitted_at, id)| EarlierJob { submitted_at, id }),
-            asked_at: time(ASKED_AT),
-            abandoned_at: time(ABANDONED_AT),
+            asked_at: time(attribute::ASKED_AT),
+            abandoned_at: time(attribute::ABANDONED_AT),
             job_id: text(attribute::JOB_ID),
-            connector: text(CONNECTOR),
-            event_time: text(EVENT_TIME),
-            quality_grade: text(QUALITY_GRADE),
+            connector: text(attribute::CONNECTOR),
+            event_time: text(attribute::EVENT_TIME),
+            quality_grade: text(attribute::QUALITY_GRADE),
             failure_reason: text(attribute::FAILURE_REASON),
-            code: text(CODE),
-            connector_id: item.remove(CONNECTOR_ID).as_ref().and_then(connector_id),
-            pii_findings_count: item.remove(PII_FINDINGS_COUNT).as_ref().and_then(number),
-            expires_at: item.remove(EXPIRES_AT).as_ref().and_then(number).unwrap_or_default(),
+            code: text(attribute::CODE),
+            connector_id: item.remove(attribute::CONNECTOR_ID).as_ref().and_then(connector_id),
+            pii_findings_count: item.remove(attribute::PII_FINDINGS_COUNT).as_ref().and_then(number),
+            expires_at: item.remove(attribute::EXPIRES_AT).as_ref().and_then(number).unwrap_or_default(),
             unpublished: matches!(item.remove(attribute::UNPUBLISHED), Some(AttributeValue::Bool(true))),
         };
         let revision = item.remove(attribute::REVISION).as_ref().and_then(number);
@@ -130,21 +95,24 @@ impl Stored {
         put(attribute::STATE, text(record.state.name()));
         put(attribute::JOB_ID, optional(&record.job_id));
         put(attribute::CHANGED_AT, time(record.changed_at));
-        put(CONNECTOR, optional(&record.connector));
-        put(CONNECTOR_ID, record.connector_id.as_ref().map(connector_id_attribute));
-        put(EVENT_TIME, optional(&record.event_time));
-        put(SUBMITTED_AT, time(record.submitted_at));
-        put(RESUBMITTED_AT, time(record.resubmitted_at).filter(|_| record.resubmitted_at != record.submitted_at));
-        put(DUPLICATE_AT, record.duplicate_at.and_then(time));
-        put(EARLIER_JOB, record.earlier_job.as_ref().and_then(|job| text(&job.id)));
-        put(EARLIER_JOB_AT, record.earlier_job.as_ref().and_then(|job| time(job.submitted_at)));
-        put(QUALITY_GRADE, optional(&record.quality_grade));
-        put(PII_FINDINGS_COUNT, record.pii_findings_count.and_then(count));
+        put(attribute::CONNECTOR, optional(&record.connector));
+        put(attribute::CONNECTOR_ID, record.connector_id.as_ref().map(connector_id_attribute));
+        put(attribute::EVENT_TIME, optional(&record.event_time));
+        put(attribute::SUBMITTED_AT, time(record.submitted_at));
+        put(
+            attribute::RESUBMITTED_AT,
+            time(record.resubmitted_at).filter(|_| record.resubmitted_at != record.submitted_at),
+        );
+        put(attribute::DUPLICATE_AT, record.duplicate_at.and_then(time));
+        put(attribute::EARLIER_JOB, record.earlier_job.as_ref().and_then(|job| text(&job.id)));
+        put(attribute::EARLIER_JOB_AT, record.earlier_job.as_ref().and_then(|job| time(job.submitted_at)));
+        put(attribute::QUALITY_GRADE, optional(&record.quality_grade));
+        put(attribute::PII_FINDINGS_COUNT, record.pii_findings_count.and_then(count));
         put(attribute::FAILURE_REASON, optional(&record.failure_reason));
-        put(CODE, optional(&record.code));
-        put(EXPIRES_AT, Some(AttributeValue::N(record.expires_at.to_string())));
-        put(ASKED_AT, record.asked_at.and_then(time));
-        put(ABANDONED_AT, record.abandoned_at.and_then(time));
+        put(attribute::CODE, optional(&record.code));
+        put(attribute::EXPIRES_AT, Some(AttributeValue::N(record.expires_at.to_string())));
+        put(attribute::ASKED_AT, record.asked_at.and_then(time));
+        put(attribute::ABANDONED_AT, record.abandoned_at.and_then(time));
         put(attribute::UNPUBLISHED, record.unpublished.then_some(AttributeValue::Bool(true)));
         put(attribute::REVISION, count(revision));
         item

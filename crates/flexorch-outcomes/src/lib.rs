@@ -1,5 +1,5 @@
-//! An AWS Lambda function that follows submitted documents to their end: it records each in a DynamoDB table, learns how its job ended
-//! and publishes that as an EventBridge event.
+//! An AWS Lambda function that tracks submitted documents: it records each in a DynamoDB table, learns how its job ended and publishes
+//! that as an EventBridge event.
 //!
 //! ```text
 //!  receipts (SQS) ──────▶ receipt ─┐                                       ┌─▶ table (DynamoDB)
@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | [`handler`] | Handles an invocation by calling the other modules. **Start reading here.** |
 //! | `event` | Recognises the three kinds of event. |
-//! | `record` | Defines a document's record, its states and the detail of its events. |
+//! | [`schema`], `record` | Define the table, and a document's record with the detail of its events. |
 //! | `transition` | **Decides what a record becomes**: pure, so that any order of input leads to the same. |
 //! | `receipt`, `webhook`, `jobs` | Parse what the ingester, FlexOrch's webhook and FlexOrch's API say. |
 //! | `apply` | Reads, decides, writes and publishes; the only writer of records. |
@@ -31,6 +31,7 @@ mod jobs;
 mod metrics;
 mod receipt;
 mod record;
+pub mod schema;
 mod signing;
 mod sweep;
 mod table;

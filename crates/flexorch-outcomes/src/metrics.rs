@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use flexorch_s3_ingester::telemetry::metrics::{Dimensions, Metric, VALUES_PER_LINE, line};
 use jiff::Timestamp;
 
-use crate::record::{Record, State};
+use crate::record::Record;
+use crate::schema::State;
 
 /// The names of the metrics; their namespace is the ingester's.
 pub(crate) mod name {

@@ -1,13 +1,10 @@
 //! The record of one version of a document: what the table holds, what an event's detail shows.
 
-use std::fmt;
-
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// The version of a document whose version id and `ETag` are unknown.
-const NO_VERSION: &str = "-";
+use crate::schema::{NO_VERSION, State, iso};
 
 /// The table's key: one version of one document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,55 +20,6 @@ impl RecordKey {
     pub(crate) fn new(bucket: &str, key: &str, version_id: Option<&str>, etag: Option<&str>) -> Self {
         let version = [version_id, etag].into_iter().flatten().find(|version| !version.is_empty());
         Self { document: format!("{bucket}/{key}"), version: version.unwrap_or(NO_VERSION).to_owned() }
-    }
-}
-
-/// What is known to have happened to a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum State {
-    /// FlexOrch took it; the end of its job is not known.
-    Submitted,
-    /// Its job completed.
-    Processed,
-    /// Its job failed.
-    Failed,
-    /// FlexOrch refused it; there is no job.
-    Rejected,
-}
-
-impl State {
-    /// The states whose beginning is published.
-    pub(crate) const PUBLISHED: [Self; 3] = [Self::Processed, Self::Failed, Self::Rejected];
-
-    /// Returns the name in the table and in events.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Submitted => "submitted",
-            Self::Processed => "processed",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-        }
-    }
-
-    /// Returns the state with this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Submitted, Self::Processed, Self::Failed, Self::Rejected].into_iter().find(|state| state.name() == name)
-    }
-
-    /// Returns the detail type of the event that says so; `None` for a state that is not published.
-    pub(crate) fn detail_type(self) -> Option<&'static str> {
-        match self {
-            Self::Submitted => None,
-            Self::Processed => Some("Document Processed"),
-            Self::Failed => Some("Document Failed"),
-            Self::Rejected => Some("Document Rejected"),
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -191,11 +139,6 @@ impl Record {
         let seen: Timestamp = self.event_time.as_deref()?.parse().ok()?;
         u64::try_from(self.changed_at.as_millisecond() - seen.as_millisecond()).ok()
     }
-}
-
-/// Formats a time as the table has it: ISO 8601 in UTC, always with milliseconds, so that text order is time order.
-pub(crate) fn iso(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// Cuts a time to the milliseconds that the table keeps.

@@ -13,13 +13,9 @@ use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::ingest::retry::backoff;
 use jiff::Timestamp;
 
-use crate::item::{Item, NotARecord, Stored, attribute};
-use crate::record::{Record, RecordKey, State, iso};
-
-/// The index of records by their job.
-const BY_JOB: &str = "by-job";
-/// The index of records by their state and its beginning.
-const BY_STATE: &str = "by-state";
+use crate::item::{Item, NotARecord, Stored};
+use crate::record::{Record, RecordKey};
+use crate::schema::{BY_JOB, BY_STATE, State, attribute, iso};
 
 /// The records of one job that are read at a time: usually there is one.
 const RECORDS_OF_JOB: i32 = 100;

@@ -6,7 +6,8 @@
 
 use jiff::Timestamp;
 
-use crate::record::{EarlierJob, Record, RecordKey, State, in_milliseconds};
+use crate::record::{EarlierJob, Record, RecordKey, in_milliseconds};
+use crate::schema::State;
 
 /// Something learned about documents.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,13 +4,12 @@ mod receipts;
 mod webhook;
 
 use std::path::Path;
-use std::time::Duration;
 
 use flexorch_s3_ingester::aws::http::HttpError;
 use flexorch_s3_ingester::aws::secrets::SecretCache;
 use flexorch_s3_ingester::aws::{http, runtime_api, sdk};
 use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::config::{ConfigError, variable};
+use flexorch_s3_ingester::config::{ConfigError, DEFAULT_SECRET_CACHE_TTL, variable};
 use flexorch_s3_ingester::event::describe;
 use flexorch_s3_ingester::handler::times::{Load, Times};
 use flexorch_s3_ingester::handler::{InvocationContext, InvocationError};
@@ -29,9 +28,6 @@ use crate::signing::Signing;
 use crate::sweep::Sweeper;
 use crate::table::Table;
 use crate::text::shortened;
-
-/// How long a connector's secret is used before it is fetched again: the ingester's default.
-const SECRET_TIME_TO_LIVE: Duration = Duration::from_secs(300);
 
 /// The function, ready for events.
 #[derive(Debug)]
@@ -77,7 +73,7 @@ impl Outcomes {
                 keep_for: config.keep_for,
             },
             signing: config.webhook_secret_id.clone().map(|id| Signing::new(&sdk, id, clock)),
-            secrets: SecretCache::new(sdk, &config.connector_secret_ids, SECRET_TIME_TO_LIVE, clock),
+            secrets: SecretCache::new(sdk, &config.connector_secret_ids, DEFAULT_SECRET_CACHE_TTL, clock),
             sweeper: Sweeper::new(http, &config, clock),
             function_name: variable("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| env!("CARGO_PKG_NAME").into()),
             clock,

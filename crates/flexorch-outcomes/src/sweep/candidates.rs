@@ -7,7 +7,8 @@ use std::time::Duration;
 use flexorch_s3_ingester::model::arn::Arn;
 use jiff::Timestamp;
 
-use crate::record::{Record, State};
+use crate::record::Record;
+use crate::schema::State;
 
 /// What a sweep does about a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use flexorch_s3_ingester::flexorch::response::Response;
 use super::{Sweeper, error_of, log_failure};
 use crate::item::Stored;
 use crate::jobs::{Job, JobsRequest, JobsResponse, Status};
-use crate::record::State;
+use crate::schema::State;
 use crate::transition::JobEnd;
 
 /// The most time that asking takes.

@@ -40,7 +40,8 @@ use crate::config::Config;
 use crate::item::Stored;
 use crate::jobs::{JobsClient, JobsRequest, JobsResponse, PAGE_SIZE};
 use crate::metrics::AfterSweep;
-use crate::record::{RecordKey, State};
+use crate::record::RecordKey;
+use crate::schema::State;
 use crate::table::{Filter, StateQuery};
 use crate::transition::Fact;
 

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::apply::{CONCURRENT_RECORDS, Recorder, Run};
 use crate::item::Stored;
-use crate::record::{Record, State};
+use crate::record::Record;
+use crate::schema::State;
 use crate::table::{Filter, PublishedUntil, StateQuery, TableError};
 
 /// If fewer records are read to find those that are not published, reading them again costs less than remembering how far that got.
