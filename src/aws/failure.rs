@@ -140,12 +140,6 @@ impl CallError {
         matches!(self.kind(), FailureKind::Throttled | FailureKind::Unavailable)
     }
 
-    /// Whether the service refused a single entry of a batch: the SDK retries calls, but not entries.
-    #[must_use]
-    pub fn is_of_entry(&self) -> bool {
-        matches!(self, Self::Refused(Refusal { status: None, .. }))
-    }
-
     /// Returns the response's HTTP status, if there was a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -10,12 +10,9 @@ use crate::aws::failure::CallError;
 use crate::aws::sqs::OutgoingMessage;
 use crate::clock::Clock;
 use crate::ingest::receipt::{Receipt, receipts};
+use crate::ingest::retry::backoff;
 use crate::model::object::S3Object;
 use crate::model::outcome::Outcome;
-
-/// The waits before the entries that SQS did not accept are sent again, once each. The SDK has already retried calls that failed as a
-/// whole.
-const RESEND_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// What an operator does about a lost receipt.
 pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: \
@@ -57,17 +54,16 @@ impl Ingester {
     }
 }
 
-/// Sends receipts with `deliver`, which sends messages until `end` at the latest and returns the result of each. Returns the receipts
-/// that could not be sent.
+/// Sends receipts with `deliver`, which sends messages until `end` at the latest and returns the result of each. What fails for a
+/// transient reason is sent again until then. Returns the receipts that could not be sent.
 pub async fn send<'r>(
     receipts: &'r [Receipt],
     clock: Clock,
     end: SystemTime,
     deliver: impl AsyncFn(&[OutgoingMessage]) -> Vec<Result<(), CallError>>,
 ) -> Vec<(&'r Receipt, CallError)> {
-    let mut resends = RESEND_AFTER.into_iter();
     let mut unsent: Vec<&Receipt> = receipts.iter().collect();
-    let mut lost = Vec::new();
+    let (mut lost, mut attempts) = (Vec::new(), 0);
     while !unsent.is_empty() {
         let message = |receipt: &&Receipt| OutgoingMessage {
             body: receipt.body.clone(),
@@ -77,17 +73,19 @@ pub async fn send<'r>(
         };
         let messages: Vec<_> = unsent.iter().map(message).collect();
         let sent = deliver(&messages).await;
+        attempts += 1;
         let failed = unsent.into_iter().zip(sent).filter_map(|(receipt, sent)| Some((receipt, sent.err()?)));
-        let (passing, failed): (Vec<_>, Vec<_>) =
-            failed.partition(|(_, error)| error.is_of_entry() && error.is_transient());
-        lost.extend(failed);
-        let again = resends.next().map(|pause| clock.now() + pause).filter(|again| *again < end);
-        let Some(again) = again.filter(|_| !passing.is_empty()) else {
-            lost.extend(passing);
+        let (transient, permanent): (Vec<_>, Vec<_>) = failed.partition(|(_, error)| error.is_transient());
+        lost.extend(permanent);
+        let again = clock.now() + backoff(attempts, fastrand::f64());
+        if again >= end {
+            lost.extend(transient);
             break;
-        };
-        unsent = passing.into_iter().map(|(receipt, _)| receipt).collect();
-        clock.sleep_until(again).await;
+        }
+        unsent = transient.into_iter().map(|(receipt, _)| receipt).collect();
+        if !unsent.is_empty() {
+            clock.sleep_until(again).await;
+        }
     }
     lost
 }

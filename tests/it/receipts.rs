@@ -327,6 +327,18 @@ async fn receipts_that_sqs_refuses_once_are_sent_again() {
 }
 
 #[tokio::test]
+async fn a_receipt_is_sent_again_until_the_deadline_while_sqs_fails() {
+    for fault in [AwsFault::Internal, AwsFault::Throttling, AwsFault::PartialFailure] {
+        let app = builder().await.start().await;
+        // The SDK makes three attempts for each call.
+        app.queues.fail_next(12, fault);
+        app.invoke_within(s3_event(["a.pdf"]), Duration::from_secs(60)).await.ok();
+        assert_eq!(keys_of(&app), ["a.pdf"], "{fault:?}");
+        assert_eq!(app.metrics().await["ReceiptsLost"], 0.0, "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_dead_letter_queue_that_hangs_leaves_time_for_the_receipts() {
     let app = builder().await.dead_letters().start().await;
     app.queues.fail_next(1, AwsFault::Hang);
