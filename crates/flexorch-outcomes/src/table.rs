@@ -23,6 +23,11 @@ const RECORDS_OF_JOB: i32 = 100;
 /// The key of the item that holds how far everything is published: for each state an attribute with its name and a time. The item is
 /// in no index.
 const PUBLISHED_UNTIL: (&str, &str) = ("sweep", "published-until");
+/// The key of the items that hold with which page of FlexOrch's list of jobs the next sweep begins; the name or ARN of a connector's
+/// secret follows. The items are in no index.
+const NEXT_PAGE: (&str, &str) = ("sweep", "next-page:");
+/// Their attribute.
+const PAGE: &str = "page";
 
 /// Why the table could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -260,13 +265,41 @@ impl Table {
     /// # Errors
     /// [`CallError`].
     pub(crate) async fn set_published_until(&self, until: &PublishedUntil, end: SystemTime) -> Result<(), CallError> {
+        let attributes = until.iter().map(|(state, time)| (state.name().to_owned(), AttributeValue::S(iso(*time))));
+        self.put_private(PUBLISHED_UNTIL, attributes, end).await
+    }
+
+    /// Returns with which page of a connector's list of jobs the next sweep begins; `None`: with the first.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn next_page(&self, secret_id: &str, end: SystemTime) -> Result<Option<u32>, CallError> {
+        let (document, version) = NEXT_PAGE;
+        let item = self.get_item(document, &format!("{version}{secret_id}"), end).await?.unwrap_or_default();
+        Ok(item.get(PAGE).and_then(|page| page.as_n().ok()?.parse().ok()).filter(|page| *page > 0))
+    }
+
+    /// Records with which page of a connector's list of jobs the next sweep begins.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn set_next_page(&self, secret_id: &str, page: u32, end: SystemTime) -> Result<(), CallError> {
+        let (document, version) = NEXT_PAGE;
+        let attribute = (PAGE.to_owned(), AttributeValue::N(page.to_string()));
+        self.put_private((document, &format!("{version}{secret_id}")), [attribute].into_iter(), end).await
+    }
+
+    /// Writes an item that is not a record.
+    async fn put_private(
+        &self,
+        (document, version): (&str, &str),
+        attributes: impl Iterator<Item = (String, AttributeValue)>,
+        end: SystemTime,
+    ) -> Result<(), CallError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let (document, version) = PUBLISHED_UNTIL;
-        let mut item = Item::from([
-            (attribute::DOCUMENT.to_owned(), text(document)),
-            (attribute::VERSION.to_owned(), text(version)),
-        ]);
-        item.extend(until.iter().map(|(state, time)| (state.name().to_owned(), text(&iso(*time)))));
+        let mut item: Item = attributes.collect();
+        item.insert(attribute::DOCUMENT.to_owned(), text(document));
+        item.insert(attribute::VERSION.to_owned(), text(version));
         self.repeat("dynamodb:PutItem", end, || {
             self.client.put_item().table_name(&self.name).set_item(Some(item.clone())).send()
         })

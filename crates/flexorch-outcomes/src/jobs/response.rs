@@ -91,11 +91,13 @@ fn read_job(job: &Value, id: String) -> Option<Job> {
     let parts = [Some(job), summary, privacy];
     let field = |name: &str| parts.iter().flatten().filter_map(|part| part.get(name)).find(|value| !value.is_null());
     let text = |name: &str| field(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(shortened);
+    // As FlexOrch's Python SDK reads it.
+    let grade_in = |job: &Value| job.get("quality")?.get("grade")?.as_str().map(shortened);
     let error = job.get("error").and_then(|error| error.get("message").unwrap_or(error).as_str()).map(shortened);
     Some(Job {
         id,
         status,
-        quality_grade: text("quality_grade"),
+        quality_grade: text("quality_grade").or_else(|| grade_in(job)),
         pii_findings_count: field("pii_findings_count").and_then(Value::as_u64),
         failure_reason: text("failure_reason").or(error.filter(|error| !error.is_empty())),
     })
@@ -142,6 +144,8 @@ mod tests {
             assert_eq!((completed.status, completed.quality_grade.as_deref()), (Status::Completed, Some("B")));
             assert_eq!(completed.pii_findings_count, Some(3), "{body}");
         }
+        let nested = job(r#"{"id":"7","status":"completed","quality":{"grade":"C"}}"#);
+        assert_eq!(nested.quality_grade.as_deref(), Some("C"));
         assert_eq!(job(r#"{"id":"7","status":"archived"}"#).status, Status::Open);
         assert_eq!(job(r#"{"data":{"status":"running"}}"#).status, Status::Open);
         assert_eq!(job(r#"{"data":{"status":"failed"},"error":null}"#).status, Status::Failed);

@@ -17,8 +17,10 @@ pub(super) enum Verdict {
     Ask(usize),
     /// It gives the document up.
     Abandon,
-    /// Nothing: the job is young, given up or unknown, has ended for a known reason, or its connector is not configured.
+    /// Nothing: the job is young, given up or unknown, or has ended for a known reason.
     Leave,
+    /// Nothing, because its connector is not configured.
+    NotConfigured,
 }
 
 /// Decides about records.
@@ -50,7 +52,7 @@ impl Rules {
         if record.job_id.is_none() || !(is_older_than(self.sweep_after) || self.sweep_after.is_zero()) {
             return Verdict::Leave;
         }
-        self.secret_of(record).map_or(Verdict::Leave, Verdict::Ask)
+        self.secret_of(record).map_or(Verdict::NotConfigured, Verdict::Ask)
     }
 
     /// Returns the position of a record's secret. The same text goes first: secrets of two regions may have one name.
@@ -81,6 +83,8 @@ pub(super) struct Candidates {
     chosen: BTreeSet<Urgency>,
     /// The jobs in it: several records may name one.
     jobs: HashSet<String>,
+    /// Jobs were left out.
+    is_cut: bool,
 }
 
 /// The state, when the job was last asked for, when its document was submitted, and its id: the first is the most urgent, and an
@@ -98,13 +102,23 @@ impl Candidates {
         let Some(job_id) = &record.job_id else { return };
         let urgency = (record.state, record.asked_at, record.submitted_at, job_id.clone());
         let is_full = self.chosen.len() >= self.capacity;
-        if is_full && self.chosen.last().is_none_or(|last| urgency >= *last) || !self.jobs.insert(job_id.clone()) {
+        if is_full && self.chosen.last().is_none_or(|last| urgency >= *last) {
+            self.is_cut |= !self.jobs.contains(job_id);
+            return;
+        }
+        if !self.jobs.insert(job_id.clone()) {
             return;
         }
         self.chosen.insert(urgency);
         if is_full && let Some((.., dropped)) = self.chosen.pop_last() {
             self.jobs.remove(&dropped);
+            self.is_cut = true;
         }
+    }
+
+    /// Whether jobs were left out because there were too many.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Whether there is no job to ask for.
@@ -183,7 +197,7 @@ mod tests {
             }
         }
         let other = Record { connector: Some("flexorch/other".into()), ..record() };
-        assert_eq!(rules(&forms[..1]).verdict(&other, later(1_000)), Verdict::Leave);
+        assert_eq!(rules(&forms[..1]).verdict(&other, later(1_000)), Verdict::NotConfigured);
     }
 
     #[test]
@@ -211,6 +225,7 @@ mod tests {
         assert_eq!(jobs(std::mem::take(&mut candidates)), ["a", "f"], "open jobs go before failed ones");
         candidates = Candidates::new(2);
         [failed, asked, new].iter().for_each(|record| candidates.offer(record));
+        assert!(candidates.is_cut());
         assert_eq!(jobs(candidates), ["n", "a"]);
     }
 

@@ -7,6 +7,7 @@ use flexorch_s3_ingester::flexorch::response::{ApiError, Response};
 use flexorch_s3_ingester::ingest::rate::RateLimiter;
 use flexorch_s3_ingester::ingest::retry::backoff;
 
+use super::paging::{FIRST_PAGE, Paging};
 use crate::jobs::{Job, JobsRequest, JobsResponse, Status};
 use crate::transition::JobEnd;
 
@@ -14,10 +15,8 @@ use crate::transition::JobEnd;
 const MAX_ATTEMPTS: u32 = 4;
 /// After so many requests in a row that failed on every attempt, FlexOrch is down: the lane stops.
 const MAX_EXHAUSTED: u32 = 2;
-/// Pages without a job that is asked for are read up to this part of the jobs: young jobs of a busy account are newer than those.
-const USELESS_PAGES_SHARE: usize = 10;
-/// And no more than this.
-const MOST_USELESS_PAGES: usize = 20;
+/// While the list is too long for a sweep, one request in this many asks for the most urgent job directly.
+const DIRECT_SHARE: u32 = 4;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +49,27 @@ pub(super) enum Stop {
     NoTime,
 }
 
-/// The jobs of one API key that are asked for.
+/// The jobs of one API key that are asked for in one sweep.
+#[derive(Debug)]
+pub(super) struct LaneJobs {
+    /// Their ids.
+    pub(super) most_urgent_first: Vec<String>,
+    /// There are no others that could be asked for.
+    pub(super) is_all: bool,
+    /// The page of the list at which the last sweep stopped; 1 if it did not.
+    pub(super) first_page: u32,
+}
+
+/// Asks for the jobs of one API key.
 #[derive(Debug)]
 pub(super) struct Lane {
     waiting: VecDeque<String>,
     end: SystemTime,
-    /// The next page; `None` once pages do not pay.
-    page: Option<u32>,
-    pages: usize,
-    answered_by_pages: usize,
-    useless_pages: usize,
-    previous_page: HashSet<String>,
+    /// There are no other jobs to ask for.
+    is_all: bool,
+    paging: Paging,
+    /// Requests that FlexOrch responded to.
+    answered: u32,
     attempts: u32,
     exhausted: u32,
     retry_at: Option<SystemTime>,
@@ -76,17 +85,15 @@ enum Refreshing {
 }
 
 impl Lane {
-    /// Creates a lane for these jobs, the most urgent first. No request starts after `end`.
-    pub(super) fn new(jobs: impl IntoIterator<Item = String>, end: SystemTime) -> Self {
-        let waiting: VecDeque<_> = jobs.into_iter().collect();
+    /// Creates a lane for these jobs. No request starts after `end`.
+    pub(super) fn new(jobs: LaneJobs, end: SystemTime) -> Self {
+        let waiting: VecDeque<_> = jobs.most_urgent_first.into();
         Self {
-            useless_pages: (waiting.len() / USELESS_PAGES_SHARE).min(MOST_USELESS_PAGES),
+            paging: Paging::new(waiting.len(), jobs.first_page),
             waiting,
             end,
-            page: Some(1),
-            pages: 0,
-            answered_by_pages: 0,
-            previous_page: HashSet::new(),
+            is_all: jobs.is_all,
+            answered: 0,
             attempts: 0,
             exhausted: 0,
             retry_at: None,
@@ -117,13 +124,14 @@ impl Lane {
         Step::Send(ask)
     }
 
-    /// A single job is asked for directly: a page would cost as much and might not have it.
+    /// A single job is asked for directly: a page would cost as much and might not have it. And the most urgent one now and then, if
+    /// the list is so long that the pages alone might never reach it.
     fn ask(&self) -> Option<JobsRequest> {
-        match (self.page, self.waiting.front()) {
-            (_, None) => None,
-            (Some(page), Some(_)) if self.waiting.len() > 1 => Some(JobsRequest::Page(page)),
-            (_, Some(job)) => Some(JobsRequest::Job(job.clone())),
-        }
+        let job = self.waiting.front()?;
+        let direct =
+            self.waiting.len() == 1 || self.paging.is_continued() && self.answered.is_multiple_of(DIRECT_SHARE);
+        let page = self.paging.page().filter(|_| !direct);
+        Some(page.map_or_else(|| JobsRequest::Job(job.clone()), JobsRequest::Page))
     }
 
     /// Takes the response to the last request. `random` is in `0.0..1.0`.
@@ -175,14 +183,19 @@ impl Lane {
         self.waiting.len()
     }
 
+    /// Returns the page with which the next sweep begins.
+    pub(super) fn next_page(&self) -> u32 {
+        if self.waiting.is_empty() && self.is_all { FIRST_PAGE } else { self.paging.resume() }
+    }
+
     fn succeeded(&mut self) {
+        self.answered += 1;
         self.attempts = 0;
         self.exhausted = 0;
     }
 
     fn page_received(&mut self, jobs: Vec<Job>) -> Vec<Finding> {
         let ids: HashSet<String> = jobs.iter().map(|job| job.id.clone()).collect();
-        let size = ids.len();
         let mut jobs: HashMap<String, Job> = jobs.into_iter().map(|job| (job.id.clone(), job)).collect();
         let mut findings = Vec::new();
         self.waiting.retain(|waiting| match jobs.remove(waiting) {
@@ -192,12 +205,7 @@ impl Lane {
             }
             None => true,
         });
-        self.pages += 1;
-        self.answered_by_pages += findings.len();
-        let is_last = size == 0 || size < self.previous_page.len() || ids == self.previous_page;
-        let pays = self.pages <= self.answered_by_pages + self.useless_pages;
-        self.page = self.page.filter(|_| !is_last && pays).map(|page| page + 1);
-        self.previous_page = ids;
+        self.paging.received(ids, findings.len());
         findings
     }
 
@@ -228,7 +236,8 @@ impl Lane {
             }
             Response::Blocked { error, .. } => {
                 self.stop = Some(Stop::Failed(error));
-                Vec::new()
+                // It may concern this job alone, so the next sweep asks for another one first.
+                if matches!(ask, JobsRequest::Job(_)) { self.give_up(ask) } else { Vec::new() }
             }
             Response::Transient { error, rate_limited, retry_at } => {
                 let again = retry_at.unwrap_or(now).max(now + backoff(self.attempts, random));
@@ -255,7 +264,7 @@ impl Lane {
     fn give_up(&mut self, ask: &JobsRequest) -> Vec<Finding> {
         match ask {
             JobsRequest::Page(_) => {
-                self.page = None;
+                self.paging.give_up();
                 self.attempts = 0;
                 Vec::new()
             }

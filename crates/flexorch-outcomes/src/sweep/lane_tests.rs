@@ -31,6 +31,7 @@ struct Simulation<'a> {
     rate: Option<u32>,
     seconds: u64,
     new_key: bool,
+    first_page: u32,
 }
 
 #[derive(Debug)]
@@ -42,13 +43,16 @@ struct Result {
     refreshes: usize,
     stop: Option<Stop>,
     left: usize,
+    next_page: u32,
 }
 
 impl Simulation<'_> {
     /// FlexOrch responds after 100 ms each; the lane has this many seconds.
     fn run(&self, jobs: &[&str]) -> Result {
         let mut limiter = RateLimiter::new(self.rate.and_then(NonZeroU32::new), 2);
-        let mut lane = Lane::new(jobs.iter().map(|job| (*job).to_owned()), at(self.seconds * 1_000));
+        let most_urgent_first = jobs.iter().map(|job| (*job).to_owned()).collect();
+        let jobs = LaneJobs { most_urgent_first, is_all: true, first_page: self.first_page };
+        let mut lane = Lane::new(jobs, at(self.seconds * 1_000));
         let (mut now, mut asks, mut started) = (at(0), Vec::new(), Vec::new());
         let (mut ended, mut open, mut refreshes) = (BTreeMap::new(), Vec::new(), 0);
         loop {
@@ -77,12 +81,13 @@ impl Simulation<'_> {
                 }
             }
         }
-        Result { asks, started, ended, open, refreshes, stop: lane.stop().cloned(), left: lane.left() }
+        let (stop, left, next_page) = (lane.stop().cloned(), lane.left(), lane.next_page());
+        Result { asks, started, ended, open, refreshes, stop, left, next_page }
     }
 }
 
 fn run(jobs: &[&str], respond: &dyn Fn(&JobsRequest, usize) -> JobsResponse) -> Result {
-    Simulation { respond, rate: None, seconds: 60, new_key: false }.run(jobs)
+    Simulation { respond, rate: None, seconds: 60, new_key: false, first_page: 1 }.run(jobs)
 }
 
 /// Pages of a hundred completed jobs `j-1`, …, with `newer` other jobs before them; single jobs are completed too.
@@ -168,9 +173,11 @@ fn a_refused_key_fetches_the_secret_afresh_once() {
     assert_eq!((old_key.asks.len(), old_key.refreshes), (1, 1));
     assert!(matches!(old_key.stop, Some(Stop::Failed(_))));
     let respond = |ask: &JobsRequest, asked: usize| if asked == 0 { failed(401) } else { listed(2, 0)(ask, asked) };
-    let new_key = Simulation { respond: &respond, rate: None, seconds: 60, new_key: true }.run(&["j-0", "j-1"]);
+    let new_key =
+        Simulation { respond: &respond, rate: None, seconds: 60, new_key: true, first_page: 1 }.run(&["j-0", "j-1"]);
     assert_eq!((new_key.ended.len(), new_key.refreshes, new_key.stop), (2, 1, None));
-    let always = Simulation { respond: &|_, _| failed(401), rate: None, seconds: 60, new_key: true }.run(&["a"]);
+    let always =
+        Simulation { respond: &|_, _| failed(401), rate: None, seconds: 60, new_key: true, first_page: 1 }.run(&["a"]);
     assert_eq!((always.asks.len(), always.refreshes), (2, 1));
 }
 
@@ -181,6 +188,44 @@ fn a_block_stops_the_lane_after_one_request() {
         assert_eq!((result.asks.len(), result.left), (1, 3), "{status}");
         assert!(matches!(result.stop, Some(Stop::Failed(_))));
     }
+}
+
+#[test]
+fn a_job_that_alone_is_blocked_is_asked_for_last_in_the_next_sweep() {
+    let respond = |ask: &JobsRequest, _: usize| match ask {
+        JobsRequest::Page(_) => failed(404),
+        JobsRequest::Job(_) => failed(403),
+    };
+    let result = run(&["a", "b", "c"], &respond);
+    assert_eq!((result.open, result.left), (vec!["a".to_owned()], 2));
+    assert!(matches!(result.stop, Some(Stop::Failed(_))));
+}
+
+/// Eight hundred running jobs are newer than a hundred that have ended, and a sweep has time for seven requests.
+#[test]
+fn jobs_behind_more_pages_than_a_sweep_can_read_are_reached_by_the_next_one() {
+    let ids: Vec<_> = (0..900).map(|number| format!("j-{number:03}")).collect();
+    let status = |id: &str| if *id < *"j-100" { Status::Completed } else { Status::Open };
+    let newest_first = |ask: &JobsRequest, _: usize| match ask {
+        JobsRequest::Job(id) => JobsResponse::Job(job(id, status(id))),
+        JobsRequest::Page(page) => {
+            let page = ids.iter().rev().skip((*page as usize - 1) * 100).take(100);
+            JobsResponse::Page(page.map(|id| job(id, status(id))).collect())
+        }
+    };
+    let sweep = |jobs: &[&str], first_page| {
+        Simulation { respond: &newest_first, rate: Some(60), seconds: 6, new_key: false, first_page }.run(jobs)
+    };
+    let oldest_first: Vec<_> = ids.iter().map(String::as_str).collect();
+    let first = sweep(&oldest_first, 1);
+    assert!(first.ended.is_empty() && first.next_page > 5, "{first:?}");
+    let mut most_urgent_first: Vec<_> = oldest_first.clone();
+    most_urgent_first.retain(|id| !first.open.iter().any(|open| open == id));
+    most_urgent_first.extend(first.open.iter().map(String::as_str));
+    let second = sweep(&most_urgent_first, first.next_page);
+    assert_eq!(second.asks[0], JobsRequest::Job("j-000".into()), "the most urgent, whatever the list shows");
+    assert_eq!(second.asks[1], JobsRequest::Page(first.next_page));
+    assert_eq!(second.ended.len(), 100, "{:?}", second.asks);
 }
 
 #[test]
@@ -228,6 +273,7 @@ proptest! {
         rate in proptest::option::of(1u32..200),
         seconds in 1u64..120,
         new_key in any::<bool>(),
+        first_page in 1u32..4,
         replies in proptest::collection::vec(0u8..10, 1..30),
     ) {
         let respond = |ask: &JobsRequest, asked: usize| match (replies[asked % replies.len()], ask) {
@@ -243,7 +289,7 @@ proptest! {
         };
         let jobs = names(jobs);
         let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
-        let result = Simulation { respond: &respond, rate, seconds, new_key }.run(&jobs);
+        let result = Simulation { respond: &respond, rate, seconds, new_key, first_page }.run(&jobs);
         prop_assert_eq!(result.ended.len() + result.open.len() + result.left, jobs.len());
         prop_assert!(result.left == 0 || result.stop.is_some());
         prop_assert!(result.refreshes <= 1);

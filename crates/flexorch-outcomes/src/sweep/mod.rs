@@ -5,14 +5,17 @@
 //! | --- | --- |
 //! | `candidates` | pure: which jobs are asked for, and in which order |
 //! | `lane` | pure: the requests with one API key, as a state machine |
+//! | `paging` | pure: which pages of FlexOrch's list are worth a request, and where the next sweep goes on |
 //! | `publish` | publishes what is recorded and not published |
 //! | `explain` | asks for one failed job while its webhook waits |
 //!
-//! How far a sweep got is in the table (`asked_at`), so that the next one goes on there, in whatever process.
+//! How far a sweep got is in the table (`asked_at`, and the page of each list), so that the next one goes on there, in whatever
+//! process.
 
 mod candidates;
 mod explain;
 mod lane;
+mod paging;
 mod publish;
 
 use std::collections::{BTreeSet, HashMap};
@@ -34,7 +37,8 @@ use reqwest::Client;
 use serde::Serialize;
 
 use self::candidates::{Candidates, Rules, Urgency, Verdict};
-use self::lane::{Finding, Lane, Step, Stop};
+use self::lane::{Finding, Lane, LaneJobs, Step, Stop};
+use self::paging::FIRST_PAGE;
 use crate::apply::{ApplyError, CONCURRENT_RECORDS, Recorder, Run};
 use crate::config::Config;
 use crate::item::Stored;
@@ -87,6 +91,8 @@ struct Survey {
     open: u64,
     /// All of them were.
     is_complete: bool,
+    /// Records of connectors that are not configured here.
+    not_configured: u64,
     /// The jobs to ask for, for each configured secret.
     candidates: Vec<Candidates>,
 }
@@ -100,6 +106,7 @@ impl Survey {
             match rules.verdict(&record, now) {
                 Verdict::Ask(secret) => self.candidates[secret].offer(&record),
                 Verdict::Abandon => given_up.push(record.key),
+                Verdict::NotConfigured => self.not_configured += 1,
                 Verdict::Leave => {}
             }
         }
@@ -116,13 +123,11 @@ struct Asking {
     connectors_not_asked: u64,
 }
 
-impl std::iter::Sum for Asking {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |sum, one| Self {
-            requests: sum.requests + one.requests,
-            connectors_not_asked: sum.connectors_not_asked + one.connectors_not_asked,
-        })
-    }
+/// The result of asking with one API key.
+struct LaneResult {
+    requests: u64,
+    /// Connectors that could not be asked for.
+    not_asked: u64,
 }
 
 /// The jobs of one API key.
@@ -131,6 +136,32 @@ struct KeyJobs {
     /// The connectors that share it.
     connectors: u64,
     jobs: BTreeSet<Urgency>,
+    is_all: bool,
+}
+
+/// FlexOrch's list of jobs, as one connector sees it.
+struct List {
+    /// The connector's secret.
+    secret_id: String,
+    /// The page with which the next sweep begins, as the table has it.
+    saved: u32,
+    /// Half of the time for requests.
+    half_time: Duration,
+}
+
+impl List {
+    /// Records with which page the next sweep begins, if that has changed.
+    async fn save(&mut self, page: Option<u32>, sweep: Sweep<'_>) {
+        let Some(page) = page.filter(|page| *page != self.saved) else { return };
+        match sweep.recorder.table.set_next_page(&self.secret_id, page, sweep.run.end).await {
+            Ok(()) => self.saved = page,
+            Err(error) => tracing::warn!(
+                secret = self.secret_id.as_str(),
+                error = error.to_string().as_str(),
+                "the page at which this sweep stops cannot be recorded: the next one begins where this one did"
+            ),
+        }
+    }
 }
 
 /// What one sweep's lanes share.
@@ -176,6 +207,12 @@ impl Sweeper {
         let load = Load { settles: true, ..Load::default() };
         let times = Times::new(self.clock.now(), run.end, Duration::ZERO, load);
         let survey = Box::pin(self.survey(recorder, times.work_end, run)).await?;
+        if survey.not_configured > 0 {
+            tracing::warn!(
+                records = survey.not_configured,
+                "the connectors of these records are not in CONNECTOR_SECRET_IDS: their jobs are not asked for"
+            );
+        }
         let mut asking = Asking::default();
         if !survey.candidates.iter().all(Candidates::is_empty) {
             let sweep = Sweep { recorder, secrets, run, requests_end: times.work_end };
@@ -195,7 +232,7 @@ impl Sweeper {
     async fn survey(&self, recorder: &Recorder, end: SystemTime, run: Run<'_>) -> Result<Survey, ApplyError> {
         let capacity = self.capacity(end);
         let candidates = self.secret_ids.iter().map(|_| Candidates::new(capacity)).collect();
-        let mut survey = Survey { open: 0, is_complete: false, candidates };
+        let mut survey = Survey { open: 0, is_complete: false, not_configured: 0, candidates };
         let open = StateQuery { state: State::Submitted, from: None, filter: Filter::All };
         let from = recorder.now().checked_sub(EXPLAINED_WITHIN).ok();
         let unexplained = StateQuery { state: State::Failed, from, filter: Filter::WithoutReason };
@@ -284,8 +321,10 @@ impl Sweeper {
                 connector: Arc::clone(connector),
                 connectors: 0,
                 jobs: BTreeSet::new(),
+                is_all: true,
             });
             of_key.connectors += 1;
+            of_key.is_all &= !candidates.is_cut();
             of_key.jobs.extend(candidates.into_urgencies());
         }
         // A secret that cannot be read now may hold a key whose rate is exhausted.
@@ -293,16 +332,21 @@ impl Sweeper {
             let is_in_use = |key: &ApiKey| connectors.known.iter().any(|known| known.api_key == *key);
             self.limiters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_in_use(key));
         }
-        let all = join_all(keys.into_values().map(|key| Box::pin(self.run_lane(key, sweep)))).await;
-        let Asking { requests, connectors_not_asked } = all.into_iter().sum();
-        Asking { requests, connectors_not_asked: connectors_not_asked + without_secret }
+        let lanes = join_all(keys.into_values().map(|key| Box::pin(self.run_lane(key, sweep)))).await;
+        Asking {
+            requests: lanes.iter().map(|lane| lane.requests).sum(),
+            connectors_not_asked: without_secret + lanes.iter().map(|lane| lane.not_asked).sum::<u64>(),
+        }
     }
 
     /// Asks with one API key.
-    async fn run_lane(&self, KeyJobs { mut connector, connectors, jobs }: KeyJobs, sweep: Sweep<'_>) -> Asking {
+    async fn run_lane(&self, key: KeyJobs, sweep: Sweep<'_>) -> LaneResult {
+        let KeyJobs { mut connector, connectors, jobs, is_all } = key;
+        let mut list = self.list_of(&connector, sweep).await;
         let mut unique = std::collections::HashSet::new();
         let jobs = jobs.into_iter().map(|(.., job)| job).filter(|job| unique.insert(job.clone()));
-        let mut lane = Lane::new(jobs.collect::<Vec<_>>(), sweep.requests_end);
+        let jobs = LaneJobs { most_urgent_first: jobs.collect(), is_all, first_page: list.saved };
+        let mut lane = Lane::new(jobs, sweep.requests_end);
         let mut requests = 0;
         let mut last_error = ApiError::transport("the API key was refused");
         loop {
@@ -332,13 +376,27 @@ impl Sweeper {
                     let findings = self.limited(&connector, |limiter| {
                         lane.received(&ask, reply, limiter, self.clock.now(), fastrand::f64())
                     });
-                    self.record(findings, sweep).await;
+                    // Later there may be no time: what a page says about a hundred documents takes some to record.
+                    let page = (self.clock.until(sweep.requests_end) < list.half_time).then(|| lane.next_page());
+                    futures_util::join!(self.record(findings, sweep), list.save(page, sweep));
                 }
             }
         }
+        list.save(Some(lane.next_page()), sweep).await;
         log_stop(&lane, &connector);
         let has_failed = matches!(lane.stop(), Some(Stop::Failed(_)));
-        Asking { requests, connectors_not_asked: if has_failed { connectors } else { 0 } }
+        LaneResult { requests, not_asked: if has_failed { connectors } else { 0 } }
+    }
+
+    async fn list_of(&self, connector: &Connector, sweep: Sweep<'_>) -> List {
+        let secret_id = connector.secret_id.to_string();
+        let half_time = self.clock.until(sweep.requests_end) / 2;
+        let saved = sweep.recorder.table.next_page(&secret_id, self.clock.now() + half_time).await;
+        let saved = saved.unwrap_or_else(|error| {
+            tracing::warn!(error = error.to_string().as_str(), "the page at which the last sweep stopped is not known");
+            None
+        });
+        List { secret_id, saved: saved.unwrap_or(FIRST_PAGE), half_time }
     }
 
     async fn request(&self, ask: &JobsRequest, connector: &Connector, sweep: Sweep<'_>) -> JobsResponse {

@@ -189,6 +189,19 @@ async fn a_sweep_goes_on_where_the_last_one_ended_even_in_another_process() {
 }
 
 #[tokio::test]
+async fn ended_jobs_behind_more_pages_than_a_sweep_can_read_are_found_by_the_next_one_in_another_process() {
+    // Two requests a sweep.
+    let mut app = AppBuilder::new().env("REQUESTS_PER_MINUTE", 4).start().await;
+    let jobs = app.submit_and_record("connector", API_KEY, 300).await;
+    jobs[..100].iter().for_each(|job| assert!(app.flexorch.set_job(job, completed())));
+    let first = app.sweep_within(Duration::from_secs(5)).await;
+    assert_eq!(first, json!({"open": 300, "processed": 0, "failed": 0, "asked": 2}), "the pages of running jobs");
+    app.kill_and_restart().await;
+    let second = app.sweep_within(Duration::from_secs(5)).await;
+    assert_eq!(second, json!({"open": 200, "processed": 100, "failed": 0, "asked": 2}));
+}
+
+#[tokio::test]
 async fn a_flexorch_that_hangs_or_is_down_ends_no_sweep_late_and_loses_nothing() {
     for fault in
         ["hang,path=*/jobs*", "status=503,path=*/jobs*", "status=200,body=<html>,path=*/jobs*", "reset,path=*/jobs*"]
