@@ -18,8 +18,8 @@ use crate::model::outcome::Outcome;
 const RESEND_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// What an operator does about a lost receipt.
-pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: \
-                          FlexOrch knows them, and a receipt names their jobs";
+pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again with \
+                          `flexorch-s3 submit --function NAME`: FlexOrch knows them, and a receipt names their jobs";
 
 impl Ingester {
     /// Sends a receipt for every request that FlexOrch accepted, and for every key that it rejected alone. Returns how many could not be

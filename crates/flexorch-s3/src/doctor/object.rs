@@ -176,7 +176,8 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let Some(connector) = context.connector else {
         return Check::skipped(name::OBJECT_FATE, "the connector is unknown");
     };
-    let again = context.commands.own(format_args!("submit --secret {} {}", quoted(&connector.secret_id), quoted(key)));
+    let tracked_by = function.setting(settings::RECEIPTS_QUEUE_URL).map(|_| function.name.as_str());
+    let again = context.commands.submit(&connector.secret_id, tracked_by, key);
     let (dead_letters, waiting) = (dead.all(), retry.all());
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);

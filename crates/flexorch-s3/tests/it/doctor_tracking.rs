@@ -165,6 +165,25 @@ async fn a_role_that_lacks_a_permission_is_named_with_it_and_without_iam_it_is_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
+    let clinic = tracked().await;
+    clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
+    let key = ["--key", "in/a.pdf"];
+    let submit = "flexorch-s3 submit --secret docs --function ingest in/a.pdf";
+    let seen = doctor(&clinic, &key).await;
+    assert!(seen.text("object's fate").contains(submit), "{:#}", seen.report);
+    let suggested = seen.check("object's record")["command"].as_str().unwrap();
+    assert_eq!(suggested, submit);
+    clinic.follow(suggested).await.says(0, &["forwarded 1"]);
+    let receipts = clinic.queues.messages("receipts");
+    assert!(receipts.len() == 1 && receipts[0].body.contains(r#""key":"in/a.pdf""#), "{receipts:?}");
+    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", "");
+    let seen = doctor(&clinic, &key).await;
+    let plain = "flexorch-s3 submit --secret docs in/a.pdf";
+    assert!(seen.text("object's fate").contains(plain), "{:#}", seen.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_told_from_its_upload_to_its_end() {
     let clinic = tracked().await;
     clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());

@@ -155,8 +155,7 @@ impl Story<'_> {
     }
 
     fn submit(&self, action: &str) -> Fix {
-        let command = format_args!("submit --secret {} {}", quoted(self.secret), quoted(self.key)).to_string();
-        Fix::new(action, self.commands.own(command))
+        Fix::new(action, self.commands.submit(self.secret, Some(self.ingester), self.key))
     }
 
     fn log(&self) -> String {
