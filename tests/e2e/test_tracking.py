@@ -206,7 +206,6 @@ def test_the_outcomes_function_may_do_what_it_must_and_nothing_else(notified, sw
         assert granted - logs == {
             ("dynamodb:GetItem", table),
             ("dynamodb:PutItem", table),
-            ("dynamodb:Query", table),
             ("dynamodb:Query", f"{table}/index/*"),
             ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"),
             ("sqs:ReceiveMessage", queue),

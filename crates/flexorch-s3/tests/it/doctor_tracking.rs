@@ -154,6 +154,10 @@ async fn a_role_that_lacks_a_permission_is_named_with_it_and_without_iam_it_is_n
         doctor(&clinic, &[]).await.fails("outcomes' role", &format!("does not allow {action} on arn:aws:"), show);
         account.allow_all();
     }
+    // It queries the indexes only.
+    account.forbid(OUTCOMES, "dynamodb:Query", ":table/records");
+    assert_eq!(doctor(&clinic, &[]).await.check("outcomes' role")["status"], "well");
+    account.allow_all();
     account.deny("iam:SimulatePrincipalPolicy");
     let seen = doctor(&clinic, &[]).await;
     assert_eq!((seen.names("warning"), seen.run.status), (vec!["ingester's role", "outcomes' role"], Some(0)));
