@@ -248,6 +248,7 @@ def test_queues_table_and_schedule_are_deployed_as_the_guide_says(swept):
     schedule = timer(swept)
     assert schedule["ScheduleExpression"] == "rate(15 minutes)"
     assert json.loads(schedule["Target"]["Input"]) == {"sweep": {}}
+    assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 900}
     assert schedule["Target"]["DeadLetterConfig"]["Arn"].endswith(":swept-undelivered")
 
 
