@@ -175,7 +175,26 @@ async fn while_the_bus_refuses_events_receipts_wait() {
     let refused = receipt(1, &[rejected("a.exe", "m")]).to_string();
     assert_eq!(stack.receive(3.0, &refused, 90.0).await, None);
     stack.sweep(16.0, 90.0).await;
-    assert_eq!(stack.only(["ReceiptsWaitAlarm"], 3.0, 90.0), [None]);
+    assert_eq!(stack.only(["EventsUnpublishedAlarm", "ReceiptsWaitAlarm"], 3.0, 90.0), [None, None]);
+    stack.app.eventbridge.set_bus_fault(BUS, None);
+    stack.sweep(91.0, 120.0).await;
+    let [published, _] = stack.only(["EventsUnpublishedAlarm", "ReceiptsWaitAlarm"], 3.0, 120.0);
+    assert!(published.is_some_and(|off| off < 100.0), "{published:?}");
+}
+
+#[tokio::test]
+async fn a_connector_that_no_sweep_can_ask_for_is_one_alarm_until_one_can() {
+    for interval in [15.0, 60.0] {
+        let mut stack = Stack::of(AppBuilder::new()).await;
+        let job = stack.app.submit(API_KEY, &["a.pdf".to_owned()]).await.remove(0);
+        stack.invoke(1.0, batch(&[receipt(1, &[document("a.pdf", &job)])])).await.failures();
+        stack.app.flexorch.revoke_key(API_KEY);
+        let last = stack.sweep_every(interval, 16.0, 200.0).await;
+        stack.app.flexorch.restore_key(API_KEY);
+        stack.sweep_every(interval, last + interval, 400.0).await;
+        let [off] = stack.only(["ConnectorsNotAskedAlarm"], 16.0, 400.0);
+        assert!(off.is_some_and(|off| off < last + interval + 10.0), "every {interval} minutes: {off:?}");
+    }
 }
 
 #[tokio::test]
