@@ -1,6 +1,7 @@
 //! Reads what is between the bucket and FlexOrch, link by link, and reports each check as soon as it is known.
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::aws::Aws;
@@ -49,6 +50,8 @@ pub(crate) struct Request<'a> {
     /// The function's name or ARN.
     pub(crate) function: Option<&'a str>,
     pub(crate) key: Option<&'a ObjectKey>,
+    /// The current time.
+    pub(crate) now: Timestamp,
     pub(crate) secrets: &'a SecretStore,
     pub(crate) commands: &'a Commands,
     pub(crate) report: &'a Report,

@@ -116,6 +116,7 @@ async fn check_all(
         address: &address,
         function: options.function.as_deref(),
         key,
+        now: context.now(),
         secrets: &secrets,
         commands,
         report,

@@ -1,4 +1,4 @@
-//! `flexorch-s3 doctor` and what records the documents' ends.
+//! `flexorch-s3 doctor` and tracking.
 
 use serde_json::{Value, json};
 
@@ -188,7 +188,7 @@ async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_told_from_its_upload_to_its_end() {
+async fn a_document_is_followed_from_its_upload_to_its_result() {
     let clinic = tracked().await;
     clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
     let record = |state: &'static str, more: &[(&'static str, &'static str)]| {
