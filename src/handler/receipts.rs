@@ -47,7 +47,7 @@ impl Ingester {
                 jobs = jobs_of(receipt, settled).as_str(),
                 error = error.to_string().as_str(),
                 action = REMEDY,
-                "a receipt is lost: these documents are submitted and not followed"
+                "a receipt is lost: these documents are submitted but not tracked"
             );
         }
         if unwritten > 0 {

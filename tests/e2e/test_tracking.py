@@ -1,4 +1,4 @@
-"""What became of every document: receipt, record, webhook or sweep, event, history, with the deployed template."""
+"""What happened to every document: receipt, record, webhook or sweep, event, history, with the deployed template."""
 
 import json
 

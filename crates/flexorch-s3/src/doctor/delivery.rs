@@ -74,7 +74,7 @@ struct Chain {
     retry: Option<Read<Option<Queue>>>,
     dead: Option<Queue>,
     letters: Option<Read<Vec<DeadLetter>>>,
-    /// What records the documents' ends; `None`: nothing does.
+    /// What records the documents' results; `None`: nothing does.
     tracking: Option<Tracked>,
 }
 
@@ -186,7 +186,7 @@ impl Request<'_> {
         (own, rules)
     }
 
-    /// Reads and checks what records the documents' ends.
+    /// Reads and checks what records the documents' results.
     async fn tracking(&self, function: &Function, commands: &Commands) -> Option<Tracked> {
         tracking::Request { of: *self, function, commands }.run().await
     }

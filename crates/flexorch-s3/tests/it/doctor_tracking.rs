@@ -175,7 +175,7 @@ async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
     let key = ["--key", "in/a.pdf"];
     let submit = "flexorch-s3 submit --secret docs --function ingest in/a.pdf";
     let seen = doctor(&clinic, &key).await;
-    assert!(seen.text("object's fate").contains(submit), "{:#}", seen.report);
+    assert!(seen.text("object's delivery").contains(submit), "{:#}", seen.report);
     let suggested = seen.check("object's record")["command"].as_str().unwrap();
     assert_eq!(suggested, submit);
     clinic.follow(suggested).await.says(0, &["forwarded 1"]);
@@ -184,7 +184,7 @@ async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
     clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", "");
     let seen = doctor(&clinic, &key).await;
     let plain = "flexorch-s3 submit --secret docs in/a.pdf";
-    assert!(seen.text("object's fate").contains(plain), "{:#}", seen.report);
+    assert!(seen.text("object's delivery").contains(plain), "{:#}", seen.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]

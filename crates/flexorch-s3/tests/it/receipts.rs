@@ -1,4 +1,4 @@
-//! Receipts of what `submit` and `backfill` send: as the function's, so that these documents are followed too.
+//! Receipts of what `submit` and `backfill` send: as the function's, so that these documents are tracked too.
 
 use std::collections::BTreeSet;
 use std::process::Command;

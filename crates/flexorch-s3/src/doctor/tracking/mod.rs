@@ -1,4 +1,4 @@
-//! Reads and checks what records the documents' ends: receipts queue, outcomes function, table, sweep and webhook.
+//! Reads and checks what records the documents' results: receipts queue, outcomes function, table, sweep and webhook.
 //!
 //! | file | what it holds |
 //! | --- | --- |
