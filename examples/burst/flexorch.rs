@@ -28,7 +28,7 @@ pub struct FlexOrch {
     pub requests: Requests,
 }
 
-/// What became of the requests.
+/// What happened to the requests.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Requests {
     /// Accepted.

@@ -15,8 +15,8 @@ use crate::model::object::S3Object;
 use crate::model::outcome::Outcome;
 
 /// What an operator does about a lost receipt.
-pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again: \
-                          FlexOrch knows them, and a receipt names their jobs";
+pub const REMEDY: &str = "check RECEIPTS_QUEUE_URL and the permission sqs:SendMessage on that queue; then submit these keys again with \
+                          `flexorch-s3 submit --function NAME`: FlexOrch knows them, and a receipt names their jobs";
 
 impl Ingester {
     /// Sends a receipt for every request that FlexOrch accepted, and for every key that it rejected alone. Returns how many could not be
@@ -44,7 +44,7 @@ impl Ingester {
                 jobs = jobs_of(receipt, settled).as_str(),
                 error = error.to_string().as_str(),
                 action = REMEDY,
-                "a receipt is lost: these documents are submitted and not followed"
+                "a receipt is lost: these documents are submitted but not tracked"
             );
         }
         if unwritten > 0 {

@@ -179,6 +179,22 @@ pub fn queue_name(arn: &str) -> &str {
     QueueArn::parse(arn).map_or(arn, |arn| arn.name)
 }
 
+/// Returns the name of a secret that is named by its name, its ARN, or its ARN without the hyphen and six characters that Secrets
+/// Manager appends to the name (Secrets Manager User Guide, "What's in a Secrets Manager secret?"). An ARN whose last part looks like
+/// that suffix is read as one that has it: Secrets Manager itself cannot tell the two apart either, and advises against such names.
+#[must_use]
+pub fn secret_name(name_or_arn: &str) -> &str {
+    const SUFFIX: usize = 6;
+    let Some(Arn { service: "secretsmanager", resource, .. }) = Arn::parts(name_or_arn) else { return name_or_arn };
+    let Some(name) = resource.strip_prefix("secret:") else { return name_or_arn };
+    match name.rsplit_once('-') {
+        Some((name, suffix)) if suffix.len() == SUFFIX && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            name
+        }
+        _ => name,
+    }
+}
+
 /// Returns a bucket's ARN, in the partition of its region. Without a region, the partition is `aws`.
 #[must_use]
 pub fn of_bucket(bucket: &str, region: Option<&str>) -> String {
@@ -243,6 +259,28 @@ mod tests {
         assert_eq!(secret.name, "flexorch/in-voices");
         assert_eq!(secret.partial, arn.strip_suffix("-AbCdEf").unwrap());
         assert!(SecretArn::parse("flexorch/in-voices").is_err());
+    }
+
+    #[test]
+    fn a_secrets_name_is_the_same_whether_it_is_given_by_name_arn_or_arn_without_the_suffix() {
+        let arn = |resource: &str| format!("arn:aws:secretsmanager:eu-west-1:123456789012:{resource}");
+        for (id, name) in [
+            ("flexorch/my-invoices".to_owned(), "flexorch/my-invoices"),
+            (arn("secret:flexorch/my-invoices-AbCdEf"), "flexorch/my-invoices"),
+            (arn("secret:flexorch/my-invoices"), "flexorch/my-invoices"),
+            // A name is never shortened, whatever its end looks like; in a whole ARN only the appended suffix is removed.
+            ("ingest-secret".to_owned(), "ingest-secret"),
+            (arn("secret:ingest-secret-AbCdEf"), "ingest-secret"),
+            // Ambiguous: read as an ARN with the suffix.
+            (arn("secret:ingest-secret"), "ingest"),
+            // No suffix has such a character.
+            (arn("secret:in-a.b.c."), "in-a.b.c."),
+            // Not secrets.
+            (arn("other:in-AbCdEf"), &arn("other:in-AbCdEf")),
+            ("arn:aws:sqs:eu-west-1:123456789012:q-AbCdEf".to_owned(), "arn:aws:sqs:eu-west-1:123456789012:q-AbCdEf"),
+        ] {
+            assert_eq!(secret_name(&id), name, "{id}");
+        }
     }
 
     #[test]

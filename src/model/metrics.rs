@@ -35,7 +35,7 @@ metrics! {
     UNREADABLE_MESSAGES = "UnreadableMessages";
     /// Messages in whose place a copy or a replacement was sent.
     MESSAGES_RENEWED = "MessagesRenewed";
-    /// Receipts that could not be sent: what FlexOrch took is not followed.
+    /// Receipts that could not be sent: what FlexOrch took is not tracked.
     RECEIPTS_LOST = "ReceiptsLost";
     /// Objects that a reconcile found and FlexOrch did not know: no event had brought them.
     RECONCILE_FOUND = "ReconcileFound";

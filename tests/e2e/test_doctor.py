@@ -487,9 +487,9 @@ def test_one_object_is_traced_from_the_bucket_to_its_result(chain, flexorch):
     settled(chain)
     seen = doctor(chain, "--key", key)
     assert seen.status == 0 and seen.of("well") == set(seen.checks), seen.text
-    assert "object's fate" in seen.checks
+    assert "object's delivery" in seen.checks
     # The finding contains the command that submits it again.
-    again = "flexorch-s3 submit" + seen.checks["object's fate"]["found"].split("flexorch-s3 submit")[1]
+    again = "flexorch-s3 submit" + seen.checks["object's delivery"]["found"].split("flexorch-s3 submit")[1]
     before = len(submissions())
     follow(chain, {"command": again})
     assert len(submissions()) == before + 1, "it was not submitted again"
@@ -510,8 +510,8 @@ def test_a_rejected_object_fails_with_flexorchs_reason(chains, flexorch):
         stack.upload("invoices/rejected.exe")
         wait_until(lambda: stack.dead() == 1 and stack.waiting() == 0, 60, "no dead letter")
         seen = doctor(stack, "--key", "invoices/rejected.exe")
-        assert seen.of("failed") == {"dead letters", "object's fate"}, seen.text
-        assert "UNSUPPORTED_FILE" in seen.checks["object's fate"]["found"]
+        assert seen.of("failed") == {"dead letters", "object's delivery"}, seen.text
+        assert "UNSUPPORTED_FILE" in seen.checks["object's delivery"]["found"]
     finally:
         flexorch.heal()
         stack.sqs.purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])

@@ -1,4 +1,4 @@
-"""What became of every document: receipt, record, webhook or sweep, event, history, with the deployed template."""
+"""What happened to every document: receipt, record, webhook or sweep, event, history, with the deployed template."""
 
 import json
 
@@ -206,7 +206,6 @@ def test_the_outcomes_function_may_do_what_it_must_and_nothing_else(notified, sw
         assert granted - logs == {
             ("dynamodb:GetItem", table),
             ("dynamodb:PutItem", table),
-            ("dynamodb:Query", table),
             ("dynamodb:Query", f"{table}/index/*"),
             ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"),
             ("sqs:ReceiveMessage", queue),
@@ -249,6 +248,7 @@ def test_queues_table_and_schedule_are_deployed_as_the_guide_says(swept):
     schedule = timer(swept)
     assert schedule["ScheduleExpression"] == "rate(15 minutes)"
     assert json.loads(schedule["Target"]["Input"]) == {"sweep": {}}
+    assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 900}
     assert schedule["Target"]["DeadLetterConfig"]["Arn"].endswith(":swept-undelivered")
 
 

@@ -1,4 +1,4 @@
-"""What became of every document while AWS fails, with the deployed template: a proxy is between the outcomes function and its table and
+"""What happened to every document while AWS fails, with the deployed template: a proxy is between the outcomes function and its table and
 bus. Whatever fails, every document ends in its state, every state is published, and nothing forged is believed."""
 
 import hashlib

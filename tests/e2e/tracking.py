@@ -56,7 +56,7 @@ class Relay:
 
 
 class Tracked(Stack):
-    """A stack that records what became of its documents."""
+    """A stack that records what happened to its documents."""
 
     def __init__(self, emulator, flexorch, name, connector_id):
         super().__init__(emulator, name, f"documents-{name}", connector_id)

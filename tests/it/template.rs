@@ -211,3 +211,14 @@ fn with_a_sweep_beside_them_the_processes_still_keep_within_the_plan() {
         }
     }
 }
+
+#[test]
+fn a_schedules_runs_do_not_pile_up_while_it_cannot_start_them() {
+    let template = Template::with(&[("Tracking", "true"), ("ReconcileSchedule", "rate(1 day)")]);
+    let schedules = template.resources("AWS::Scheduler::Schedule");
+    assert_eq!(schedules.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["ReconcileTimer", "SweepTimer"]);
+    for (name, schedule) in schedules {
+        let age = schedule["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"].as_u64();
+        assert!(age.is_some_and(|age| age <= 3600), "{name}: {age:?}, and Scheduler's default is a day");
+    }
+}

@@ -44,6 +44,13 @@ impl Commands {
         format!("flexorch-s3 {command}{}", self.options(|_| true))
     }
 
+    /// Builds the command that submits a key. A receipt for it goes to the queue of the function `tracked_by`, so that the document
+    /// gets a record.
+    pub(crate) fn submit(&self, secret: &str, tracked_by: Option<&str>, key: &str) -> String {
+        let function = tracked_by.map(|function| format!(" --function {}", quoted(function))).unwrap_or_default();
+        self.own(format_args!("submit --secret {}{function} {}", quoted(secret), quoted(key)))
+    }
+
     /// Builds a command that changes a secret's JSON with a jq filter. The secret's value is not part of it.
     pub(crate) fn change_secret(&self, secret: &str, filter: &str) -> String {
         let secret = quoted(secret);

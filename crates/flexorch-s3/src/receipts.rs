@@ -1,4 +1,4 @@
-//! Sends receipts as the function does, so that what a command submits is followed like everything else.
+//! Sends receipts as the function does, so that what a command submits is tracked like everything else.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl ReceiptSender {
         let Lost { receipts, documents, why } = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let receipts = Some(*receipts).filter(|receipts| *receipts > 0)?;
         Some(format!(
-            "{} with {} could not be sent to {}: {why}; the documents are submitted and not followed ({REMEDY}; -v names them)",
+            "{} with {} could not be sent to {}: {why}; the documents are submitted but not tracked ({REMEDY}; -v names them)",
             counted(receipts, "receipt"),
             counted(*documents, "document"),
             self.queue

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use flexorch_s3_ingester::model::arn::Arn;
+use flexorch_s3_ingester::model::arn::secret_name;
 use jiff::Timestamp;
 
 use crate::record::Record;
@@ -60,18 +60,6 @@ impl Rules {
         let connector = record.connector.as_deref()?;
         let position = |is_it: &dyn Fn(&str) -> bool| self.secret_ids.iter().position(|id| is_it(id));
         position(&|id| id == connector).or_else(|| position(&|id| secret_name(id) == secret_name(connector)))
-    }
-}
-
-/// Returns the name of a secret that is named by its name or its ARN. Secrets Manager appends a hyphen and six characters to the
-/// name in an ARN (Secrets Manager User Guide, "What's in a Secrets Manager secret?"), which may be left out.
-fn secret_name(id: &str) -> &str {
-    const SUFFIX: usize = 6;
-    let Ok(Arn { service: "secretsmanager", resource, .. }) = Arn::parse(id) else { return id };
-    let Some(name) = resource.strip_prefix("secret:") else { return id };
-    match name.rsplit_once('-') {
-        Some((name, suffix)) if suffix.len() == SUFFIX && suffix.bytes().all(|b| b.is_ascii_alphanumeric()) => name,
-        _ => name,
     }
 }
 

@@ -64,11 +64,19 @@ impl Stack {
 
     /// Sweeps as scheduled, from `begin` to `end`.
     async fn sweep(&mut self, begin: Minutes, end: Minutes) {
+        self.sweep_every(SWEEPS, begin, end).await;
+    }
+
+    /// Sweeps with another schedule. Returns when the last sweep began.
+    async fn sweep_every(&mut self, interval: Minutes, begin: Minutes, end: Minutes) -> Minutes {
         let mut at = begin;
-        while at < end {
+        loop {
             // What it says is in its metrics.
             let _ = self.invoke(at, json!({"sweep": {}})).await;
-            at += SWEEPS;
+            if at + interval >= end {
+                return at;
+            }
+            at += interval;
         }
     }
 
@@ -167,7 +175,26 @@ async fn while_the_bus_refuses_events_receipts_wait() {
     let refused = receipt(1, &[rejected("a.exe", "m")]).to_string();
     assert_eq!(stack.receive(3.0, &refused, 90.0).await, None);
     stack.sweep(16.0, 90.0).await;
-    assert_eq!(stack.only(["ReceiptsWaitAlarm"], 3.0, 90.0), [None]);
+    assert_eq!(stack.only(["EventsUnpublishedAlarm", "ReceiptsWaitAlarm"], 3.0, 90.0), [None, None]);
+    stack.app.eventbridge.set_bus_fault(BUS, None);
+    stack.sweep(91.0, 120.0).await;
+    let [published, _] = stack.only(["EventsUnpublishedAlarm", "ReceiptsWaitAlarm"], 3.0, 120.0);
+    assert!(published.is_some_and(|off| off < 100.0), "{published:?}");
+}
+
+#[tokio::test]
+async fn a_connector_that_no_sweep_can_ask_for_is_one_alarm_until_one_can() {
+    for interval in [15.0, 60.0] {
+        let mut stack = Stack::of(AppBuilder::new()).await;
+        let job = stack.app.submit(API_KEY, &["a.pdf".to_owned()]).await.remove(0);
+        stack.invoke(1.0, batch(&[receipt(1, &[document("a.pdf", &job)])])).await.failures();
+        stack.app.flexorch.revoke_key(API_KEY);
+        let last = stack.sweep_every(interval, 16.0, 200.0).await;
+        stack.app.flexorch.restore_key(API_KEY);
+        stack.sweep_every(interval, last + interval, 400.0).await;
+        let [off] = stack.only(["ConnectorsNotAskedAlarm"], 16.0, 400.0);
+        assert!(off.is_some_and(|off| off < last + interval + 10.0), "every {interval} minutes: {off:?}");
+    }
 }
 
 #[tokio::test]
@@ -181,8 +208,22 @@ async fn while_the_table_cannot_be_used_receipts_wait_and_sweeps_fail_and_afterw
     assert_eq!(stack.receive(63.0, &waiting, 64.0).await, None);
     stack.sweep(65.0, 180.0).await;
     let off = stack.only(["OutcomesErrorsAlarm", "ReceiptsWaitAlarm"], 5.0, 180.0);
-    assert!(off.iter().all(|off| off.is_some_and(|off| off < 120.0)), "{off:?}");
+    // The last sweep that failed began at 50.
+    assert!(off.iter().all(|off| off.is_some_and(|off| off < 50.0 + 80.0)), "{off:?}");
     assert_eq!(stack.app.states(), ["submitted"]);
+}
+
+#[tokio::test]
+async fn sweeps_that_fail_are_one_alarm_with_any_schedule_up_to_an_hour() {
+    for interval in [15.0, 30.0, 60.0] {
+        let mut stack = Stack::of(AppBuilder::new()).await;
+        stack.app.dynamodb.set_table_fault(TABLE, Some(DynamoFault::AccessDenied));
+        let last = stack.sweep_every(interval, 5.0, 200.0).await;
+        stack.app.dynamodb.set_table_fault(TABLE, None);
+        let end = stack.sweep_every(interval, last + interval, 400.0).await;
+        let [off] = stack.only(["OutcomesErrorsAlarm"], 5.0, end);
+        assert!(off.is_some_and(|off| off < last + 80.0), "every {interval} minutes, last at {last}: off at {off:?}");
+    }
 }
 
 #[tokio::test]

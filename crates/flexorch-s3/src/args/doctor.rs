@@ -15,7 +15,7 @@ use super::shared::{SecretOption, duration};
 /// does. In JSON, such a check has the status "failed", and what was found begins with "could not be checked".
 ///
 /// If the function sends receipts (RECEIPTS_QUEUE_URL), the tracking is checked too: receipts queue, outcomes function, table, sweep and webhook;
-/// and --key tells how the object's job ended.
+/// and --key shows how the object's job ended.
 ///
 /// Nothing is changed. Up to five requests of the plan's rate are used. Up to ten dead letters are received and stay in the queue; SQS
 /// counts that as a receive. If the dead-letter queue has its own dead-letter queue, they are only counted.

@@ -13,7 +13,7 @@ use super::tracking::{DocumentSelection, RepeatableState, TrackingOption};
 /// function's retry queue, oldest first: the function submits them at its own rate, and their records follow.
 ///
 /// Only an object's current version can be submitted again. An object that was deleted or overwritten since is skipped; a new version has a
-/// record of its own. Objects whose version cannot be checked are sent.
+/// separate record. Objects whose version cannot be checked are sent.
 ///
 /// What was sent is recorded in a journal, which is removed at the end. If the command is interrupted or fails, run it again: it continues, and
 /// does not send the same records again.

@@ -23,7 +23,8 @@ use super::shared::{SecretOption, at_most};
 #[command(after_help = "\
 Examples:
   flexorch-s3 submit --secret flexorch/invoices 'invoices/q1+q2 summary.pdf'
-  flexorch-s3 submit --secret flexorch/invoices --keys-from keys.txt
+  flexorch-s3 submit --secret flexorch/invoices --function ingest \\
+    --keys-from keys.txt
   jq -r '.rejected[]?.key' journal.jsonl \\
     | flexorch-s3 submit --secret flexorch/invoices --keys-from - --json")]
 pub(crate) struct SubmitOptions {

@@ -16,7 +16,7 @@ pub(crate) struct TrackingOption {
     /// Function with RECEIPTS_QUEUE_URL, or its outcomes function: name or ARN
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) function: Option<String>,
-    /// DynamoDB table of the records (the stack's output RecordsTable)
+    /// DynamoDB table of the records (the stack's output RecordsTable): its name or ARN
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) table: Option<String>,
 }

@@ -16,9 +16,9 @@ pub(crate) enum WebhookAction {
 
 /// Register the outcomes function's URL at FlexOrch, and store the signing secret
 ///
-/// Registers the URL with the events job.completed and job.failed. The signing secret is written to Secrets Manager before FlexOrch learns of
-/// the URL, as {"signing_secret": "…", "webhooks": ["ID"]}. A secret that is stored already is used; otherwise a random one is made. If
-/// FlexOrch returns a signing secret of its own, that one is stored. It is never printed.
+/// Registers the URL with the events job.completed and job.failed. The signing secret is written to Secrets Manager before the URL is
+/// registered, as {"signing_secret": "…", "webhooks": ["ID"]}. A secret that is stored already is used; otherwise a random one is made. If
+/// FlexOrch returns another signing secret, that one is stored. It is never printed.
 ///
 /// If it is interrupted, run the same command again. A webhook with the same URL whose signing secret is not known to be the stored one is
 /// replaced; the command asks before. The sweep of the outcomes function finds what a webhook does not report.

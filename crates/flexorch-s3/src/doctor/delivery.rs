@@ -1,6 +1,7 @@
 //! Reads what is between the bucket and FlexOrch, link by link, and reports each check as soon as it is known.
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::aws::Aws;
@@ -49,6 +50,8 @@ pub(crate) struct Request<'a> {
     /// The function's name or ARN.
     pub(crate) function: Option<&'a str>,
     pub(crate) key: Option<&'a ObjectKey>,
+    /// The current time.
+    pub(crate) now: Timestamp,
     pub(crate) secrets: &'a SecretStore,
     pub(crate) commands: &'a Commands,
     pub(crate) report: &'a Report,
@@ -71,7 +74,7 @@ struct Chain {
     retry: Option<Read<Option<Queue>>>,
     dead: Option<Queue>,
     letters: Option<Read<Vec<DeadLetter>>>,
-    /// What records the documents' ends; `None`: nothing does.
+    /// What records the documents' results; `None`: nothing does.
     tracking: Option<Tracked>,
 }
 
@@ -183,7 +186,7 @@ impl Request<'_> {
         (own, rules)
     }
 
-    /// Reads and checks what records the documents' ends.
+    /// Reads and checks what records the documents' results.
     async fn tracking(&self, function: &Function, commands: &Commands) -> Option<Tracked> {
         tracking::Request { of: *self, function, commands }.run().await
     }

@@ -24,7 +24,7 @@
 //! | `notification`, `subscriptions` | read and check how uploads are notified |
 //! | `exports` | checks whether FlexOrch writes into what the function watches |
 //! | `object` | checks of one object |
-//! | `tracking` | reads and checks what records the documents' ends, and an object's record |
+//! | `tracking` | reads and checks what records the documents' results, and an object's record |
 //! | `coverage`, `pattern` | which keys filters and rules match |
 
 mod aws;
@@ -116,6 +116,7 @@ async fn check_all(
         address: &address,
         function: options.function.as_deref(),
         key,
+        now: context.now(),
         secrets: &secrets,
         commands,
         report,

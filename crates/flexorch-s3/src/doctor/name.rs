@@ -44,7 +44,7 @@ pub(crate) const WEBHOOK: &str = "webhook";
 pub(crate) const OBJECT: &str = "object";
 pub(crate) const OBJECT_SCOPE: &str = "object's scope";
 pub(crate) const OBJECT_NOTIFICATION: &str = "object's notification";
-pub(crate) const OBJECT_FATE: &str = "object's fate";
+pub(crate) const OBJECT_DELIVERY: &str = "object's delivery";
 /// Made only if its submission is recorded.
 pub(crate) const OBJECT_RECORD: &str = "object's record";
 
@@ -67,7 +67,7 @@ pub(crate) const OF_TRACKING: [&str; 11] = [
 ];
 
 /// The checks of one object.
-pub(crate) const OF_OBJECT: [&str; 4] = [OBJECT, OBJECT_SCOPE, OBJECT_NOTIFICATION, OBJECT_FATE];
+pub(crate) const OF_OBJECT: [&str; 4] = [OBJECT, OBJECT_SCOPE, OBJECT_NOTIFICATION, OBJECT_DELIVERY];
 
 /// The checks before those of the tracking and of an object.
 const FIRST: [&str; 27] = [

@@ -59,7 +59,7 @@ pub(crate) fn checks(
     subscriptions: Option<&Subscriptions<'_>>,
     context: ObjectContext<'_>,
 ) -> Vec<Check> {
-    let after = [name::OBJECT_SCOPE, name::OBJECT_NOTIFICATION, name::OBJECT_FATE];
+    let after = [name::OBJECT_SCOPE, name::OBJECT_NOTIFICATION, name::OBJECT_DELIVERY];
     let folder = key.as_str().rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     let object = match head {
         Ok(Some(object)) => object,
@@ -159,13 +159,13 @@ fn notified(key: &ObjectKey, subscriptions: Option<&Subscriptions<'_>>) -> Check
 
 fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let (Some(retry), Some(dead), Some(function)) = (context.retry, context.dead, context.function) else {
-        return Check::skipped(name::OBJECT_FATE, "the queues are unknown");
+        return Check::skipped(name::OBJECT_DELIVERY, "the queues are unknown");
     };
     let letters = context.letters.unwrap_or_default();
     let key = object.key.as_str();
     if let Some(letter) = letters.iter().find(|letter| letter.is_about(&object.bucket, key)) {
         return Check::failed(
-            name::OBJECT_FATE,
+            name::OBJECT_DELIVERY,
             format!("moved to the dead-letter queue: {}", letter.why()),
             Fix::new(
                 "fix the cause, then redrive it",
@@ -174,19 +174,20 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
         );
     }
     let Some(connector) = context.connector else {
-        return Check::skipped(name::OBJECT_FATE, "the connector is unknown");
+        return Check::skipped(name::OBJECT_DELIVERY, "the connector is unknown");
     };
-    let again = context.commands.own(format_args!("submit --secret {} {}", quoted(&connector.secret_id), quoted(key)));
+    let tracked_by = function.setting(settings::RECEIPTS_QUEUE_URL).map(|_| function.name.as_str());
+    let again = context.commands.submit(&connector.secret_id, tracked_by, key);
     let (dead_letters, waiting) = (dead.all(), retry.all());
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);
     if let Some(block) = context.block.filter(|_| waiting > 0) {
         let found = format!("it may be among {waiting} waiting messages, which wait because {}", block.why());
-        return Check::warning(name::OBJECT_FATE, found, block.fix(context.commands));
+        return Check::warning(name::OBJECT_DELIVERY, found, block.fix(context.commands));
     }
     if unseen > 0 || waiting > 0 {
         return Check::warning(
-            name::OBJECT_FATE,
+            name::OBJECT_DELIVERY,
             format!("it may be among {waiting} waiting messages or {unseen} dead letters that were not received"),
             Fix::new(
                 "if it is still missing once they are processed, submit it again; FlexOrch recognizes known content",
@@ -195,7 +196,7 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
         );
     }
     Check::well(
-        name::OBJECT_FATE,
+        name::OBJECT_DELIVERY,
         format!(
             "neither waiting nor a dead letter: it was submitted, or uploaded before the setup; to submit it again (FlexOrch recognizes known \
              content): {again}"

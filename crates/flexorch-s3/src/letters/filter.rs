@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::letter::DeadLetter;
 use crate::args::Selection;
+use flexorch_s3_ingester::model::arn::secret_name;
 use flexorch_s3_ingester::model::codes::UNREADABLE;
 use flexorch_s3_ingester::model::object::S3Object;
 
@@ -64,21 +65,7 @@ impl Filter {
 /// Returns whether a letter belongs to the connector of this id or secret.
 fn is_of(letter: &DeadLetter, named: &str) -> bool {
     letter.connector_id.as_deref() == Some(named)
-        || letter.connector.as_deref().is_some_and(|secret| is_same_secret(secret, named))
-}
-
-/// Returns whether two texts name the same secret. Each may be its name, its ARN, or its ARN without the suffix.
-fn is_same_secret(one: &str, other: &str) -> bool {
-    let name = |text: &str| text.split_once(":secret:").map_or(text, |(_, name)| name).to_owned();
-    // Secrets Manager appends a hyphen and six characters to the name in an ARN.
-    let without_suffix = |text: &str| {
-        let (name, suffix) = text.split_once(":secret:")?.1.rsplit_once('-')?;
-        (suffix.len() == 6).then(|| name.to_owned())
-    };
-    let (one_name, other_name) = (name(one), name(other));
-    one_name == other_name
-        || without_suffix(one).is_some_and(|name| name == other_name)
-        || without_suffix(other).is_some_and(|name| name == one_name)
+        || letter.connector.as_deref().is_some_and(|secret| secret_name(secret) == secret_name(named))
 }
 
 #[cfg(test)]

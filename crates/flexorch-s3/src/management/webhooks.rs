@@ -76,7 +76,7 @@ impl Management {
         read(&payload.0).ok_or_else(|| self.unreadable("GET", "webhooks"))
     }
 
-    /// Registers a webhook for the ends of jobs: `POST /webhooks`. Without a response, it may have been registered nevertheless.
+    /// Registers a webhook for the results of jobs: `POST /webhooks`. Without a response, it may have been registered nevertheless.
     ///
     /// # Errors
     /// [`CallError`], also if the response names no id.

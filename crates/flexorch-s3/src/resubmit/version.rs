@@ -20,7 +20,7 @@ pub(crate) enum Checked {
     Current(S3Object),
     /// It could not be checked: the record has no version, or S3 refuses the call.
     Unchecked(S3Object),
-    /// The current version is another one, which has a record of its own.
+    /// The current version is another one, which has a separate record.
     Overwritten,
     /// The object does not exist.
     Deleted,

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::WrongArgument;
 use crate::region::in_region;
 use flexorch_outcomes::config::variable::WEBHOOK_SECRET_ID;
+use flexorch_s3_ingester::model::arn::region_of;
 
 /// Where the records and everything around them are.
 #[derive(Debug)]
@@ -56,7 +57,8 @@ impl Tracking {
     pub(crate) async fn records(&self, selection: Selection, order: Order, context: &Context) -> Result<Records> {
         let region = match self {
             Self::Function(chain) => chain.region(),
-            Self::Stack(_) | Self::Table(_) => None,
+            Self::Stack(outputs) => region_of(&outputs.stack),
+            Self::Table(table) => region_of(table),
         };
         let client = aws_sdk_dynamodb::Client::new(&in_region(context.aws().await?, region));
         Ok(Records::new(client, self.table()?, selection, order))

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use aws_config::SdkConfig;
 
 use crate::aws_failure::AwsFailure;
+use crate::region::in_region;
+use flexorch_s3_ingester::model::arn::region_of;
 
 /// The outputs of a stack, as `template.yaml` names them.
 #[derive(Debug, Clone)]
@@ -24,12 +26,12 @@ pub(crate) mod output {
 }
 
 impl Outputs {
-    /// Reads a stack's outputs.
+    /// Reads the outputs of a stack, which is named by its name or ARN.
     ///
     /// # Errors
     /// If it does not exist, or `cloudformation:DescribeStacks` is missing.
     pub(crate) async fn read(sdk: &SdkConfig, stack: &str) -> Result<Self, AwsFailure> {
-        let client = aws_sdk_cloudformation::Client::new(sdk);
+        let client = aws_sdk_cloudformation::Client::new(&in_region(sdk, region_of(stack)));
         let answer = client.describe_stacks().stack_name(stack).send().await;
         let answer = answer
             .map_err(|error| AwsFailure::new(&error, "cloudformation:DescribeStacks", format!("stack {stack}")))?;

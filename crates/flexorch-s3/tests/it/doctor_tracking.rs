@@ -1,4 +1,4 @@
-//! `flexorch-s3 doctor` and what records the documents' ends.
+//! `flexorch-s3 doctor` and tracking.
 
 use serde_json::{Value, json};
 
@@ -154,6 +154,10 @@ async fn a_role_that_lacks_a_permission_is_named_with_it_and_without_iam_it_is_n
         doctor(&clinic, &[]).await.fails("outcomes' role", &format!("does not allow {action} on arn:aws:"), show);
         account.allow_all();
     }
+    // It queries the indexes only.
+    account.forbid(OUTCOMES, "dynamodb:Query", ":table/records");
+    assert_eq!(doctor(&clinic, &[]).await.check("outcomes' role")["status"], "well");
+    account.allow_all();
     account.deny("iam:SimulatePrincipalPolicy");
     let seen = doctor(&clinic, &[]).await;
     assert_eq!((seen.names("warning"), seen.run.status), (vec!["ingester's role", "outcomes' role"], Some(0)));
@@ -165,7 +169,26 @@ async fn a_role_that_lacks_a_permission_is_named_with_it_and_without_iam_it_is_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_told_from_its_upload_to_its_end() {
+async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
+    let clinic = tracked().await;
+    clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
+    let key = ["--key", "in/a.pdf"];
+    let submit = "flexorch-s3 submit --secret docs --function ingest in/a.pdf";
+    let seen = doctor(&clinic, &key).await;
+    assert!(seen.text("object's delivery").contains(submit), "{:#}", seen.report);
+    let suggested = seen.check("object's record")["command"].as_str().unwrap();
+    assert_eq!(suggested, submit);
+    clinic.follow(suggested).await.says(0, &["forwarded 1"]);
+    let receipts = clinic.queues.messages("receipts");
+    assert!(receipts.len() == 1 && receipts[0].body.contains(r#""key":"in/a.pdf""#), "{receipts:?}");
+    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", "");
+    let seen = doctor(&clinic, &key).await;
+    let plain = "flexorch-s3 submit --secret docs in/a.pdf";
+    assert!(seen.text("object's delivery").contains(plain), "{:#}", seen.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_followed_from_its_upload_to_its_result() {
     let clinic = tracked().await;
     clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
     let record = |state: &'static str, more: &[(&'static str, &'static str)]| {

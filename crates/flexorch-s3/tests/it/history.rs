@@ -6,7 +6,7 @@ use flexorch_sandbox::dynamodb::DynamoFault;
 use serde_json::{Value, json};
 
 use crate::support::account::Account;
-use crate::support::records::{Archive, BUCKET, STACK, TABLE, at};
+use crate::support::records::{Archive, BUCKET, ELSEWHERE, STACK, TABLE, at};
 use crate::support::run::Run;
 
 /// The documents of a JSON output, in its order.
@@ -151,6 +151,20 @@ async fn a_stack_or_function_without_tracking_says_how_to_switch_it_on() {
     archive.run(&["history"]).await.says(2, &["--stack <NAME>|--function <NAME>|--table <NAME>"]);
     for wrong in [&["--bucket", "s3://docs/a"][..], &["--since", "soon"], &["--csv", "--json"], &["--state", "lost"]] {
         assert_eq!(archive.run(&[&["history", "--table", TABLE], wrong].concat()).await.status, Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_or_table_that_is_named_by_its_arn_is_read_in_its_region() {
+    let archive = Archive::open().await;
+    fill(&archive, 2);
+    let table = archive.dynamodb.arn(TABLE, "us-east-1");
+    for option in [["--stack", ELSEWHERE], ["--table", &table]] {
+        let before = archive.dynamodb.calls().len();
+        let run = archive.run(&[&["history", "--json"], &option[..]].concat()).await;
+        assert_eq!(documents(&run).len(), 2, "{option:?}");
+        let calls = archive.dynamodb.calls().split_off(before);
+        assert!(!calls.is_empty() && calls.iter().all(|call| call.region == "us-east-1"), "{option:?}: {calls:?}");
     }
 }
 

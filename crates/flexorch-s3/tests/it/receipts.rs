@@ -1,4 +1,4 @@
-//! Receipts of what `submit` and `backfill` send: as the function's, so that these documents are followed too.
+//! Receipts of what `submit` and `backfill` send: as the function's, so that these documents are tracked too.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -136,7 +136,12 @@ async fn receipts_that_cannot_be_sent_are_a_problem_that_is_reported_and_what_wa
     let output = site.run(&["submit", "a.pdf", "--receipts-queue", &url]).await;
     output.says(
         3,
-        &["forwarded 1", "1 receipt with 1 document could not be sent", "sqs:SendMessage", "submit these keys again"],
+        &[
+            "forwarded 1",
+            "1 receipt with 1 document could not be sent",
+            "sqs:SendMessage",
+            "submit these keys again with `flexorch-s3 submit --function NAME`",
+        ],
     );
     let output = site.run(&["backfill", "--receipts-queue", &url]).await;
     output.says(3, &["forwarded  150", "2 receipts with 150 documents could not be sent"]);

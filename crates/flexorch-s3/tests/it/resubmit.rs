@@ -1,6 +1,5 @@
 //! `flexorch-s3 resubmit`.
 
-use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use flexorch_sandbox::aws_fault::AwsFault;
@@ -117,53 +116,64 @@ async fn the_function_submits_what_was_sent() {
 async fn what_a_failure_left_is_sent_by_the_next_run_and_nothing_is_sent_twice() {
     let archive = Archive::open().await;
     names(250).iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
-    archive.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::AccessDenied));
+    archive.queues.set_fault(Some(AwsFault::AccessDenied));
     let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
     run.says(1, &["sqs:SendMessage", "run the same command again to continue (journal j.jsonl)"]);
     assert_eq!(queued(&archive), [""; 0]);
-    // Every second message fails, and so do those that are sent again: some are left after the last attempt.
-    archive.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::PartialFailure));
-    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl", "--json"]).await;
-    assert!(matches!(run.status, Some(0 | 1)), "{run}");
-    let sent = queued(&archive);
-    archive.queues.set_operation_fault("SendMessageBatch", None);
-    if run.status == Some(1) {
-        assert!(!sent.is_empty() && sent.len() < 250, "{}", sent.len());
-        let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
-        run.says(0, &["resumes: "]);
-    }
+    assert_eq!(stop_within_the_first_batch(&archive).await.len(), 50);
+    // Of each call, every second message fails: it is sent again until all are in the queue.
+    archive.queues.set_fault(Some(AwsFault::PartialFailure));
+    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
+    run.says(0, &["resumes: 50 documents done already", "✓ 200 documents sent"]);
     assert_eq!(queued(&archive), names(250));
+}
+
+/// Runs with the journal `j.jsonl` until SQS, which takes every second one of the first ten messages, denies all further calls. Returns
+/// the keys in the queue.
+async fn stop_within_the_first_batch(archive: &Archive) -> Vec<String> {
+    archive.queues.fail_next(1, AwsFault::PartialFailure);
+    archive.queues.set_fault(Some(AwsFault::AccessDenied));
+    let run = resubmit(archive, &["--yes", "--journal", "j.jsonl"]).await;
+    run.says(1, &["✓ 50 documents sent", "sqs:SendMessage"]);
+    archive.queues.set_fault(None);
+    queued(archive)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_is_continued_and_what_failed_again_meanwhile_is_not_part_of_it() {
     let archive = Archive::open().await;
     names(350).iter().zip(1..).for_each(|(key, second)| fail(&archive, key, second));
+    let journaled = stop_within_the_first_batch(&archive).await;
+    // The next batch gets into the queue, and SQS never responds.
+    archive.queues.set_fault(Some(AwsFault::HangAfterEffect));
     let running = Running::start(archive.command(&["resubmit", "--stack", STACK, "--yes", "--journal", "j.jsonl"]));
-    let journal = archive.folder.path().join("j.jsonl");
-    let lines = || std::fs::read_to_string(&journal).unwrap_or_default().lines().count();
-    let started = async {
-        while lines() < 2 {
+    let sent = async {
+        while queued(&archive).len() < 150 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), started).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), sent).await.unwrap();
     running.signal("-KILL");
-    running.finish().await;
-    if !journal.exists() {
-        // It was faster than the signal.
-        assert_eq!(queued(&archive), names(350));
-        return;
+    assert_eq!(running.finish().await.status, None, "it was killed");
+    archive.queues.set_fault(None);
+    let in_flight = without(&queued(&archive), &journaled);
+    // One that was sent failed again, after the run began.
+    archive.put(&journaled[0], "failed", "2126-11-24T00:00:00.000Z", &json!({}));
+    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
+    run.says(0, &["resumes: 50 documents done already", "✓ 300 documents sent"]);
+    // Only the batch in flight is sent twice.
+    assert_eq!(in_flight.len(), 100);
+    assert_eq!(without(&queued(&archive), &names(350)), in_flight);
+}
+
+/// All of these keys except one occurrence of each of the others.
+fn without(keys: &[String], others: &[String]) -> Vec<String> {
+    let mut left = keys.to_vec();
+    for other in others {
+        let position = left.iter().position(|key| key == other).unwrap_or_else(|| panic!("{other} is lost"));
+        left.remove(position);
     }
-    let sent: BTreeSet<_> = queued(&archive).into_iter().collect();
-    // The first one failed again, after the run began.
-    archive.put("k000", "failed", "2126-11-24T00:00:00.000Z", &json!({}));
-    resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await.says(0, &["resumes: "]);
-    let all = queued(&archive);
-    let once: BTreeSet<_> = all.iter().cloned().collect();
-    assert_eq!(once.len(), 350, "a document is lost");
-    assert!(all.len() <= 350 + 100, "more than the batch under way was sent twice: {} of {}", all.len(), sent.len());
-    assert_eq!(all.iter().filter(|key| *key == "k000").count(), 1);
+    left
 }
 
 #[tokio::test(flavor = "multi_thread")]

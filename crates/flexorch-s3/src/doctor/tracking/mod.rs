@@ -1,4 +1,4 @@
-//! Reads and checks what records the documents' ends: receipts queue, outcomes function, table, sweep and webhook.
+//! Reads and checks what records the documents' results: receipts queue, outcomes function, table, sweep and webhook.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -17,6 +17,8 @@ mod role;
 mod sweep;
 mod table;
 mod webhook;
+
+use jiff::Timestamp;
 
 use super::aws::within_time;
 use super::check::{Check, Fix, skipped, without};
@@ -56,6 +58,8 @@ pub(crate) struct Tracked {
     outcomes: Option<Outcomes>,
     /// Where the webhook delivers to; `None`: it is not known.
     delivery: Option<Delivery>,
+    /// When the records were read.
+    read_at: Timestamp,
     /// The object's records, newest first; `None`: they were not read.
     records: Option<Result<Vec<Record>, AwsFailure>>,
 }
@@ -81,6 +85,7 @@ impl Request<'_> {
             waiting: None,
             outcomes: None,
             delivery: None,
+            read_at: self.of.now,
             records: None,
         };
         let Some(arn) = queue_arn(url, &self.function.arn) else {
@@ -221,7 +226,7 @@ impl Tracked {
         subject: &Subject,
         commands: &Commands,
     ) -> Vec<Check> {
-        let story = record::Story {
+        let context = record::RecordContext {
             ingester: &self.ingester,
             waiting: self.waiting,
             outcomes: self.outcomes.as_ref().map(|outcomes| &outcomes.function),
@@ -234,7 +239,7 @@ impl Tracked {
         vec![match &self.records {
             None => Check::skipped(name::OBJECT_RECORD, "the table is not known"),
             Some(Err(failure)) => Check::could_not_check(name::OBJECT_RECORD, failure, commands),
-            Some(Ok(records)) => story.check(records, jiff::Timestamp::now()),
+            Some(Ok(records)) => context.check(records, self.read_at),
         }]
     }
 }

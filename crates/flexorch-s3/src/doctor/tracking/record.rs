@@ -9,6 +9,7 @@ use super::super::function::Function;
 use super::super::name;
 use crate::args::DocumentSelection;
 use crate::aws_failure::AwsFailure;
+use crate::text::counted;
 use crate::tracking::{Order, Record, Records, Selection, State};
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 
@@ -38,7 +39,7 @@ pub(super) async fn read(
 
 /// What the check needs apart from the records.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Story<'a> {
+pub(super) struct RecordContext<'a> {
     pub(super) ingester: &'a str,
     /// How many receipts wait, if known.
     pub(super) waiting: Option<u64>,
@@ -51,8 +52,8 @@ pub(super) struct Story<'a> {
     pub(super) commands: &'a Commands,
 }
 
-impl Story<'_> {
-    /// Tells it from the newest record.
+impl RecordContext<'_> {
+    /// Checks the newest of an object's records, which come first.
     pub(super) fn check(&self, records: &[Record], now: Timestamp) -> Check {
         let Some(record) = records.first() else { return self.unrecorded() };
         let found = self.describe(record, records.len());
@@ -127,7 +128,7 @@ impl Story<'_> {
                 let grade = known(", grade ", &record.quality_grade).unwrap_or_default();
                 let findings = record
                     .pii_findings_count
-                    .map(|count| format!(", {count} findings of personal data"))
+                    .map(|count| format!(", {} of personal data", counted(count, "finding")))
                     .unwrap_or_default();
                 format!("processed {}{grade}{findings}", record.changed_at)
             }
@@ -141,7 +142,7 @@ impl Story<'_> {
             (_, true) => Some("not published yet".to_owned()),
             (_, false) => Some("published".to_owned()),
         };
-        let others = (versions > 1).then(|| format!("{} records of other versions", versions - 1));
+        let others = (versions > 1).then(|| format!("also recorded: {}", counted(versions - 1, "other version")));
         let parts = [uploaded, submitted, Some(end), published, others];
         parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
@@ -155,8 +156,7 @@ impl Story<'_> {
     }
 
     fn submit(&self, action: &str) -> Fix {
-        let command = format_args!("submit --secret {} {}", quoted(self.secret), quoted(self.key)).to_string();
-        Fix::new(action, self.commands.own(command))
+        Fix::new(action, self.commands.submit(self.secret, Some(self.ingester), self.key))
     }
 
     fn log(&self) -> String {
@@ -201,12 +201,12 @@ mod tests {
         }
     }
 
-    fn tell(records: &[Record], current: Option<&str>) -> Check {
+    fn check(records: &[Record], current: Option<&str>) -> Check {
         let object = current.map(|etag| S3Object {
             etag: Some(etag.into()),
             ..S3Object::new("docs", ObjectKey::verbatim("in/a.pdf").unwrap())
         });
-        let story = Story {
+        let context = RecordContext {
             ingester: "ingest",
             waiting: Some(1),
             outcomes: None,
@@ -216,40 +216,50 @@ mod tests {
             object: object.as_ref(),
             commands: &Commands::default(),
         };
-        story.check(records, "2026-11-24T08:00:00Z".parse().unwrap())
+        context.check(records, "2026-11-24T08:00:00Z".parse().unwrap())
     }
 
     #[test]
-    fn each_state_is_told_with_its_job_and_what_to_do() {
-        let processed = tell(&[record(State::Processed, "-")], None);
+    fn each_state_is_described_with_its_job_and_what_to_do() {
+        let processed = check(&[record(State::Processed, "-")], None);
         assert_eq!(processed.status(), Status::Well);
         assert_eq!(
             processed.found,
             "submitted 2026-11-24T06:59:00.000Z as job j-1; processed 2026-11-24T07:00:00.000Z, grade A, 2 findings of personal data; \
              published"
         );
-        let failed = tell(&[record(State::Failed, "-")], None);
+        let failed = check(&[record(State::Failed, "-")], None);
         assert!(failed.status() == Status::Failed && failed.found.contains("cannot be read"), "{}", failed.found);
         assert_eq!(
             failed.command.as_deref(),
             Some("flexorch-s3 resubmit --function ingest --bucket docs --key in/a.pdf")
         );
-        assert_eq!(tell(&[record(State::Submitted, "-")], None).status(), Status::Well);
+        assert_eq!(check(&[record(State::Submitted, "-")], None).status(), Status::Well);
         let old = Record { changed_at: "2026-11-22T07:00:00.000Z".into(), ..record(State::Submitted, "-") };
-        assert_eq!(tell(&[old], None).status(), Status::Warning);
+        assert_eq!(check(&[old], None).status(), Status::Warning);
         let unpublished = Record { unpublished: true, ..record(State::Processed, "-") };
-        assert_eq!(tell(&[unpublished], None).status(), Status::Warning);
-        let none = tell(&[], None);
+        assert_eq!(check(&[unpublished], None).status(), Status::Warning);
+        let none = check(&[], None);
         assert!(none.status() == Status::Warning && none.found.contains("among the 1 that wait"), "{}", none.found);
     }
 
     #[test]
+    fn one_of_a_thing_is_no_plural() {
+        let found = |findings: u64, versions: usize| {
+            let record = Record { pii_findings_count: Some(findings), ..record(State::Processed, "-") };
+            check(&vec![record; versions], None).found
+        };
+        assert!(found(1, 2).contains(", 1 finding of personal data; published; also recorded: 1 other version"));
+        assert!(found(0, 3).ends_with(", 0 findings of personal data; published; also recorded: 2 other versions"));
+    }
+
+    #[test]
     fn a_record_of_an_earlier_version_says_nothing_of_the_current_one() {
-        assert_eq!(tell(&[record(State::Processed, "e1")], Some("e1")).status(), Status::Well);
-        let other = tell(&[record(State::Processed, "e1")], Some("e2"));
+        assert_eq!(check(&[record(State::Processed, "e1")], Some("e1")).status(), Status::Well);
+        let other = check(&[record(State::Processed, "e1")], Some("e2"));
         assert!(other.status() == Status::Warning && other.found.contains("earlier one"), "{}", other.found);
         assert_eq!(
-            tell(&[record(State::Processed, "-")], Some("e2")).status(),
+            check(&[record(State::Processed, "-")], Some("e2")).status(),
             Status::Well,
             "its version is not known"
         );

@@ -29,7 +29,7 @@ pub(super) fn needs_of(outcomes: &Outcomes, queue: &str, subject: &Subject, sign
     let table = outcomes.function.sibling("dynamodb", "table/", &config.records_table);
     let mut needs = vec![
         need(&["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], queue),
-        need(&["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"], &table),
+        need(&["dynamodb:GetItem", "dynamodb:PutItem"], &table),
         need(&["events:PutEvents"], &outcomes.function.sibling("events", "event-bus/", &config.event_bus)),
     ];
     needs.extend(INDEXES.map(|(index, _)| need(&["dynamodb:Query"], &format!("{table}/index/{index}"))));

@@ -115,13 +115,25 @@ impl Clinic {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.surroundings.command(&["doctor"]);
+        self.any_command(&[&["doctor"], arguments].concat())
+    }
+
+    /// Runs a command of this program that a check suggests, word by word.
+    pub async fn follow(&self, suggested: &str) -> Run {
+        let words = shlex::split(suggested).unwrap();
+        let [program, arguments @ ..] = &words[..] else { panic!("no command: {suggested:?}") };
+        assert_eq!(program, "flexorch-s3");
+        Run::of(self.any_command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())).await
+    }
+
+    fn any_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.surroundings.command(arguments);
         command.env("FLEXORCH_BASE_URL", &self.address);
         command.env("AWS_ENDPOINT_URL_LAMBDA", self.account.url()).env("AWS_ENDPOINT_URL_IAM", self.account.url());
         command
             .env("AWS_ENDPOINT_URL_SCHEDULER", self.account.url())
             .env("AWS_ENDPOINT_URL_DYNAMODB", self.account.url());
-        command.env("AWS_ENDPOINT_URL_EVENTBRIDGE", self.account.url()).args(arguments);
+        command.env("AWS_ENDPOINT_URL_EVENTBRIDGE", self.account.url());
         command
     }
 

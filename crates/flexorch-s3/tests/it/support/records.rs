@@ -5,6 +5,7 @@ use std::process::Command;
 
 use flexorch_sandbox::SandboxOptions;
 use flexorch_sandbox::stub::Stub;
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::run::Run;
@@ -14,6 +15,8 @@ use super::surroundings::{API_KEY, REGION, Surroundings};
 pub const TABLE: &str = "records";
 /// The stack's name.
 pub const STACK: &str = "ingest";
+/// A stack's ARN, in another region than [`REGION`].
+pub const ELSEWHERE: &str = "arn:aws:cloudformation:us-east-1:123456789012:stack/ingest/0";
 /// The bucket.
 pub const BUCKET: &str = "docs";
 /// The connector's secret.
@@ -65,11 +68,16 @@ impl Archive {
             ("WebhookSecretArn", surroundings.secrets.arn(SIGNING, REGION)),
         ];
         let (known, unknown) = (described(&outputs), described(&[("BucketName", BUCKET.to_owned())]));
-        let cloudformation = Stub::start(move |_, body| {
-            let body = String::from_utf8_lossy(body);
-            if body.contains(&format!("StackName={STACK}")) {
+        let cloudformation = Stub::start(move |headers, body| {
+            let fields = Url::parse(&format!("http://cloudformation/?{}", String::from_utf8_lossy(body))).unwrap();
+            let stack = fields.query_pairs().find(|(field, _)| field == "StackName").unwrap().1;
+            let is_for = |region: &str| {
+                let scope = format!("/{region}/cloudformation/aws4_request");
+                headers["authorization"].to_str().unwrap().contains(&scope)
+            };
+            if stack == STACK && is_for(REGION) || stack == ELSEWHERE && is_for("us-east-1") {
                 (200, "text/xml", known.clone())
-            } else if body.contains("StackName=without-tracking") {
+            } else if stack == "without-tracking" {
                 (200, "text/xml", unknown.clone())
             } else {
                 let error = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack does not exist</Message>\
