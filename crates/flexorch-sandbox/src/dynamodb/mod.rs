@@ -32,6 +32,7 @@ pub use self::service::DynamoCall;
 use self::store::Store;
 use super::aws::endpoint::AwsEndpoint;
 pub use super::aws::fault::AwsFault as DynamoFault;
+use crate::aws::error::AwsError;
 
 /// A running DynamoDB endpoint. It stops in the background when it is dropped.
 pub type DynamoDb = AwsEndpoint<Store>;
@@ -129,6 +130,6 @@ fn parse(item: &Json) -> Result<value::Item, Refused> {
     item.ok_or_else(|| Refused("an item is a JSON object without nulls and fractions".to_owned()))
 }
 
-fn refused(error: error::DynamoError) -> Refused {
+fn refused(error: AwsError) -> Refused {
     Refused(error.message)
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
-use super::error::DynamoError;
+use super::error;
 use super::expression::{Condition, KeyCondition};
 use super::schema::{Keys, key_of};
 use super::table::Table;
 use super::value::{Item, item_json, item_size};
+use crate::aws::error::AwsError;
 
 /// The parameters of a query.
 #[derive(Debug)]
@@ -20,17 +21,17 @@ pub(super) struct Query {
 }
 
 /// Returns a page.
-pub(super) fn page(table: &Table, query: Query, page_bytes: usize) -> Result<Json, DynamoError> {
+pub(super) fn page(table: &Table, query: Query, page_bytes: usize) -> Result<Json, AwsError> {
     let index = query.index.as_deref().map(|name| table.schema.index(name)).transpose()?;
     if query.consistent && index.is_some() {
-        return Err(DynamoError::validation("Consistent reads are not supported on global secondary indexes"));
+        return Err(error::validation("Consistent reads are not supported on global secondary indexes"));
     }
     let keys = index.map_or(table.schema.keys, |index| index.keys);
     let key = KeyCondition::new(query.key, keys)?;
     let of_key = |filter: &Condition| filter.attributes().find(|name| keys.contains(name)).map(str::to_owned);
     if let Some(name) = query.filter.as_ref().and_then(of_key) {
         let message = "Filter Expression can only contain non-primary key attributes: Primary key attribute:";
-        return Err(DynamoError::validation(format!("{message} {name}")));
+        return Err(error::validation(format!("{message} {name}")));
     }
     let items: Vec<&Item> = if index.is_some() { table.indexed_items().collect() } else { table.items().collect() };
     // Sorted by the index's key, then by the table's.
@@ -72,14 +73,14 @@ pub(super) fn page(table: &Table, query: Query, page_bytes: usize) -> Result<Jso
 }
 
 /// Refuses an `ExclusiveStartKey` that no page of this query returned.
-fn check_start(start: &Item, keys: Keys, table: Keys, key: &KeyCondition) -> Result<(), DynamoError> {
+fn check_start(start: &Item, keys: Keys, table: Keys, key: &KeyCondition) -> Result<(), AwsError> {
     let is_other = |name: &str| !keys.contains(&name) && !table.contains(&name);
     if key_of(start, keys).is_none() || key_of(start, table).is_none() || start.keys().any(|name| is_other(name)) {
-        return Err(DynamoError::validation("The provided starting key is invalid"));
+        return Err(error::validation("The provided starting key is invalid"));
     }
     if !key.holds(start) {
         let message = "The provided starting key is outside query boundaries based on provided conditions";
-        return Err(DynamoError::validation(message));
+        return Err(error::validation(message));
     }
     Ok(())
 }

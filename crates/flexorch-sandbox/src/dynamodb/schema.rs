@@ -2,8 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::error::DynamoError;
+use super::error;
 use super::value::{Item, Value, item_size};
+use crate::aws::error::AwsError;
 
 /// The largest values of keys, and the largest item, in bytes (Developer Guide, "Quotas").
 const MOST_PARTITION_KEY_BYTES: usize = 2048;
@@ -27,8 +28,8 @@ pub(super) struct Index {
     pub(super) keys: Keys,
 }
 
-fn invalid(message: impl std::fmt::Display) -> DynamoError {
-    DynamoError::validation(format!("One or more parameter values were invalid: {message}"))
+fn invalid(message: impl std::fmt::Display) -> AwsError {
+    error::validation(format!("One or more parameter values were invalid: {message}"))
 }
 
 /// Returns the values of a key's attributes; `None` if an item lacks one of them.
@@ -47,13 +48,13 @@ impl Schema {
     }
 
     /// Returns an index by its name.
-    pub(super) fn index(&self, name: &str) -> Result<&Index, DynamoError> {
+    pub(super) fn index(&self, name: &str) -> Result<&Index, AwsError> {
         let index = self.indexes.iter().find(|index| index.name == name);
-        index.ok_or_else(|| DynamoError::validation(format!("The table does not have the specified index: {name}")))
+        index.ok_or_else(|| error::validation(format!("The table does not have the specified index: {name}")))
     }
 
     /// Refuses an item that the table or one of its indexes cannot hold.
-    pub(super) fn check(&self, item: &Item) -> Result<(), DynamoError> {
+    pub(super) fn check(&self, item: &Item) -> Result<(), AwsError> {
         if let Some(missing) = self.keys.iter().find(|key| !item.contains_key(**key)) {
             return Err(invalid(format_args!("Missing the key {missing} in the item")));
         }
@@ -64,16 +65,15 @@ impl Schema {
             }
         }
         if item_size(item) > MOST_ITEM_BYTES {
-            return Err(DynamoError::validation("Item size has exceeded the maximum allowed size"));
+            return Err(error::validation("Item size has exceeded the maximum allowed size"));
         }
         Ok(())
     }
 
     /// Returns the key that a `Key` parameter has, which must have these attributes and no others.
-    pub(super) fn exact_key(&self, key: &Item) -> Result<Vec<String>, DynamoError> {
+    pub(super) fn exact_key(&self, key: &Item) -> Result<Vec<String>, AwsError> {
         let values = key_of(key, self.keys).filter(|_| key.len() == self.keys.len());
-        let values =
-            values.ok_or_else(|| DynamoError::validation("The provided key element does not match the schema"))?;
+        let values = values.ok_or_else(|| error::validation("The provided key element does not match the schema"))?;
         self.check(key)?;
         Ok(values.into_iter().map(str::to_owned).collect())
     }
@@ -108,13 +108,13 @@ impl Schema {
 }
 
 /// Refuses the value of a key's attribute that is no text, empty, or too long.
-fn check_key(what: &str, value: &Value, most: usize) -> Result<(), DynamoError> {
+fn check_key(what: &str, value: &Value, most: usize) -> Result<(), AwsError> {
     let Some(text) = value.text() else {
         return Err(invalid(format_args!("Type mismatch for {what} expected: S actual: {}", value.kind())));
     };
     if text.is_empty() {
         let message = "The AttributeValue for a key attribute cannot contain an empty string value.";
-        return Err(DynamoError::validation(format!("One or more parameter values are not valid. {message} {what}")));
+        return Err(error::validation(format!("One or more parameter values are not valid. {message} {what}")));
     }
     if text.len() > most {
         return Err(invalid(format_args!("Size of {what} has exceeded the maximum size limit of {most} bytes")));

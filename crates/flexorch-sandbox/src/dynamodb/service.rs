@@ -6,12 +6,13 @@ use axum::Router;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::error::DynamoError;
+use super::error;
 use super::expression::{self, Condition, Placeholders};
 use super::query::{self, Query};
 use super::store::{self, Store};
 use super::value::{Item, item_json, parse_item};
 use crate::aws::endpoint::{Service, Shared};
+use crate::aws::error::AwsError;
 use crate::aws::fault::Failure;
 use crate::aws::json::{self, JsonService, Request};
 
@@ -64,7 +65,7 @@ impl JsonService for Store {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.0";
 
     type Input = Input;
-    type Error = DynamoError;
+    type Error = AwsError;
 
     fn call(&self, request: &Request<Input>) -> DynamoCall {
         let table = store::name(&request.input.table_name).to_owned();
@@ -75,56 +76,54 @@ impl JsonService for Store {
         &call.table
     }
 
-    fn failure(failure: Failure, request: &Request<Input>) -> DynamoError {
+    fn failure(failure: Failure, request: &Request<Input>) -> AwsError {
         let table = store::name(&request.input.table_name);
         match failure {
-            Failure::NotFound => DynamoError::no_table(table),
+            Failure::NotFound => error::no_table(table),
             Failure::AccessDenied => {
-                DynamoError::access_denied(&request.operation, &store::arn(table, &request.region))
+                AwsError::access_denied("dynamodb", &request.operation, &store::arn(table, &request.region))
             }
-            Failure::Throttling => DynamoError::throttled(),
-            Failure::ThroughputExceeded => DynamoError::throughput_exceeded(),
-            Failure::Internal => DynamoError::internal(),
+            Failure::Throttling => AwsError::throttled(),
+            Failure::ThroughputExceeded => error::throughput_exceeded(),
+            Failure::Internal => error::internal(),
         }
     }
 
-    async fn respond(shared: &Shared<Self>, request: Request<Input>, _: bool) -> Result<Json, DynamoError> {
+    async fn respond(shared: &Shared<Self>, request: Request<Input>, _: bool) -> Result<Json, AwsError> {
         let mut store = shared.service();
         let Request { operation, region, input, .. } = request;
-        let respond: fn(&mut Store, &str, Input) -> Result<Json, DynamoError> = match operation.as_str() {
+        let respond: fn(&mut Store, &str, Input) -> Result<Json, AwsError> = match operation.as_str() {
             "DescribeTable" => describe_table,
             "DescribeTimeToLive" => describe_time_to_live,
             "GetItem" => get,
             "PutItem" => put,
             "Query" => query,
-            _ => return Err(DynamoError::unknown_operation(&operation)),
+            _ => return Err(AwsError::unknown_operation(&operation)),
         };
         if let Some(parameter) = input.others.keys().next() {
-            return Err(DynamoError::validation(format!(
-                "The sandbox does not have {operation}'s parameter {parameter}"
-            )));
+            return Err(error::validation(format!("The sandbox does not have {operation}'s parameter {parameter}")));
         }
         respond(&mut store, &region, input)
     }
 }
 
-fn describe_table(store: &mut Store, region: &str, input: Input) -> Result<Json, DynamoError> {
+fn describe_table(store: &mut Store, region: &str, input: Input) -> Result<Json, AwsError> {
     let name = store::name(&input.table_name);
     Ok(json!({"Table": store.table(name)?.describe(name, &store::arn(name, region))}))
 }
 
-fn describe_time_to_live(store: &mut Store, _: &str, input: Input) -> Result<Json, DynamoError> {
+fn describe_time_to_live(store: &mut Store, _: &str, input: Input) -> Result<Json, AwsError> {
     let table = store.table(store::name(&input.table_name))?;
     Ok(json!({"TimeToLiveDescription": table.describe_time_to_live()}))
 }
 
-fn get(store: &mut Store, _: &str, input: Input) -> Result<Json, DynamoError> {
+fn get(store: &mut Store, _: &str, input: Input) -> Result<Json, AwsError> {
     let key = required("key", input.key.as_ref())?;
     let item = store.table(store::name(&input.table_name))?.get(&key)?;
     Ok(item.map_or_else(|| json!({}), |item| json!({"Item": item_json(item)})))
 }
 
-fn put(store: &mut Store, _: &str, input: Input) -> Result<Json, DynamoError> {
+fn put(store: &mut Store, _: &str, input: Input) -> Result<Json, AwsError> {
     let mut placeholders = placeholders(&input)?;
     let condition = condition("ConditionExpression", input.condition_expression.as_deref(), &mut placeholders)?;
     placeholders.check_all_used()?;
@@ -135,12 +134,12 @@ fn put(store: &mut Store, _: &str, input: Input) -> Result<Json, DynamoError> {
     Ok(json!({}))
 }
 
-fn query(store: &mut Store, _: &str, input: Input) -> Result<Json, DynamoError> {
+fn query(store: &mut Store, _: &str, input: Input) -> Result<Json, AwsError> {
     let mut placeholders = placeholders(&input)?;
     let key = condition("KeyConditionExpression", input.key_condition_expression.as_deref(), &mut placeholders)?;
     let key = key.ok_or_else(|| {
         let message = "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.";
-        DynamoError::validation(message)
+        error::validation(message)
     })?;
     let filter = condition("FilterExpression", input.filter_expression.as_deref(), &mut placeholders)?;
     placeholders.check_all_used()?;
@@ -155,7 +154,7 @@ fn query(store: &mut Store, _: &str, input: Input) -> Result<Json, DynamoError> 
     query::page(store.table(store::name(&input.table_name))?, query, store.page_bytes)
 }
 
-fn placeholders(input: &Input) -> Result<Placeholders, DynamoError> {
+fn placeholders(input: &Input) -> Result<Placeholders, AwsError> {
     Placeholders::new(input.expression_attribute_names.clone(), parse_item(&input.expression_attribute_values)?)
 }
 
@@ -163,14 +162,14 @@ fn condition(
     parameter: &'static str,
     text: Option<&str>,
     placeholders: &mut Placeholders,
-) -> Result<Option<Condition>, DynamoError> {
+) -> Result<Option<Condition>, AwsError> {
     text.map(|text| expression::condition(text, parameter, placeholders)).transpose()
 }
 
 /// Parses a parameter that holds an item or a key.
-fn required(parameter: &str, fields: Option<&Map<String, Json>>) -> Result<Item, DynamoError> {
+fn required(parameter: &str, fields: Option<&Map<String, Json>>) -> Result<Item, AwsError> {
     let missing = || {
-        DynamoError::validation(format!(
+        error::validation(format!(
             "1 validation error detected: Value null at '{parameter}' failed to satisfy constraint: Member must not be null"
         ))
     };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::error::DynamoError;
+use super::error;
 use super::schema::Schema;
 use super::table::Table;
+use crate::aws::error::AwsError;
 use crate::aws::signature::ACCOUNT;
 
 /// The most bytes of a page (Developer Guide, "Paginating table query results").
@@ -38,14 +39,17 @@ pub(super) fn name(name_or_arn: &str) -> &str {
 
 impl Store {
     /// Creates a table.
-    pub(super) fn create(&mut self, name: &str, schema: Schema) -> Result<(), DynamoError> {
+    pub(super) fn create(&mut self, name: &str, schema: Schema) -> Result<(), AwsError> {
         let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if !(3..=255).contains(&name.len()) || !name.chars().all(is_of_name) {
             let message = "TableName must be 3 to 255 letters, digits, underscores, hyphens and dots";
-            return Err(DynamoError::validation(message));
+            return Err(error::validation(message));
         }
         if self.tables.contains_key(name) {
-            return Err(DynamoError::table_exists(name));
+            return Err(AwsError::client(
+                "com.amazonaws.dynamodb.v20120810#ResourceInUseException",
+                format!("Table already exists: {name}"),
+            ));
         }
         self.tables.insert(name.to_owned(), Table::new(schema));
         Ok(())
@@ -57,13 +61,13 @@ impl Store {
     }
 
     /// Returns a table.
-    pub(super) fn table(&self, name: &str) -> Result<&Table, DynamoError> {
-        self.tables.get(name).ok_or_else(|| DynamoError::no_table(name))
+    pub(super) fn table(&self, name: &str) -> Result<&Table, AwsError> {
+        self.tables.get(name).ok_or_else(|| error::no_table(name))
     }
 
     /// Returns a table, to change it.
-    pub(super) fn table_mut(&mut self, name: &str) -> Result<&mut Table, DynamoError> {
-        self.tables.get_mut(name).ok_or_else(|| DynamoError::no_table(name))
+    pub(super) fn table_mut(&mut self, name: &str) -> Result<&mut Table, AwsError> {
+        self.tables.get_mut(name).ok_or_else(|| error::no_table(name))
     }
 
     /// Freezes what the indexes return, or lets them follow their tables.

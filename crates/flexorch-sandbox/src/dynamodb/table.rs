@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value as Json, json};
 
-use super::error::DynamoError;
+use super::error;
 use super::expression::Condition;
 use super::schema::{Schema, key_of};
 use super::value::Item;
+use crate::aws::error::AwsError;
 
 /// The attribute whose time ends an item's life, as in the template.
 const EXPIRY: &str = "expires_at";
@@ -55,30 +56,30 @@ impl Table {
     }
 
     /// Puts an item just before the next write that a call asks for.
-    pub(super) fn put_before_next_write(&mut self, item: Item) -> Result<(), DynamoError> {
+    pub(super) fn put_before_next_write(&mut self, item: Item) -> Result<(), AwsError> {
         self.schema.check(&item)?;
         self.pending.push_back(item);
         Ok(())
     }
 
     /// Puts the next of the other writer's items, if there is one.
-    pub(super) fn apply_pending_write(&mut self) -> Result<(), DynamoError> {
+    pub(super) fn apply_pending_write(&mut self) -> Result<(), AwsError> {
         self.pending.pop_front().map_or(Ok(()), |item| self.put(item, None))
     }
 
     /// Returns the item with this key.
-    pub(super) fn get(&self, key: &Item) -> Result<Option<&Item>, DynamoError> {
+    pub(super) fn get(&self, key: &Item) -> Result<Option<&Item>, AwsError> {
         Ok(self.items.get(&self.schema.exact_key(key)?))
     }
 
     /// Puts an item if the one in its place meets the condition. A missing item has no attributes.
-    pub(super) fn put(&mut self, item: Item, condition: Option<&Condition>) -> Result<(), DynamoError> {
+    pub(super) fn put(&mut self, item: Item, condition: Option<&Condition>) -> Result<(), AwsError> {
         self.schema.check(&item)?;
         let key: Vec<_> = key_of(&item, self.schema.keys).into_iter().flatten().map(str::to_owned).collect();
         let nothing = Item::new();
         let before = self.items.get(&key).unwrap_or(&nothing);
         if condition.is_some_and(|condition| !condition.holds(before)) {
-            return Err(DynamoError::condition_failed());
+            return Err(error::condition_failed());
         }
         self.items.insert(key, item);
         Ok(())

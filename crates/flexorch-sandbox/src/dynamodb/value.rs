@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::error::DynamoError;
+use super::error;
+use crate::aws::error::AwsError;
 
 /// An item: its attributes by name.
 pub(crate) type Item = BTreeMap<String, Value>;
@@ -30,14 +31,14 @@ const MOST: i128 = 10_i128.pow(38) - 1;
 
 impl Value {
     /// Parses a value in DynamoDB's JSON, `{"S": "text"}`.
-    pub(crate) fn parse(json: &Json) -> Result<Self, DynamoError> {
+    pub(crate) fn parse(json: &Json) -> Result<Self, AwsError> {
         let object = json.as_object().filter(|object| object.len() == 1);
         let Some((kind, value)) = object.and_then(|object| object.iter().next()) else {
-            return Err(DynamoError::validation(
+            return Err(error::validation(
                 "Supplied AttributeValue must contain exactly one of the supported datatypes",
             ));
         };
-        let wrong = DynamoError::serialization;
+        let wrong = error::serialization;
         Ok(match kind.as_str() {
             "S" => Self::Text(value.as_str().ok_or_else(wrong)?.to_owned()),
             "N" => Self::number(value.as_str().ok_or_else(wrong)?)?,
@@ -45,17 +46,17 @@ impl Value {
             "L" => Self::List(value.as_array().ok_or_else(wrong)?.iter().map(Self::parse).collect::<Result<_, _>>()?),
             "M" => Self::Map(parse_item(value.as_object().ok_or_else(wrong)?)?),
             "B" | "NULL" | "SS" | "NS" | "BS" => {
-                return Err(DynamoError::validation(format!("The sandbox has no values of type {kind}")));
+                return Err(error::validation(format!("The sandbox has no values of type {kind}")));
             }
             _ => return Err(wrong()),
         })
     }
 
-    fn number(text: &str) -> Result<Self, DynamoError> {
+    fn number(text: &str) -> Result<Self, AwsError> {
         let number = text.parse().ok().filter(|number| (-MOST..=MOST).contains(number)).map(Self::Number);
         number.ok_or_else(|| {
             let message = "is not a number of at most 38 digits; the sandbox has no fractions and exponents";
-            DynamoError::validation(format!("The parameter cannot be converted to a numeric value: {text} {message}"))
+            error::validation(format!("The parameter cannot be converted to a numeric value: {text} {message}"))
         })
     }
 
@@ -135,7 +136,7 @@ impl Value {
 }
 
 /// Parses an item in DynamoDB's JSON.
-pub(crate) fn parse_item(fields: &Map<String, Json>) -> Result<Item, DynamoError> {
+pub(crate) fn parse_item(fields: &Map<String, Json>) -> Result<Item, AwsError> {
     fields.iter().map(|(name, value)| Ok((name.clone(), Value::parse(value)?))).collect()
 }
 

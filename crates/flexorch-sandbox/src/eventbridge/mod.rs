@@ -4,9 +4,7 @@
 //! | --- | --- |
 //! | `service` | the JSON protocol, and recorded calls |
 //! | `store` | the events, and which entries are accepted |
-//! | `error` | EventBridge's errors |
 
-mod error;
 mod service;
 mod store;
 #[cfg(test)]

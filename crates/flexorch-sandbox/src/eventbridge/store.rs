@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::EventsError;
+use crate::aws::error::AwsError;
 use crate::clock::Moment;
 
 /// The bus of an entry that names none.
@@ -95,15 +95,21 @@ impl Entry {
 
 impl Store {
     /// Accepts entries, each by itself. If `in_part`, every second one fails.
-    pub(super) fn put(&mut self, entries: &[Entry], in_part: bool, now: Moment) -> Result<Value, EventsError> {
+    pub(super) fn put(&mut self, entries: &[Entry], in_part: bool, now: Moment) -> Result<Value, AwsError> {
         if !(1..=MOST_ENTRIES).contains(&entries.len()) {
             let size = if entries.is_empty() { "greater than or equal to 1" } else { "less than or equal to 10" };
-            return Err(EventsError::validation(format!(
-                "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length {size}"
-            )));
+            return Err(AwsError::client(
+                "ValidationException",
+                format!(
+                    "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length {size}"
+                ),
+            ));
         }
         if entries.iter().map(Entry::bytes).sum::<usize>() > MOST_BYTES {
-            return Err(EventsError::validation("Total size of the entries in the request is over the limit."));
+            return Err(AwsError::client(
+                "ValidationException",
+                "Total size of the entries in the request is over the limit.",
+            ));
         }
         let results: Vec<Result<Value, (&str, String)>> = entries
             .iter()

@@ -1,9 +1,10 @@
 //! `KeyConditionExpression`: the partition that a query reads, and which of its sort keys.
 
-use super::super::error::DynamoError;
+use super::super::error;
 use super::super::schema::Keys;
 use super::super::value::Item;
 use super::condition::{Comparator, Condition, Test};
+use crate::aws::error::AwsError;
 
 /// A condition on a key: the partition key's value and at most one condition on the sort key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub(in super::super) struct KeyCondition(Condition);
 
 impl KeyCondition {
     /// Checks a condition against a table's or an index's key.
-    pub(in super::super) fn new(condition: Condition, keys: Keys) -> Result<Self, DynamoError> {
-        let invalid = |what: &str| DynamoError::validation(format!("Invalid KeyConditionExpression: {what}"));
+    pub(in super::super) fn new(condition: Condition, keys: Keys) -> Result<Self, AwsError> {
+        let invalid = |what: &str| error::validation(format!("Invalid KeyConditionExpression: {what}"));
         for term in &condition.0 {
             match (keys.iter().position(|key| *key == term.attribute), &term.test) {
                 (None, _) => return Err(missing(keys.last())),
@@ -20,7 +21,7 @@ impl KeyCondition {
                     return Err(invalid("Invalid operator used in KeyConditionExpression"));
                 }
                 (Some(0), Test::Compare(Comparator::Equal, _)) | (Some(1..), _) => {}
-                (Some(0), _) => return Err(DynamoError::validation("Query key condition not supported")),
+                (Some(0), _) => return Err(error::validation("Query key condition not supported")),
             }
         }
         let conditions = |key: &str| condition.attributes().filter(|attribute| *attribute == key).count();
@@ -39,7 +40,7 @@ impl KeyCondition {
     }
 }
 
-fn missing(key: Option<&&str>) -> DynamoError {
+fn missing(key: Option<&&str>) -> AwsError {
     let key = key.copied().unwrap_or_default();
-    DynamoError::validation(format!("Query condition missed key schema element: {key}"))
+    error::validation(format!("Query condition missed key schema element: {key}"))
 }

@@ -1,17 +1,18 @@
 //! Tokens → a condition.
 
-use super::super::error::DynamoError;
+use super::super::error;
 use super::super::value::Value;
 use super::condition::{Comparator, Condition, Term, Test};
 use super::lexer::{Token, tokens};
 use super::placeholders::{Placeholders, is_reserved};
+use crate::aws::error::AwsError;
 
 /// Parses a condition. `expression` is the parameter's name, for errors.
 pub(in super::super) fn condition(
     text: &str,
     expression: &'static str,
     placeholders: &mut Placeholders,
-) -> Result<Condition, DynamoError> {
+) -> Result<Condition, AwsError> {
     let mut parser = Parser::new(text, expression, placeholders)?;
     let mut terms = vec![parser.term()?];
     while parser.keyword("AND") {
@@ -31,13 +32,13 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &str, expression: &'static str, placeholders: &'a mut Placeholders) -> Result<Self, DynamoError> {
+    fn new(text: &str, expression: &'static str, placeholders: &'a mut Placeholders) -> Result<Self, AwsError> {
         if text.trim().is_empty() {
             let message = format!("Invalid {expression}: The expression can not be empty;");
-            return Err(DynamoError::validation(message));
+            return Err(error::validation(message));
         }
         let tokens = tokens(text).map_err(|c| {
-            DynamoError::validation(format!("Invalid {expression}: Syntax error; token: \"{c}\", near: \"{c}\""))
+            error::validation(format!("Invalid {expression}: Syntax error; token: \"{c}\", near: \"{c}\""))
         })?;
         Ok(Self { tokens, place: 0, expression, placeholders })
     }
@@ -53,7 +54,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<(), DynamoError> {
+    fn expect(&mut self, symbol: &str) -> Result<(), AwsError> {
         match self.peek() {
             Some(Token::Symbol(next)) if *next == symbol => {
                 self.place += 1;
@@ -63,12 +64,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn error(&self, message: impl std::fmt::Display) -> DynamoError {
-        DynamoError::validation(format!("Invalid {}: {message}", self.expression))
+    fn error(&self, message: impl std::fmt::Display) -> AwsError {
+        error::validation(format!("Invalid {}: {message}", self.expression))
     }
 
     /// Returns the error of the next token.
-    fn unexpected(&self) -> DynamoError {
+    fn unexpected(&self) -> AwsError {
         let from = self.place.saturating_sub(1).min(self.tokens.len());
         let near = self.tokens[from..].iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let token = self.peek().map_or_else(|| "<EOF>".to_owned(), ToString::to_string);
@@ -76,7 +77,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses a function's call or a comparison.
-    fn term(&mut self) -> Result<Term, DynamoError> {
+    fn term(&mut self) -> Result<Term, AwsError> {
         if let (Some(Token::Word(name)), Some(Token::Symbol("("))) = (self.peek(), self.tokens.get(self.place + 1)) {
             let name = name.clone();
             self.place += 2;
@@ -104,7 +105,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses a function's parameters and its closing parenthesis.
-    fn call(&mut self, function: &str) -> Result<Term, DynamoError> {
+    fn call(&mut self, function: &str) -> Result<Term, AwsError> {
         let attribute = self.attribute()?;
         let test = match function {
             "attribute_exists" => Test::Exists,
@@ -124,7 +125,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses the placeholder of a value of one of these types.
-    fn value(&mut self, kinds: &[&str]) -> Result<Value, DynamoError> {
+    fn value(&mut self, kinds: &[&str]) -> Result<Value, AwsError> {
         let Some(Token::ValuePlaceholder(name)) = self.peek().cloned() else {
             return Err(self.unexpected());
         };
@@ -138,7 +139,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses an attribute's name or its placeholder.
-    fn attribute(&mut self) -> Result<String, DynamoError> {
+    fn attribute(&mut self) -> Result<String, AwsError> {
         let name = match self.peek().cloned() {
             Some(Token::NamePlaceholder(name)) => self.placeholders.name(&name, self.expression)?,
             Some(Token::Word(word)) if is_reserved(&word) => {

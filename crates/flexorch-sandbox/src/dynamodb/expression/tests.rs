@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::error::DynamoError;
 use super::super::value::{Item, item_from_plain};
 use super::*;
+use crate::aws::error::AwsError;
 
 fn item(json: &Json) -> Item {
     item_from_plain(json.as_object().unwrap()).unwrap()
@@ -17,7 +17,7 @@ fn placeholders() -> Placeholders {
     Placeholders::new(names.into(), item(&values)).unwrap()
 }
 
-fn parse(text: &str) -> Result<Condition, DynamoError> {
+fn parse(text: &str) -> Result<Condition, AwsError> {
     condition(text, "FilterExpression", &mut placeholders())
 }
 
