@@ -29,6 +29,8 @@
 //! | [`dynamodb`], [`eventbridge`] | Amazon DynamoDB and Amazon EventBridge |
 //! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`], [`program`] | Lambda's Runtime API, for a function that runs as a local process, and that process |
+//! | [`function`] | a function's process with all services |
+//! | `wait` | waiting for a condition |
 //!
 //! Any key that starts with `dfx_` is a separate tenant. Keys are kept in memory only and shown masked.
 //! If FlexOrch's behaviour is not known, the sandbox does the stricter thing, and the item's comment says so.
@@ -45,6 +47,7 @@ mod delivery;
 pub mod dynamodb;
 pub mod eventbridge;
 mod fault;
+pub mod function;
 mod hex;
 mod http;
 pub mod iam;
@@ -60,6 +63,7 @@ pub mod services;
 pub mod stub;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 /// The faults of the AWS endpoints.
 pub mod aws_fault {
@@ -75,4 +79,5 @@ pub use self::{
     sandbox::Sandbox,
     server::SandboxError,
     services::Services,
+    wait::wait_until,
 };

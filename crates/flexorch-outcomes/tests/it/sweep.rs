@@ -175,7 +175,7 @@ async fn a_sweep_goes_on_where_the_last_one_ended_even_in_another_process() {
             json!({"open": 3, "processed": 0, "failed": 0, "asked": 2})
         );
         assert_eq!(asked(&app).len(), jobs, "each sweep asks for another job");
-        app.kill_and_restart().await;
+        app.restart().await.unwrap();
     }
     let before = asked(&app);
     app.sweep_within(Duration::from_secs(5)).await;
