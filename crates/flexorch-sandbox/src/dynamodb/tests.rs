@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::tests::client;
+use crate::wait_until;
 
 const TABLE: &str = "records";
 
@@ -320,14 +321,9 @@ async fn faults_meet_the_operations_that_they_are_for() {
     assert_eq!(code(bench.by_state("failed").send().await.unwrap_err()), "InternalServerError");
 
     bench.dynamodb.fail_next(1, DynamoFault::HangAfterEffect);
-    let written = async {
-        while bench.dynamodb.items(TABLE).is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
     tokio::select! {
         responded = bench.put(item("a", 1), new, None) => panic!("{responded:?}"),
-        () = written => {}
+        () = wait_until("the item", || !bench.dynamodb.items(TABLE).is_empty()) => {}
     }
 }
 
