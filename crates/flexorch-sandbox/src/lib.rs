@@ -20,9 +20,9 @@
 //! | `server` | HTTP on 127.0.0.1, with connections that can be reset |
 //! | `http` | routes, the front door, the admin path `/_sandbox` |
 //! | `api` | FlexOrch's decisions, without HTTP or a clock |
-//! | `fault` | FlexOrch's faults: which requests meet which |
+//! | `fault` | FlexOrch's faults, and which requests they apply to |
 //! | `record` | the submissions so far |
-//! | `delivery` | webhooks: jobs that end, attempts, the deliveries so far |
+//! | `delivery` | webhooks: the watch for jobs that end, attempts, the deliveries so far |
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
