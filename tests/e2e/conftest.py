@@ -1,6 +1,7 @@
 import pytest
 
 from chain import REGION, Emulator, Sandbox, Stack
+from tracking import Events
 
 SHAPES = ["Direct", "Queue", "EventBridge"]
 # These take longest and start first, so that none of them runs alone at the end.
@@ -47,6 +48,12 @@ def stack(request, stacks, sandbox):
     sandbox.heal()
     yield stacks[request.param]
     sandbox.heal()
+
+
+@pytest.fixture(scope="module")
+def events(emulator):
+    """What the tests of a file find published."""
+    return Events(emulator)
 
 
 def existing_bucket(stack):

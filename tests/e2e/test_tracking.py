@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from chain import ACCOUNT, REGION, Sandbox, wait_until
 from test_operations import Uploads, all_arrive
 from test_permissions import may_be_invoked_by
-from tracking import SETTINGS, Events, Relay, Tracked, timer
+from tracking import SETTINGS, Relay, Tracked, timer
 
 REASON = "the file is encrypted"
 
@@ -21,11 +21,6 @@ def flexorch():
     )  # fmt: skip
     yield sandbox
     sandbox.stop()
-
-
-@pytest.fixture(scope="module")
-def events(emulator):
-    return Events(emulator)
 
 
 @pytest.fixture(scope="module")

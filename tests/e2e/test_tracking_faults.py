@@ -14,7 +14,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from chain import Sandbox, wait_until
 from faults import Killed, Proxy, broken, processes, silent, throttled, too_fast, unanswered
-from tracking import SETTINGS, Events, Relay, Tracked
+from tracking import SETTINGS, Relay, Tracked
 
 KINDS = {"processed": "Document Processed", "failed": "Document Failed", "rejected": "Document Rejected"}
 
@@ -146,11 +146,6 @@ def flexorch():
     )  # fmt: skip
     yield sandbox
     sandbox.stop()
-
-
-@pytest.fixture(scope="module")
-def events(emulator):
-    return Events(emulator)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use flexorch_sandbox::aws_fault::AwsFault;
 use flexorch_sandbox::secrets_manager::SecretsFault;
+use flexorch_sandbox::wait_until;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -139,12 +140,7 @@ impl Stack {
     async fn read_lines(&mut self, at: Minutes) {
         let wanted = self.invocations;
         let summaries = |lines: &[String]| lines.iter().filter(|line| line.contains("\"ObjectsReceived\":")).count();
-        let read = tokio::time::timeout(Duration::from_secs(20), async {
-            while summaries(&self.app.lines()) < wanted {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        });
-        read.await.expect("an invocation's metrics");
+        wait_until("an invocation's metrics", || summaries(&self.app.lines()) >= wanted).await;
         let lines = self.app.lines();
         for line in &lines[self.lines_read..] {
             self.cloudwatch.log(at, INGESTER, line);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flexorch_s3_ingester::model::codes::attribute;
 use flexorch_sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::wait_until;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -36,13 +37,6 @@ fn texts<'a>(receipt: &'a Value, field: &str) -> Vec<&'a str> {
 /// The keys that each receipt names, separated by spaces.
 fn keys_of(app: &TestApp) -> Vec<String> {
     receipts(app).iter().map(|receipt| texts(receipt, "key").join(" ")).collect()
-}
-
-/// Waits until SQS has received a call.
-async fn a_call(app: &TestApp) {
-    while app.queues.calls().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]
@@ -268,7 +262,7 @@ async fn a_receipt_is_sent_before_the_event_is_acknowledged() {
         app.queues.set_fault(Some(AwsFault::HangAfterEffect));
         tokio::select! {
             answer = app.invoke(event) => panic!("the event was acknowledged: {answer:?}"),
-            () = a_call(&app) => {}
+            () = wait_until("a call of SQS", || !app.queues.calls().is_empty()) => {}
         }
         assert_eq!(app.requests()[0].status, Some(202));
         assert_eq!(app.queues.calls()[0].operation, "SendMessageBatch");

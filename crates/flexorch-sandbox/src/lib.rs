@@ -20,15 +20,17 @@
 //! | `server` | HTTP on 127.0.0.1, with connections that can be reset |
 //! | `http` | routes, the front door, the admin path `/_sandbox` |
 //! | `api` | FlexOrch's decisions, without HTTP or a clock |
-//! | `fault` | FlexOrch's faults: which requests meet which |
+//! | `fault` | FlexOrch's faults, and which requests they apply to |
 //! | `record` | the submissions so far |
-//! | `delivery` | webhooks: jobs that end, attempts, the deliveries so far |
+//! | `delivery` | webhooks: the watch for jobs that end, attempts, the deliveries so far |
 //! | `aws` | what the AWS endpoints share |
 //! | `body` | bodies that end too early, or never |
 //! | [`secrets_manager`], [`queues`], [`buckets`], [`iam`] | AWS Secrets Manager, Amazon SQS, Amazon S3, and IAM's access keys |
 //! | [`dynamodb`], [`eventbridge`] | Amazon DynamoDB and Amazon EventBridge |
 //! | [`stub`] | a server with the responses of its caller |
 //! | [`runtime_api`], [`program`] | Lambda's Runtime API, for a function that runs as a local process, and that process |
+//! | [`function`] | a function's process with all services |
+//! | `wait` | waiting for a condition |
 //!
 //! Any key that starts with `dfx_` is a separate tenant. Keys are kept in memory only and shown masked.
 //! If FlexOrch's behaviour is not known, the sandbox does the stricter thing, and the item's comment says so.
@@ -45,6 +47,7 @@ mod delivery;
 pub mod dynamodb;
 pub mod eventbridge;
 mod fault;
+pub mod function;
 mod hex;
 mod http;
 pub mod iam;
@@ -60,6 +63,7 @@ pub mod services;
 pub mod stub;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 /// The faults of the AWS endpoints.
 pub mod aws_fault {
@@ -75,4 +79,5 @@ pub use self::{
     sandbox::Sandbox,
     server::SandboxError,
     services::Services,
+    wait::wait_until,
 };

@@ -78,7 +78,7 @@ pub struct SandboxOptions {
     pub recognize_documents: bool,
     /// How webhooks are signed and delivered.
     pub webhooks: WebhookOptions,
-    /// How long every response of the API takes, on top of its own time.
+    /// The latency that is added to every response of the API.
     pub latency: Duration,
     /// Faults from the first request on.
     pub faults: Vec<Fault>,

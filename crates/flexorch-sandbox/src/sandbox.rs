@@ -129,12 +129,12 @@ impl Sandbox {
         self.shared.set_job(Some(id), &state.to_string()) == Ok(1)
     }
 
-    /// Sets the state of all jobs that have not ended, and returns how many these are; none if the state is not one.
+    /// Sets the state of all jobs that have not ended, and returns their number; 0 if the state is not one.
     pub fn set_open_jobs(&self, state: Value) -> usize {
         self.shared.set_job(None, &state.to_string()).unwrap_or(0)
     }
 
-    /// Forgets a job, as if it had never been; returns `false` if there is none.
+    /// Forgets a job, as if it had never existed; returns `false` if there is none.
     pub fn forget_job(&self, id: &str) -> bool {
         self.shared.flexorch().forget_job(id)
     }
@@ -149,7 +149,7 @@ impl Sandbox {
         self.shared.webhooks.log.list()
     }
 
-    /// Returns when every delivery so far is delivered or lost. The deliveries for [`Sandbox::set_job`] have begun when it returns.
+    /// Waits until every delivery so far is delivered or lost. The deliveries for [`Sandbox::set_job`] have begun when it returns.
     pub async fn deliveries_finished(&self) {
         self.shared.webhooks.idle().await;
     }
@@ -159,7 +159,7 @@ impl Sandbox {
         self.shared.webhooks.set_lose(lose);
     }
 
-    /// Delivers once more what was delivered or lost; returns `false` if there is no such delivery.
+    /// Repeats a delivery as a new one; returns `false` if there is no such delivery.
     pub fn deliver_again(&self, delivery: u64) -> bool {
         self.shared.webhooks.send_again(delivery, self.shared.clock.now())
     }

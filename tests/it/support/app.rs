@@ -1,10 +1,10 @@
 //! The function and everything around it.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use flexorch_sandbox::program::{Program, metric_sums};
+use flexorch_sandbox::function::Function;
 use flexorch_sandbox::secrets_manager::SecretsManager;
 use flexorch_sandbox::services::{API_KEY, REGION};
 use flexorch_sandbox::{Fault, RecordedRequest, SandboxOptions, Services};
@@ -21,10 +21,7 @@ pub const DEAD_LETTERS: &str = "dead-letters";
 pub const RECEIPTS: &str = "receipts";
 
 /// The built function and the services that it uses, all on random ports.
-pub struct TestApp {
-    services: Services,
-    function: Program,
-}
+pub struct TestApp(Function);
 
 /// What a test sets before the function starts.
 pub struct TestAppBuilder {
@@ -120,8 +117,7 @@ impl TestAppBuilder {
     /// Starts the function and waits until it asks for work.
     pub async fn start(self) -> TestApp {
         let app = self.spawn().await;
-        let initialised = tokio::time::timeout(Duration::from_secs(30), app.runtime_api.initialised()).await;
-        assert!(initialised.is_ok(), "the function did not start: {:#?}", app.lines());
+        app.started().await;
         app
     }
 
@@ -136,14 +132,7 @@ impl TestAppBuilder {
             services.secrets.put(name, secret);
         }
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
-        let mut env = BTreeMap::from([
-            ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "ingest".to_owned()),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "256".to_owned()),
-            ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
-            ("CONNECTOR_SECRET_IDS".to_owned(), names.join(",")),
-            ("AWS_LAMBDA_LOG_LEVEL".to_owned(), "DEBUG".to_owned()),
-        ]);
-        env.extend(services.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let mut env = BTreeMap::from([("CONNECTOR_SECRET_IDS".to_owned(), names.join(","))]);
         if self.dead_letters {
             env.insert("DEAD_LETTER_QUEUE_URL".to_owned(), services.queues.url(DEAD_LETTERS));
         }
@@ -151,16 +140,21 @@ impl TestAppBuilder {
             env.insert("RECEIPTS_QUEUE_URL".to_owned(), services.queues.url(RECEIPTS));
         }
         env.extend(self.env);
-        let function = Program::start(env!("CARGO_BIN_EXE_flexorch-s3-ingester"), env).unwrap();
-        TestApp { services, function }
+        TestApp(Function::spawn(env!("CARGO_BIN_EXE_flexorch-s3-ingester"), "ingest", services, env).unwrap())
     }
 }
 
 impl Deref for TestApp {
-    type Target = Services;
+    type Target = Function;
 
-    fn deref(&self) -> &Services {
-        &self.services
+    fn deref(&self) -> &Function {
+        &self.0
+    }
+}
+
+impl DerefMut for TestApp {
+    fn deref_mut(&mut self) -> &mut Function {
+        &mut self.0
     }
 }
 
@@ -187,7 +181,7 @@ impl TestApp {
 
     /// The most memory that the function has had so far, in KiB; `None` once it has ended.
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     }
@@ -207,7 +201,7 @@ impl TestApp {
 
     /// Gives the function this share of a core, until what is returned is dropped.
     pub fn starve(&self, share: f64) -> Starved {
-        Starved::new(self.function.id().unwrap(), share)
+        Starved::new(self.id().unwrap(), share)
     }
 
     /// What was submitted to FlexOrch so far, oldest first.
@@ -220,16 +214,9 @@ impl TestApp {
         self.flexorch.submitted_keys()
     }
 
-    /// Waits for the function's report that it cannot start, and for its end; returns the report and the exit code.
-    pub async fn init_error(&mut self) -> (String, Option<i32>) {
-        let error = tokio::time::timeout(Duration::from_secs(30), self.runtime_api.init_error()).await.unwrap();
-        let status = self.function.wait().await.unwrap();
-        (error["errorMessage"].as_str().unwrap().to_owned(), status.code())
-    }
-
     /// Ends the function and returns everything that it printed.
     pub async fn output(self) -> Vec<String> {
-        self.function.output().await
+        self.0.output().await
     }
 
     /// Ends the function and returns its log lines; metrics are not among them.
@@ -244,11 +231,6 @@ impl TestApp {
 
     /// Ends the function and returns the sums of its metrics, and the values of those that are lists.
     pub async fn metrics(self) -> BTreeMap<String, f64> {
-        metric_sums(&self.output().await)
-    }
-
-    /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
-    pub fn lines(&self) -> Vec<String> {
-        self.function.lines()
+        self.0.metrics().await
     }
 }

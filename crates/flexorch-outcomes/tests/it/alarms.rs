@@ -6,6 +6,7 @@
 use flexorch_sandbox::dynamodb::DynamoFault;
 use flexorch_sandbox::eventbridge::EventsFault;
 use flexorch_sandbox::services::API_KEY;
+use flexorch_sandbox::wait_until;
 use serde_json::{Value, json};
 
 use super::support::cloudwatch::{CloudWatch, Minutes};
@@ -54,8 +55,7 @@ impl Stack {
         self.invocations += 1;
         let wanted = self.invocations;
         let has_metrics = |line: &&String| line.contains("\"DocumentsSubmitted\":");
-        let printed = |app: &App| app.lines().iter().filter(has_metrics).count() >= wanted;
-        self.app.wait_until("an invocation's metrics", printed).await;
+        wait_until("an invocation's metrics", || self.app.lines().iter().filter(has_metrics).count() >= wanted).await;
         let lines = self.app.lines();
         lines[self.lines_read..].iter().for_each(|line| self.cloudwatch.log(at, OUTCOMES, line));
         self.lines_read = lines.len();

@@ -2,6 +2,7 @@
 
 use flexorch_sandbox::dynamodb::DynamoFault;
 use flexorch_sandbox::services::API_KEY;
+use flexorch_sandbox::wait_until;
 use serde_json::{Value, json};
 
 use super::support::{App, Delivery, TABLE, batch, document, receipt, submitted_at};
@@ -94,9 +95,8 @@ async fn a_write_whose_response_is_lost_is_recognised_and_counted_once() {
     app.invoke(batch(&[receipt(1, &[document("a.pdf", &job)])])).await.failures();
     // Each write of the sweep has its effect, and the first response to each never arrives.
     app.dynamodb.set_operation_fault("PutItem", Some(DynamoFault::BrokenOff));
-    let is_written = |app: &App| app.record()["state"] == "processed";
     let heal = async {
-        app.wait_until("the write", is_written).await;
+        wait_until("the write", || app.record()["state"] == "processed").await;
         app.dynamodb.set_operation_fault("PutItem", None);
     };
     let (summary, ()) = tokio::join!(app.sweep(), heal);

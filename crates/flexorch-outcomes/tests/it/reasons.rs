@@ -63,7 +63,7 @@ async fn a_flexorch_that_hangs_or_is_down_costs_one_request_and_a_sweep_finds_th
         deliver_failures(&app, &jobs).await;
         assert_eq!((reasons(&app), asked(&app)), ((vec![Value::Null; 3], vec![Value::Null; 3]), 1), "{fault}");
         // Another process: in this one the 429 may still hold.
-        app.kill_and_restart().await;
+        app.restart().await.unwrap();
         let before: Vec<_> = app.records().iter().map(|record| record["changed_at"].clone()).collect();
         assert_eq!(app.sweep().await, json!({"open": 0, "processed": 0, "failed": 0, "asked": 1}), "{fault}");
         let (records, events) = reasons(&app);
@@ -81,7 +81,7 @@ async fn reasons_are_asked_for_within_the_rate_and_the_rest_in_pages() {
     deliver_failures(&app, &jobs).await;
     let known = |app: &App| reasons(app).0.iter().filter(|reason| reason.is_string()).count();
     assert_eq!((known(&app), asked(&app)), (2, 2), "the burst");
-    app.kill_and_restart().await;
+    app.restart().await.unwrap();
     assert_eq!((app.sweep().await["asked"].clone(), known(&app)), (json!(1), 5));
 }
 

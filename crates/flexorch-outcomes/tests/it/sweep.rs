@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flexorch_sandbox::dynamodb::DynamoFault;
 use flexorch_sandbox::services::API_KEY;
+use flexorch_sandbox::wait_until;
 use serde_json::{Value, json};
 
 use super::support::{App, AppBuilder, Delivery, TABLE, batch, document, receipt, receipt_of};
@@ -178,7 +179,7 @@ async fn a_sweep_goes_on_where_the_last_one_ended_even_in_another_process() {
             json!({"open": 3, "processed": 0, "failed": 0, "asked": 2})
         );
         assert_eq!(asked(&app).len(), jobs, "each sweep asks for another job");
-        app.kill_and_restart().await;
+        app.restart().await.unwrap();
     }
     let before = asked(&app);
     app.sweep_within(Duration::from_secs(5)).await;
@@ -196,7 +197,7 @@ async fn ended_jobs_behind_more_pages_than_a_sweep_can_read_are_found_by_the_nex
     jobs[..100].iter().for_each(|job| assert!(app.flexorch.set_job(job, completed())));
     let first = app.sweep_within(Duration::from_secs(5)).await;
     assert_eq!(first, json!({"open": 300, "processed": 0, "failed": 0, "asked": 2}), "the pages of running jobs");
-    app.kill_and_restart().await;
+    app.restart().await.unwrap();
     let second = app.sweep_within(Duration::from_secs(5)).await;
     assert_eq!(second, json!({"open": 200, "processed": 100, "failed": 0, "asked": 2}));
 }
@@ -244,10 +245,10 @@ async fn a_sweep_that_cannot_read_all_open_records_reports_no_number_of_them() {
     app.submit_and_record("connector", API_KEY, 150).await;
     app.dynamodb.set_page_bytes(4_000);
     app.dynamodb.set_latency(Duration::from_millis(50));
-    let queries = |app: &App| app.dynamodb.calls().iter().filter(|call| call.operation == "Query").count();
+    let queries = || app.dynamodb.calls().iter().filter(|call| call.operation == "Query").count();
     // Three of them look for states that are not published.
     let read_in_part = async {
-        app.wait_until("the first pages", |app| queries(app) >= 5).await;
+        wait_until("the first pages", || queries() >= 5).await;
         app.dynamodb.set_operation_fault("Query", Some(DynamoFault::AccessDenied));
     };
     let (summary, ()) = tokio::join!(app.sweep(), read_in_part);

@@ -1,6 +1,7 @@
 //! What is recorded and not published is published by a sweep, whatever ended the invocation in between.
 
 use flexorch_sandbox::eventbridge::EventsFault;
+use flexorch_sandbox::wait_until;
 use serde_json::json;
 
 use super::support::{App, Delivery, TABLE, batch, document, receipt, rejected, submitted_at};
@@ -14,11 +15,11 @@ async fn a_function_killed_between_write_and_publish_loses_no_event() {
         let unpublished = app.records().iter().filter(|record| record["unpublished"] == true).count();
         tokio::select! {
             _ = app.runtime_api.invoke(event.to_string(), std::time::Duration::from_secs(60)) => panic!("it answered"),
-            () = app.wait_until("written", |app| {
+            () = wait_until("written", || {
                 app.records().iter().filter(|record| record["unpublished"] == true).count() > unpublished
             }) => {}
         }
-        app.kill_and_restart().await;
+        app.restart().await.unwrap();
     }
     assert!(app.published().is_empty());
     app.eventbridge.set_fault(None);

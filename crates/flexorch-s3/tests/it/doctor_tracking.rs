@@ -1,8 +1,10 @@
 //! `flexorch-s3 doctor` and tracking.
 
+use flexorch_sandbox::dynamodb::DynamoFault;
 use serde_json::{Value, json};
 
 use crate::support::clinic::{Clinic, Diagnosis, FUNCTION, post};
+use crate::support::records::TABLE;
 use crate::support::surroundings::{API_KEY, REGION};
 
 /// The outcomes function.
@@ -36,7 +38,7 @@ async fn tracked() -> Clinic {
     clinic.account.create_function(
         OUTCOMES,
         &[
-            ("RECORDS_TABLE", "records"),
+            ("RECORDS_TABLE", TABLE),
             ("CONNECTOR_SECRET_IDS", "docs"),
             ("FLEXORCH_BASE_URL", &clinic.address),
             ("WEBHOOK_SECRET_ID", "webhook"),
@@ -45,7 +47,7 @@ async fn tracked() -> Clinic {
     clinic.account.map(OUTCOMES, "receipts");
     clinic.account.set_url(OUTCOMES, URL);
     clinic.account.schedule("every-15-minutes", OUTCOMES, true);
-    clinic.account.create_table(&["by-job", "by-state"], true);
+    clinic.dynamodb.create_records_table(TABLE).unwrap();
     let webhook = json!({"url": URL, "events": ["job.completed", "job.failed"], "secret": "signing-secret-0123"});
     let made = post(&format!("{}/webhooks", clinic.address), &webhook).await;
     let id = [&made["data"]["id"], &made["id"]].into_iter().find(|id| !id.is_null()).unwrap();
@@ -64,6 +66,8 @@ async fn every_link_of_the_tracking_is_checked_and_without_it_only_that_it_is_of
     let seen = doctor(&clinic, &[]).await;
     let well = seen.names("well");
     assert_eq!(well[well.len() - CHECKS.len()..], CHECKS, "{:#}", seen.report);
+    let calls: Vec<_> = clinic.dynamodb.calls().into_iter().map(|call| call.operation).collect();
+    assert_eq!(calls, ["DescribeTable", "DescribeTimeToLive"], "doctor only reads");
     assert_eq!(seen.run.status, Some(0));
     let plain = Clinic::open("docs").await;
     let seen = doctor(&plain, &[]).await;
@@ -75,25 +79,26 @@ async fn every_link_of_the_tracking_is_checked_and_without_it_only_that_it_is_of
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_link_is_named_with_the_command_that_is_next() {
     let clinic = tracked().await;
-    let account = &clinic.account;
+    let (account, dynamodb) = (&clinic.account, &clinic.dynamodb);
     account.unschedule();
     doctor(&clinic, &[]).await.fails("sweep", "nothing starts it", "aws scheduler list-schedules");
     account.schedule("every-15-minutes", OUTCOMES, false);
     doctor(&clinic, &[]).await.fails("sweep", "is disabled", "--name every-15-minutes");
     account.schedule("every-15-minutes", OUTCOMES, true);
-    account.create_table(&["by-job"], true);
+    dynamodb.delete_index(TABLE, "by-state");
     doctor(&clinic, &[]).await.fails(
         "records table",
         "no index by-state",
         "aws dynamodb describe-table --table-name records",
     );
-    account.delete_table();
+    dynamodb.delete_table(TABLE);
     doctor(&clinic, &[]).await.fails("records table", "there is no table records", "aws dynamodb list-tables");
-    account.create_table(&["by-job", "by-state"], false);
+    dynamodb.create_records_table(TABLE).unwrap();
+    dynamodb.set_time_to_live(TABLE, false);
     let seen = doctor(&clinic, &[]).await;
     assert_eq!(seen.check("records table")["status"], "warning");
     assert!(seen.text("records table").contains("update-time-to-live --table-name records"), "{:#}", seen.report);
-    account.create_table(&["by-job", "by-state"], true);
+    dynamodb.set_time_to_live(TABLE, true);
     account.set_variable(OUTCOMES, "RECORD_DAYS", "0");
     doctor(&clinic, &[]).await.fails("outcomes' settings", "RECORD_DAYS", ".Variables.RECORD_DAYS");
     account.set_variable(OUTCOMES, "RECORD_DAYS", "90");
@@ -123,14 +128,14 @@ async fn a_webhook_that_flexorch_does_not_have_or_whose_secret_is_not_stored_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_read_is_neither_good_nor_bad() {
     let clinic = tracked().await;
-    for (action, checks) in [
-        ("dynamodb:DescribeTable", &["records table"][..]),
-        ("dynamodb:DescribeTimeToLive", &["records table"]),
-        ("scheduler:ListSchedules", &["sweep"]),
-        ("lambda:GetFunctionUrlConfig", &["webhook"]),
-    ] {
+    for operation in ["DescribeTable", "DescribeTimeToLive"] {
+        clinic.dynamodb.set_operation_fault(operation, Some(DynamoFault::AccessDenied));
+        doctor(&clinic, &[]).await.could_not_check(&["records table"], &format!("dynamodb:{operation}"));
+        clinic.dynamodb.set_operation_fault(operation, None);
+    }
+    for (action, check) in [("scheduler:ListSchedules", "sweep"), ("lambda:GetFunctionUrlConfig", "webhook")] {
         clinic.account.deny(action);
-        doctor(&clinic, &[]).await.could_not_check(checks, action);
+        doctor(&clinic, &[]).await.could_not_check(&[check], action);
         clinic.account.allow_all();
     }
 }
@@ -191,30 +196,30 @@ async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
 async fn a_document_is_followed_from_its_upload_to_its_result() {
     let clinic = tracked().await;
     clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
-    let record = |state: &'static str, more: &[(&'static str, &'static str)]| {
-        let usual = [
-            ("document", "docs/in/a.pdf"),
-            ("version", "-"),
-            ("changed_at", "2026-11-24T07:00:00.000Z"),
-            ("submitted_at", "2026-11-24T06:59:00.000Z"),
-            ("job_id", "j-7"),
-            ("state", state),
-        ];
-        usual.iter().chain(more).copied().collect::<Vec<_>>()
+    let put = |state: &str, more: Value| {
+        let mut record = json!({
+            "document": "docs/in/a.pdf",
+            "version": "-",
+            "changed_at": "2026-11-24T07:00:00.000Z",
+            "submitted_at": "2026-11-24T06:59:00.000Z",
+            "job_id": "j-7",
+            "state": state,
+        });
+        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        clinic.dynamodb.put(TABLE, record).unwrap();
     };
     let key = ["--key", "in/a.pdf"];
     let seen = doctor(&clinic, &key).await;
     assert_eq!(seen.check("object's record")["status"], "warning");
     assert!(seen.text("object's record").contains("no record"), "{:#}", seen.report);
-    clinic.account.put_item(&record("failed", &[("failure_reason", "AccessDenied: KMS key")]));
+    put("failed", json!({"failure_reason": "AccessDenied: KMS key"}));
     let failed = doctor(&clinic, &key).await;
     failed.fails(
         "object's record",
         "submitted 2026-11-24T06:59:00.000Z as job j-7; failed 2026-11-24T07:00:00.000Z: AccessDenied: KMS key; published",
         "flexorch-s3 resubmit --function ingest --bucket docs --key in/a.pdf",
     );
-    clinic.account.create_table(&["by-job", "by-state"], true);
-    clinic.account.put_item(&record("processed", &[("quality_grade", "A")]));
+    put("processed", json!({"quality_grade": "A"}));
     let seen = doctor(&clinic, &key).await;
     assert_eq!(
         (seen.check("object's record")["status"].as_str(), seen.run.status),

@@ -69,8 +69,8 @@ impl FlexOrch {
         (tenant, &mut self.ids, &self.rules)
     }
 
-    /// Returns the deliveries for the jobs that have ended since the last call, and when the next job ends that somebody wants to be
-    /// notified of.
+    /// Returns the deliveries for the jobs that have ended since the last call, and when the next job of a tenant with
+    /// webhooks ends.
     pub(crate) fn take_notices(&mut self, now: Moment) -> (Vec<Notice>, Option<Moment>) {
         let mut tenants: Vec<&mut Tenant> = self.tenants.values_mut().filter(|tenant| tenant.has_webhooks()).collect();
         let notices = tenants.iter_mut().flat_map(|tenant| tenant.take_notices(now)).collect();
@@ -88,7 +88,7 @@ impl FlexOrch {
         self.tenants.values_mut().any(|tenant| tenant.jobs.set(id, verdict, now))
     }
 
-    /// Sets the status of all jobs that have not ended, and returns how many these are.
+    /// Sets the status of all jobs that have not ended, and returns their number.
     pub(crate) fn set_open_jobs(&mut self, verdict: &Verdict, now: Moment) -> usize {
         self.tenants.values_mut().map(|tenant| tenant.jobs.set_open(verdict, now)).sum()
     }

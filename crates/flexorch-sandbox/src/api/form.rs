@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-/// Returns the fields in their order, decoded. An invalid escape stands for itself, as in the URL standard.
+/// Returns the fields in their order, decoded. An invalid escape is kept unchanged, as in the URL standard.
 pub(crate) fn decode(body: &str) -> Vec<(String, String)> {
     body.split('&')
         .filter(|field| !field.is_empty())

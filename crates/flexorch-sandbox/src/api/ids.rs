@@ -1,4 +1,4 @@
-//! Ids.
+//! The ids that the sandbox issues.
 
 /// The id of the first connector, as on FlexOrch's own page.
 const FIRST_CONNECTOR: u64 = 42;

@@ -29,16 +29,16 @@ impl JobStatus {
     }
 }
 
-/// How a job comes to its end.
+/// How a job progresses to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// A second after a second it is a step further, and with every poll: a test need not wait for the clock.
+    /// Advances one step per second and with every poll: a test need not wait for the clock.
     Polled,
-    /// It is queued for one half of this time, and runs for the other.
+    /// Is queued for one half of this time, and runs for the other.
     Takes(Duration),
 }
 
-/// What the admin path sets a job to.
+/// The state that the admin path sets a job to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Verdict {
@@ -59,7 +59,7 @@ pub(crate) struct Job {
     created: Moment,
     pace: Pace,
     polls: u32,
-    /// The status that the admin path set, and when. It stays.
+    /// The status that the admin path set, and when. Neither time nor polls change it.
     set: Option<(JobStatus, Moment)>,
     failure: Option<String>,
     grade: (String, f64),
@@ -108,7 +108,7 @@ impl Job {
         }
     }
 
-    /// Returns when it ends, or ended; `None` if the admin path keeps it from that.
+    /// Returns when it ends, or ended; `None` if the admin path holds it open.
     pub(crate) fn ends_at(&self) -> Option<Moment> {
         match (self.set, self.pace) {
             (Some((status, at)), _) => status.is_end().then_some(at),
@@ -144,15 +144,15 @@ impl Job {
         }
     }
 
-    /// `GET /jobs/{id}`, which moves a job of [`Pace::Polled`] on.
+    /// Returns the job in the API's form after a poll, which advances a job of [`Pace::Polled`].
     pub(crate) fn poll(&mut self, now: Moment) -> Value {
         let shown = self.show(now);
         self.polls = self.polls.saturating_add(1);
         shown
     }
 
-    /// Returns the job in the API's form. The official clients use both spellings of its id. Whether a job of FlexOrch names its key
-    /// is not known, so that it does not here.
+    /// Returns the job in the API's form. The official clients use both spellings of its id. Whether FlexOrch's jobs name their
+    /// key is not known, so this one does not.
     pub(crate) fn show(&self, now: Moment) -> Value {
         let status = self.status(now);
         let completed = status == JobStatus::Completed;
@@ -197,7 +197,7 @@ impl Job {
     }
 
     /// Returns the event that a webhook reports its end with, and the payload without a timestamp. FlexOrch documents the payload of a
-    /// completed job alone; nothing says that one of a failed job has a reason.
+    /// completed job only, so that of a failed job has no reason.
     pub(crate) fn end_event(&self, now: Moment) -> (&'static str, Value) {
         let completed = self.status(now) == JobStatus::Completed;
         let event = if completed { "job.completed" } else { "job.failed" };

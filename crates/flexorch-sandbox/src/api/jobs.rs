@@ -36,7 +36,7 @@ impl Jobs {
         self.places.get(id).and_then(|&place| self.jobs.get(place))
     }
 
-    /// Returns a job in the API's form, and moves it on if polls do that.
+    /// Returns a job in the API's form after a poll.
     pub(crate) fn poll(&mut self, id: &str, now: Moment) -> Option<Value> {
         let place = *self.places.get(id)?;
         self.jobs.get_mut(place).map(|job| job.poll(now))
@@ -54,7 +54,7 @@ impl Jobs {
         self.jobs.iter().filter(|job| self.places.contains_key(&job.id))
     }
 
-    /// Sets a job's status, and returns whether there is such a job. An end is reported anew.
+    /// Sets a job's status, and returns whether there is such a job. An end is reported again.
     pub(crate) fn set(&mut self, id: &str, verdict: &Verdict, now: Moment) -> bool {
         let Some(&place) = self.places.get(id) else {
             return false;
@@ -66,13 +66,13 @@ impl Jobs {
         true
     }
 
-    /// Sets the status of all jobs that have not ended, and returns how many these are.
+    /// Sets the status of all jobs that have not ended, and returns their number.
     pub(crate) fn set_open(&mut self, verdict: &Verdict, now: Moment) -> usize {
         let open = self.known().filter(|job| !job.has_ended(now)).map(|job| job.id.clone()).collect::<Vec<_>>();
         open.iter().filter(|id| self.set(id, verdict, now)).count()
     }
 
-    /// Forgets a job, as if it had never been, and returns whether there was one.
+    /// Forgets a job, as if it had never existed, and returns whether there was one.
     pub(crate) fn forget(&mut self, id: &str) -> bool {
         let place = self.places.remove(id);
         place.is_some_and(|place| {

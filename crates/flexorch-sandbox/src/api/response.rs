@@ -67,7 +67,7 @@ impl ApiError {
         Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
     }
 
-    /// 401.
+    /// Returns a 401.
     pub(crate) fn invalid_api_key() -> Self {
         Self::new(
             401,
@@ -76,27 +76,27 @@ impl ApiError {
         )
     }
 
-    /// 400: a part of the request is missing.
+    /// Returns a 400: a part of the request is missing.
     pub(crate) fn missing_input(message: impl Into<String>) -> Self {
         Self::new(400, "MISSING_INPUT", message)
     }
 
-    /// 422: a part of the request is not valid.
+    /// Returns a 422: a part of the request is not valid.
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new(422, "VALIDATION_ERROR", message)
     }
 
-    /// 404: it does not exist, or belongs to another tenant.
+    /// Returns a 404: it does not exist, or belongs to another tenant.
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(404, "NOT_FOUND", format!("{what} was not found."))
     }
 
-    /// 403: the plan does not include it.
+    /// Returns a 403: the plan does not include it.
     pub(crate) fn plan_upgrade_required(message: impl Into<String>) -> Self {
         Self::new(403, "PLAN_UPGRADE_REQUIRED", message)
     }
 
-    /// 429: the minute's requests are used up; `retry_after` is in seconds.
+    /// Returns a 429: the minute's requests are used up; `retry_after` is in seconds.
     pub(crate) fn rate_limited(limit: u32, retry_after: u64) -> Self {
         Self {
             retry_after: Some(retry_after),
@@ -104,12 +104,13 @@ impl ApiError {
         }
     }
 
-    /// 429, although waiting does not help: a schedule's interval is shorter than the plan's (FlexOrch documentation, "Scheduled Sync").
+    /// Returns a 429, although waiting does not help: a schedule's interval is shorter than the plan's (FlexOrch documentation,
+    /// "Scheduled Sync").
     pub(crate) fn interval_too_short(message: impl Into<String>) -> Self {
         Self::new(429, "RATE_LIMIT_EXCEEDED", message)
     }
 
-    /// 429: the month's credits are used up.
+    /// Returns a 429: the month's credits are used up.
     pub(crate) fn quota_exceeded(limit: u64) -> Self {
         Self::new(429, "QUOTA_EXCEEDED", format!("The month's {limit} credits are used up."))
     }

@@ -18,7 +18,7 @@ use super::{
     webhook::{NewWebhook, Notice, Webhook},
 };
 
-/// Everything of one API key. Other tenants' connectors, jobs and documents do not exist for it.
+/// The state of one API key. Other tenants' connectors, jobs and documents do not exist for it.
 #[derive(Debug, Default)]
 pub(crate) struct Tenant {
     pub(crate) window: RateWindow,
@@ -188,7 +188,7 @@ impl Tenant {
     ) -> Result<Value, ApiError> {
         let (webhook, shown) = Webhook::create(ids.peek_webhook(), new, rules.webhook_secrets, now)?;
         if self.webhooks.is_empty() {
-            // What ended before there was a webhook is reported to none.
+            // Jobs that ended before the first webhook existed are not reported.
             self.jobs.take_ended(now);
         }
         self.webhooks.insert(ids.next_webhook(), webhook);
@@ -206,12 +206,12 @@ impl Tenant {
         removed.map(|_| ()).ok_or_else(|| ApiError::not_found(format_args!("Webhook {id:?}")))
     }
 
-    /// Returns a job, which moves on with every poll if its pace is that.
+    /// Returns a job in the API's form after a poll.
     pub(crate) fn poll_job(&mut self, id: &str, now: Moment) -> Result<Value, ApiError> {
         self.jobs.poll(id, now).ok_or_else(|| ApiError::not_found(format_args!("Job {id:?}")))
     }
 
-    /// Returns whether somebody wants to be notified.
+    /// Returns whether there are webhooks.
     pub(crate) fn has_webhooks(&self) -> bool {
         !self.webhooks.is_empty()
     }
@@ -236,7 +236,7 @@ impl Tenant {
         &self.accepted_by_day
     }
 
-    /// Returns the keys of the documents that were accepted, once for each connector, in no order.
+    /// Returns the keys of the documents that were accepted, once for each connector, in no particular order.
     pub(crate) fn documents(&self) -> impl Iterator<Item = &str> {
         self.documents.keys().map(|(_, key)| key.as_str())
     }

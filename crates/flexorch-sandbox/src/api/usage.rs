@@ -9,7 +9,7 @@ use super::{
     tenant::Tenant,
 };
 
-/// `GET /usage/rate-limits`, in the flat form of the SDKs and the nested form of the documentation.
+/// Returns the `data` of `GET /usage/rate-limits`, in the flat form of the SDKs and the nested form of the documentation.
 pub(crate) fn rate_limits(tenant: &Tenant, rules: &Rules, now: Moment) -> Value {
     let limit = rules.requests_per_minute;
     let used = limit.map(|_| tenant.window.used(now));
@@ -32,7 +32,7 @@ pub(crate) fn rate_limits(tenant: &Tenant, rules: &Rules, now: Moment) -> Value 
     })
 }
 
-/// `GET /usage`: the credits. All of the sandbox's time counts as one month.
+/// Returns the `data` of `GET /usage`: the credits. All of the sandbox's time counts as one month.
 pub(crate) fn current(tenant: &Tenant, rules: &Rules) -> Value {
     let used = tenant.credits_used();
     let remaining = rules.monthly_credits.map(|limit| limit.saturating_sub(used));
@@ -49,7 +49,7 @@ pub(crate) fn current(tenant: &Tenant, rules: &Rules) -> Value {
     })
 }
 
-/// `GET /usage/history`: each day on which documents were accepted.
+/// Returns the `data` of `GET /usage/history`: each day on which documents were accepted.
 pub(crate) fn history(tenant: &Tenant) -> Value {
     tenant
         .accepted_by_day()

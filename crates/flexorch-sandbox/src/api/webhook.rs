@@ -1,4 +1,4 @@
-//! Webhooks: where FlexOrch reports what became of jobs, and whether it exports datasets.
+//! Webhooks: where FlexOrch reports what happened to jobs, and which datasets it exports.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use sha2::Sha256;
 use super::super::{clock::Moment, hex, options::WebhookSecrets};
 use super::response::ApiError;
 
-/// The events that a webhook may ask for.
+/// The events that a webhook can subscribe to.
 const EVENTS: [&str; 4] = ["job.completed", "job.failed", "dataset.ready", "quota.warning"];
 
 /// The body of `POST /webhooks`. It has no `Debug` because it may hold the signing secret.
@@ -113,7 +113,7 @@ impl Webhook {
         })
     }
 
-    /// Returns the delivery of an event, if the webhook asked for it.
+    /// Returns the delivery of an event, if the webhook subscribes to it.
     pub(crate) fn notice(&self, event: &str, payload: &Value, now: Moment) -> Option<Notice> {
         if !self.events.iter().any(|wanted| wanted == event) {
             return None;

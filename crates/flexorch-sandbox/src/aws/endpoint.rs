@@ -93,7 +93,7 @@ impl<S: Service> AwsEndpoint<S> {
         self.shared.calls().set_operation_fault(operation, fault);
     }
 
-    /// Sets how long every response takes, on top of its own time.
+    /// Sets the latency that is added to every response.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.calls().set_latency(latency);
     }

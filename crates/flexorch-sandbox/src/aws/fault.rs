@@ -1,9 +1,9 @@
-//! The calls to an embedded AWS endpoint, and the faults that they meet. Pure.
+//! The calls to an embedded AWS endpoint, and the faults that apply to them. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a call meets instead of its response.
+/// What happens to a call instead of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwsFault {
     /// The error for something that does not exist, whatever the endpoint holds.

@@ -1,4 +1,4 @@
-//! Notices jobs that end, and delivers.
+//! Watches for jobs that end, and delivers to the webhooks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use super::super::options::WebhookOptions;
 use super::log::{DeliveryAttempt, DeliveryLog};
 use super::post::post;
 
-/// Deliveries in flight at once.
+/// The most deliveries in flight.
 const CONCURRENT: usize = 16;
 
 /// The attempts of a delivery: a non-2xx is retried once, and then lost (FlexOrch documentation, "Webhooks").
@@ -59,7 +59,7 @@ impl Dispatcher {
         self.lose.store(lose, Ordering::Relaxed);
     }
 
-    /// Says that a job may have ended, or will end sooner than known.
+    /// Wakes the watch because a job may have ended, or will end sooner than known.
     pub(crate) fn jobs_changed(&self) {
         self.changed.notify_one();
     }
@@ -87,7 +87,7 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers once more what was delivered or lost; returns `false` if there is no such delivery. It counts as a new one.
+    /// Repeats a delivery as a new one; returns `false` if there is no such delivery.
     pub(crate) fn send_again(&self, id: u64, now: Moment) -> bool {
         let Some(earlier) = self.log.get(id) else {
             return false;
@@ -104,13 +104,13 @@ impl Dispatcher {
         true
     }
 
-    /// Returns when every delivery so far is delivered or lost.
+    /// Waits until every delivery so far is delivered or lost.
     pub(crate) async fn idle(&self) {
-        // Fails only without a sender, which this is.
+        // The sender is in `self`, so that the wait cannot fail.
         let _ = self.unfinished.subscribe().wait_for(|unfinished| *unfinished == 0).await;
     }
 
-    /// Returns when nothing runs any more; the token must be cancelled.
+    /// Waits until all tasks have ended; the token must be cancelled.
     pub(crate) async fn stopped(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -153,7 +153,7 @@ impl Dispatcher {
         if self.lose.load(Ordering::Relaxed) {
             return no_response("lost on demand".to_owned());
         }
-        // Never closed.
+        // The semaphore is never closed.
         let _permit = self.in_flight.acquire().await;
         match tokio::time::timeout(self.timeout, post(&notice.url, notice.body.clone(), &notice.signature)).await {
             Ok(Ok(status)) => DeliveryAttempt { status: Some(status), error: None },

@@ -14,21 +14,21 @@ const KEPT: usize = 10_000;
 /// The report of a job's end to one webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WebhookDelivery {
-    /// Its number, from 1.
+    /// The delivery's number, from 1.
     pub id: u64,
-    /// When the job's end was noticed, RFC 3339 in UTC.
+    /// When the delivery began, RFC 3339 in UTC.
     pub at: String,
     /// The webhook's id.
     pub webhook: u64,
-    /// Where it goes.
+    /// The webhook's URL.
     pub url: String,
-    /// `job.completed` or `job.failed`.
+    /// The event: `job.completed` or `job.failed`.
     pub event: String,
-    /// The job.
+    /// The job's id.
     pub job_id: String,
-    /// The body.
+    /// The body, which is JSON.
     pub body: String,
-    /// `X-Flexorch-Signature`.
+    /// The value of `X-Flexorch-Signature`.
     pub signature: String,
     /// The attempts so far, at most two.
     pub attempts: Vec<DeliveryAttempt>,
@@ -43,12 +43,12 @@ pub struct WebhookDelivery {
 pub struct DeliveryAttempt {
     /// The response's status, if there was a response.
     pub status: Option<u16>,
-    /// Why there was none.
+    /// Why there was no response.
     pub error: Option<String>,
 }
 
 impl DeliveryAttempt {
-    /// Returns whether the receiver took the delivery.
+    /// Returns whether the receiver accepted the delivery.
     pub(super) fn succeeded(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
@@ -112,7 +112,7 @@ impl DeliveryLog {
         self.records().kept.iter().cloned().collect()
     }
 
-    /// Removes all deliveries; their numbers go on.
+    /// Removes all deliveries; numbering continues.
     pub(crate) fn clear(&self) {
         self.records().kept.clear();
     }

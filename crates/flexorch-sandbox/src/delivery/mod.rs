@@ -2,7 +2,7 @@
 //!
 //! | module | its job |
 //! | --- | --- |
-//! | `dispatcher` | notices jobs that end, and delivers |
+//! | `dispatcher` | watches for jobs that end, and delivers |
 //! | `log` | the deliveries so far |
 //! | `post` | one attempt, over plain HTTP |
 

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 /// The header with the signature.
 const SIGNATURE: HeaderName = HeaderName::from_static("x-flexorch-signature");
 
-/// The most that is read of a response: only its status matters.
+/// The most bytes that are read of a response, of which only the status matters.
 const MOST_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Why there is no response.
@@ -56,7 +56,7 @@ pub(super) async fn post(url: &str, body: String, signature: &str) -> Result<u16
     Ok(status)
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted when this is dropped.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {

@@ -1,146 +1,89 @@
-//! Queries and scans of a table or an index, page by page. Pure.
-
-use std::cmp::Ordering;
+//! Queries of a table or an index, page by page. Pure.
 
 use serde_json::{Value as Json, json};
 
-use super::error::DynamoError;
-use super::expression::{Condition, KeyCondition, Path};
-use super::schema::{Index, Keys};
-use super::table::{Key, Table};
-use super::value::{Item, Value, item_json, item_size};
+use super::error;
+use super::expression::{Condition, KeyCondition};
+use super::schema::{Keys, key_of};
+use super::table::Table;
+use super::value::{Item, item_json, item_size};
+use crate::aws::error::AwsError;
 
-/// What a query or a scan asks for.
-#[derive(Debug, Default)]
-pub(super) struct Read {
+/// The parameters of a query.
+#[derive(Debug)]
+pub(super) struct Query {
     pub(super) index: Option<String>,
-    /// A query's; a scan has none.
-    pub(super) key: Option<Condition>,
+    pub(super) key: Condition,
     pub(super) filter: Option<Condition>,
-    /// `None` is all attributes.
-    pub(super) projection: Option<Vec<Path>>,
     pub(super) backward: bool,
     pub(super) consistent: bool,
-    /// The most items that are read, before the filter.
+    /// The most items that are read.
     pub(super) limit: Option<usize>,
     pub(super) start: Option<Item>,
-    /// Whether only their number is asked for.
-    pub(super) count: bool,
 }
 
 /// Returns a page.
-pub(super) fn page(table: &Table, read: Read, page_bytes: usize) -> Result<Json, DynamoError> {
-    let index = read.index.as_deref().map(|name| table.schema.index(name)).transpose()?;
-    if read.consistent && index.is_some_and(|index| index.global) {
-        return Err(DynamoError::validation("Consistent reads are not supported on global secondary indexes"));
+pub(super) fn page(table: &Table, query: Query, page_bytes: usize) -> Result<Json, AwsError> {
+    let index = query.index.as_deref().map(|name| table.schema.index(name)).transpose()?;
+    if query.consistent && index.is_some() {
+        return Err(error::validation("Consistent reads are not supported on global secondary indexes"));
     }
-    let keys = index.map_or(&table.schema.keys, |index| &index.keys);
-    let is_query = read.key.is_some();
-    let key = read.key.map(|condition| {
-        KeyCondition::new(condition, &keys.partition.name, keys.sort.as_ref().map(|sort| sort.name.as_str()))
-    });
-    let key = key.transpose()?;
-    if let Some(filter) = read.filter.as_ref().filter(|_| is_query)
-        && let Some(name) = filter.attributes().into_iter().find(|name| keys.attributes().any(|key| key.name == **name))
-    {
+    let keys = index.map_or(table.schema.keys, |index| index.keys);
+    let key = KeyCondition::new(query.key, keys)?;
+    let of_key = |filter: &Condition| filter.attributes().find(|name| keys.contains(name)).map(str::to_owned);
+    if let Some(name) = query.filter.as_ref().and_then(of_key) {
         let message = "Filter Expression can only contain non-primary key attributes: Primary key attribute:";
-        return Err(DynamoError::validation(format!("{message} {name}")));
+        return Err(error::validation(format!("{message} {name}")));
     }
-    let mut found = select(table, index, key.as_ref());
-    if read.backward {
+    let items: Vec<&Item> = if index.is_some() { table.indexed_items().collect() } else { table.items().collect() };
+    // Sorted by the index's key, then by the table's.
+    let position = |item| Some((key_of(item, keys)?, key_of(item, table.schema.keys)?));
+    let found = items.into_iter().filter(|item| key.holds(item));
+    let mut found: Vec<_> = found.filter_map(|item| Some((position(item)?, item))).collect();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if let Some(start) = &query.start {
+        check_start(start, keys, table.schema.keys, &key)?;
+        let start = position(start);
+        found.retain(
+            |(place, _)| if query.backward { Some(place) < start.as_ref() } else { Some(place) > start.as_ref() },
+        );
+    }
+    if query.backward {
         found.reverse();
     }
-    if let Some(start) = &read.start {
-        check_start(start, keys, &table.schema.keys, key.as_ref())?;
-        let start = position(start, keys, &table.schema.keys);
-        let passed = if read.backward { Ordering::Less } else { Ordering::Greater };
-        found.retain(|(_, item)| compare(&position(item, keys, &table.schema.keys), &start) == passed);
-    }
 
-    let (mut items, mut scanned, mut bytes, mut count) = (Vec::new(), 0, 0, 0);
-    let mut last = None;
+    let (mut items, mut scanned, mut bytes, mut last) = (Vec::new(), 0, 0, None);
     let total = found.len();
     for (_, item) in found {
-        let shown = index.map_or_else(|| item.clone(), |index| index.project(item, &table.schema.keys));
-        bytes += item_size(&shown);
+        bytes += item_size(item);
         scanned += 1;
-        if read.filter.as_ref().is_none_or(|filter| filter.holds(&shown)) {
-            count += 1;
-            if !read.count {
-                items.push(project(&shown, read.projection.as_deref()));
-            }
+        if query.filter.as_ref().is_none_or(|filter| filter.holds(item)) {
+            items.push(item_json(item));
         }
-        let ended_by_limit = read.limit.is_some_and(|limit| scanned >= limit);
-        if ended_by_limit || (bytes >= page_bytes && scanned < total) {
-            let mut key = table.schema.keys.of(item);
-            key.extend(keys.of(item));
-            last = Some(item_json(&key));
+        // If the limit is reached, DynamoDB does not look whether there are more.
+        if bytes >= page_bytes && scanned < total || Some(scanned) == query.limit {
+            let is_key = |name: &str| keys.contains(&name) || table.schema.keys.contains(&name);
+            let key = item.iter().filter(|(name, _)| is_key(name)).map(|(name, value)| (name.clone(), value.clone()));
+            last = Some(item_json(&key.collect()));
             break;
         }
     }
-    let mut page = json!({"Count": count, "ScannedCount": scanned});
-    if !read.count {
-        page["Items"] = items.into();
-    }
+    let mut page = json!({"Count": items.len(), "ScannedCount": scanned, "Items": items});
     if let Some(last) = last {
         page["LastEvaluatedKey"] = last;
     }
     Ok(page)
 }
 
-/// Returns the items of a partition, or all of the table or index, in their order.
-fn select<'a>(table: &'a Table, index: Option<&Index>, key: Option<&KeyCondition>) -> Vec<(&'a Key, &'a Item)> {
-    let keys = &table.schema.keys;
-    let Some(index) = index else {
-        return match key {
-            None => table.entries(false).iter().collect(),
-            Some(key) => {
-                let of_partition = table.entries(false).range(Key(key.partition.clone(), None)..);
-                let of_partition = of_partition.take_while(|(place, _)| place.0 == key.partition);
-                of_partition.filter(|(_, item)| key.holds(item)).collect()
-            }
-        };
-    };
-    let is_in = |item: &Item| {
-        index.keys.are_in(item)
-            && key.is_none_or(|key| item.get(&index.keys.partition.name) == Some(&key.partition) && key.holds(item))
-    };
-    let found = table.entries(true).iter().filter(|(_, item)| is_in(item));
-    let mut found: Vec<_> = found.map(|entry| (position(entry.1, &index.keys, keys), entry)).collect();
-    found.sort_by(|(a, _), (b, _)| compare(a, b));
-    found.into_iter().map(|(_, entry)| entry).collect()
-}
-
-/// Returns the values that an item is sorted by: the keys of the index, then those of the table.
-fn position<'a>(item: &'a Item, keys: &Keys, table: &Keys) -> Vec<&'a Value> {
-    keys.attributes().chain(table.attributes()).filter_map(|key| item.get(&key.name)).collect()
-}
-
-fn compare(a: &[&Value], b: &[&Value]) -> Ordering {
-    let orders = a.iter().zip(b).map(|(a, b)| a.order(b));
-    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-}
-
-/// Refuses an `ExclusiveStartKey` that no page of this query or scan returned.
-fn check_start(start: &Item, keys: &Keys, table: &Keys, key: Option<&KeyCondition>) -> Result<(), DynamoError> {
-    let is_key = |name: &String| keys.attributes().chain(table.attributes()).any(|key| key.name == *name);
-    if !keys.are_in(start) || !table.are_in(start) || !start.keys().all(is_key) {
-        return Err(DynamoError::validation("The provided starting key is invalid"));
+/// Refuses an `ExclusiveStartKey` that no page of this query returned.
+fn check_start(start: &Item, keys: Keys, table: Keys, key: &KeyCondition) -> Result<(), AwsError> {
+    let is_other = |name: &str| !keys.contains(&name) && !table.contains(&name);
+    if key_of(start, keys).is_none() || key_of(start, table).is_none() || start.keys().any(|name| is_other(name)) {
+        return Err(error::validation("The provided starting key is invalid"));
     }
-    match key {
-        Some(key) if start.get(&keys.partition.name) != Some(&key.partition) || !key.holds(start) => {
-            let message = "The provided starting key is outside query boundaries based on provided conditions";
-            Err(DynamoError::validation(message))
-        }
-        _ => Ok(()),
+    if !key.holds(start) {
+        let message = "The provided starting key is outside query boundaries based on provided conditions";
+        return Err(error::validation(message));
     }
-}
-
-/// Returns an item's projection in DynamoDB's JSON.
-pub(super) fn project(item: &Item, projection: Option<&[Path]>) -> Json {
-    let Some(paths) = projection else {
-        return item_json(item);
-    };
-    let whole = paths.iter().filter_map(|path| Some((path.whole_attribute()?, path.find(item)?)));
-    item_json(&whole.map(|(name, value)| (name.to_owned(), value.clone())).collect())
+    Ok(())
 }

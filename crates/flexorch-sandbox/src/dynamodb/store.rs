@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::error::DynamoError;
-use super::input::Input;
+use super::error;
 use super::schema::Schema;
 use super::table::Table;
+use crate::aws::error::AwsError;
 use crate::aws::signature::ACCOUNT;
-use crate::clock::Moment;
 
 /// The most bytes of a page (Developer Guide, "Paginating table query results").
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -40,48 +39,38 @@ pub(super) fn name(name_or_arn: &str) -> &str {
 
 impl Store {
     /// Creates a table.
-    pub(super) fn create(&mut self, input: &Input, now: Moment) -> Result<(), DynamoError> {
-        let name = name(&input.table_name);
+    pub(super) fn create(&mut self, name: &str, schema: Schema) -> Result<(), AwsError> {
         let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if !(3..=255).contains(&name.len()) || !name.chars().all(is_of_name) {
             let message = "TableName must be 3 to 255 letters, digits, underscores, hyphens and dots";
-            return Err(DynamoError::validation(message));
+            return Err(error::validation(message));
         }
         if self.tables.contains_key(name) {
-            return Err(DynamoError::table_exists(name));
+            return Err(AwsError::client(
+                "com.amazonaws.dynamodb.v20120810#ResourceInUseException",
+                format!("Table already exists: {name}"),
+            ));
         }
-        self.tables.insert(name.to_owned(), Table::new(Schema::new(input)?, now));
+        self.tables.insert(name.to_owned(), Table::new(schema));
         Ok(())
     }
 
-    /// Deletes a table with its items.
-    pub(super) fn delete(&mut self, name: &str) -> Result<Table, DynamoError> {
-        self.tables.remove(name).ok_or_else(|| DynamoError::no_table(name))
+    /// Deletes a table with its items, if it exists.
+    pub(super) fn delete(&mut self, name: &str) {
+        self.tables.remove(name);
     }
 
     /// Returns a table.
-    pub(super) fn table(&self, name: &str) -> Result<&Table, DynamoError> {
-        self.tables.get(name).ok_or_else(|| DynamoError::no_table(name))
+    pub(super) fn table(&self, name: &str) -> Result<&Table, AwsError> {
+        self.tables.get(name).ok_or_else(|| error::no_table(name))
     }
 
     /// Returns a table, to change it.
-    pub(super) fn table_mut(&mut self, name: &str) -> Result<&mut Table, DynamoError> {
-        self.tables.get_mut(name).ok_or_else(|| DynamoError::no_table(name))
+    pub(super) fn table_mut(&mut self, name: &str) -> Result<&mut Table, AwsError> {
+        self.tables.get_mut(name).ok_or_else(|| error::no_table(name))
     }
 
-    /// Returns a table for a call that writes, after the writer that comes before it, if one is to.
-    pub(super) fn table_to_write(&mut self, name: &str) -> Result<&mut Table, DynamoError> {
-        let table = self.table_mut(name)?;
-        table.be_overtaken()?;
-        Ok(table)
-    }
-
-    /// Returns the names of all tables, sorted.
-    pub(super) fn names(&self) -> Vec<&str> {
-        self.tables.keys().map(String::as_str).collect()
-    }
-
-    /// Keeps what the indexes show, or lets them follow their tables.
+    /// Freezes what the indexes return, or lets them follow their tables.
     pub(super) fn freeze_indexes(&mut self, frozen: bool) {
         self.tables.values_mut().for_each(|table| table.freeze_indexes(frozen));
     }

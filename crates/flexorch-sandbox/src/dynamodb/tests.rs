@@ -7,12 +7,13 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, ReturnValue, Select, TableStatus},
+    types::{AttributeValue, TableStatus},
 };
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::tests::client;
+use crate::wait_until;
 
 const TABLE: &str = "records";
 
@@ -89,19 +90,14 @@ fn documents(items: &[Attributes]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_item_is_put_read_and_deleted() {
+async fn an_item_is_put_and_read() {
     let bench = Bench::start().await;
-    let key = || Some(item("b/a.pdf", 0).into_iter().filter(|(name, _)| name != "revision").collect());
-    let get = || bench.sdk.get_item().table_name(TABLE).consistent_read(true).set_key(key());
-    assert_eq!(get().send().await.unwrap().item(), None);
+    let key = item("b/a.pdf", 0).into_iter().filter(|(name, _)| name != "revision").collect();
+    let get = bench.sdk.get_item().table_name(TABLE).consistent_read(true).set_key(Some(key));
+    assert_eq!(get.clone().send().await.unwrap().item(), None);
     bench.sdk.put_item().table_name(TABLE).set_item(Some(item("b/a.pdf", 7))).send().await.unwrap();
-    assert_eq!(get().send().await.unwrap().item(), Some(&item("b/a.pdf", 7)));
-    let some = get().projection_expression("revision").send().await.unwrap();
-    assert_eq!(some.item(), Some(&[("revision".to_owned(), number(7))].into()));
+    assert_eq!(get.send().await.unwrap().item(), Some(&item("b/a.pdf", 7)));
     assert_eq!(bench.dynamodb.items(TABLE), [json!({"document": "b/a.pdf", "version": "-", "revision": 7})]);
-    let delete = bench.sdk.delete_item().table_name(TABLE).set_key(key()).return_values(ReturnValue::AllOld);
-    assert_eq!(delete.send().await.unwrap().attributes(), Some(&item("b/a.pdf", 7)));
-    assert!(bench.dynamodb.items(TABLE).is_empty());
     let calls: Vec<_> = bench.dynamodb.calls().into_iter().map(|call| (call.operation, call.table)).collect();
     assert_eq!(calls[1], ("PutItem".to_owned(), TABLE.to_owned()));
     bench.dynamodb.shutdown().await;
@@ -127,21 +123,6 @@ async fn of_two_writers_that_read_the_same_revision_one_writes() {
 }
 
 #[tokio::test]
-async fn an_item_is_updated_or_created_by_an_update() {
-    let bench = Bench::start().await;
-    let update = |condition: Option<&str>| {
-        let call = bench.sdk.update_item().table_name(TABLE).key("document", text("b/a")).key("version", text("-"));
-        let call = call.update_expression("ADD revision :one REMOVE unpublished").return_values(ReturnValue::AllNew);
-        call.set_condition_expression(condition.map(str::to_owned))
-            .expression_attribute_values(":one", number(1))
-            .send()
-    };
-    assert_eq!(update(None).await.unwrap().attributes(), Some(&item("b/a", 1)));
-    assert_eq!(update(Some("revision = :one")).await.unwrap().attributes(), Some(&item("b/a", 2)));
-    assert_eq!(code(update(Some("revision = :one")).await.unwrap_err()), "ConditionalCheckFailedException");
-}
-
-#[tokio::test]
 async fn an_index_is_read_in_the_order_of_its_sort_key() {
     let bench = Bench::start().await;
     for (document, state, at) in
@@ -157,7 +138,7 @@ async fn an_index_is_read_in_the_order_of_its_sort_key() {
     assert_eq!(documents(backward.items()), ["c", "b", "a"]);
     let since = |condition: &str, at: &str| {
         let call = bench.by_state("failed").key_condition_expression(format!("#state = :state AND {condition}"));
-        call.expression_attribute_values(":at", text(at)).select(Select::Count).send()
+        call.expression_attribute_values(":at", text(at)).send()
     };
     for (condition, at, count) in [
         ("changed_at > :at", "2", 1),
@@ -186,19 +167,18 @@ async fn pages_are_followed_by_their_last_key_in_both_directions_also_among_equa
         let at = format!("{:02}", 20 - document.parse::<u32>().unwrap() / 2);
         bench.dynamodb.put(TABLE, record(document, "failed", &at)).unwrap();
     }
-    bench.dynamodb.set_page_bytes(100);
     let mut expected: Vec<&str> = all.iter().map(String::as_str).collect();
     expected.sort_by_key(|document| (20 - document.parse::<u32>().unwrap() / 2, document.to_string()));
-    for (forward, limit) in [(true, None), (false, None), (true, Some(3)), (false, Some(1))] {
+    for (forward, page_bytes, least_pages) in [(true, 100, 6), (false, 100, 6), (true, 1, 20), (false, 1, 20)] {
+        bench.dynamodb.set_page_bytes(page_bytes);
         let (mut found, mut start, mut pages) = (Vec::new(), None, 0);
         loop {
-            let call = bench.by_state("failed").scan_index_forward(forward).set_limit(limit);
+            let call = bench.by_state("failed").scan_index_forward(forward);
             let page = call.set_exclusive_start_key(start).send().await.unwrap();
             assert_eq!(page.scanned_count() as usize, page.items().len());
             found.extend(documents(page.items()).into_iter().map(str::to_owned));
             pages += 1;
             start = page.last_evaluated_key().cloned();
-            // An item that is gone still marks its place.
             if start.is_none() {
                 break;
             }
@@ -207,7 +187,7 @@ async fn pages_are_followed_by_their_last_key_in_both_directions_also_among_equa
             found.reverse();
         }
         assert_eq!(found, expected);
-        assert!(pages > 5, "{pages}");
+        assert!(pages >= least_pages, "{pages}");
     }
 }
 
@@ -221,19 +201,15 @@ async fn a_filter_leaves_items_out_after_they_were_counted_for_the_page() {
         }
         bench.dynamodb.put(TABLE, record).unwrap();
     }
+    bench.dynamodb.set_page_bytes(300);
     let page = |start| {
-        let call = bench.by_state("failed").filter_expression("unpublished = :true").limit(5);
-        call.expression_attribute_values(":true", AttributeValue::Bool(true)).set_exclusive_start_key(start).send()
+        let call = bench.by_state("failed").filter_expression("unpublished = :true").set_exclusive_start_key(start);
+        call.expression_attribute_values(":true", AttributeValue::Bool(true)).send()
     };
     let first = page(None).await.unwrap();
-    assert_eq!((first.count(), first.scanned_count()), (0, 5));
+    assert_eq!((first.count(), first.scanned_count() < 7), (0, true), "{first:?}");
     let second = page(first.last_evaluated_key().cloned()).await.unwrap();
     assert_eq!(documents(second.items()), ["7"]);
-    let scan =
-        bench.sdk.scan().table_name(TABLE).filter_expression("attribute_exists(unpublished)").send().await.unwrap();
-    assert_eq!((documents(scan.items()), scan.scanned_count()), (vec!["7"], 10));
-    let pages = bench.sdk.scan().table_name(TABLE).limit(3).into_paginator().items().send();
-    assert_eq!(pages.collect::<Result<Vec<_>, _>>().await.unwrap().len(), 10);
 }
 
 #[tokio::test]
@@ -255,6 +231,8 @@ async fn what_dynamodb_refuses_is_refused() {
     };
     for (operation, input, part) in [
         ("PutItem", put(json!({"job_id": {"N": "1"}})), "Type mismatch for Index Key job_id"),
+        ("PutItem", put(json!({"quality": {"SS": ["a"]}})), "no values of type SS"),
+        ("PutItem", json!({"TableName": TABLE, "ReturnValues": "ALL_OLD"}), "PutItem's parameter ReturnValues"),
         ("PutItem", put(json!({"job_id": {"S": ""}})), "empty string"),
         ("PutItem", put(json!({"version": {"S": ""}})), "empty string"),
         ("PutItem", put(json!({"version": {"N": "1"}})), "Type mismatch for key version"),
@@ -271,7 +249,7 @@ async fn what_dynamodb_refuses_is_refused() {
             "reserved keyword: state",
         ),
         ("Query", query(json!({"FilterExpression": "#s = :s"})), "non-primary key"),
-        ("Query", query(json!({"Limit": 0})), "limit"),
+        ("Query", query(json!({"Select": "COUNT"})), "Query's parameter Select"),
         ("Query", query(json!({"ExclusiveStartKey": key.clone()})), "starting key"),
         ("Query", json!({"TableName": TABLE}), "KeyConditionExpression"),
         ("Query", json!({"TableName": TABLE, "KeyConditions": {}}), "KeyConditions"),
@@ -286,43 +264,44 @@ async fn what_dynamodb_refuses_is_refused() {
     }
     let (_, missing) = bench.raw("GetItem", json!({"TableName": "none", "Key": key})).await;
     assert_eq!(missing["__type"], "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException");
-    assert_eq!(bench.raw("Vanish", json!({})).await.1["__type"], "com.amazon.coral.service#UnknownOperationException");
+    assert_eq!(bench.raw("Vanish", json!({})).await.1["__type"], "UnknownOperationException");
     let unsigned = client().post(bench.dynamodb.endpoint_url()).send().await.unwrap();
     assert_eq!(unsigned.status(), 400);
 }
 
 #[tokio::test]
-async fn tables_are_created_described_listed_and_deleted() {
+async fn a_table_is_created_described_changed_and_deleted() {
     let bench = Bench::start().await;
-    let table = bench.sdk.describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
-    assert_eq!(table.table_status(), Some(&TableStatus::Active));
-    let indexes: Vec<_> = table.global_secondary_indexes().iter().filter_map(|index| index.index_name()).collect();
-    assert_eq!(indexes, ["by-job", "by-state"]);
-    assert_eq!(table.table_arn(), Some(bench.dynamodb.arn(TABLE, "eu-west-1").as_str()));
-    let by_arn = bench.sdk.describe_table().table_name(bench.dynamodb.arn(TABLE, "eu-west-1")).send().await.unwrap();
-    assert_eq!(by_arn.table().unwrap().table_name(), Some(TABLE));
-    let simple = json!({
-        "TableName": "plain", "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
-        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
-    });
-    assert_eq!(bench.raw("CreateTable", simple.clone()).await.0, 200);
-    let again = bench.raw("CreateTable", simple).await.1;
-    assert_eq!(again["__type"], "com.amazonaws.dynamodb.v20120810#ResourceInUseException");
-    assert_eq!(bench.raw("ListTables", json!({})).await.1, json!({"TableNames": ["plain", TABLE]}));
-    bench.sdk.delete_table().table_name("plain").send().await.unwrap();
-    assert!(bench.dynamodb.put("plain", json!({"id": 1})).is_err());
-    for wrong in [
-        json!({"TableName": "x1"}),
-        json!({"TableName": "without-key"}),
-        json!({"TableName": "undefined", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}),
-        json!({
-            "TableName": "unused",
-            "AttributeDefinitions": [{"AttributeName": "a", "AttributeType": "S"}, {"AttributeName": "b", "AttributeType": "S"}],
-            "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}],
-        }),
-    ] {
-        assert!(bench.dynamodb.create_table(wrong.clone()).is_err(), "{wrong}");
+    let describe = |name: &str| bench.sdk.describe_table().table_name(name).send();
+    let indexes = async || {
+        let table = describe(TABLE).await.unwrap().table.unwrap();
+        let names = table.global_secondary_indexes().iter().filter_map(|index| index.index_name()).map(str::to_owned);
+        names.collect::<Vec<_>>()
+    };
+    let expiry = async || {
+        let expiry = bench.sdk.describe_time_to_live().table_name(TABLE).send().await.unwrap();
+        expiry.time_to_live_description.unwrap().attribute_name
+    };
+    let table = describe(TABLE).await.unwrap().table.unwrap();
+    assert_eq!((table.table_name(), table.table_status()), (Some(TABLE), Some(&TableStatus::Active)));
+    let by_arn = describe(table.table_arn().unwrap()).await.unwrap().table;
+    assert_eq!(by_arn, Some(table));
+    assert_eq!(
+        (indexes().await, expiry().await.as_deref()),
+        (vec!["by-job".into(), "by-state".into()], Some("expires_at"))
+    );
+    bench.dynamodb.delete_index(TABLE, "by-job");
+    bench.dynamodb.set_time_to_live(TABLE, false);
+    assert_eq!((indexes().await, expiry().await), (vec!["by-state".to_owned()], None));
+
+    for wrong in [TABLE, "x1", "a table"] {
+        assert!(bench.dynamodb.create_records_table(wrong).is_err(), "{wrong}");
     }
+    bench.dynamodb.delete_table(TABLE);
+    assert_eq!(code(describe(TABLE).await.unwrap_err()), "ResourceNotFoundException");
+    assert!(bench.dynamodb.put(TABLE, record("a", "failed", "1")).is_err());
+    bench.dynamodb.create_records_table(TABLE).unwrap();
+    assert_eq!(indexes().await.len(), 2);
 }
 
 #[tokio::test]
@@ -342,14 +321,9 @@ async fn faults_meet_the_operations_that_they_are_for() {
     assert_eq!(code(bench.by_state("failed").send().await.unwrap_err()), "InternalServerError");
 
     bench.dynamodb.fail_next(1, DynamoFault::HangAfterEffect);
-    let written = async {
-        while bench.dynamodb.items(TABLE).is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
     tokio::select! {
         responded = bench.put(item("a", 1), new, None) => panic!("{responded:?}"),
-        () = written => {}
+        () = wait_until("the item", || !bench.dynamodb.items(TABLE).is_empty()) => {}
     }
 }
 

@@ -4,9 +4,7 @@
 //! | --- | --- |
 //! | `service` | the JSON protocol, and recorded calls |
 //! | `store` | the events, and which entries are accepted |
-//! | `error` | EventBridge's errors |
 
-mod error;
 mod service;
 mod store;
 #[cfg(test)]
@@ -32,8 +30,8 @@ impl EventBridge {
         self.shared().service().events.clear();
     }
 
-    /// Lets every entry fail whose detail contains this text, whatever else its call has, or no entry any more. Its error is
-    /// `ThrottlingException`.
+    /// Makes every entry whose detail contains this text fail with `ThrottlingException`; `None` ends that. The other entries of a call
+    /// are not affected.
     pub fn fail_entries(&self, text_in_detail: Option<&str>) {
         self.shared().service().failing = text_in_detail.map(str::to_owned);
     }

@@ -4,9 +4,9 @@ use axum::Router;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::EventsError;
 use super::store::{DEFAULT_BUS, Entry, Store};
 use crate::aws::endpoint::{Service, Shared};
+use crate::aws::error::AwsError;
 use crate::aws::fault::Failure;
 use crate::aws::json::{self, JsonService, Request};
 
@@ -50,7 +50,7 @@ impl JsonService for Store {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
 
     type Input = Input;
-    type Error = EventsError;
+    type Error = AwsError;
 
     fn call(&self, request: &Request<Input>) -> EventsCall {
         EventsCall {
@@ -65,18 +65,23 @@ impl JsonService for Store {
         &call.bus
     }
 
-    fn failure(failure: Failure, request: &Request<Input>) -> EventsError {
+    fn failure(failure: Failure, request: &Request<Input>) -> AwsError {
         match failure {
-            Failure::NotFound => EventsError::no_bus(request.input.bus()),
-            Failure::AccessDenied => EventsError::access_denied(&request.operation, request.input.bus()),
-            Failure::Throttling | Failure::ThroughputExceeded => EventsError::throttled(),
-            Failure::Internal => EventsError::internal(),
+            Failure::NotFound => {
+                let message = format!("Event bus {} does not exist.", request.input.bus());
+                AwsError::client("ResourceNotFoundException", message)
+            }
+            Failure::AccessDenied => AwsError::access_denied("events", &request.operation, request.input.bus()),
+            Failure::Throttling | Failure::ThroughputExceeded => AwsError::throttled(),
+            Failure::Internal => {
+                AwsError::server("InternalException", "This exception occurs due to unexpected causes.")
+            }
         }
     }
 
-    async fn respond(shared: &Shared<Self>, request: Request<Input>, in_part: bool) -> Result<Value, EventsError> {
+    async fn respond(shared: &Shared<Self>, request: Request<Input>, in_part: bool) -> Result<Value, AwsError> {
         if request.operation != "PutEvents" {
-            return Err(EventsError::unknown_operation(&request.operation));
+            return Err(AwsError::unknown_operation(&request.operation));
         }
         let now = shared.now();
         shared.service().put(&request.input.entries, in_part, now)

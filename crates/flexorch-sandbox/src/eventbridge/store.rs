@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::EventsError;
+use crate::aws::error::AwsError;
 use crate::clock::Moment;
 
 /// The bus of an entry that names none.
@@ -13,7 +13,7 @@ pub(super) const DEFAULT_BUS: &str = "default";
 const MOST_ENTRIES: usize = 10;
 const MOST_BYTES: usize = 256 * 1024;
 
-/// The bytes that a time counts for (User Guide, "Calculating PutEvents event entry size").
+/// The bytes that count for an entry's time (User Guide, "Calculating PutEvents event entry size").
 const TIME_BYTES: usize = 14;
 
 /// An event that EventBridge accepted.
@@ -23,9 +23,9 @@ pub struct PublishedEvent {
     pub id: String,
     /// The bus, by the name or ARN that the entry gave; `default` if it gave none.
     pub bus: String,
-    /// For example `flexorch.s3-ingester`.
+    /// The source, `flexorch.s3-ingester` for example.
     pub source: String,
-    /// For example `Document Processed`.
+    /// The detail type, `Document Processed` for example.
     pub detail_type: String,
     /// The detail, parsed.
     pub detail: Value,
@@ -64,7 +64,7 @@ impl Entry {
         time + texts.chain(resources).sum::<usize>()
     }
 
-    /// Returns the entry as an event, or why it is none: a code and a message.
+    /// Returns the entry as an event, or the code and the message that refuse it.
     fn event(&self) -> Result<PublishedEvent, (&'static str, String)> {
         let required = |name: &str, value: &Option<String>| {
             let missing = || {
@@ -94,16 +94,22 @@ impl Entry {
 }
 
 impl Store {
-    /// Accepts entries, each by itself. If `in_part`, every second one fails.
-    pub(super) fn put(&mut self, entries: &[Entry], in_part: bool, now: Moment) -> Result<Value, EventsError> {
+    /// Accepts or refuses each of the entries. If `in_part`, every second one fails.
+    pub(super) fn put(&mut self, entries: &[Entry], in_part: bool, now: Moment) -> Result<Value, AwsError> {
         if !(1..=MOST_ENTRIES).contains(&entries.len()) {
             let size = if entries.is_empty() { "greater than or equal to 1" } else { "less than or equal to 10" };
-            return Err(EventsError::validation(format!(
-                "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length {size}"
-            )));
+            return Err(AwsError::client(
+                "ValidationException",
+                format!(
+                    "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length {size}"
+                ),
+            ));
         }
         if entries.iter().map(Entry::bytes).sum::<usize>() > MOST_BYTES {
-            return Err(EventsError::validation("Total size of the entries in the request is over the limit."));
+            return Err(AwsError::client(
+                "ValidationException",
+                "Total size of the entries in the request is over the limit.",
+            ));
         }
         let results: Vec<Result<Value, (&str, String)>> = entries
             .iter()

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::tests::client;
+use crate::wait_until;
 
 struct Bench {
     bus: EventBridge,
@@ -86,14 +87,9 @@ async fn a_call_fails_as_a_whole_or_entry_by_entry() {
     bench.bus.set_operation_fault("PutEvents", Some(EventsFault::Internal));
     assert_eq!(bench.put(three()).await, Err("InternalException".to_owned()));
     bench.bus.set_operation_fault("PutEvents", Some(EventsFault::HangAfterEffect));
-    let published = async {
-        while bench.published().last().map(String::as_str) != Some("d") {
-            tokio::task::yield_now().await;
-        }
-    };
     tokio::select! {
         responded = bench.put(vec![entry("d")]) => panic!("{responded:?}"),
-        () = published => {}
+        () = wait_until("the event", || bench.published().last().is_some_and(|event| event == "d")) => {}
     }
     assert_eq!(bench.bus.calls().len(), 7);
 }

@@ -8,7 +8,7 @@
 //! | `keys` | the list of the keys that a fault is written with, and their values |
 //! | `meaning` | from keys to a fault and back |
 //! | `flag` | a fault as a flag's value |
-//! | `table` | the faults in force: counts, lots, and what a request meets |
+//! | `table` | the faults in force, and which of them apply to a request |
 
 mod definition;
 mod flag;

@@ -1,4 +1,4 @@
-//! The faults in force, and which of them a request meets.
+//! The faults in force, and which of them apply to a request.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,7 +25,7 @@ pub struct FaultStatus {
     pub fault: Fault,
     /// How many requests its filter matched.
     pub matched: u64,
-    /// How many of them it happened to.
+    /// How many of these requests the fault applied to.
     pub applied: u64,
 }
 
@@ -88,10 +88,10 @@ pub(crate) struct Seen<'a> {
     pub(crate) keys: &'a [String],
 }
 
-/// What a request meets.
+/// The faults that apply to a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Verdict {
-    /// How long it waits first.
+    /// How long the request waits first.
     pub(crate) delay: Duration,
     /// What replaces the API's response.
     pub(crate) disruption: Option<Disruption>,
@@ -141,8 +141,8 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     status: FaultStatus,
-    /// Each fault draws its own lots, so that another fault does not change when this one happens.
-    lots: fastrand::Rng,
+    /// Each fault has its own random numbers, so that another fault does not change when this one happens.
+    random: fastrand::Rng,
 }
 
 impl Table {
@@ -150,8 +150,8 @@ impl Table {
         self.added += 1;
         let id = FaultId(self.added);
         let status = FaultStatus { id, fault, matched: 0, applied: 0 };
-        let lots = fastrand::Rng::with_seed(self.seed.wrapping_add(self.added));
-        self.entries.push(Entry { status, lots });
+        let random = fastrand::Rng::with_seed(self.seed.wrapping_add(self.added));
+        self.entries.push(Entry { status, random });
         id
     }
 
@@ -192,7 +192,7 @@ impl Entry {
         let Filter { after, times, random, .. } = status.fault.filter;
         let happens = status.matched > after
             && times.is_none_or(|times| status.applied < times)
-            && random.is_none_or(|chance| self.lots.f64() < chance);
+            && random.is_none_or(|chance| self.random.f64() < chance);
         status.applied += u64::from(happens);
         happens
     }

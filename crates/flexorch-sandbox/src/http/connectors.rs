@@ -22,7 +22,7 @@ use super::{
 
 type ApiResult = Result<Reply, ApiError>;
 
-/// `POST /connectors`.
+/// Handles `POST /connectors`.
 pub(crate) async fn create(State(shared): State<Shared>, Extension(key): Extension<ApiKey>, body: Bytes) -> ApiResult {
     let new: NewConnector = object(&body)?;
     let now = shared.clock.now();
@@ -31,13 +31,13 @@ pub(crate) async fn create(State(shared): State<Shared>, Extension(key): Extensi
     tenant.create_connector(new, ids, now).map(Reply::created)
 }
 
-/// `GET /connectors`.
+/// Handles `GET /connectors`.
 pub(crate) async fn list(State(shared): State<Shared>, Extension(key): Extension<ApiKey>) -> Reply {
     let items = shared.flexorch().tenant(&key).list_connectors();
     Reply::ok(json!({ "items": items }))
 }
 
-/// `GET /connectors/{id}`.
+/// Handles `GET /connectors/{id}`.
 pub(crate) async fn show(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -46,7 +46,7 @@ pub(crate) async fn show(
     with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.show())))
 }
 
-/// `DELETE /connectors/{id}`.
+/// Handles `DELETE /connectors/{id}`.
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -58,7 +58,7 @@ pub(crate) async fn delete(
     })
 }
 
-/// `POST /connectors/{id}/test`.
+/// Handles `POST /connectors/{id}/test`.
 pub(crate) async fn test(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -71,7 +71,7 @@ pub(crate) async fn test(
     })
 }
 
-/// `POST /connectors/{id}/schedules`.
+/// Handles `POST /connectors/{id}/schedules`.
 pub(crate) async fn create_schedule(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -85,7 +85,7 @@ pub(crate) async fn create_schedule(
     tenant.connector(&id)?.add_schedule(new, rules.plan, ids, now).map(Reply::created)
 }
 
-/// `GET /connectors/{id}/schedules`: a bare list under `data`, unlike the connectors'.
+/// Handles `GET /connectors/{id}/schedules`: a bare list under `data`, unlike the connectors'.
 pub(crate) async fn list_schedules(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -94,7 +94,7 @@ pub(crate) async fn list_schedules(
     with(&shared, &key, &id, |connector| Ok(Reply::ok(connector.list_schedules())))
 }
 
-/// `DELETE /connectors/{id}/schedules/{schedule_id}`.
+/// Handles `DELETE /connectors/{id}/schedules/{schedule_id}`.
 pub(crate) async fn delete_schedule(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -106,7 +106,7 @@ pub(crate) async fn delete_schedule(
     })
 }
 
-/// `POST /connectors/{id}/schedules/{schedule_id}/trigger`.
+/// Handles `POST /connectors/{id}/schedules/{schedule_id}/trigger`.
 pub(crate) async fn trigger_schedule(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -119,7 +119,7 @@ pub(crate) async fn trigger_schedule(
     Ok(Reply::ok(schedule.trigger(ids.next_run(), now)))
 }
 
-/// `GET /connectors/{id}/schedules/{schedule_id}/logs`.
+/// Handles `GET /connectors/{id}/schedules/{schedule_id}/logs`.
 pub(crate) async fn schedule_logs(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,

@@ -18,7 +18,7 @@ use super::{
 /// The most jobs of a page.
 const MAX_PAGE_SIZE: usize = 100;
 
-/// `POST /data-process/async`.
+/// Handles `POST /data-process/async`.
 pub(crate) async fn submit(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -34,7 +34,7 @@ pub(crate) async fn submit(
     Ok(Reply::accepted(submitted))
 }
 
-/// `GET /jobs/{id}`.
+/// Handles `GET /jobs/{id}`.
 pub(crate) async fn job(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -63,7 +63,7 @@ fn twenty() -> usize {
     20
 }
 
-/// `GET /jobs`.
+/// Handles `GET /jobs`.
 pub(crate) async fn list_jobs(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,

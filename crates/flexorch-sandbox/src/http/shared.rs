@@ -18,7 +18,7 @@ use super::super::{
     record::Log,
 };
 
-/// The text that does not describe the state of a job.
+/// A text that does not describe the state of a job.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("A job's state is like {{\"status\": \"failed\", \"failure_reason\": \"encrypted\"}}: {0}.")]
 pub(crate) struct JobStateError(String);
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
-    /// How long every response takes, on top of its own time.
+    /// The latency that is added to every response.
     pub(crate) latency: Duration,
     /// Delivers webhooks.
     pub(crate) webhooks: Dispatcher,
@@ -46,7 +46,7 @@ impl Shared {
         self.flexorch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the state of one job, or of all that have not ended, from JSON. Returns how many these are.
+    /// Sets the state of one job, or of all that have not ended, from JSON. Returns their number.
     pub(crate) fn set_job(&self, id: Option<&str>, state: &str) -> Result<usize, JobStateError> {
         let verdict: Verdict = serde_json::from_str(state).map_err(|error| JobStateError(error.to_string()))?;
         let now = self.clock.now();
@@ -59,8 +59,8 @@ impl Shared {
         Ok(changed)
     }
 
-    /// Begins to deliver what became of the jobs that have ended, and returns how long it is until the next one ends that is to be
-    /// reported.
+    /// Starts the deliveries of what happened to the jobs that have ended, and returns how long it is until the next job ends that is to
+    /// be reported.
     pub(crate) fn dispatch_ended(&self) -> Option<Duration> {
         let mut flexorch = self.flexorch();
         let now = self.clock.now();

@@ -16,7 +16,7 @@ use super::{
     shared::Shared,
 };
 
-/// `POST /webhooks`.
+/// Handles `POST /webhooks`.
 pub(crate) async fn create(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,
@@ -29,13 +29,13 @@ pub(crate) async fn create(
     tenant.create_webhook(new, rules, ids, now).map(Reply::created)
 }
 
-/// `GET /webhooks`.
+/// Handles `GET /webhooks`.
 pub(crate) async fn list(State(shared): State<Shared>, Extension(key): Extension<ApiKey>) -> Reply {
     let items = shared.flexorch().tenant(&key).list_webhooks();
     Reply::ok(json!({ "items": items }))
 }
 
-/// `DELETE /webhooks/{id}`.
+/// Handles `DELETE /webhooks/{id}`.
 pub(crate) async fn delete(
     State(shared): State<Shared>,
     Extension(key): Extension<ApiKey>,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::aws_fault::AwsFault;
 use crate::tests::client;
+use crate::wait_until;
 
 struct Bench {
     queues: Queues,
@@ -133,8 +134,10 @@ async fn a_message_comes_back_when_its_visibility_is_changed_and_counts_its_rece
 async fn a_long_poll_ends_when_a_message_is_sent() {
     let bench = Bench::start().await;
     let started = Instant::now();
+    // The runtime has one thread, and nothing yields between the record of the poll and its wait: what is recorded waits.
+    let is_waiting = || bench.queues.calls().iter().any(|call| call.operation == "ReceiveMessage");
     let (received, _) = tokio::join!(bench.receive(20), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        wait_until("the poll", is_waiting).await;
         bench.send("a").await
     });
     assert_eq!(received.len(), 1);

@@ -4,9 +4,7 @@
 //! | --- | --- |
 //! | `service` | the operations, and recorded calls |
 //! | `store` | secrets, versions and stages |
-//! | `error` | Secrets Manager's errors |
 
-mod error;
 mod service;
 mod store;
 

@@ -2,14 +2,13 @@
 
 use axum::Router;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::error::SecretsError;
-use super::store::Store;
+use super::store::{self, Store};
 use crate::aws::endpoint::{Service, Shared};
+use crate::aws::error::AwsError;
 use crate::aws::fault::Failure;
-use crate::aws::json::{self, JsonError, JsonService, ProtocolError, Request};
-use crate::aws::signature::SignatureError;
+use crate::aws::json::{self, JsonService, Request};
 
 /// A recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl JsonService for Store {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
 
     type Input = Input;
-    type Error = SecretsError;
+    type Error = AwsError;
 
     fn call(&self, request: &Request<Input>) -> SecretsCall {
         let id = request.input.id();
@@ -73,76 +72,44 @@ impl JsonService for Store {
         call.name.as_deref().unwrap_or_default()
     }
 
-    fn failure(failure: Failure, request: &Request<Input>) -> SecretsError {
+    fn failure(failure: Failure, request: &Request<Input>) -> AwsError {
         match failure {
-            Failure::NotFound => SecretsError::not_found(),
-            Failure::AccessDenied => SecretsError::access_denied(request.input.id(), &request.operation),
-            Failure::Throttling | Failure::ThroughputExceeded => SecretsError::throttled(),
-            Failure::Internal => SecretsError::internal(),
+            Failure::NotFound => store::not_found(),
+            Failure::AccessDenied => AwsError::access_denied("secretsmanager", &request.operation, request.input.id()),
+            Failure::Throttling | Failure::ThroughputExceeded => AwsError::throttled(),
+            Failure::Internal => AwsError::server("InternalServiceError", "An error occurred on the server side."),
         }
     }
 
-    async fn respond(shared: &Shared<Self>, request: Request<Input>, _: bool) -> Result<Value, SecretsError> {
+    async fn respond(shared: &Shared<Self>, request: Request<Input>, _: bool) -> Result<Value, AwsError> {
         let now = shared.clock.now();
-        let mut store = shared.service();
+        let mut secrets = shared.service();
         let Request { operation, region, input, .. } = request;
         let token = input.client_request_token.as_deref();
         if operation == "CreateSecret" {
             let name = required(input.name, "Name")?;
-            return store.create(&name, &region, input.secret_string, token, now);
+            return secrets.create(&name, &region, input.secret_string, token, now);
         }
         if !["GetSecretValue", "DescribeSecret", "PutSecretValue"].contains(&operation.as_str()) {
-            let message = format!("The sandbox has no {operation}.");
-            return Err(SecretsError::client("UnknownOperationException", message));
+            return Err(AwsError::unknown_operation(&operation));
         }
         let id = required(input.secret_id, "SecretId")?;
-        let name = store.resolve(&id, &region).ok_or_else(SecretsError::not_found)?.to_owned();
+        let name = secrets.resolve(&id, &region).ok_or_else(store::not_found)?.to_owned();
         match operation.as_str() {
             "GetSecretValue" => {
-                store.get_value(&name, &region, input.version_id.as_deref(), input.version_stage.as_deref())
+                secrets.get_value(&name, &region, input.version_id.as_deref(), input.version_stage.as_deref())
             }
-            "DescribeSecret" => store.describe(&name, &region),
+            "DescribeSecret" => secrets.describe(&name, &region),
             _ => {
                 let secret_string = required(input.secret_string, "SecretString")?;
-                store.put_value(&name, &region, secret_string, token, now)
+                secrets.put_value(&name, &region, secret_string, token, now)
             }
         }
     }
 }
 
-fn required(value: Option<String>, field: &str) -> Result<String, SecretsError> {
-    value.filter(|text| !text.is_empty()).ok_or_else(|| SecretsError::missing(field))
-}
-
-impl From<ProtocolError> for SecretsError {
-    fn from(error: ProtocolError) -> Self {
-        let (kind, message) = match error {
-            ProtocolError::Signature(SignatureError::Missing) => {
-                ("MissingAuthenticationTokenException", "Missing Authentication Token")
-            }
-            ProtocolError::Signature(SignatureError::Malformed) => (
-                "IncompleteSignatureException",
-                "Authorization is not an AWS4-HMAC-SHA256 signature for secretsmanager.",
-            ),
-            ProtocolError::NoOperation => {
-                ("UnknownOperationException", "X-Amz-Target names no operation of Secrets Manager.")
-            }
-            ProtocolError::Body => ("SerializationException", "The body is not valid."),
-        };
-        Self::client(kind, message)
-    }
-}
-
-impl JsonError for SecretsError {
-    fn status(&self) -> u16 {
-        self.status
-    }
-
-    fn body(&self) -> Value {
-        json!({"__type": self.kind, "Message": self.message})
-    }
-
-    fn header(&self) -> (&'static str, String) {
-        ("x-amzn-errortype", self.kind.to_owned())
-    }
+fn required(value: Option<String>, field: &str) -> Result<String, AwsError> {
+    value.filter(|text| !text.is_empty()).ok_or_else(|| {
+        AwsError::client("InvalidParameterException", format!("You must provide a value for the {field} parameter."))
+    })
 }

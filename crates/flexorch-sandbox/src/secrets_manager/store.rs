@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, fmt};
 use aws_smithy_types::base64;
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::{aws::signature::ACCOUNT, clock::Moment},
-    error::SecretsError,
-};
+use crate::aws::{error::AwsError, signature::ACCOUNT};
+use crate::clock::Moment;
 
 /// The suffix of a secret's name in its ARN. The real one is random; this is the documentation's.
 const SUFFIX: &str = "-AbCdEf";
+
+/// Returns the error for a secret that does not exist.
+pub(super) fn not_found() -> AwsError {
+    AwsError::client("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+}
 
 /// The state of Secrets Manager: all secrets, by name.
 #[derive(Debug, Default)]
@@ -107,7 +110,7 @@ impl Store {
         region: &str,
         version_id: Option<&str>,
         stage: Option<&str>,
-    ) -> Result<Value, SecretsError> {
+    ) -> Result<Value, AwsError> {
         let secret = self.secret(name)?;
         let fits = |(at, version): &(usize, &Version)| {
             version_id.is_none_or(|id| version.id == id)
@@ -124,7 +127,7 @@ impl Store {
                     format!("Secrets Manager can't find the specified secret value for staging label: {stage}")
                 }
             };
-            SecretsError::client("ResourceNotFoundException", message)
+            AwsError::client("ResourceNotFoundException", message)
         })?;
         let (field, value) = match &version.secret_binary {
             Some(binary) => ("SecretBinary", binary),
@@ -141,7 +144,7 @@ impl Store {
     }
 
     /// `DescribeSecret`.
-    pub(super) fn describe(&self, name: &str, region: &str) -> Result<Value, SecretsError> {
+    pub(super) fn describe(&self, name: &str, region: &str) -> Result<Value, AwsError> {
         let secret = self.secret(name)?;
         let stages: Map<String, Value> = secret
             .versions
@@ -169,10 +172,10 @@ impl Store {
         secret_string: Option<String>,
         token: Option<&str>,
         now: Moment,
-    ) -> Result<Value, SecretsError> {
+    ) -> Result<Value, AwsError> {
         if self.secrets.contains_key(name) {
             let message = format!("The operation failed because the secret {name} already exists.");
-            return Err(SecretsError::client("ResourceExistsException", message));
+            return Err(AwsError::client("ResourceExistsException", message));
         }
         let empty = Secret::new(now);
         self.secrets.insert(name.to_owned(), empty);
@@ -190,16 +193,16 @@ impl Store {
         secret_string: String,
         token: Option<&str>,
         now: Moment,
-    ) -> Result<Value, SecretsError> {
+    ) -> Result<Value, AwsError> {
         let generated = self.new_version_id();
         let id = token.map_or(generated, str::to_owned);
-        let secret = self.secrets.get_mut(name).ok_or_else(SecretsError::not_found)?;
+        let secret = self.secrets.get_mut(name).ok_or_else(not_found)?;
         let again = secret.versions.iter().position(|version| version.id == id);
         let at = match again {
             Some(at) if secret.versions[at].secret_string == secret_string => at,
             Some(_) => {
                 let message = "A version with this ClientRequestToken has other contents.";
-                return Err(SecretsError::client("ResourceExistsException", message));
+                return Err(AwsError::client("ResourceExistsException", message));
             }
             None => {
                 secret.versions.push(Version { id: id.clone(), secret_string, secret_binary: None, created: now });
@@ -214,8 +217,8 @@ impl Store {
         }))
     }
 
-    fn secret(&self, name: &str) -> Result<&Secret, SecretsError> {
-        self.secrets.get(name).ok_or_else(SecretsError::not_found)
+    fn secret(&self, name: &str) -> Result<&Secret, AwsError> {
+        self.secrets.get(name).ok_or_else(not_found)
     }
 
     /// Returns an id in the form of a UUID: the SDKs expect at least 32 characters.
@@ -295,7 +298,7 @@ mod tests {
                 .map(|value| value["VersionId"].clone())
         };
         assert_eq!(put("two").unwrap(), put("two").unwrap());
-        assert_eq!(put("three").unwrap_err().kind, "ResourceExistsException");
+        assert_eq!(put("three").unwrap_err().shape, "ResourceExistsException");
         let described = store.describe("flexorch/docs", REGION).unwrap();
         assert_eq!(described["VersionIdsToStages"]["t"], json!(["AWSCURRENT"]));
     }
@@ -306,6 +309,6 @@ mod tests {
         let created = store.create("new", REGION, Some("x".to_owned()), None, NOW);
         assert_eq!(created.unwrap()["Name"], "new");
         let again = store.create("new", REGION, None, None, NOW).unwrap_err();
-        assert_eq!(again.kind, "ResourceExistsException");
+        assert_eq!(again.shape, "ResourceExistsException");
     }
 }

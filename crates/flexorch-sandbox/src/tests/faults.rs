@@ -6,6 +6,7 @@ use super::{
     super::{Effect, FaultId},
     *,
 };
+use crate::wait_until;
 
 #[tokio::test]
 async fn a_status_is_returned_so_often_and_then_the_api_responds_again() {
@@ -79,9 +80,7 @@ async fn a_hanging_request_is_recorded_and_ends_with_the_sandbox() {
     let request =
         client().post(&url).header("content-type", "application/json").body(submission(&["a.pdf"]).to_string());
     let hanging = tokio::spawn(request.send());
-    while bench.sandbox.requests().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the request", || !bench.sandbox.requests().is_empty()).await;
     assert_eq!(bench.sandbox.requests()[0].status, None);
     let started = Instant::now();
     bench.sandbox.shutdown().await;
@@ -95,12 +94,7 @@ async fn a_hanging_request_ends_when_its_client_disconnects() {
     let bench = Bench::with_faults(&["hang"]).await;
     let gives_up = tokio::time::timeout(Duration::from_millis(50), bench.submit(&["a.pdf"]));
     assert!(gives_up.await.is_err());
-    let ends = async {
-        while bench.sandbox.connections() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(2), ends).await.unwrap();
+    wait_until("the connection's end", || bench.sandbox.connections() == 0).await;
     assert_eq!(bench.sandbox.requests()[0].status, None);
 }
 

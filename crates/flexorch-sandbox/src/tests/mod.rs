@@ -19,7 +19,7 @@ use super::{Fault, Sandbox, SandboxOptions};
 const KEY: &str = "dfx_0123456789abcdef";
 const OTHER_KEY: &str = "dfx_fedcba9876543210";
 
-/// One client for a test process: reqwest is built without a TLS provider of its own, and asks for one even for http.
+/// One client for a test process: reqwest is built without a TLS provider, and asks for one even for http.
 pub(crate) fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT.get_or_init(|| {

@@ -73,7 +73,7 @@ async fn errors_have_the_shapes_that_the_sdks_read() {
         (missing.status, missing.json()),
         (
             400,
-            json!({"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the specified secret."})
+            json!({"__type": "ResourceNotFoundException", "message": "Secrets Manager can't find the specified secret."})
         )
     );
     let unknown = call(&manager, "RotateSecret", "eu-west-1", json!({})).await;

@@ -10,6 +10,7 @@ use super::{
     super::{WebhookOptions, WebhookSecrets},
     *,
 };
+use crate::wait_until;
 
 /// A receiver of webhooks that responds with these statuses in turn, and then with 204.
 struct Receiver {
@@ -59,12 +60,7 @@ async fn register(bench: &Bench, receiver: &Receiver, more: Value) -> Received {
 
 /// Waits for the first delivery to begin.
 async fn begun(bench: &Bench) {
-    let begun = async {
-        while bench.sandbox.deliveries().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), begun).await.unwrap();
+    wait_until("a delivery", || !bench.sandbox.deliveries().is_empty()).await;
 }
 
 fn hmac(secret: &str, body: &str) -> String {

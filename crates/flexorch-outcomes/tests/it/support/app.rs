@@ -1,10 +1,10 @@
 //! The function and everything around it.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use flexorch_sandbox::program::{Program, metric_sums};
+use flexorch_sandbox::function::Function;
 use flexorch_sandbox::services::API_KEY;
 use flexorch_sandbox::{Fault, SandboxOptions, Services};
 use serde_json::{Value, json};
@@ -21,10 +21,7 @@ pub const SECRET: &str = "connector";
 pub const WEBHOOK_SECRET: &str = "webhook";
 
 /// The built function and the services that it uses, all on random ports.
-pub struct App {
-    services: Services,
-    function: Program,
-}
+pub struct App(Function);
 
 /// What a test sets before the function starts.
 pub struct AppBuilder {
@@ -66,8 +63,7 @@ impl AppBuilder {
     /// Starts the services and the function, and waits until it asks for work.
     pub async fn start(self) -> App {
         let app = self.spawn().await;
-        let initialised = tokio::time::timeout(Duration::from_secs(30), app.runtime_api.initialised()).await;
-        assert!(initialised.is_ok(), "the function did not start: {:#?}", app.lines());
+        app.started().await;
         app
     }
 
@@ -81,26 +77,26 @@ impl AppBuilder {
         services.secrets.put(WEBHOOK_SECRET, json!({"signing_secret": SIGNING_SECRET}).to_string());
         let names: Vec<_> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         let mut env = BTreeMap::from([
-            ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "outcomes".to_owned()),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "256".to_owned()),
-            ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
-            ("AWS_LAMBDA_LOG_LEVEL".to_owned(), "DEBUG".to_owned()),
             ("CONNECTOR_SECRET_IDS".to_owned(), names.join(",")),
             ("RECORDS_TABLE".to_owned(), TABLE.to_owned()),
             ("EVENT_BUS_NAME".to_owned(), BUS.to_owned()),
         ]);
-        env.extend(services.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         env.extend(self.env);
-        let function = Program::start(env!("CARGO_BIN_EXE_flexorch-outcomes"), env).unwrap();
-        App { services, function }
+        App(Function::spawn(env!("CARGO_BIN_EXE_flexorch-outcomes"), "outcomes", services, env).unwrap())
     }
 }
 
 impl Deref for App {
-    type Target = Services;
+    type Target = Function;
 
-    fn deref(&self) -> &Services {
-        &self.services
+    fn deref(&self) -> &Function {
+        &self.0
+    }
+}
+
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Function {
+        &mut self.0
     }
 }
 
@@ -156,24 +152,9 @@ impl App {
         self.invoke_within(json!({"sweep": {}}), time).await.ok()
     }
 
-    /// Waits until a condition holds.
-    pub async fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let waiting = async {
-            while !holds(self) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "not in time: {what}");
-    }
-
     /// Sweeps and returns the summary.
     pub async fn sweep(&self) -> Value {
         self.invoke(json!({"sweep": {}})).await.ok()
-    }
-
-    /// Kills the function at once and starts it again; the services go on.
-    pub async fn kill_and_restart(&mut self) {
-        self.function.restart().await.unwrap();
     }
 
     /// The records in the table, sorted by document and version, without the sweep's own item.
@@ -201,25 +182,13 @@ impl App {
         self.eventbridge.events().iter().map(event).collect()
     }
 
-    /// Waits for the function's report that it cannot start, and for its end; returns the report and the exit code.
-    pub async fn init_error(&mut self) -> (String, Option<i32>) {
-        let error = tokio::time::timeout(Duration::from_secs(30), self.runtime_api.init_error()).await.unwrap();
-        let status = self.function.wait().await.unwrap();
-        (error["errorMessage"].as_str().unwrap().to_owned(), status.code())
-    }
-
     /// Ends the function and returns everything that it printed.
     pub async fn output(self) -> Vec<String> {
-        self.function.output().await
+        self.0.output().await
     }
 
     /// Ends the function and returns its metrics: the sum of each, or of its values.
     pub async fn metrics(self) -> BTreeMap<String, f64> {
-        metric_sums(&self.output().await)
-    }
-
-    /// Everything that the function has printed so far; the last lines of a running invocation may be missing.
-    pub fn lines(&self) -> Vec<String> {
-        self.function.lines()
+        self.0.metrics().await
     }
 }

@@ -32,17 +32,8 @@ struct State {
     denied: Vec<&'static str>,
     /// Schedules of EventBridge Scheduler: name, target's ARN, and whether it is enabled.
     schedules: Vec<(String, String, bool)>,
-    /// A table of records: its description, its time to live and its items.
-    table: Option<Table>,
     /// What roles do not allow: a role, an action and the end of a resource's ARN.
     forbidden: Vec<(&'static str, &'static str, &'static str)>,
-}
-
-/// A table of records.
-struct Table {
-    indexes: Vec<&'static str>,
-    expires: bool,
-    items: Vec<Value>,
 }
 
 /// A function.
@@ -147,23 +138,6 @@ impl Account {
         self.state().schedules.clear();
     }
 
-    /// Creates the table `records` with these indexes, or replaces it.
-    pub fn create_table(&self, indexes: &[&'static str], expires: bool) {
-        self.state().table = Some(Table { indexes: indexes.to_vec(), expires, items: Vec::new() });
-    }
-
-    /// Deletes the table.
-    pub fn delete_table(&self) {
-        self.state().table = None;
-    }
-
-    /// Puts an item of text attributes into the table.
-    pub fn put_item(&self, attributes: &[(&str, &str)]) {
-        let item = attributes.iter().map(|(name, text)| ((*name).to_owned(), json!({"S": text})));
-        let item = Value::Object(item.collect());
-        self.state().table.as_mut().expect("no table").items.push(item);
-    }
-
     /// Denies all calls of an action, such as `lambda:GetPolicy`.
     pub fn deny(&self, action: &'static str) {
         self.state().denied.push(action);
@@ -186,9 +160,6 @@ type Response = (u16, &'static str, String);
 fn respond(state: &State, request: &StubRequest) -> Response {
     let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let (action, response) = match target {
-        Some(target) if target.starts_with("DynamoDB_") => {
-            tables(state, target, &serde_json::from_slice(&request.body).unwrap_or_default())
-        }
         Some(target) => events(state, target, &serde_json::from_slice(&request.body).unwrap_or_default()),
         None if request.path == "/" => return iam(state, &request.body),
         None if request.path == "/schedules" => ("scheduler:ListSchedules", Some(schedules(state))),
@@ -324,42 +295,4 @@ fn iam(state: &State, form: &[u8]) -> Response {
 fn schedules(state: &State) -> Value {
     let schedule = |(name, target, enabled): &(String, String, bool)| json!({"Name": name, "GroupName": "sweep", "State": if *enabled { "ENABLED" } else { "DISABLED" }, "Target": {"Arn": target}});
     json!({"Schedules": state.schedules.iter().map(schedule).collect::<Vec<_>>()})
-}
-
-fn tables(state: &State, target: &str, input: &Value) -> (&'static str, Option<Value>) {
-    let table = state.table.as_ref().filter(|_| input["TableName"] == "records");
-    let keys = |names: &[&str]| {
-        let kinds = ["HASH", "RANGE"];
-        names.iter().zip(kinds).map(|(name, kind)| json!({"AttributeName": name, "KeyType": kind})).collect::<Vec<_>>()
-    };
-    match target.split_once('.').unwrap().1 {
-        "DescribeTable" => {
-            let index = |name: &&str| {
-                let of: &[&str] = if *name == "by-job" { &["job_id"] } else { &["state", "changed_at"] };
-                json!({"IndexName": name, "KeySchema": keys(of), "Projection": {"ProjectionType": "ALL"}, "IndexStatus": "ACTIVE"})
-            };
-            let described = table.map(|table| {
-                json!({"Table": {"TableName": "records", "TableStatus": "ACTIVE", "ItemCount": table.items.len(),
-                       "KeySchema": keys(&["document", "version"]),
-                       "GlobalSecondaryIndexes": table.indexes.iter().map(index).collect::<Vec<_>>()}})
-            });
-            ("dynamodb:DescribeTable", described)
-        }
-        "DescribeTimeToLive" => {
-            let status = |on: bool| match on {
-                true => json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}),
-                false => json!({"TimeToLiveStatus": "DISABLED"}),
-            };
-            let described = table.map(|table| json!({"TimeToLiveDescription": status(table.expires)}));
-            ("dynamodb:DescribeTimeToLive", described)
-        }
-        "Query" => {
-            let document = &input["ExpressionAttributeValues"][":document"];
-            let items =
-                table.map(|table| table.items.iter().filter(|item| item["document"] == *document).collect::<Vec<_>>());
-            let found = items.map(|items| json!({"Items": items, "Count": items.len(), "ScannedCount": items.len()}));
-            ("dynamodb:Query", found)
-        }
-        other => panic!("doctor only reads, and this is not known: {other}"),
-    }
 }

@@ -130,9 +130,7 @@ impl Clinic {
         let mut command = self.surroundings.command(arguments);
         command.env("FLEXORCH_BASE_URL", &self.address);
         command.env("AWS_ENDPOINT_URL_LAMBDA", self.account.url()).env("AWS_ENDPOINT_URL_IAM", self.account.url());
-        command
-            .env("AWS_ENDPOINT_URL_SCHEDULER", self.account.url())
-            .env("AWS_ENDPOINT_URL_DYNAMODB", self.account.url());
+        command.env("AWS_ENDPOINT_URL_SCHEDULER", self.account.url());
         command.env("AWS_ENDPOINT_URL_EVENTBRIDGE", self.account.url());
         command
     }

@@ -11,27 +11,17 @@ pub(super) enum Token {
     NamePlaceholder(String),
     /// `:value`, with the sign.
     ValuePlaceholder(String),
-    /// The index of a list's element.
-    Index(usize),
-    /// An operator, a bracket, a comma or a dot.
+    /// An operator, a parenthesis or a comma.
     Symbol(&'static str),
 }
 
 /// Longer ones first.
-const SYMBOLS: [&str; 14] = ["<>", "<=", ">=", "<", ">", "=", "(", ")", "[", "]", ",", ".", "+", "-"];
-
-impl Token {
-    /// Returns whether it is this keyword, in any case.
-    pub(super) fn is_keyword(&self, keyword: &str) -> bool {
-        matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
-    }
-}
+const SYMBOLS: [&str; 8] = ["<=", ">=", "<", ">", "=", "(", ")", ","];
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Word(text) | Self::NamePlaceholder(text) | Self::ValuePlaceholder(text) => f.write_str(text),
-            Self::Index(index) => index.fmt(f),
             Self::Symbol(symbol) => f.write_str(symbol),
         }
     }
@@ -50,10 +40,6 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, char> {
                     return Err(first);
                 }
                 (if first == '#' { Token::NamePlaceholder(name) } else { Token::ValuePlaceholder(name) }, length)
-            }
-            '0'..='9' => {
-                let length = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-                (Token::Index(rest[..length].parse().map_err(|_| first)?), length)
             }
             _ if is_of_word(first) => {
                 let length = word_length(rest);
