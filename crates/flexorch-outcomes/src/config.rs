@@ -67,17 +67,24 @@ impl Config {
     /// As [`Config::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, NotUtf8>) -> Result<Self, ConfigError> {
         let env = Environment { lookup };
-        let records_table = env.text(variable::RECORDS_TABLE)?.ok_or(ConfigError {
+        let table = env.text(variable::RECORDS_TABLE)?;
+        let records_table = table.clone().filter(|name| is_name(name)).ok_or(ConfigError {
             variable: variable::RECORDS_TABLE,
-            given: None,
+            given: table,
             allowed: "the name or ARN of the DynamoDB table of records".into(),
+        })?;
+        let bus = env.text(variable::EVENT_BUS_NAME)?.unwrap_or_else(|| "default".to_owned());
+        let event_bus = Some(bus.clone()).filter(|name| is_name(name)).ok_or(ConfigError {
+            variable: variable::EVENT_BUS_NAME,
+            given: Some(bus),
+            allowed: "the name or ARN of an EventBridge event bus".into(),
         })?;
         let minutes = env.number(variable::SWEEP_AFTER_MINUTES, 0..=MOST_MINUTES)?.unwrap_or(15);
         Ok(Self {
             records_table,
             connector_secret_ids: env.connector_secret_ids()?,
             flexorch_base_url: env.base_url()?,
-            event_bus: env.text(variable::EVENT_BUS_NAME)?.unwrap_or_else(|| "default".to_owned()),
+            event_bus,
             webhook_secret_id: env.text(variable::WEBHOOK_SECRET_ID)?,
             keep_for: Duration::from_secs(DAY * env.number(variable::RECORD_DAYS, 1..=MOST_DAYS)?.unwrap_or(90)),
             requests_per_minute: env.requests_per_minute()?,
@@ -86,6 +93,12 @@ impl Config {
             deadline_margin: env.deadline_margin()?,
         })
     }
+}
+
+/// Whether text has only the characters of names and ARNs of tables and event buses (DynamoDB and EventBridge API References,
+/// `TableName` and `EventBusName`).
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte))
 }
 
 #[cfg(test)]
@@ -120,6 +133,8 @@ mod tests {
             ("REQUESTS_PER_MINUTE", "0"),
             ("REQUEST_TIMEOUT_MS", "1.5"),
             ("DEADLINE_MARGIN_MS", "99999999"),
+            ("EVENT_BUS_NAME", "my bus"),
+            ("RECORDS_TABLE", "records?"),
         ] {
             let error = config(&[(variable, value)]).unwrap_err();
             assert_eq!((error.variable, error.given.as_deref()), (variable, Some(value)));

@@ -30,18 +30,26 @@ fn cut(text: &str) -> String {
 /// Removes what looks like one of FlexOrch's API keys, for keys that this process has not read: of a connector that is not
 /// configured here, or whose secret cannot be read.
 fn without_key_like_words(text: &str) -> String {
-    const PREFIX: &str = "dfx_";
-    let lowercase = text.to_ascii_lowercase();
-    let (mut clean, mut position) = (String::with_capacity(text.len()), 0);
-    while let Some(start) = lowercase[position..].find(PREFIX).map(|start| position + start) {
-        let tail = &text[start + PREFIX.len()..];
-        let length = tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
-        clean.push_str(&text[position..start]);
-        clean.push_str(if length == 0 { PREFIX } else { flexorch_s3_ingester::redaction::REDACTED });
-        position = start + PREFIX.len() + length;
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find(is_of_word) {
+        let word = &rest[start..];
+        let word = &word[..word.find(|c| !is_of_word(c)).unwrap_or(word.len())];
+        clean.push_str(&rest[..start]);
+        clean.push_str(if is_key_like(word) { flexorch_s3_ingester::redaction::REDACTED } else { word });
+        rest = &rest[start + word.len()..];
     }
-    clean.push_str(&text[position..]);
+    clean.push_str(rest);
     clean
+}
+
+/// Whether a key may be in a word: FlexOrch's keys begin with `dfx_`, older ones with `fx_`.
+fn is_key_like(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    word.match_indices("fx_").any(|(position, prefix)| {
+        let before = word[..position].bytes().next_back();
+        position + prefix.len() < word.len() && before.is_none_or(|byte| byte == b'd' || !byte.is_ascii_alphanumeric())
+    })
 }
 
 #[cfg(test)]
@@ -54,6 +62,7 @@ mod tests {
             without_key_like_words("key dfx_aB-1_2, and DFX_x. dfx_ ü"),
             "key [redacted], and [redacted]. dfx_ ü"
         );
+        assert_eq!(without_key_like_words("fx_old sfx_x fx_ a-dfx_x"), "[redacted] sfx_x fx_ [redacted]");
         assert_eq!(without_key_like_words("nothing"), "nothing");
     }
 

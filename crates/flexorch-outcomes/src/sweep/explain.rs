@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use flexorch_s3_ingester::aws::secrets::SecretCache;
 use flexorch_s3_ingester::flexorch::response::Response;
 
-use super::{Sweeper, error_of, log_failure};
+use super::Sweeper;
+use super::asking::{error_of, log_failure};
 use crate::item::Stored;
 use crate::jobs::{Job, JobsRequest, JobsResponse, Status};
 use crate::schema::State;
