@@ -27,7 +27,7 @@ pub(crate) mod name {
     pub(crate) const PROCESSING_LAG: &str = "ProcessingLag";
     /// States that are recorded and could not be published by the end of a sweep.
     pub(crate) const EVENTS_UNPUBLISHED: &str = "EventsUnpublished";
-    /// Connectors whose jobs a sweep could not ask for, because of their secret or of FlexOrch's response.
+    /// Connectors whose jobs a sweep could not ask for until an operator acts: because of their secret, their API key or a block.
     pub(crate) const CONNECTORS_NOT_ASKED: &str = "ConnectorsNotAsked";
     /// Webhooks without the right signature.
     pub(crate) const WEBHOOK_REJECTED: &str = "WebhookRejected";

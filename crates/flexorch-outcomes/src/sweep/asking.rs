@@ -24,7 +24,7 @@ use crate::transition::Fact;
 pub(super) struct Asking {
     /// Requests that were sent.
     pub(super) requests: u64,
-    /// Connectors whose secret cannot be used, or that FlexOrch does not respond to.
+    /// Connectors whose secret cannot be used, or whose requests FlexOrch refuses.
     pub(super) connectors_not_asked: u64,
 }
 
@@ -168,8 +168,8 @@ impl Sweeper {
         }
         list.save(Some(lane.next_page()), sweep).await;
         log_stop(&lane, &connector);
-        let has_failed = matches!(lane.stop(), Some(Stop::Failed(_)));
-        LaneResult { requests, not_asked: if has_failed { connectors } else { 0 } }
+        let is_refused = matches!(lane.stop(), Some(Stop::Refused(_)));
+        LaneResult { requests, not_asked: if is_refused { connectors } else { 0 } }
     }
 
     async fn list_of(&self, connector: &Connector, sweep: Sweep<'_>) -> List {
@@ -240,7 +240,13 @@ fn log_stop(lane: &Lane, connector: &Connector) {
             left = lane.left(),
             "the time or the rate is used up; the next sweep goes on"
         ),
-        Some(Stop::Failed(error)) => tracing::error!(
+        Some(Stop::Unavailable(error)) => tracing::warn!(
+            connector = &*connector.secret_id,
+            left = lane.left(),
+            error = error.to_string().as_str(),
+            "FlexOrch is not available; the next sweep goes on"
+        ),
+        Some(Stop::Refused(error)) => tracing::error!(
             connector = &*connector.secret_id,
             left = lane.left(),
             error = error.to_string().as_str(),

@@ -43,8 +43,10 @@ pub(super) enum Finding {
 /// Why a lane stopped before all its jobs were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// FlexOrch's response.
-    Failed(ApiError),
+    /// FlexOrch refuses the key or blocks the connector: an operator is needed.
+    Refused(ApiError),
+    /// FlexOrch does not respond, or limits the rate.
+    Unavailable(ApiError),
     /// The rate, or the time.
     NoTime,
 }
@@ -169,7 +171,7 @@ impl Lane {
     pub(super) fn refreshed(&mut self, changed: bool, error: ApiError) {
         self.refresh = Refreshing::Done;
         if !changed {
-            self.stop = Some(Stop::Failed(error));
+            self.stop = Some(Stop::Refused(error));
         }
     }
 
@@ -222,7 +224,7 @@ impl Lane {
                 self.attempts = 0;
                 match self.refresh {
                     Refreshing::Never => self.refresh = Refreshing::Due,
-                    Refreshing::Due | Refreshing::Done => self.stop = Some(Stop::Failed(error)),
+                    Refreshing::Due | Refreshing::Done => self.stop = Some(Stop::Refused(error)),
                 }
                 Vec::new()
             }
@@ -235,7 +237,7 @@ impl Lane {
                 self.give_up(ask)
             }
             Response::Blocked { error, .. } => {
-                self.stop = Some(Stop::Failed(error));
+                self.stop = Some(Stop::Refused(error));
                 // It may concern this job alone, so the next sweep asks for another one first.
                 if matches!(ask, JobsRequest::Job(_)) { self.give_up(ask) } else { Vec::new() }
             }
@@ -251,7 +253,7 @@ impl Lane {
                 self.attempts = 0;
                 self.exhausted += 1;
                 if rate_limited || self.exhausted >= MAX_EXHAUSTED {
-                    self.stop = Some(Stop::Failed(error));
+                    self.stop = Some(Stop::Unavailable(error));
                     return Vec::new();
                 }
                 self.give_up(ask)

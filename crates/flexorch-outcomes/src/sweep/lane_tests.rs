@@ -171,7 +171,7 @@ fn a_running_job_on_a_page_is_not_asked_for_again_and_an_unknown_one_stays_open(
 fn a_refused_key_fetches_the_secret_afresh_once() {
     let old_key = run(&["a", "b"], &|_, _| failed(401));
     assert_eq!((old_key.asks.len(), old_key.refreshes), (1, 1));
-    assert!(matches!(old_key.stop, Some(Stop::Failed(_))));
+    assert!(matches!(old_key.stop, Some(Stop::Refused(_))));
     let respond = |ask: &JobsRequest, asked: usize| if asked == 0 { failed(401) } else { listed(2, 0)(ask, asked) };
     let new_key =
         Simulation { respond: &respond, rate: None, seconds: 60, new_key: true, first_page: 1 }.run(&["j-0", "j-1"]);
@@ -186,7 +186,7 @@ fn a_block_stops_the_lane_after_one_request() {
     for status in [402, 403] {
         let result = run(&["a", "b", "c"], &|_, _| failed(status));
         assert_eq!((result.asks.len(), result.left), (1, 3), "{status}");
-        assert!(matches!(result.stop, Some(Stop::Failed(_))));
+        assert!(matches!(result.stop, Some(Stop::Refused(_))));
     }
 }
 
@@ -198,7 +198,7 @@ fn a_job_that_alone_is_blocked_is_asked_for_last_in_the_next_sweep() {
     };
     let result = run(&["a", "b", "c"], &respond);
     assert_eq!((result.open, result.left), (vec!["a".to_owned()], 2));
-    assert!(matches!(result.stop, Some(Stop::Failed(_))));
+    assert!(matches!(result.stop, Some(Stop::Refused(_))));
 }
 
 /// Eight hundred running jobs are newer than a hundred that have ended, and a sweep has time for seven requests.
@@ -234,7 +234,7 @@ fn a_failure_is_tried_again_and_an_outage_costs_few_requests() {
     assert_eq!(run(&["j-0"], &respond).ended.len(), 1);
     let outage = run(&["a", "b", "c", "d", "e"], &|_, _| failed(503));
     assert_eq!(outage.asks.len(), 8);
-    assert!(matches!(outage.stop, Some(Stop::Failed(_))));
+    assert!(matches!(outage.stop, Some(Stop::Unavailable(_))));
 }
 
 #[test]

@@ -214,6 +214,7 @@ async fn a_flexorch_that_hangs_or_is_down_ends_no_sweep_late_and_loses_nothing()
         assert_eq!((&summary["open"], &summary["processed"]), (&json!(3), &json!(0)), "{fault}");
         app.flexorch.faults().clear();
         assert_eq!(app.sweep().await["processed"], 3, "{fault}");
+        assert_eq!(app.metrics().await["ConnectorsNotAsked"], 0.0, "{fault}: nothing for an operator to do");
     }
 }
 
