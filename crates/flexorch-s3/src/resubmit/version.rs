@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::aws_failure::{AwsFailure, FailureKind};
 use crate::bucket;
 use crate::tracking::Record;
+use flexorch_outcomes::schema::NO_VERSION;
 use flexorch_s3_ingester::aws::s3;
 use flexorch_s3_ingester::model::arn;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
@@ -92,9 +93,6 @@ impl Versions {
         client
     }
 }
-
-/// A record whose version is not known.
-const NO_VERSION: &str = "-";
 
 /// Compares the version of a record with the current one.
 fn compare(object: S3Object, version: &str, head: Head<'_>) -> Checked {

@@ -5,12 +5,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use flexorch_outcomes::schema::{BY_STATE, attribute};
 
 use super::selection::{Documents, Selection};
 use crate::args::State;
-
-/// The index of the states.
-pub(crate) const BY_STATE: &str = "by-state";
 
 /// In which order records are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +49,7 @@ impl Query {
 pub(crate) fn queries(selection: &Selection) -> Vec<Query> {
     if let Documents::Key { bucket: Some(bucket), key } = &selection.documents {
         let mut query = Query::new(None, false);
-        let (name, value) = query.bind("document", "document", &format!("{bucket}/{key}"));
+        let (name, value) = query.bind(attribute::DOCUMENT, "document", &format!("{bucket}/{key}"));
         query.key_condition = format!("{name} = {value}");
         return vec![query];
     }
@@ -60,21 +58,21 @@ pub(crate) fn queries(selection: &Selection) -> Vec<Query> {
 
 fn of_state(state: State, selection: &Selection) -> Query {
     let mut query = Query::new(Some(BY_STATE), true);
-    let (name, value) = query.bind("state", "state", state.as_str());
+    let (name, value) = query.bind(attribute::STATE, "state", state.as_str());
     query.key_condition = format!("{name} = {value}");
     match (&selection.since, &selection.until) {
         // A key condition has one condition for the sort key.
         (Some(since), Some(until)) => {
-            let (name, from) = query.bind("changed_at", "since", since);
-            let (_, to) = query.bind("changed_at", "until", until);
+            let (name, from) = query.bind(attribute::CHANGED_AT, "since", since);
+            let (_, to) = query.bind(attribute::CHANGED_AT, "until", until);
             query.key_condition.push_str(&format!(" AND {name} BETWEEN {from} AND {to}"));
         }
         (Some(since), None) => {
-            let (name, from) = query.bind("changed_at", "since", since);
+            let (name, from) = query.bind(attribute::CHANGED_AT, "since", since);
             query.key_condition.push_str(&format!(" AND {name} >= {from}"));
         }
         (None, Some(until)) => {
-            let (name, to) = query.bind("changed_at", "until", until);
+            let (name, to) = query.bind(attribute::CHANGED_AT, "until", until);
             query.key_condition.push_str(&format!(" AND {name} <= {to}"));
         }
         (None, None) => {}
@@ -82,16 +80,16 @@ fn of_state(state: State, selection: &Selection) -> Query {
     query.filter = match &selection.documents {
         Documents::All => None,
         Documents::Prefix { bucket: Some(bucket), prefix } => {
-            let (name, start) = query.bind("document", "start", &format!("{bucket}/{prefix}"));
+            let (name, start) = query.bind(attribute::DOCUMENT, "start", &format!("{bucket}/{prefix}"));
             Some(format!("begins_with({name}, {start})"))
         }
         // Not exact: the selection compares the key again.
         Documents::Prefix { bucket: None, prefix: part } | Documents::Key { bucket: None, key: part } => {
-            let (name, part) = query.bind("document", "part", &format!("/{part}"));
+            let (name, part) = query.bind(attribute::DOCUMENT, "part", &format!("/{part}"));
             Some(format!("contains({name}, {part})"))
         }
         Documents::Key { bucket: Some(bucket), key } => {
-            let (name, document) = query.bind("document", "document", &format!("{bucket}/{key}"));
+            let (name, document) = query.bind(attribute::DOCUMENT, "document", &format!("{bucket}/{key}"));
             Some(format!("{name} = {document}"))
         }
     };

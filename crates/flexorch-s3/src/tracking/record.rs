@@ -5,7 +5,8 @@ use std::hash::BuildHasher;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::ValueEnum;
-use jiff::Timestamp;
+pub(crate) use flexorch_outcomes::schema::iso as timestamp;
+use flexorch_outcomes::schema::{self, NO_VERSION, attribute};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -15,12 +16,13 @@ use flexorch_s3_ingester::model::credentials::ConnectorId;
 impl State {
     /// Returns the state's name in the table.
     pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Submitted => "submitted",
-            Self::Processed => "processed",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-        }
+        let state = match self {
+            Self::Submitted => schema::State::Submitted,
+            Self::Processed => schema::State::Processed,
+            Self::Failed => schema::State::Failed,
+            Self::Rejected => schema::State::Rejected,
+        };
+        state.name()
     }
 
     /// Returns the state as a person reads it: a submitted document whose job has not ended is open.
@@ -77,21 +79,21 @@ impl Record {
             _ => None,
         };
         Ok(Self {
-            document: text("document").ok_or(NotARecord)?,
-            version: text("version").unwrap_or_else(|| "-".to_owned()),
-            state: text("state").and_then(|state| State::parse(&state)).ok_or(NotARecord)?,
-            job_id: text("job_id"),
-            changed_at: text("changed_at").unwrap_or_default(),
-            connector: text("connector"),
-            connector_id: value("connector_id").and_then(connector_id),
-            event_time: text("event_time"),
-            submitted_at: text("submitted_at"),
-            quality_grade: text("quality_grade"),
-            pii_findings_count: text("pii_findings_count").and_then(|count| count.parse().ok()),
-            failure_reason: text("failure_reason"),
-            code: text("code"),
-            expires_at: text("expires_at").and_then(|seconds| seconds.parse().ok()),
-            unpublished: matches!(value("unpublished"), Some(AttributeValue::Bool(true))),
+            document: text(attribute::DOCUMENT).ok_or(NotARecord)?,
+            version: text(attribute::VERSION).unwrap_or_else(|| NO_VERSION.to_owned()),
+            state: text(attribute::STATE).and_then(|state| State::parse(&state)).ok_or(NotARecord)?,
+            job_id: text(attribute::JOB_ID),
+            changed_at: text(attribute::CHANGED_AT).unwrap_or_default(),
+            connector: text(attribute::CONNECTOR),
+            connector_id: value(attribute::CONNECTOR_ID).and_then(connector_id),
+            event_time: text(attribute::EVENT_TIME),
+            submitted_at: text(attribute::SUBMITTED_AT),
+            quality_grade: text(attribute::QUALITY_GRADE),
+            pii_findings_count: text(attribute::PII_FINDINGS_COUNT).and_then(|count| count.parse().ok()),
+            failure_reason: text(attribute::FAILURE_REASON),
+            code: text(attribute::CODE),
+            expires_at: text(attribute::EXPIRES_AT).and_then(|seconds| seconds.parse().ok()),
+            unpublished: matches!(value(attribute::UNPUBLISHED), Some(AttributeValue::Bool(true))),
         })
     }
 
@@ -118,11 +120,6 @@ fn connector_id(value: &AttributeValue) -> Option<ConnectorId> {
         _ => return None,
     };
     ConnectorId::from_json(&RawValue::from_string(json).ok()?)
-}
-
-/// Formats a time as the table has it: UTC, always with milliseconds.
-pub(crate) fn timestamp(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 #[cfg(test)]
