@@ -13,7 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::SystemTimeSource;
-use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::sdk_config::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -80,6 +80,8 @@ fn retries() -> RetryConfig {
         Some("adaptive") => RetryConfig::adaptive(),
         _ => RetryConfig::standard(),
     };
+    // reqwest decides which connections it reuses. The SDK would log an ERROR for each one that it wants closed and cannot see.
+    let config = config.with_reconnect_mode(ReconnectMode::ReuseAllConnections);
     match variable("AWS_MAX_ATTEMPTS").and_then(|text| text.parse().ok()).filter(|attempts| *attempts > 0) {
         Some(attempts) => config.with_max_attempts(attempts),
         None => config,

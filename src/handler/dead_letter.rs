@@ -124,7 +124,7 @@ impl Ingester {
             if number >= MOST_LATE_LINES && self.clock.now() >= times.answer_end {
                 continue;
             }
-            let fate = match &sent {
+            let result = match &sent {
                 Ok(()) => "moved to the dead-letter queue",
                 Err(NotSent::NoQueue) => "it fails alone; set DEAD_LETTER_QUEUE_URL to have it moved to that queue",
                 Err(NotSent::Unreachable(_)) => "it fails alone: the dead-letter queue cannot be reached",
@@ -137,7 +137,7 @@ impl Ingester {
                 message_id = message.id.as_deref().unwrap_or_default(),
                 code = UNREADABLE,
                 reason = what.reason.as_str(),
-                fate,
+                result,
                 error = error.as_str(),
                 "a message cannot be read"
             );

@@ -32,7 +32,7 @@ async fn only_the_messages_with_a_deferred_object_come_back() {
 }
 
 #[tokio::test]
-async fn messages_share_requests_and_keep_their_own_fate() {
+async fn messages_share_requests_and_each_has_its_own_result() {
     let app = TestAppBuilder::new().await.fault("reject=*007.pdf,code=RATE_LIMIT_EXCEEDED").start().await;
     let bodies = (0..300).map(|number| s3_event([format!("{number:03}.pdf").as_str()]));
     let answer = app.invoke(sqs_event(bodies)).await;

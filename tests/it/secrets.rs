@@ -57,6 +57,8 @@ async fn an_expired_secret_stays_in_use_while_secrets_manager_fails_for_a_passin
         assert!(waiting.error().contains("1 secret-unavailable"), "{}", waiting.error());
         app.secrets.set_fault(None);
         assert_eq!(app.invoke(unread).await.ok()["skipped_by_reason"]["no-connector"], 1);
+        let output = app.output().await.join("\n");
+        assert!(!output.contains("connection"), "the SDK's own errors about connections say nothing: {output}");
     }
 }
 

@@ -26,20 +26,17 @@ pub(crate) const CONCURRENT_RECORDS: usize = 16;
 /// Records what is learned and publishes what changed.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    /// The table.
     pub(crate) table: Table,
-    /// The bus.
     pub(crate) bus: Bus,
-    /// The source of the time.
     pub(crate) clock: Clock,
     /// How long a record is kept after its last write.
     pub(crate) keep_for: Duration,
 }
 
-/// One invocation while it runs.
+/// What every step of an invocation needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run<'a> {
-    /// What it measures.
+    /// What the invocation measures.
     pub(crate) metrics: &'a Metrics,
     /// When every call must have ended.
     pub(crate) end: SystemTime,

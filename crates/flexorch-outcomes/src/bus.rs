@@ -19,7 +19,7 @@ const BYTES_PER_CALL: usize = 250_000;
 /// What an entry takes beside its detail, in bytes, at most.
 const BYTES_BESIDE_DETAIL: usize = 100;
 
-/// The bus.
+/// A client of one EventBridge event bus.
 #[derive(Debug)]
 pub(crate) struct Bus {
     client: Client,

@@ -22,10 +22,8 @@ pub(crate) enum Event {
 /// A message of an SQS batch.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Message {
-    /// Its id.
     #[serde(rename = "messageId")]
     pub(crate) id: String,
-    /// Its body.
     pub(crate) body: String,
     #[serde(rename = "eventSource")]
     source: String,

@@ -73,7 +73,6 @@ pub(crate) type PublishedUntil = BTreeMap<State, Timestamp>;
 /// A query of the records in one state, in the order in which the state began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StateQuery {
-    /// The state.
     pub(crate) state: State,
     /// The earliest beginning; `None`: all.
     pub(crate) from: Option<Timestamp>,
@@ -92,7 +91,7 @@ pub(crate) enum Filter {
     WithoutReason,
 }
 
-/// The table.
+/// A client of the table of records.
 #[derive(Debug)]
 pub(crate) struct Table {
     client: Client,

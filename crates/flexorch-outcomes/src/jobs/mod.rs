@@ -50,7 +50,7 @@ pub(crate) enum Status {
 pub(crate) enum JobsResponse {
     /// The jobs of a page.
     Page(Vec<Job>),
-    /// The job.
+    /// The job that was asked for.
     Job(Job),
     /// FlexOrch does not know the job (404).
     Unknown,
