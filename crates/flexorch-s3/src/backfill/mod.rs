@@ -379,7 +379,7 @@ impl<'a> Backfill<'a> {
 async fn credits(flexorch: &Management) -> Result<Credits, CallError> {
     tokio::time::timeout(CREDITS_TIMEOUT, flexorch.credits()).await.unwrap_or_else(|_| {
         let error = ApiError::transport(format!("no response within {}", friendly(CREDITS_TIMEOUT)));
-        Err(CallError { call: "GET /usage".to_owned(), error })
+        Err(CallError { call: "GET /usage".to_owned(), error, retry_in: None })
     })
 }
 
