@@ -34,6 +34,16 @@ pub(crate) fn pause_of(connector: &Connector, commands: &Commands) -> Option<Str
     Some(format!("secret {secret:?} pauses its connector ({reason}): nothing is sent until you run `{resume}`"))
 }
 
+/// Says the same for objects that go to the function's queue, where they wait.
+pub(crate) fn pause_of_queue(connector: &Connector, commands: &Commands) -> Option<String> {
+    let reason = connector.paused.as_deref()?;
+    let resume = commands.own(format_args!("resume --secret {}", quoted(&connector.secret_id)));
+    let secret = &connector.secret_id;
+    Some(format!(
+        "secret {secret:?} pauses its connector ({reason}): what is sent waits in the queue until you run `{resume}`"
+    ))
+}
+
 /// Limits of the requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {

@@ -41,18 +41,17 @@ use crate::args::{BackfillOptions, Moment};
 use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::forwarder::{Forwarder, Pace, pause_of};
+use crate::forwarder::{Forwarder, Pace, pause_of, pause_of_queue};
 use crate::management::{CallError, Credits, Management};
 use crate::output::print_error;
 use crate::receipts::ReceiptSender;
 use crate::stop::Stop;
-use crate::text::{counted, escaped, friendly};
+use crate::text::{counted, escaped};
 use chunk::Chunk;
 use engine::{EndReason, Engine, EngineOptions};
 use flexorch_s3_ingester::aws::s3::Buckets;
 use flexorch_s3_ingester::aws::sqs::Queues;
 use flexorch_s3_ingester::error::with_causes;
-use flexorch_s3_ingester::flexorch::response::ApiError;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use journal::{ExistingJournal, Header, Identity, Journal, Replay};
@@ -66,9 +65,6 @@ use survey::Survey;
 
 /// How often FlexOrch is asked whether the plan has changed.
 const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
-
-/// How long to wait for the month's credits.
-const CREDITS_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
     let stop = Stop::listen()?;
@@ -181,13 +177,14 @@ impl<'a> Backfill<'a> {
     }
 
     fn pause(&self) -> Option<String> {
-        pause_of(&self.connector, &self.context.commands())
+        let pause = if self.options.queue.is_some() { pause_of_queue } else { pause_of };
+        pause(&self.connector, &self.context.commands())
     }
 
     /// Calls every service that a run needs. Returns `None` after a dry run.
     async fn make_ready(&self) -> Result<Option<Ready<'_>>> {
         let flexorch = self.context.flexorch(self.connector.api_key.clone())?;
-        let (pace, credits) = tokio::join!(self.pace(&flexorch), credits(&flexorch));
+        let (pace, credits) = tokio::join!(self.pace(&flexorch), flexorch.credits_in_time());
         let pace = pace?;
         let whole = || Lister::new(&self.listing, vec![ranges::Gap { after: None, through: None }]);
         if self.options.dry_run {
@@ -267,7 +264,7 @@ impl<'a> Backfill<'a> {
         let rest = total.map(|total| total.saturating_sub(replay.tally.settled()));
         output.progress(format!("credits: {}", escaped(&plan::credits_words(&credits, rest))));
         if let Some(pause) = self.pause() {
-            output.progress(format!("{}; until then, the objects wait in the queue", escaped(&pause)));
+            output.progress(escaped(&pause));
         }
         let options =
             EngineOptions { concurrency: self.options.concurrency.get(), give_up_after: self.options.give_up_after };
@@ -373,14 +370,6 @@ impl<'a> Backfill<'a> {
         let ending = RunSummary { header: &self.header, journal: &journal, state, reason, run };
         report::summary(self.context.output, &ending, replay)
     }
-}
-
-/// Asks for the month's credits. They are only shown, so a slow response is not waited for.
-async fn credits(flexorch: &Management) -> Result<Credits, CallError> {
-    tokio::time::timeout(CREDITS_TIMEOUT, flexorch.credits()).await.unwrap_or_else(|_| {
-        let error = ApiError::transport(format!("no response within {}", friendly(CREDITS_TIMEOUT)));
-        Err(CallError { call: "GET /usage".to_owned(), error, retry_in: None })
-    })
 }
 
 fn default_path(identity: &Identity) -> PathBuf {

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-pub(crate) use credits::{Credits, Documents, credits_for};
+pub(crate) use credits::{Credits, Documents, SHOWN_WITHIN, credits_for};
 pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
