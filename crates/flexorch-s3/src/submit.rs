@@ -20,6 +20,7 @@ use crate::output::print_error;
 use crate::receipts::ReceiptSender;
 use crate::stop::Stop;
 use crate::text::{counted, escaped, line_of};
+use flexorch_s3_ingester::handler::receipts::REMEDY;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
@@ -88,7 +89,7 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
     report.end(keys.repeated)?;
     let lost = forwarder.lost_receipts();
     if let Some(lost) = &lost {
-        print_error(&escaped(lost));
+        print_error(&escaped(&format!("{lost} ({REMEDY}; -v names them)")));
     }
     if interrupted {
         if keys.has_more() {

@@ -159,6 +159,15 @@ impl<'a> Backfill<'a> {
         let Some(found) = found.as_ref().filter(|found| found.replay.is_finished && !self.options.restart) else {
             return Ok(None);
         };
+        let wants_receipts = self.options.receipts.receipts_queue.is_some() || self.options.receipts.function.is_some();
+        if !found.replay.without_receipt.is_empty() {
+            if wants_receipts {
+                return Ok(None);
+            }
+            self.summary("finished", None, None, &found.replay)?;
+            print_error(&escaped(&untracked(&found.replay)));
+            return Ok(Some(Exit::Problem));
+        }
         self.summary("finished", None, None, &found.replay)?;
         self.context.output.progress("The journal is finished; nothing to do. To start over, use --restart.");
         Ok(Some(code_of(&found.replay)))
@@ -259,7 +268,10 @@ impl<'a> Backfill<'a> {
         let Ready { sink, pace, credits, lister, first, total } = ready;
         let output = self.context.output;
         let (journal, replay) = self.journal()?;
-        let open = self.open_chunks(&replay)?;
+        let mut open = self.open_chunks(&replay)?;
+        if sink.sends_receipts() {
+            open.extend(self.chunks_without_receipt(&replay)?);
+        }
         output.progress(self.opening_line(pace, &replay));
         let rest = total.map(|total| total.saturating_sub(replay.tally.settled()));
         output.progress(format!("credits: {}", escaped(&plan::credits_words(&credits, rest))));
@@ -276,14 +288,17 @@ impl<'a> Backfill<'a> {
             never = self.follow_plan(&sink, pace) => match never {},
         };
         let resume = format!("to continue, run the same command again (journal {})", journal.path().display());
-        let lost = sink.lost_receipts();
-        if let Some(lost) = &lost {
-            print_error(&escaped(lost));
+        match sink.lost_receipts() {
+            // The reason is why it ended.
+            _ if matches!(end, EndReason::Stopped { .. }) => {}
+            Some(lost) => print_error(&escaped(&format!("{lost}. Run the same command again: {RECEIPTS_AGAIN}"))),
+            None if !replay.without_receipt.is_empty() => print_error(&escaped(&untracked(&replay))),
+            None => {}
         }
         match end {
             EndReason::Finished => {
                 self.summary("finished", None, Some(&run), &replay)?;
-                Ok(if lost.is_some() { Exit::Problem } else { code_of(&replay) })
+                Ok(code_of(&replay))
             }
             EndReason::Refused { keys, why } => {
                 let reason = format!(
@@ -330,9 +345,32 @@ impl<'a> Backfill<'a> {
         let object = |key: &String| Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?));
         let chunk = |(through, keys): (&Option<String>, &Vec<String>)| {
             let objects: Result<Vec<_>> = keys.iter().map(object).collect();
-            Ok(PendingChunk { through: through.clone(), header: None, objects: objects?, singly: false })
+            Ok(PendingChunk {
+                through: through.clone(),
+                header: None,
+                objects: objects?,
+                singly: false,
+                for_receipts: false,
+            })
         };
         replay.open.iter().map(chunk).collect()
+    }
+
+    /// Returns the keys of the journal whose receipts could not be sent.
+    fn chunks_without_receipt(&self, replay: &Replay) -> Result<Vec<PendingChunk>> {
+        let object = |(key, etag): (&String, &Option<String>)| {
+            let object = S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?);
+            Ok(S3Object { etag: etag.as_deref().map(Into::into), ..object })
+        };
+        let objects: Vec<_> = replay.without_receipt.iter().map(object).collect::<Result<_>>()?;
+        let chunk = |objects: &[S3Object]| PendingChunk {
+            through: None,
+            header: None,
+            objects: objects.to_vec(),
+            singly: false,
+            for_receipts: true,
+        };
+        Ok(objects.chunks(self.listing.keys_per_chunk).map(chunk).collect())
     }
 
     /// Asks from time to time whether the plan has changed, and adapts the rate. Never returns.
@@ -378,5 +416,18 @@ fn default_path(identity: &Identity) -> PathBuf {
 }
 
 fn code_of(replay: &Replay) -> Exit {
-    if replay.tally.rejected > 0 { Exit::Problem } else { Exit::Success }
+    let is_complete = replay.tally.rejected == 0 && replay.without_receipt.is_empty();
+    if is_complete { Exit::Success } else { Exit::Problem }
+}
+
+/// What the next run does about receipts that could not be sent.
+const RECEIPTS_AGAIN: &str =
+    "it submits these documents again, FlexOrch recognizes them, and the receipts name their jobs";
+
+/// Says how many documents are not tracked, and what to do.
+fn untracked(replay: &Replay) -> String {
+    format!(
+        "{} submitted without a receipt, so not tracked. Run the same command with --receipts-queue or --function: {RECEIPTS_AGAIN}",
+        counted(replay.without_receipt.len() as u64, "document")
+    )
 }
