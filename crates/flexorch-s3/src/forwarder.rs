@@ -40,7 +40,7 @@ pub(crate) fn pause_of_queue(connector: &Connector, commands: &Commands) -> Opti
     let resume = commands.own(format_args!("resume --secret {}", quoted(&connector.secret_id)));
     let secret = &connector.secret_id;
     Some(format!(
-        "secret {secret:?} pauses its connector ({reason}): what is sent waits in the queue until you run `{resume}`"
+        "secret {secret:?} pauses its connector ({reason}): objects wait in the queue until you run `{resume}`"
     ))
 }
 

@@ -67,7 +67,7 @@ use survey::Survey;
 const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
-    let stop = Stop::listen()?;
+    let stop = context.stop();
     let prepare = stop.unless_requested(Backfill::prepare(&options, context));
     let Some(backfill) = prepare.await.transpose()? else { return Ok(Exit::Interrupted) };
     if let Some(code) = backfill.report_if_finished()? {
@@ -77,7 +77,7 @@ pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<E
         return Ok(code);
     }
     match stop.unless_requested(backfill.make_ready()).await.transpose()? {
-        Some(Some(ready)) => backfill.work(ready, &stop).await,
+        Some(Some(ready)) => backfill.work(ready, stop).await,
         Some(None) => Ok(Exit::Success),
         None => Ok(Exit::Interrupted),
     }

@@ -46,8 +46,8 @@ use tally::Tally;
 use version::Versions;
 
 pub(crate) async fn run(options: ResubmitOptions, context: &Context) -> Result<Exit> {
-    let stop = Stop::listen()?;
-    let command = resubmit(&options, context, &stop);
+    let stop = context.stop();
+    let command = resubmit(&options, context, stop);
     tokio::select! {
         exit = command => exit,
         () = stop.insisted() => Ok(Exit::Interrupted),

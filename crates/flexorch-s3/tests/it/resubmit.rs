@@ -278,7 +278,7 @@ async fn for_a_paused_connector_the_documents_wait_in_the_queue() {
     fail(&archive, "a.pdf", 1);
     archive.run(&["pause", "--secret", CONNECTOR, "--reason", "maintenance"]).await.ok();
     let run = resubmit(&archive, &["--yes"]).await;
-    run.says(0, &["(maintenance): what is sent waits in the queue until you run", "✓ 1 document sent"]);
+    run.says(0, &["(maintenance): objects wait in the queue until you run", "✓ 1 document sent"]);
     assert!(!run.shown().contains("nothing is sent"), "{run}");
 }
 

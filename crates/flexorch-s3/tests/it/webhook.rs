@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::account::Account;
 use crate::support::records::{Archive, CONNECTOR, SIGNING, STACK};
-use crate::support::run::Run;
+use crate::support::run::{Run, Running};
 use crate::support::surroundings::REGION;
 
 /// The outcomes function's URL.
@@ -313,6 +313,20 @@ async fn a_plain_list_is_read_and_a_page_of_a_proxy_is_reported_with_its_own_sta
     let run = list_with(200, "text/html", "<html>maintenance</html>").await;
     run.says(1, &["the response, with status 200, is not JSON"]);
     assert!(!run.err.contains("503"), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_has_its_exit_status_in_every_command() {
+    let archive = Archive::open().await;
+    // It accepts a connection, and never responds.
+    let flexorch = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut command = archive.command(&["webhook", "list", "--stack", STACK]);
+    command.env("FLEXORCH_BASE_URL", format!("http://{}/v1", flexorch.local_addr().unwrap()));
+    let running = Running::start(command);
+    let _connection = flexorch.accept().await.unwrap();
+    running.signal("-INT");
+    let run = running.finish().await;
+    run.says(130, &["interrupted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
