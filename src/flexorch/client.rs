@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::Serialize;
@@ -162,7 +163,16 @@ pub fn api_key_header(key: &ApiKey) -> Result<HeaderValue, reqwest::header::Inva
     Ok(value)
 }
 
-/// Appends a path to `base`, whether or not `base` ends in a slash.
+/// What is percent-encoded in a segment of a path: everything but the unreserved characters (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes an id as one segment of a path for [`endpoint`].
+#[must_use]
+pub fn segment(id: &str) -> String {
+    utf8_percent_encode(id, RESERVED).to_string()
+}
+
+/// Appends a path, whose ids are encoded by [`segment`], to `base`, whether or not `base` ends in a slash.
 #[must_use]
 pub fn endpoint(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
@@ -192,6 +202,15 @@ mod tests {
             let url = endpoint(&base.parse().unwrap(), "data-process/async");
             assert_eq!(url.as_str(), "https://api.flexorch.com/v1/data-process/async");
         }
+    }
+
+    #[test]
+    fn an_id_is_one_segment_whose_unreserved_characters_stay() {
+        let url = |id: &str| {
+            endpoint(&"https://api.flexorch.com/v1".parse().unwrap(), &format!("webhooks/{}", segment(id))).to_string()
+        };
+        assert_eq!(url("wh_1-a.b~c"), "https://api.flexorch.com/v1/webhooks/wh_1-a.b~c");
+        assert_eq!(url("../usage?x=1#a%2Fü"), "https://api.flexorch.com/v1/webhooks/..%2Fusage%3Fx%3D1%23a%252F%C3%BC");
     }
 
     #[test]

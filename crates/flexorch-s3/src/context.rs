@@ -17,6 +17,7 @@ use crate::connector_secret::{SecretDocument, SecretStore};
 use crate::management::Management;
 use crate::output::Output;
 use crate::region::in_region;
+use crate::stop::Stop;
 use flexorch_s3_ingester::aws::http::{self, SdkHttpClient};
 use flexorch_s3_ingester::aws::sdk;
 use flexorch_s3_ingester::clock::Clock;
@@ -40,11 +41,12 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     /// Prints results.
     pub(crate) output: Output,
+    stop: Stop,
 }
 
 impl Context {
     /// Creates a context. Sends no request yet.
-    pub(crate) fn new(global: GlobalOptions) -> Result<Self> {
+    pub(crate) fn new(global: GlobalOptions, stop: Stop) -> Result<Self> {
         let roots = variable("SSL_CERT_FILE");
         let http = http::client(roots.as_deref().map(std::path::Path::new))?;
         let color = match global.color {
@@ -53,7 +55,7 @@ impl Context {
             Color::Never => ColorChoice::Never,
         };
         let output = Output::new(global.json, color);
-        Ok(Self { global, aws: OnceCell::new(), http, clock: Clock::system(), output })
+        Ok(Self { global, aws: OnceCell::new(), http, clock: Clock::system(), output, stop })
     }
 
     /// Returns the AWS SDK's configuration, with profile, region and endpoint as the AWS CLI would choose them. Resolves credentials
@@ -103,6 +105,11 @@ impl Context {
             });
         }
         Ok(sdk)
+    }
+
+    /// Returns whether the command is to end, for a command that ends in order itself from now on.
+    pub(crate) fn stop(&self) -> &Stop {
+        self.stop.in_order()
     }
 
     /// Returns the current time.

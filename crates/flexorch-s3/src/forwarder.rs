@@ -34,6 +34,16 @@ pub(crate) fn pause_of(connector: &Connector, commands: &Commands) -> Option<Str
     Some(format!("secret {secret:?} pauses its connector ({reason}): nothing is sent until you run `{resume}`"))
 }
 
+/// Says the same for objects that go to the function's queue, where they wait.
+pub(crate) fn pause_of_queue(connector: &Connector, commands: &Commands) -> Option<String> {
+    let reason = connector.paused.as_deref()?;
+    let resume = commands.own(format_args!("resume --secret {}", quoted(&connector.secret_id)));
+    let secret = &connector.secret_id;
+    Some(format!(
+        "secret {secret:?} pauses its connector ({reason}): objects wait in the queue until you run `{resume}`"
+    ))
+}
+
 /// Limits of the requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -80,6 +90,7 @@ impl Forwarder {
     }
 
     /// Sends the objects at these positions until `end` at the latest, and records each outcome in the ledger. Then sends the receipts.
+    /// Returns the positions of the objects whose receipts could not be sent.
     pub(crate) async fn send(
         &self,
         objects: &[S3Object],
@@ -87,21 +98,20 @@ impl Forwarder {
         ledger: &Mutex<Ledger>,
         metrics: &Metrics,
         end: SystemTime,
-    ) {
+    ) -> Vec<usize> {
         let connector = self.current(end).await;
         if connector.paused.is_some() {
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             positions.into_iter().for_each(|at| ledger.settle(at, Outcome::Deferred(paused_deferral(&connector))));
-            return;
+            return Vec::new();
         }
         let work = Work { connector, objects: positions, redelivered: Vec::new() };
         let collected = Mutex::default();
         let answered = self.receipts.as_ref().map(|_| &collected);
         self.submitter.submit(vec![work], Submission { objects, ledger, metrics, answered, end }).await;
-        if let Some(receipts) = &self.receipts {
-            let answered = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
-            receipts.send(&answered, objects, ledger).await;
-        }
+        let Some(receipts) = &self.receipts else { return Vec::new() };
+        let answered = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
+        receipts.send(&answered, objects, ledger).await
     }
 
     /// Returns the connector with the API key that its secret contains now. If the secret cannot be read, or describes another
@@ -115,6 +125,16 @@ impl Forwarder {
     /// Says which receipts could not be sent; `None` if all are sent or none is wanted.
     pub(crate) fn lost_receipts(&self) -> Option<String> {
         self.receipts.as_ref()?.lost()
+    }
+
+    /// Whether it sends receipts.
+    pub(crate) fn sends_receipts(&self) -> bool {
+        self.receipts.is_some()
+    }
+
+    /// Says why no receipt can be sent until someone acts; `None` if one can, or none is wanted.
+    pub(crate) fn refused_receipts(&self) -> Option<String> {
+        self.receipts.as_ref()?.refused()
     }
 
     /// Stops after the requests in flight.

@@ -88,6 +88,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use args::{Arguments, Command};
 use context::Context;
 use exit::{Exit, WrongArgument};
+use stop::Stop;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_process();
@@ -116,7 +117,7 @@ fn log(level: LevelFilter) {
 }
 
 async fn dispatch(arguments: Arguments) -> Result<Exit> {
-    let context = Context::new(arguments.global)?;
+    let context = Context::new(arguments.global, Stop::listen()?)?;
     match arguments.command {
         Command::Connector(action) => connector::run(action, &context).await,
         Command::Attach(options) => attach::run(options, &context).await,

@@ -11,10 +11,10 @@ use crate::deployed::Deployed;
 use crate::output::{WARNING, styled};
 use crate::text::{counted, escaped};
 use crate::uploads;
-use flexorch_s3_ingester::aws::failure::CallError;
+use flexorch_s3_ingester::aws::failure::{CallError, FailureKind};
 use flexorch_s3_ingester::aws::sqs::{OutgoingMessage, Queues};
 use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::handler::receipts::{REMEDY, jobs_of, send};
+use flexorch_s3_ingester::handler::receipts::{jobs_of, send};
 use flexorch_s3_ingester::ingest::receipt::{AnsweredRequest, receipts};
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::S3Object;
@@ -40,6 +40,8 @@ struct Lost {
     documents: u64,
     /// Why the first of them could not be sent.
     why: String,
+    /// No receipt can be sent until someone acts.
+    is_for_good: bool,
 }
 
 impl ReceiptSender {
@@ -78,8 +80,14 @@ impl ReceiptSender {
         Ok(Some(Self { queues, queue, clock: context.clock, lost: Mutex::default() }))
     }
 
-    /// Sends a receipt for every request that FlexOrch took, and for every key that it rejected alone.
-    pub(crate) async fn send(&self, answered: &[AnsweredRequest], objects: &[S3Object], ledger: &Mutex<Ledger>) {
+    /// Sends a receipt for every request that FlexOrch took, and for every key that it rejected alone. Returns the positions of the objects
+    /// whose receipts could not be sent.
+    pub(crate) async fn send(
+        &self,
+        answered: &[AnsweredRequest],
+        objects: &[S3Object],
+        ledger: &Mutex<Ledger>,
+    ) -> Vec<usize> {
         let receipts = {
             let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             receipts(answered, |position| Some((objects.get(position)?, ledger.outcome(position)?)))
@@ -88,6 +96,7 @@ impl ReceiptSender {
         let deliver = async |messages: &[OutgoingMessage]| -> Vec<Result<(), CallError>> {
             uploads::send(&self.queues, &self.queue, messages, end).await
         };
+        let mut positions = Vec::new();
         for (receipt, error) in send(&receipts, self.clock, end, deliver).await {
             let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             let jobs = jobs_of(receipt, |position| Some((objects.get(position)?, ledger.outcome(position)?)));
@@ -98,18 +107,30 @@ impl ReceiptSender {
             }
             lost.receipts += 1;
             lost.documents += receipt.objects.len() as u64;
+            lost.is_for_good |= matches!(
+                error.kind(),
+                FailureKind::Permission | FailureKind::NotFound | FailureKind::Credentials | FailureKind::OtherRegion
+            );
+            positions.extend_from_slice(&receipt.objects);
         }
+        positions
     }
 
-    /// Says how many receipts could not be sent, and what to do; `None` if all are sent.
+    /// Says how many receipts could not be sent; `None` if all are sent.
     pub(crate) fn lost(&self) -> Option<String> {
-        let Lost { receipts, documents, why } = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let Lost { receipts, documents, why, .. } = &*self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let receipts = Some(*receipts).filter(|receipts| *receipts > 0)?;
         Some(format!(
-            "{} with {} could not be sent to {}: {why}; the documents are submitted but not tracked ({REMEDY}; -v names them)",
+            "{} with {} could not be sent to {}: {why}; the documents are submitted but not tracked",
             counted(receipts, "receipt"),
             counted(*documents, "document"),
             self.queue
         ))
+    }
+
+    /// Says why no receipt can be sent until someone acts; `None` if one can.
+    pub(crate) fn refused(&self) -> Option<String> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.is_for_good.then(|| format!("receipts cannot be sent to {}: {}", self.queue, lost.why))
     }
 }

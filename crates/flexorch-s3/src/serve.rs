@@ -10,7 +10,6 @@ use crate::args::SandboxCommand;
 use crate::context::Context as Options;
 use crate::exit::Exit;
 use crate::input;
-use crate::stop::Stop;
 use crate::text::escaped;
 use flexorch_sandbox::buckets::Buckets;
 use flexorch_sandbox::dynamodb::DynamoDb;
@@ -23,7 +22,7 @@ use flexorch_sandbox::{Sandbox, SandboxError, SandboxOptions, WebhookOptions};
 /// Runs the sandbox until Ctrl-C or SIGTERM.
 pub(crate) async fn run(command: SandboxCommand, options: &Options) -> Result<Exit> {
     // Before the base URL is printed: its reader may stop the program immediately.
-    let stop = Stop::listen()?;
+    let stop = options.stop();
     let mut secrets = Vec::new();
     for (name, file) in command.secrets {
         let json = std::fs::read_to_string(&file)

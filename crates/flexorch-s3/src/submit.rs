@@ -18,8 +18,8 @@ use crate::forwarder::{Forwarder, Pace, pause_of};
 use crate::outcome::{Columns, add_outcome, columns};
 use crate::output::print_error;
 use crate::receipts::ReceiptSender;
-use crate::stop::Stop;
 use crate::text::{counted, escaped, line_of};
+use flexorch_s3_ingester::handler::receipts::REMEDY;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use flexorch_s3_ingester::model::outcome::{Counts, DeferClass, Deferral, Ledger, Outcome, SkipReason};
 use flexorch_s3_ingester::telemetry::metrics::Metrics;
@@ -31,7 +31,7 @@ const LONGEST_SEND: Duration = Duration::from_secs(300);
 const READ_AHEAD: usize = 256;
 
 pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exit> {
-    let stop = Stop::listen()?;
+    let stop = context.stop();
     let connector = context.connector(&options.secret.secret).await?;
     let mut keys = Keys::open(&options, connector.bucket.clone())?;
     let mut report = Report::begin(context);
@@ -88,12 +88,11 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
     report.end(keys.repeated)?;
     let lost = forwarder.lost_receipts();
     if let Some(lost) = &lost {
-        print_error(&escaped(lost));
+        print_error(&escaped(&format!("{lost} ({REMEDY}; -v names them)")));
     }
     if interrupted {
-        if keys.has_more() {
-            context.output.progress("interrupted; keys after the last one reported were not sent");
-        }
+        let more = if keys.has_more() { ", and keys after the last one reported," } else { "" };
+        context.output.progress(format!("interrupted; deferred keys{more} were not submitted: run the command again"));
         return Ok(Exit::Interrupted);
     }
     Ok(if lost.is_some() { Exit::Problem } else { report.code() })
@@ -113,6 +112,26 @@ async fn send(forwarder: &Forwarder, objects: &[S3Object], prefix: &str, context
         forwarder.send(objects, positions, &ledger, &metrics, end).await;
     }
     ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close()
+}
+
+/// Returns what to do about keys that were not forwarded. Unlike in the function, nothing tries them again.
+fn remedy(class: DeferClass) -> &'static str {
+    match class {
+        DeferClass::RateLimited | DeferClass::Paced => {
+            "not submitted: run the command again; to stay below the plan's rate, limit it with --requests-per-minute"
+        }
+        DeferClass::Unavailable => {
+            "not known to be submitted: run the command again (FlexOrch recognizes what it has); if it lasts, check FLEXORCH_BASE_URL and \
+             FlexOrch's status"
+        }
+        DeferClass::Deadline | DeferClass::ConnectorChanged => "not submitted: run the command again",
+        DeferClass::Unaccounted => "FlexOrch's response does not account for the key: run the command again",
+        DeferClass::SecretUnavailable => {
+            "not submitted: check the secret that is named, and your permission to read it"
+        }
+        DeferClass::Paused => "not submitted: end the pause with `flexorch-s3 resume`, then run the command again",
+        other => other.remedy(),
+    }
 }
 
 /// Returns why no other key can be forwarded now, if so.
@@ -300,7 +319,7 @@ impl<'a> Report<'a> {
         }
         let classes = self.counts.deferred_by_class.keys();
         for class in classes {
-            self.context.output.line(format!("  {}: {}", class.as_str(), class.remedy()))?;
+            self.context.output.line(format!("  {}: {}", class.as_str(), remedy(*class)))?;
         }
         Ok(())
     }

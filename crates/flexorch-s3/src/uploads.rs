@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::args::QueueName;
-use flexorch_s3_ingester::aws::failure::CallError;
+use flexorch_s3_ingester::aws::failure::{CallError, FailureKind, Refusal};
 use flexorch_s3_ingester::aws::sqs::{OutgoingMessage, Queues};
 use flexorch_s3_ingester::event::s3::notification_of;
 use flexorch_s3_ingester::model::object::S3Object;
@@ -32,10 +32,17 @@ pub(crate) async fn send(
     messages: &[OutgoingMessage],
     end: SystemTime,
 ) -> Vec<Result<(), CallError>> {
-    match queue {
+    let results = match queue {
         QueueName::Url(url) => queues.send_to_url(url, messages, end).await,
         QueueName::Arn(arn) => queues.send_to_arn(arn, messages, end).await,
-    }
+    };
+    let hint = |refusal: &Refusal| match refusal.kind() {
+        // It is not the function's role that lacks it.
+        FailureKind::Permission => Some(format!("your AWS identity needs sqs:SendMessage on {queue}")),
+        FailureKind::NotFound => Some("check the queue's name, region and account".to_owned()),
+        _ => None,
+    };
+    results.into_iter().map(|result| result.map_err(|error| error.with_hint(hint))).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::error::with_causes;
-use flexorch_s3_ingester::flexorch::client::{API_KEY_HEADER, api_key_header, endpoint, receive};
+use flexorch_s3_ingester::flexorch::client::{API_KEY_HEADER, api_key_header, endpoint, receive, segment};
 use flexorch_s3_ingester::flexorch::response::{ApiError, Response};
 use flexorch_s3_ingester::model::credentials::ApiKey;
 use flexorch_s3_ingester::redaction;
@@ -49,17 +49,14 @@ impl JobsClient {
     }
 
     fn url(&self, ask: &JobsRequest) -> Url {
-        let mut url = endpoint(&self.base_url, "jobs");
         match ask {
-            JobsRequest::Page(page) => url.set_query(Some(&format!("page={page}&page_size={PAGE_SIZE}"))),
-            JobsRequest::Job(id) => {
-                // A base URL has segments; an id with a slash is one of them, encoded.
-                if let Ok(mut segments) = url.path_segments_mut() {
-                    segments.push(id);
-                }
+            JobsRequest::Page(page) => {
+                let mut url = endpoint(&self.base_url, "jobs");
+                url.set_query(Some(&format!("page={page}&page_size={PAGE_SIZE}")));
+                url
             }
+            JobsRequest::Job(id) => endpoint(&self.base_url, &format!("jobs/{}", segment(id))),
         }
-        url
     }
 }
 
@@ -78,6 +75,7 @@ mod tests {
         let client = JobsClient::new(flexorch_s3_ingester::aws::http::client(None).unwrap(), base_url, Clock::system());
         let url = |ask| client.url(&ask).to_string();
         assert_eq!(url(JobsRequest::Job("a/b?c".into())), "https://api.flexorch.com/v1/jobs/a%2Fb%3Fc");
+        assert!(url(JobsRequest::Job("j_1-a.b~c".into())).ends_with("/v1/jobs/j_1-a.b~c"));
         assert_eq!(url(JobsRequest::Page(2)), "https://api.flexorch.com/v1/jobs?page=2&page_size=100");
     }
 }

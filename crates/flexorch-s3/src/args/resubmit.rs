@@ -7,22 +7,22 @@ use clap::Args;
 use super::queue_name::{QueueName, standard_queue};
 use super::tracking::{DocumentSelection, RepeatableState, TrackingOption};
 
-/// Submit documents again whose jobs failed; asks first
+/// Resubmit documents whose jobs failed; prompts for confirmation
 ///
-/// Reads the records, shows how many documents, requests and credits that takes, and asks. Then it sends an S3 event for each object to the
-/// function's retry queue, oldest first: the function submits them at its own rate, and their records follow.
+/// Reads the records, estimates documents, requests and credits, then asks for confirmation. Then it sends an S3 event for each object to the
+/// function's retry queue, oldest first: the function submits them at its own rate, and their records are updated.
 ///
 /// Only an object's current version can be submitted again. An object that was deleted or overwritten since is skipped; a new version has a
 /// separate record. Objects whose version cannot be checked are sent.
 ///
 /// What was sent is recorded in a journal, which is removed at the end. If the command is interrupted or fails, run it again: it continues, and
-/// does not send the same records again.
+/// does not send the same records again. Documents that failed after the run began are not part of it; they are counted.
 ///
 /// Requires dynamodb:Query on the table and its index by-state, s3:GetObject and s3:ListBucket on the bucket, and sqs:SendMessage on the
 /// queue; with --stack also cloudformation:DescribeStacks; with --function also lambda:GetFunctionConfiguration and
 /// lambda:ListEventSourceMappings. To show the credits: secretsmanager:GetSecretValue on the connectors' secrets.
 ///
-/// Exit status: 0 all were sent or skipped; 1 it stopped; 2 wrong arguments; 130 interrupted.
+/// Exit status: 0 all were sent or skipped; 1 the command failed; 2 wrong arguments; 130 interrupted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,12 +50,12 @@ pub(crate) struct ResubmitOptions {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Journal file [default: a file in the current directory, named after the table and the selection]
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
     /// Discard the journal and send everything again
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     pub(crate) restart: bool,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }

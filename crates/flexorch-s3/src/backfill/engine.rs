@@ -244,9 +244,18 @@ impl<'a> Engine<'a> {
     }
 
     fn settle(&mut self, mut chunk: PendingChunk, result: SendResult) {
-        let SendResult { settled, open, next } = result;
+        let SendResult { settled, open, next, receipted } = result;
         let (requests, forwarded) = (settled.requests, settled.forwarded);
-        if forwarded > 0 || !settled.rejected.is_empty() {
+        if chunk.for_receipts {
+            self.replay.tally.requests += settled.requests;
+            if !receipted.is_empty() {
+                self.settled_last = self.clock.now();
+                self.failures = 0;
+                if let Err(error) = self.write(Line::Receipts { keys: receipted }) {
+                    self.stop(EndReason::Broken(error));
+                }
+            }
+        } else if forwarded > 0 || !settled.rejected.is_empty() {
             self.settled_last = self.clock.now();
             self.failures = 0;
             if let Err(error) = self.write(line(&mut chunk, settled)) {

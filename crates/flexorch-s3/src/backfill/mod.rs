@@ -41,18 +41,17 @@ use crate::args::{BackfillOptions, Moment};
 use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::forwarder::{Forwarder, Pace, pause_of};
+use crate::forwarder::{Forwarder, Pace, pause_of, pause_of_queue};
 use crate::management::{CallError, Credits, Management};
 use crate::output::print_error;
 use crate::receipts::ReceiptSender;
 use crate::stop::Stop;
-use crate::text::{counted, escaped, friendly};
+use crate::text::{counted, escaped};
 use chunk::Chunk;
 use engine::{EndReason, Engine, EngineOptions};
 use flexorch_s3_ingester::aws::s3::Buckets;
 use flexorch_s3_ingester::aws::sqs::Queues;
 use flexorch_s3_ingester::error::with_causes;
-use flexorch_s3_ingester::flexorch::response::ApiError;
 use flexorch_s3_ingester::model::connector::Connector;
 use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
 use journal::{ExistingJournal, Header, Identity, Journal, Replay};
@@ -67,11 +66,8 @@ use survey::Survey;
 /// How often FlexOrch is asked whether the plan has changed.
 const ASK_PLAN_EVERY: Duration = Duration::from_secs(300);
 
-/// How long to wait for the month's credits.
-const CREDITS_TIMEOUT: Duration = Duration::from_secs(5);
-
 pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<Exit> {
-    let stop = Stop::listen()?;
+    let stop = context.stop();
     let prepare = stop.unless_requested(Backfill::prepare(&options, context));
     let Some(backfill) = prepare.await.transpose()? else { return Ok(Exit::Interrupted) };
     if let Some(code) = backfill.report_if_finished()? {
@@ -81,7 +77,7 @@ pub(crate) async fn run(options: BackfillOptions, context: &Context) -> Result<E
         return Ok(code);
     }
     match stop.unless_requested(backfill.make_ready()).await.transpose()? {
-        Some(Some(ready)) => backfill.work(ready, &stop).await,
+        Some(Some(ready)) => backfill.work(ready, stop).await,
         Some(None) => Ok(Exit::Success),
         None => Ok(Exit::Interrupted),
     }
@@ -163,6 +159,15 @@ impl<'a> Backfill<'a> {
         let Some(found) = found.as_ref().filter(|found| found.replay.is_finished && !self.options.restart) else {
             return Ok(None);
         };
+        let wants_receipts = self.options.receipts.receipts_queue.is_some() || self.options.receipts.function.is_some();
+        if !found.replay.without_receipt.is_empty() {
+            if wants_receipts {
+                return Ok(None);
+            }
+            self.summary("finished", None, None, &found.replay)?;
+            print_error(&escaped(&untracked(&found.replay)));
+            return Ok(Some(Exit::Problem));
+        }
         self.summary("finished", None, None, &found.replay)?;
         self.context.output.progress("The journal is finished; nothing to do. To start over, use --restart.");
         Ok(Some(code_of(&found.replay)))
@@ -181,13 +186,14 @@ impl<'a> Backfill<'a> {
     }
 
     fn pause(&self) -> Option<String> {
-        pause_of(&self.connector, &self.context.commands())
+        let pause = if self.options.queue.is_some() { pause_of_queue } else { pause_of };
+        pause(&self.connector, &self.context.commands())
     }
 
     /// Calls every service that a run needs. Returns `None` after a dry run.
     async fn make_ready(&self) -> Result<Option<Ready<'_>>> {
         let flexorch = self.context.flexorch(self.connector.api_key.clone())?;
-        let (pace, credits) = tokio::join!(self.pace(&flexorch), credits(&flexorch));
+        let (pace, credits) = tokio::join!(self.pace(&flexorch), flexorch.credits_in_time());
         let pace = pace?;
         let whole = || Lister::new(&self.listing, vec![ranges::Gap { after: None, through: None }]);
         if self.options.dry_run {
@@ -262,12 +268,15 @@ impl<'a> Backfill<'a> {
         let Ready { sink, pace, credits, lister, first, total } = ready;
         let output = self.context.output;
         let (journal, replay) = self.journal()?;
-        let open = self.open_chunks(&replay)?;
+        let mut open = self.open_chunks(&replay)?;
+        if sink.sends_receipts() {
+            open.extend(self.chunks_without_receipt(&replay)?);
+        }
         output.progress(self.opening_line(pace, &replay));
         let rest = total.map(|total| total.saturating_sub(replay.tally.settled()));
         output.progress(format!("credits: {}", escaped(&plan::credits_words(&credits, rest))));
         if let Some(pause) = self.pause() {
-            output.progress(format!("{}; until then, the objects wait in the queue", escaped(&pause)));
+            output.progress(escaped(&pause));
         }
         let options =
             EngineOptions { concurrency: self.options.concurrency.get(), give_up_after: self.options.give_up_after };
@@ -279,14 +288,17 @@ impl<'a> Backfill<'a> {
             never = self.follow_plan(&sink, pace) => match never {},
         };
         let resume = format!("to continue, run the same command again (journal {})", journal.path().display());
-        let lost = sink.lost_receipts();
-        if let Some(lost) = &lost {
-            print_error(&escaped(lost));
+        match sink.lost_receipts() {
+            // The reason is why it ended.
+            _ if matches!(end, EndReason::Stopped { .. }) => {}
+            Some(lost) => print_error(&escaped(&format!("{lost}. Run the same command again: {RECEIPTS_AGAIN}"))),
+            None if !replay.without_receipt.is_empty() => print_error(&escaped(&untracked(&replay))),
+            None => {}
         }
         match end {
             EndReason::Finished => {
                 self.summary("finished", None, Some(&run), &replay)?;
-                Ok(if lost.is_some() { Exit::Problem } else { code_of(&replay) })
+                Ok(code_of(&replay))
             }
             EndReason::Refused { keys, why } => {
                 let reason = format!(
@@ -333,9 +345,32 @@ impl<'a> Backfill<'a> {
         let object = |key: &String| Ok(S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?));
         let chunk = |(through, keys): (&Option<String>, &Vec<String>)| {
             let objects: Result<Vec<_>> = keys.iter().map(object).collect();
-            Ok(PendingChunk { through: through.clone(), header: None, objects: objects?, singly: false })
+            Ok(PendingChunk {
+                through: through.clone(),
+                header: None,
+                objects: objects?,
+                singly: false,
+                for_receipts: false,
+            })
         };
         replay.open.iter().map(chunk).collect()
+    }
+
+    /// Returns the keys of the journal whose receipts could not be sent.
+    fn chunks_without_receipt(&self, replay: &Replay) -> Result<Vec<PendingChunk>> {
+        let object = |(key, etag): (&String, &Option<String>)| {
+            let object = S3Object::new(self.listing.bucket.as_str(), ObjectKey::verbatim(key.as_str())?);
+            Ok(S3Object { etag: etag.as_deref().map(Into::into), ..object })
+        };
+        let objects: Vec<_> = replay.without_receipt.iter().map(object).collect::<Result<_>>()?;
+        let chunk = |objects: &[S3Object]| PendingChunk {
+            through: None,
+            header: None,
+            objects: objects.to_vec(),
+            singly: false,
+            for_receipts: true,
+        };
+        Ok(objects.chunks(self.listing.keys_per_chunk).map(chunk).collect())
     }
 
     /// Asks from time to time whether the plan has changed, and adapts the rate. Never returns.
@@ -375,19 +410,24 @@ impl<'a> Backfill<'a> {
     }
 }
 
-/// Asks for the month's credits. They are only shown, so a slow response is not waited for.
-async fn credits(flexorch: &Management) -> Result<Credits, CallError> {
-    tokio::time::timeout(CREDITS_TIMEOUT, flexorch.credits()).await.unwrap_or_else(|_| {
-        let error = ApiError::transport(format!("no response within {}", friendly(CREDITS_TIMEOUT)));
-        Err(CallError { call: "GET /usage".to_owned(), error })
-    })
-}
-
 fn default_path(identity: &Identity) -> PathBuf {
     let text = serde_json::to_string(identity).unwrap_or_default();
     PathBuf::from(format!("flexorch-backfill-{}-{}.jsonl", identity.bucket, fingerprint(&text)))
 }
 
 fn code_of(replay: &Replay) -> Exit {
-    if replay.tally.rejected > 0 { Exit::Problem } else { Exit::Success }
+    let is_complete = replay.tally.rejected == 0 && replay.without_receipt.is_empty();
+    if is_complete { Exit::Success } else { Exit::Problem }
+}
+
+/// What the next run does about receipts that could not be sent.
+const RECEIPTS_AGAIN: &str =
+    "it submits these documents again, FlexOrch recognizes them, and the receipts name their jobs";
+
+/// Says how many documents are not tracked, and what to do.
+fn untracked(replay: &Replay) -> String {
+    format!(
+        "{} submitted without a receipt, so not tracked. Run the same command with --receipts-queue or --function: {RECEIPTS_AGAIN}",
+        counted(replay.without_receipt.len() as u64, "document")
+    )
 }

@@ -41,7 +41,7 @@ impl QueueSender {
             }
         }
         settled.open = open.iter().map(|object| object.key.as_str().to_owned()).collect();
-        SendResult { settled, open, next }
+        SendResult { settled, open, next, receipted: Vec::new() }
     }
 
     fn after(&self, error: &CallError) -> NextStep {

@@ -35,6 +35,7 @@ pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) 
     let verb = if identity.queue.is_some() { "queued" } else { "forwarded" };
     let place = escaped(&format!("s3://{}/{}", identity.bucket, identity.scope.prefix));
     let head = match *state {
+        "finished" if !replay.without_receipt.is_empty() => styled(WARNING, "finished without all receipts"),
         "finished" if tally.rejected == 0 => styled(SUCCESS, "✓ finished"),
         "finished" => styled(WARNING, "finished with rejected objects"),
         other => styled(FAILURE, other),
@@ -45,6 +46,9 @@ pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) 
     let known = if tally.duplicates > 0 { format!(" ({} known content)", tally.duplicates) } else { String::new() };
     output.line(format!("  {verb:<10} {}{known}", tally.forwarded))?;
     output.line(format!("  rejected   {}{}", tally.rejected, by_number(&tally.rejected_by_code)))?;
+    if !replay.without_receipt.is_empty() {
+        output.line(format!("  untracked  {} (no receipt)", replay.without_receipt.len()))?;
+    }
     if replay.open_keys() > 0 {
         output.line(format!("  open       {} of the objects so far", replay.open_keys()))?;
     }
@@ -64,6 +68,7 @@ pub(crate) fn summary(output: Output, ending: &RunSummary<'_>, replay: &Replay) 
         "journal": journal,
         "summary": tally,
         "open": replay.open_keys(),
+        "without_receipt": replay.without_receipt.len(),
         "seconds": run.map(|run| run.took().as_secs_f64()),
     }))
 }

@@ -38,6 +38,8 @@ pub(crate) struct SendResult {
     pub(crate) settled: Settled,
     pub(crate) open: Vec<S3Object>,
     pub(crate) next: NextStep,
+    /// The settled keys whose receipts are sent, of a chunk that is sent for its receipts.
+    pub(crate) receipted: Vec<String>,
 }
 
 /// Evaluates the outcomes of a chunk's objects, which are in the same order.
@@ -64,7 +66,7 @@ pub(crate) fn evaluate(objects: Vec<S3Object>, outcomes: Vec<Outcome>) -> SendRe
             }
         }
     }
-    SendResult { settled, open, next }
+    SendResult { settled, open, next, receipted: Vec::new() }
 }
 
 fn after(deferral: &flexorch_s3_ingester::model::outcome::Deferral) -> NextStep {
@@ -82,7 +84,7 @@ fn after(deferral: &flexorch_s3_ingester::model::outcome::Deferral) -> NextStep 
     }
 }
 
-fn more_urgent(one: NextStep, other: NextStep) -> NextStep {
+pub(crate) fn more_urgent(one: NextStep, other: NextStep) -> NextStep {
     let weight = |next: &NextStep| match next {
         NextStep::Done => (0, None),
         NextStep::Refused { .. } => (1, None),

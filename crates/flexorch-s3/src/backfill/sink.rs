@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::chunk::Chunk;
+use super::journal::WithoutReceipt;
 use super::queue::QueueSender;
-use super::settle::{SendResult, evaluate};
+use super::settle::{NextStep, SendResult, evaluate, more_urgent};
 use crate::forwarder::Forwarder;
 use flexorch_s3_ingester::model::object::S3Object;
 use flexorch_s3_ingester::model::outcome::{Ledger, Outcome};
@@ -30,6 +31,8 @@ pub(crate) struct PendingChunk {
     pub(crate) objects: Vec<S3Object>,
     /// Whether each key is sent alone, because the request was refused as a whole before.
     pub(crate) singly: bool,
+    /// Whether its keys are settled, and are submitted again only for receipts that could not be sent.
+    pub(crate) for_receipts: bool,
 }
 
 /// What the journal records of a chunk apart from its results.
@@ -43,7 +46,13 @@ pub(crate) struct ChunkHeader {
 impl From<Chunk> for PendingChunk {
     fn from(chunk: Chunk) -> Self {
         let Chunk { after, through, listed, skipped, objects } = chunk;
-        Self { through, header: Some(ChunkHeader { after, listed, skipped }), objects, singly: false }
+        Self {
+            through,
+            header: Some(ChunkHeader { after, listed, skipped }),
+            objects,
+            singly: false,
+            for_receipts: false,
+        }
     }
 }
 
@@ -52,7 +61,7 @@ impl Sink {
     pub(crate) async fn send(&self, mut chunk: PendingChunk, end: SystemTime) -> (PendingChunk, SendResult) {
         let objects = std::mem::take(&mut chunk.objects);
         let result = match self {
-            Self::FlexOrch(forwarder) => to_flexorch(forwarder, objects, chunk.singly, end).await,
+            Self::FlexOrch(forwarder) => to_flexorch(forwarder, objects, &chunk, end).await,
             Self::Queue(queue) => queue.send(objects, end).await,
         };
         (chunk, result)
@@ -73,6 +82,11 @@ impl Sink {
         }
     }
 
+    /// Whether receipts are sent.
+    pub(crate) fn sends_receipts(&self) -> bool {
+        matches!(self, Self::FlexOrch(forwarder) if forwarder.sends_receipts())
+    }
+
     /// Changes the rate limit of requests to FlexOrch.
     pub(crate) fn set_pace(&self, requests_per_minute: Option<NonZeroU32>) {
         if let Self::FlexOrch(forwarder) = self {
@@ -81,11 +95,17 @@ impl Sink {
     }
 }
 
-async fn to_flexorch(forwarder: &Forwarder, objects: Vec<S3Object>, singly: bool, end: SystemTime) -> SendResult {
+async fn to_flexorch(
+    forwarder: &Forwarder,
+    objects: Vec<S3Object>,
+    chunk: &PendingChunk,
+    end: SystemTime,
+) -> SendResult {
     let (ledger, metrics) = (Mutex::new(Ledger::new(objects.len())), Metrics::default());
-    if singly {
+    let mut lost = Vec::new();
+    if chunk.singly {
         for position in 0..objects.len() {
-            forwarder.send(&objects, vec![position], &ledger, &metrics, end).await;
+            lost.extend(forwarder.send(&objects, vec![position], &ledger, &metrics, end).await);
             let deferred = |outcome: &Outcome| matches!(outcome, Outcome::Deferred(_));
             let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             if ledger.settled().any(|(_, outcome)| deferred(outcome)) {
@@ -93,12 +113,29 @@ async fn to_flexorch(forwarder: &Forwarder, objects: Vec<S3Object>, singly: bool
             }
         }
     } else {
-        forwarder.send(&objects, (0..objects.len()).collect(), &ledger, &metrics, end).await;
+        lost = forwarder.send(&objects, (0..objects.len()).collect(), &ledger, &metrics, end).await;
     }
+    let without_receipt: Vec<_> = lost.iter().filter_map(|position| objects.get(*position)).map(without).collect();
+    let keys: Vec<_> = match chunk.for_receipts {
+        true => objects.iter().map(|object| object.key.as_str().to_owned()).collect(),
+        false => Vec::new(),
+    };
     let outcomes = ledger.into_inner().unwrap_or_else(PoisonError::into_inner).close();
     let mut result = evaluate(objects, outcomes);
+    let is_left =
+        |key: &String| result.settled.open.contains(key) || without_receipt.iter().any(|without| without.key == *key);
+    result.receipted = keys.into_iter().filter(|key| !is_left(key)).collect();
+    result.settled.without_receipt = without_receipt;
+    if let Some(why) = forwarder.refused_receipts() {
+        // What is submitted from now on would not be tracked.
+        result.next = more_urgent(result.next, NextStep::Stop { why });
+    }
     result.settled.requests = metrics.requests();
     result.settled.rate_limited = metrics.rate_limited();
     result.settled.quota_exceeded = metrics.quota_exceeded();
     result
+}
+
+fn without(object: &S3Object) -> WithoutReceipt {
+    WithoutReceipt { key: object.key.as_str().to_owned(), etag: object.etag.as_deref().map(str::to_owned) }
 }

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::columns::Columns;
-use super::csv;
+use super::{csv, none_in};
 use crate::args::HistoryOptions;
+use crate::aws_failure::AwsFailure;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{DIM, columns, styled};
@@ -31,25 +32,50 @@ pub(crate) async fn run(
         (false, false) => Printer::Table { columns: None, first: Vec::new() },
     };
     let mut out = Out::open(matches!(printer, Printer::Table { .. }));
-    printer.begin(table, &mut out)?;
-    let mut number = 0;
-    while number < limit {
-        let Some(record) = records.next().await? else { break };
-        printer.print(record, number, &mut out)?;
-        number += 1;
-    }
-    // Another page is read only if the limit may have left something out.
-    let is_whole = number < limit || records.next().await?.is_none();
-    printer.end(number, is_whole, &mut out)?;
-    if matches!(printer, Printer::Table { .. }) {
-        let what = match number {
-            0 => "no records".to_owned(),
-            number => counted(number, "record"),
+    let (mut number, mut has_begun) = (0, false);
+    let ending = loop {
+        // Another page is read only if the limit may have left something out.
+        let record = match context.stop().unless_requested(records.next()).await {
+            None => break Ending::Interrupted,
+            Some(Err(error)) => break Ending::Failed(error),
+            Some(Ok(record)) => record,
         };
-        let more = if is_whole { "" } else { "; --limit left out the older ones" };
-        context.output.progress(styled(DIM, format_args!("{what} in {table}{more}")));
+        // Nothing is printed before the first page is read, and what is printed is completed after a failure.
+        if !has_begun {
+            printer.begin(table, &mut out)?;
+            has_begun = true;
+        }
+        match record {
+            None => break Ending::Whole,
+            Some(_) if number == limit => break Ending::Limited,
+            Some(record) => printer.print(record, number, &mut out)?,
+        }
+        number += 1;
+    };
+    if has_begun {
+        printer.end(number, matches!(ending, Ending::Whole), &mut out)?;
     }
-    Ok(Exit::Success)
+    let what = if number == 0 { none_in(table, options) } else { format!("{} in {table}", counted(number, "record")) };
+    let more = match ending {
+        Ending::Failed(error) => return Err(error.into()),
+        Ending::Interrupted => "; interrupted before the end",
+        Ending::Limited => "; --limit left out the older ones",
+        Ending::Whole => "",
+    };
+    if matches!(printer, Printer::Table { .. }) {
+        context.output.progress(styled(DIM, format_args!("{what}{more}")));
+    }
+    Ok(if matches!(ending, Ending::Interrupted) { Exit::Interrupted } else { Exit::Success })
+}
+
+/// Why no more records are printed.
+enum Ending {
+    /// There are no more.
+    Whole,
+    /// There are as many as were wanted.
+    Limited,
+    Interrupted,
+    Failed(AwsFailure),
 }
 
 /// How records are printed.

@@ -6,7 +6,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::columns::style_of;
 use super::counts::{Counts, Tally};
-use super::plot;
+use super::{none_in, plot};
+use crate::args::HistoryOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{BOLD, DIM, Output, columns, styled};
@@ -18,21 +19,26 @@ const DAYS: usize = 31;
 /// The most frequent reasons are shown as text.
 const REASONS: usize = 8;
 
-pub(crate) async fn run(records: &mut Records, table: &str, context: &Context) -> Result<Exit> {
+pub(crate) async fn run(
+    records: &mut Records,
+    options: &HistoryOptions,
+    table: &str,
+    context: &Context,
+) -> Result<Exit> {
     let mut tally = Tally::default();
     while let Some(record) = records.next().await? {
         tally.add(&record);
     }
-    text(&tally, table, context.output)?;
+    match tally.all.total() {
+        0 => context.output.line(none_in(table, options))?,
+        _ => text(&tally, context.output)?,
+    }
     context.output.document(&document(&tally, table))?;
     Ok(Exit::Success)
 }
 
-fn text(tally: &Tally, table: &str, output: Output) -> Result<()> {
+fn text(tally: &Tally, output: Output) -> Result<()> {
     let all = &tally.all;
-    if all.total() == 0 {
-        return output.line(format!("no records in {}", escaped(table)));
-    }
     let colored = |state: State, number: u64| {
         let words = format!("{} {number}", state.word());
         if number == 0 { words } else { styled(style_of(state), words) }

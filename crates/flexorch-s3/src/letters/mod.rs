@@ -36,19 +36,18 @@ use anyhow::Result;
 use crate::args::LettersAction;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::stop::Stop;
 pub(crate) use letter::DeadLetter;
 #[cfg(test)]
 pub(crate) use letter::tests;
 
 pub(crate) async fn run(action: LettersAction, context: &Context) -> Result<Exit> {
-    let stop = Stop::listen()?;
+    let stop = context.stop();
     let command = async {
         match action {
-            LettersAction::List(options) => list::run(options, context, &stop).await,
-            LettersAction::Export(options) => export::run(options, context, &stop).await,
-            LettersAction::Redrive(options) => plan::redrive(options, context, &stop).await,
-            LettersAction::Drop(options) => plan::drop(options, context, &stop).await,
+            LettersAction::List(options) => list::run(options, context, stop).await,
+            LettersAction::Export(options) => export::run(options, context, stop).await,
+            LettersAction::Redrive(options) => plan::redrive(options, context, stop).await,
+            LettersAction::Drop(options) => plan::drop(options, context, stop).await,
         }
     };
     tokio::select! {

@@ -1,9 +1,16 @@
 //! The month's credits, which are used up long before the rate of a small plan is.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{CallError, Management};
+use crate::text::friendly;
+use flexorch_s3_ingester::flexorch::response::ApiError;
+
+/// What is only shown is not waited for longer than this.
+pub(crate) const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A document costs 1 credit with the deterministic engine and 2 to 3 with local AI; a premium model costs 5 to 15 (FlexOrch
 /// documentation, `concepts.mdx`).
@@ -43,6 +50,14 @@ impl Management {
     /// Reads the month's credits: `GET /usage`. A response of an unknown shape is not an error, but names no credits.
     pub(crate) async fn credits(&self) -> Result<Credits, CallError> {
         Ok(Credits::from_json(&self.get("usage").await?.value()))
+    }
+
+    /// Reads them for a plan, where they are only shown, so a slow response is not waited for.
+    pub(crate) async fn credits_in_time(&self) -> Result<Credits, CallError> {
+        tokio::time::timeout(SHOWN_WITHIN, self.credits()).await.unwrap_or_else(|_| {
+            let error = ApiError::transport(format!("no response within {}", friendly(SHOWN_WITHIN)));
+            Err(CallError { call: "GET /usage".to_owned(), error, retry_in: None })
+        })
     }
 }
 

@@ -16,14 +16,15 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-pub(crate) use credits::{Credits, Documents, credits_for};
+pub(crate) use credits::{Credits, Documents, SHOWN_WITHIN, credits_for};
 pub(crate) use shapes::{
     AwsCredentials, ConnectorTest, ConnectorView, NewConnector, RateLimits, Schedule, ScheduleRun, moment,
 };
 pub(crate) use webhooks::{AutoExport, CreatedWebhook, JOB_EVENTS, Webhook};
 
+use crate::text::friendly;
 use flexorch_s3_ingester::clock::Clock;
-use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, endpoint};
+use flexorch_s3_ingester::flexorch::client::{api_key_header, connection_error, endpoint, segment};
 use flexorch_s3_ingester::flexorch::error_in;
 use flexorch_s3_ingester::flexorch::response::{ApiError, retry_at};
 use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
@@ -46,8 +47,10 @@ const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) struct CallError {
     /// The call, such as `POST /connectors`.
     pub(crate) call: String,
-    /// The error; status 0 if there was no response.
+    /// The error; status 0 if there was no response of FlexOrch.
     pub(crate) error: ApiError,
+    /// How long FlexOrch asks to wait, if that is too long to wait here.
+    pub(crate) retry_in: Option<Duration>,
 }
 
 impl CallError {
@@ -63,6 +66,7 @@ impl CallError {
             (403, _) => "the plan does not allow this: see FlexOrch's plans",
             (404, _) => "it does not exist for this API key",
             (429, "QUOTA_EXCEEDED") => "the month's credits are used up: wait for the next month or upgrade the plan",
+            (429, _) if self.retry_in.is_some() => "the plan's requests are used up until then",
             (429, _) => "the plan's requests of this minute are used up: retry in a minute",
             (300..=399, _) => "FLEXORCH_BASE_URL is not FlexOrch's API: redirects are not followed",
             (408 | 500..=599, _) => "FlexOrch is not available: retry later",
@@ -72,7 +76,13 @@ impl CallError {
 
     /// Formats the error without its hint.
     pub(crate) fn without_hint(&self) -> String {
-        format!("{}: {}", self.call, self.error)
+        let wait = self.retry_in.map(|wait| format!("; retry in {}", friendly(wait))).unwrap_or_default();
+        format!("{}: {}{wait}", self.call, self.error)
+    }
+
+    /// Returns whether the call may have had its effect nevertheless: FlexOrch did not refuse it.
+    pub(crate) fn may_have_happened(&self) -> bool {
+        matches!(self.error.status, 0 | 408 | 500..=599)
     }
 
     /// Returns whether FlexOrch has no such resource.
@@ -88,7 +98,7 @@ impl CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FlexOrch, {}: {} ({})", self.call, self.error, self.hint())
+        write!(f, "FlexOrch, {} ({})", self.without_hint(), self.hint())
     }
 }
 
@@ -128,7 +138,7 @@ impl Management {
 
     /// Reads a connector, or returns `None` if there is none with this id: `GET /connectors/{id}`.
     pub(crate) async fn connector(&self, id: &ConnectorId) -> Result<Option<ConnectorView>, CallError> {
-        let path = format!("connectors/{}", segment(id));
+        let path = format!("connectors/{}", segment(&id.to_string()));
         match self.get(&path).await {
             Ok(payload) => ConnectorView::from_json(&payload.0).map(Some).map_err(|_| self.unreadable("GET", &path)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -157,7 +167,7 @@ impl Management {
 
     /// Has FlexOrch test a connector: `POST /connectors/{id}/test`. A failed test is a result, not an error.
     pub(crate) async fn test_connector(&self, id: &ConnectorId) -> Result<ConnectorTest, CallError> {
-        let path = format!("connectors/{}/test", segment(id));
+        let path = format!("connectors/{}/test", segment(&id.to_string()));
         let data = self.call(Method::POST, &path, None, Repeatable::Yes).await?.value();
         let success = data["success"].as_bool().ok_or_else(|| self.unreadable("POST", &path))?;
         let message = data["message"].as_str().unwrap_or("no message").to_owned();
@@ -166,7 +176,7 @@ impl Management {
 
     /// Deletes a connector: `DELETE /connectors/{id}`. It is an error if it does not exist.
     pub(crate) async fn delete_connector(&self, id: &ConnectorId) -> Result<(), CallError> {
-        self.delete(&format!("connectors/{}", segment(id))).await
+        self.delete(&format!("connectors/{}", segment(&id.to_string()))).await
     }
 
     /// Reads the plan's rate: `GET /usage/rate-limits`, which does not count towards it.
@@ -181,7 +191,7 @@ impl Management {
 
     /// Lists a connector's schedules: `GET /connectors/{id}/schedules`.
     pub(crate) async fn schedules(&self, connector: &ConnectorId) -> Result<Vec<Schedule>, CallError> {
-        Ok(self.get(&format!("connectors/{}/schedules", segment(connector))).await?.all())
+        Ok(self.get(&format!("connectors/{}/schedules", segment(&connector.to_string()))).await?.all())
     }
 
     /// Creates a schedule: `POST /connectors/{id}/schedules`.
@@ -194,7 +204,7 @@ impl Management {
         cron: &str,
         prefix: Option<&str>,
     ) -> Result<Schedule, CallError> {
-        let path = format!("connectors/{}/schedules", segment(connector));
+        let path = format!("connectors/{}/schedules", segment(&connector.to_string()));
         let body = json!({"cron_expression": cron, "prefix_filter": prefix});
         let payload = self.call(Method::POST, &path, Some(body), Repeatable::OnlyIfPostponed).await?;
         serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
@@ -202,7 +212,7 @@ impl Management {
 
     /// Deletes a schedule: `DELETE /connectors/{id}/schedules/{schedule}`.
     pub(crate) async fn delete_schedule(&self, connector: &ConnectorId, schedule: &str) -> Result<(), CallError> {
-        self.delete(&format!("connectors/{}/schedules/{}", segment(connector), segment(&schedule))).await
+        self.delete(&format!("connectors/{}/schedules/{}", segment(&connector.to_string()), segment(schedule))).await
     }
 
     /// Runs a schedule now: `POST /connectors/{id}/schedules/{schedule}/trigger`.
@@ -211,7 +221,7 @@ impl Management {
         connector: &ConnectorId,
         schedule: &str,
     ) -> Result<ScheduleRun, CallError> {
-        let path = format!("connectors/{}/schedules/{}/trigger", segment(connector), segment(&schedule));
+        let path = format!("connectors/{}/schedules/{}/trigger", segment(&connector.to_string()), segment(schedule));
         let payload = self.call(Method::POST, &path, None, Repeatable::OnlyIfRefused).await?;
         serde_json::from_str(payload.0.get()).map_err(|_| self.unreadable("POST", &path))
     }
@@ -222,7 +232,7 @@ impl Management {
         connector: &ConnectorId,
         schedule: &str,
     ) -> Result<Vec<ScheduleRun>, CallError> {
-        let path = format!("connectors/{}/schedules/{}/logs", segment(connector), segment(&schedule));
+        let path = format!("connectors/{}/schedules/{}/logs", segment(&connector.to_string()), segment(schedule));
         Ok(self.get(&path).await?.all())
     }
 
@@ -241,7 +251,7 @@ impl Management {
         body: Option<Value>,
         repeatable: Repeatable,
     ) -> Result<Payload, CallError> {
-        let named = |error| CallError { call: format!("{method} /{path}"), error };
+        let named = |error, retry_in| CallError { call: format!("{method} /{path}"), error, retry_in };
         let mut attempt = 1;
         loop {
             let response = tokio::time::timeout(TIMEOUT, self.exchange(&method, path, body.as_ref())).await;
@@ -258,8 +268,9 @@ impl Management {
             };
             let backoff = Duration::from_millis(250) * 2_u32.pow(attempt);
             let again = retry_after.unwrap_or(self.clock.now() + backoff);
-            if !may_repeat || attempt == ATTEMPTS || self.clock.until(again) > LONGEST_WAIT {
-                return Err(named(error));
+            let wait = self.clock.until(again);
+            if !may_repeat || attempt == ATTEMPTS || wait > LONGEST_WAIT {
+                return Err(named(error, retry_after.map(|_| wait).filter(|wait| *wait > LONGEST_WAIT)));
             }
             tracing::info!(call = format!("{method} /{path}"), error = error.to_string().as_str(), "retrying");
             attempt += 1;
@@ -295,9 +306,11 @@ impl Management {
         body.iter_mut().for_each(|body| redaction::known().redact_json(body));
         let carries_error = body.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !error.is_null());
         if status.is_success() && !carries_error {
-            // Not JSON: the page of a proxy or of a maintenance.
             return Payload::read(&bytes).ok_or_else(|| {
-                (ApiError { status: 503, code: None, message: "the response is not JSON".into() }, None)
+                lost(format!(
+                    "the response, with status {}, is not JSON: it is not FlexOrch's, or a page about maintenance",
+                    status.as_u16()
+                ))
             });
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -307,7 +320,7 @@ impl Management {
 
     fn unreadable(&self, method: &str, path: &str) -> CallError {
         let message = "the response has an unknown shape: is FLEXORCH_BASE_URL FlexOrch's API?";
-        CallError { call: format!("{method} /{path}"), error: ApiError::transport(message) }
+        CallError { call: format!("{method} /{path}"), error: ApiError::transport(message), retry_in: None }
     }
 }
 
@@ -334,7 +347,10 @@ impl Payload {
             return Some(Self(RawValue::NULL.to_owned()));
         }
         let whole: &RawValue = serde_json::from_slice(body).ok()?;
-        let data = serde_json::from_str::<Envelope<'_>>(whole.get()).ok().and_then(|envelope| envelope.data);
+        // Of a list, serde would take the only element for the field.
+        let is_object = whole.get().starts_with('{');
+        let envelope: Option<Envelope<'_>> = is_object.then(|| serde_json::from_str(whole.get()).ok()).flatten();
+        let data = envelope.and_then(|envelope| envelope.data);
         Some(Self(data.unwrap_or(whole).to_owned()))
     }
 
@@ -363,18 +379,17 @@ pub(crate) fn absent_is_deleted(result: Result<(), CallError>) -> Result<(), Cal
     }
 }
 
-/// Encodes an id as a path segment.
-fn segment(id: &impl fmt::Display) -> String {
-    percent_encoding::utf8_percent_encode(&id.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_id_cannot_leave_its_path_segment() {
-        assert_eq!(segment(&"../usage?x=1"), "%2E%2E%2Fusage%3Fx%3D1");
+    fn a_429_names_the_time_that_flexorch_asks_for() {
+        let error = ApiError { status: 429, code: None, message: "slow down".into() };
+        let mut error = CallError { call: "GET /webhooks".into(), error, retry_in: Some(Duration::from_secs(3600)) };
+        assert!(error.to_string().contains("429: slow down; retry in 1h (the plan's requests are used up until then)"));
+        error.retry_in = None;
+        assert!(error.to_string().ends_with("retry in a minute)"));
     }
 
     #[test]
@@ -385,7 +400,8 @@ mod tests {
         assert_eq!(read(r#"{"id": 1}"#).unwrap(), r#"{"id": 1}"#);
         assert_eq!(read(" \n").unwrap(), "null");
         assert_eq!(read("<html>"), None);
-        for body in ["[1, 2]", r#"{"items": [1, 2]}"#, r#"{"data": {"items": [1, 2]}}"#] {
+        assert_eq!(read(r#"[{"id": 1}]"#).unwrap(), r#"[{"id": 1}]"#);
+        for body in ["[1, 2]", r#"{"data": [1, 2]}"#, r#"{"items": [1, 2]}"#, r#"{"data": {"items": [1, 2]}}"#] {
             assert_eq!(Payload::read(body.as_bytes()).unwrap().all::<u8>(), [1, 2], "{body}");
         }
         assert!(Payload::read(b"{}").unwrap().items().is_empty());

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{CallError, Management, Repeatable, absent_is_deleted, segment};
+use super::{CallError, Management, Repeatable};
+use flexorch_s3_ingester::flexorch::client::segment;
+use flexorch_s3_ingester::flexorch::response::ApiError;
 use flexorch_s3_ingester::model::credentials::ConnectorId;
 use flexorch_s3_ingester::redaction;
 
@@ -87,8 +89,21 @@ impl Management {
     }
 
     /// Deletes a webhook, if it exists: `DELETE /webhooks/{id}`.
+    ///
+    /// # Errors
+    /// [`CallError`], also if FlexOrch does not find a webhook that it lists.
     pub(crate) async fn delete_webhook(&self, id: &str) -> Result<(), CallError> {
-        absent_is_deleted(self.delete(&format!("webhooks/{}", segment(&id))).await)
+        match self.delete(&format!("webhooks/{}", segment(id))).await {
+            Err(error) if error.is_not_found() => match self.webhooks().await {
+                Ok(webhooks) if webhooks.iter().all(|webhook| webhook.id != id) => Ok(()),
+                Ok(_) => {
+                    let message = format!("{}; but GET /webhooks still lists it", error.error);
+                    Err(CallError { error: ApiError::transport(message), ..error })
+                }
+                Err(_) => Err(error),
+            },
+            result => result,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a resubmission would do, and what it costs.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,16 +9,14 @@ use super::survey::Survey;
 use crate::args::QueueName;
 use crate::backfill::plan::{credits_words, time_for};
 use crate::context::Context;
-use crate::forwarder::pause_of;
-use crate::management::{CallError, Credits};
+use crate::forwarder::pause_of_queue;
+use crate::management::{CallError, Credits, SHOWN_WITHIN};
 use crate::output::{DIM, Output, WARNING, styled};
 use crate::text::{counted, escaped, friendly, line_of};
 use crate::uploads::RECORDS_PER_MESSAGE;
 
 /// How many keys the function sends in a request, unless it is set up otherwise (MAX_KEYS_PER_REQUEST).
 const KEYS_PER_REQUEST: u64 = 100;
-/// How long to wait for FlexOrch: what it says is only shown.
-const TIMEOUT: Duration = Duration::from_secs(5);
 /// Connectors whose credits are asked for.
 const CONNECTORS: usize = 5;
 /// The most frequent reasons that are shown.
@@ -36,24 +33,26 @@ struct Account {
 
 pub(crate) struct Plan {
     table: String,
-    queue: String,
+    /// `None`: it is not known.
+    queue: Option<String>,
     survey: Survey,
     accounts: Vec<Account>,
+    /// Connectors of which nothing is known, and why.
+    unknown: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// Completes a survey with what FlexOrch says of rate and credits. A connector whose secret cannot be read is left out.
-    pub(crate) async fn new(table: &str, queue: &QueueName, survey: Survey, context: &Context) -> Self {
-        let mut accounts = Vec::new();
+    /// Completes a survey with what FlexOrch says of rate and credits.
+    pub(crate) async fn new(table: &str, queue: Option<&QueueName>, survey: Survey, context: &Context) -> Self {
+        let (mut accounts, mut unknown) = (Vec::new(), Vec::new());
         for (connector, documents) in survey.connectors.iter().take(CONNECTORS) {
             let Some(connector) = connector else { continue };
-            match tokio::time::timeout(TIMEOUT, Account::read(connector, *documents, context)).await {
-                Ok(Ok(account)) => accounts.push(account),
-                Ok(Err(error)) => tracing::info!(error = format!("{error:#}").as_str(), "rate and credits are unknown"),
-                Err(_) => tracing::info!("FlexOrch does not respond in time: rate and credits are unknown"),
+            match Account::read(connector, *documents, context).await {
+                Ok(account) => accounts.push(account),
+                Err(error) => unknown.push((connector.clone(), format!("{error:#}"))),
             }
         }
-        Self { table: table.to_owned(), queue: queue.to_string(), survey, accounts }
+        Self { table: table.to_owned(), queue: queue.map(ToString::to_string), survey, accounts, unknown }
     }
 
     /// Returns how many documents would be sent.
@@ -71,6 +70,13 @@ impl Plan {
 
     pub(crate) fn print(&self, output: Output) -> Result<()> {
         output.line(format!("{} selected in {}", counted(self.documents(), "document"), escaped(&self.table)))?;
+        if self.survey.unusable > 0 {
+            output.line(format!(
+                "  {} {}, whose document is not BUCKET/KEY, cannot be submitted",
+                styled(WARNING, "!"),
+                counted(self.survey.unusable, "more record")
+            ))?;
+        }
         if self.documents() == 0 {
             return Ok(());
         }
@@ -82,18 +88,22 @@ impl Plan {
         if let Some(rest) = reasons.len().checked_sub(REASONS).filter(|rest| *rest > 0) {
             output.line(styled(DIM, format_args!("    and {}", counted(rest as u64, "more reason"))))?;
         }
+        let queue = self.queue.as_deref().unwrap_or("the function's retry queue, which --queue must name");
         output.line(format!(
             "  messages   {} to {}; the function submits them at its own rate",
             self.messages(),
-            escaped(&self.queue)
+            escaped(queue)
         ))?;
         output.line(format!("  requests   about {}{}", self.requests(), self.time_words()))?;
         for account in &self.accounts {
             let words = credits_words(&account.credits, Some(account.documents));
             output.line(format!("  credits    {}: {}", escaped(&account.connector), escaped(&words)))?;
         }
-        if self.accounts.is_empty() {
-            output.line("  credits    unknown: no connector's secret can be read (-v says why)")?;
+        for (connector, why) in &self.unknown {
+            output.line(format!("  credits    {}: unknown ({})", escaped(connector), escaped(why)))?;
+        }
+        if self.accounts.is_empty() && self.unknown.is_empty() {
+            output.line("  credits    unknown: the records name no connector")?;
         }
         for pause in self.accounts.iter().filter_map(|account| account.pause.as_ref()) {
             output.line(format!("  {}     {}", styled(WARNING, "paused"), escaped(pause)))?;
@@ -134,6 +144,7 @@ impl Plan {
             "documents": self.documents(),
             "messages": self.messages(),
             "requests": self.requests(),
+            "unusable": self.survey.unusable,
             "reasons": self.survey.reasons,
             "connectors": accounts.collect::<Vec<_>>(),
         })
@@ -144,10 +155,11 @@ impl Account {
     async fn read(connector: &str, documents: u64, context: &Context) -> Result<Self> {
         let found = context.connector(connector).await?;
         let flexorch = context.flexorch(found.api_key.clone())?;
-        let (rate, credits) = tokio::join!(flexorch.rate_limits(), flexorch.credits());
-        let per_minute = rate.ok().and_then(|rate| rate.per_minute);
+        let rate = tokio::time::timeout(SHOWN_WITHIN, flexorch.rate_limits());
+        let (rate, credits) = tokio::join!(rate, flexorch.credits_in_time());
+        let per_minute = rate.ok().and_then(Result::ok).and_then(|rate| rate.per_minute);
         let per_minute = per_minute.and_then(|rate| NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX)));
-        let pause = pause_of(&found, &context.commands());
+        let pause = pause_of_queue(&found, &context.commands());
         Ok(Self { connector: connector.to_owned(), documents, per_minute, credits, pause })
     }
 }

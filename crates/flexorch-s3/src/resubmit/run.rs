@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::tracking::{Record, Records};
 use crate::uploads::{self, RECORDS_PER_MESSAGE, message};
+use flexorch_s3_ingester::aws::failure::FailureKind;
 use flexorch_s3_ingester::aws::sqs::Queues;
 use flexorch_s3_ingester::clock::Clock;
 use flexorch_s3_ingester::model::object::S3Object;
@@ -36,6 +37,8 @@ pub(crate) enum Ending {
     Interrupted,
     /// It cannot go on.
     Stopped(Error),
+    /// The queue does not exist.
+    NoQueue(Error),
 }
 
 pub(crate) struct Run<'a> {
@@ -71,7 +74,7 @@ impl Run<'_> {
                 Some(Ok(Some(checked))) => checked,
                 Some(Err(error)) => return (tally, Ending::Stopped(error)),
             };
-            let (line, failure) = self.send(checked).await;
+            let (line, ending) = self.send(checked).await;
             if !line.done.is_empty() {
                 // In memory first: it is true whether or not it can be written.
                 done.apply(&line);
@@ -84,8 +87,8 @@ impl Run<'_> {
                     return (tally, Ending::Stopped(error));
                 }
             }
-            if let Some(error) = failure {
-                return (tally, Ending::Stopped(error));
+            if let Some(ending) = ending {
+                return (tally, ending);
             }
         }
     }
@@ -100,7 +103,7 @@ impl Run<'_> {
     }
 
     /// Sends a batch. Returns what is done of it, and why the rest is not.
-    async fn send(&self, checked: Vec<(Record, Checked)>) -> (Line, Option<Error>) {
+    async fn send(&self, checked: Vec<(Record, Checked)>) -> (Line, Option<Ending>) {
         let mut line = Line::default();
         let mut unsent: Vec<(Record, S3Object, bool)> = Vec::new();
         for (record, checked) in checked {
@@ -144,7 +147,9 @@ impl Run<'_> {
             unsent = left;
             let Some(error) = failure else { break };
             if !error.is_transient() || attempt == ATTEMPTS {
-                return (line, Some(anyhow!("sqs:SendMessage to {} failed: {error}", self.queue)));
+                let why = anyhow!("sqs:SendMessage to {} failed: {error}", self.queue);
+                let is_missing = error.kind() == FailureKind::NotFound;
+                return (line, Some(if is_missing { Ending::NoQueue(why) } else { Ending::Stopped(why) }));
             }
             if self.stop.unless_requested(tokio::time::sleep(wait)).await.is_none() {
                 break;

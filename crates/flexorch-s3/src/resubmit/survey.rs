@@ -16,6 +16,8 @@ pub(crate) struct Survey {
     /// By code or reason.
     pub(crate) reasons: BTreeMap<String, u64>,
     pub(crate) rejected: u64,
+    /// Records that name no object. They are not part of `documents`.
+    pub(crate) unusable: u64,
 }
 
 /// Reasons are counted one by one up to this many.
@@ -25,7 +27,11 @@ const REASONS: usize = 1000;
 pub(crate) async fn survey(records: &mut Records, done: &Done) -> Result<Survey> {
     let mut survey = Survey::default();
     while let Some(record) = records.next().await? {
-        if record.object().is_none() || done.contains(&record) {
+        if record.object().is_none() {
+            survey.unusable += 1;
+            continue;
+        }
+        if done.contains(&record) {
             continue;
         }
         survey.documents += 1;

@@ -1,6 +1,7 @@
 //! Whether a record is about the object's current version: only that can be submitted, because FlexOrch reads the key.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -40,18 +41,25 @@ struct Head<'a> {
 pub(crate) struct Versions {
     sdk: SdkConfig,
     clients: Mutex<HashMap<String, Client>>,
+    /// Why S3 did not say which version is the current one, the first time.
+    refusal: OnceLock<String>,
 }
 
 impl Versions {
     /// Creates a checker. Asks nothing yet.
     pub(crate) fn new(sdk: SdkConfig) -> Self {
-        Self { sdk, clients: Mutex::default() }
+        Self { sdk, clients: Mutex::default(), refusal: OnceLock::new() }
+    }
+
+    /// Returns why S3 did not say which version is the current one, if it ever did not.
+    pub(crate) fn first_refusal(&self) -> Option<String> {
+        self.refusal.get().cloned()
     }
 
     /// Checks a record; `None` if it names no object.
     ///
     /// # Errors
-    /// If S3 cannot be reached, or does not accept the credentials.
+    /// If S3 cannot be reached, does not accept the credentials, or names another region: all other checks would fail too.
     pub(crate) async fn check(&self, record: &Record) -> Result<Option<Checked>, AwsFailure> {
         let Some((bucket, key)) = record.object() else { return Ok(None) };
         let Ok(object_key) = ObjectKey::verbatim(key) else { return Ok(None) };
@@ -71,8 +79,9 @@ impl Versions {
                 let failure = AwsFailure::new(&error, "s3:GetObject", resource);
                 match failure.kind {
                     FailureKind::NotFound => Ok(Some(Checked::Deleted)),
-                    FailureKind::Unavailable | FailureKind::BadCredentials => Err(failure),
-                    FailureKind::Denied | FailureKind::OtherRegion | FailureKind::Refused => {
+                    FailureKind::Unavailable | FailureKind::BadCredentials | FailureKind::OtherRegion => Err(failure),
+                    FailureKind::Denied | FailureKind::Refused => {
+                        self.refusal.get_or_init(|| failure.to_string());
                         tracing::info!(failure = failure.to_string().as_str(), "the version cannot be checked");
                         Ok(Some(Checked::Unchecked(named(object, &record.version, None))))
                     }

@@ -39,6 +39,11 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Returns the same selection, of another time.
+    pub(crate) fn between(&self, since: Option<String>, until: Option<String>) -> Self {
+        Self { since, until, ..self.clone() }
+    }
+
     /// Resolves what was typed. No state means every state. `bucket` is the stack's, for a key or prefix without a bucket.
     pub(crate) fn new(typed: &DocumentSelection, states: Vec<State>, bucket: Option<&str>, now: Timestamp) -> Self {
         let DocumentSelection { key, prefix, bucket: typed_bucket, since, connector } = typed.clone();

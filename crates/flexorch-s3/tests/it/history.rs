@@ -1,13 +1,17 @@
 //! `flexorch-s3 history`.
 
 use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flexorch_sandbox::dynamodb::DynamoFault;
+use flexorch_sandbox::stub::Stub;
 use serde_json::{Value, json};
 
 use crate::support::account::Account;
 use crate::support::records::{Archive, BUCKET, ELSEWHERE, STACK, TABLE, at};
-use crate::support::run::Run;
+use crate::support::run::{Run, Running};
 
 /// The documents of a JSON output, in its order.
 fn documents(run: &Run) -> Vec<String> {
@@ -124,7 +128,7 @@ async fn a_summary_counts_by_state_connector_day_and_reason() {
         0,
         &["submitted 31 = processed 10 + failed 11 + open 10; rejected 10", "2026-11-23   1  ▓", "GONE", "░ open"],
     );
-    archive.run(&["history", "--table", TABLE, "--summary", "--bucket", "none"]).await.says(0, &["no records"]);
+    archive.run(&["history", "--table", TABLE, "--summary", "--bucket", "none"]).await.says(0, &["no records match"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,4 +190,73 @@ async fn a_function_leads_through_its_receipts_queue_to_the_table() {
     let mut command = archive.command(&["history", "--function", "plain"]);
     command.env("AWS_ENDPOINT_URL_LAMBDA", account.url());
     Run::of(command).await.says(1, &["neither RECEIPTS_QUEUE_URL nor RECORDS_TABLE", "Tracking=true"]);
+}
+
+/// A DynamoDB that returns one record and says that there are more, and responds to the next query with what `then` returns.
+async fn one_page(then: impl Fn() -> (u16, &'static str, String) + Clone + Send + Sync + 'static) -> Stub {
+    Stub::start(move |_, body| {
+        let query: Value = serde_json::from_slice(body).unwrap();
+        if query.get("ExclusiveStartKey").is_some() {
+            return then();
+        }
+        let item = json!({"document": {"S": "docs/a"}, "version": {"S": "-"}, "state": {"S": "failed"}, "changed_at": {"S": at(1)}});
+        let page = json!({"Items": [item], "Count": 1, "ScannedCount": 1, "LastEvaluatedKey": {"document": {"S": "docs/a"}}});
+        (200, "application/x-amz-json-1.0", page.to_string())
+    })
+    .await
+    .unwrap()
+}
+
+fn history_of(archive: &Archive, dynamodb: &Stub) -> Command {
+    let mut command = archive.command(&["history", "--table", TABLE, "--state", "failed", "--json"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_one_whole_document_even_if_a_later_page_cannot_be_read() {
+    let archive = Archive::open().await;
+    let denied = || {
+        let error = json!({"__type": "com.amazonaws#AccessDeniedException", "message": "not authorized"});
+        (400, "application/x-amz-json-1.0", error.to_string())
+    };
+    let run = Run::of(history_of(&archive, &one_page(denied).await)).await;
+    run.says(1, &["needs dynamodb:Query"]);
+    assert_eq!((documents(&run), &run.json()["complete"]), (vec!["docs/a".to_owned()], &json!(false)));
+    archive.dynamodb.set_operation_fault("Query", Some(DynamoFault::AccessDenied));
+    let run = archive.run(&["history", "--table", TABLE, "--json"]).await;
+    assert_eq!((run.status, run.out.as_str()), (Some(1), ""), "before the first page, nothing is printed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_one_whole_document_after_an_interruption() {
+    let archive = Archive::open().await;
+    let (release, hold) = std::sync::mpsc::channel::<()>();
+    let (seen, has_come) = std::sync::mpsc::channel::<()>();
+    let (hold, seen) = (Arc::new(Mutex::new(hold)), Arc::new(Mutex::new(seen)));
+    let hanging = one_page(move || {
+        seen.lock().unwrap().send(()).unwrap();
+        // Until the test is over. Other tasks of this thread go on meanwhile.
+        let _ = tokio::task::block_in_place(|| hold.lock().unwrap().recv());
+        (500, "application/x-amz-json-1.0", String::new())
+    });
+    let dynamodb = hanging.await;
+    let running = Running::start(history_of(&archive, &dynamodb));
+    tokio::task::spawn_blocking(move || has_come.recv_timeout(Duration::from_secs(60))).await.unwrap().unwrap();
+    running.signal("-INT");
+    let run = running.finish().await;
+    drop(release);
+    assert_eq!(run.status, Some(130), "{run}");
+    assert_eq!((documents(&run), &run.json()["complete"]), (vec!["docs/a".to_owned()], &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_do_not_match_are_not_records_that_do_not_exist() {
+    let archive = Archive::open().await;
+    archive.run(&["history", "--table", TABLE]).await.says(0, &["no records in records"]);
+    fill(&archive, 3);
+    for more in [&[][..], &["--summary"]] {
+        let run = archive.run(&[&["history", "--table", TABLE, "--prefix", "nothing"], more].concat()).await;
+        run.says(0, &["no records match in records"]);
+    }
 }

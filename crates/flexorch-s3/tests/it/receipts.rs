@@ -131,7 +131,7 @@ async fn a_backfill_to_the_queue_leaves_the_receipts_to_the_function() {
 async fn receipts_that_cannot_be_sent_are_a_problem_that_is_reported_and_what_was_sent_stays_sent() {
     let site = site().await;
     site.fill(keys("in/", 150));
-    site.queues.set_fault(Some(AwsFault::AccessDenied));
+    site.queues.set_fault(Some(AwsFault::Internal));
     let url = site.queues.url(QUEUE);
     let output = site.run(&["submit", "a.pdf", "--receipts-queue", &url]).await;
     output.says(
@@ -164,4 +164,44 @@ async fn without_a_bucket_or_with_a_queue_that_is_none_nothing_is_sent() {
     let url = site.queues.url(QUEUE);
     site.run(&["submit", "a.pdf", "--receipts-queue", &url]).await.says(1, &["names no bucket", "nothing was sent"]);
     assert!(site.flexorch.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_backfill_is_not_done_before_every_receipt_is_sent() {
+    let site = site().await;
+    let names = keys("in/", 150);
+    site.fill(names.clone());
+    let url = site.queues.url(QUEUE);
+    site.queues.set_fault(Some(AwsFault::Internal));
+    let run = site.run(&["backfill", "--receipts-queue", &url]).await;
+    run.says(3, &["finished without all receipts", "untracked  150", "Run the same command again"]);
+    site.queues.set_fault(None);
+    let without = site.run(&["backfill"]).await;
+    without.says(3, &["untracked  150", "Run the same command with --receipts-queue or --function"]);
+    let run = site.run(&["backfill", "--receipts-queue", &url, "--json"]).await;
+    assert_eq!((run.status, &run.json()["without_receipt"]), (Some(0), &json!(0)), "{run}");
+    assert_eq!(run.json()["summary"]["forwarded"], 150, "each counts once");
+    assert_eq!(keys_of(&site).into_iter().collect::<BTreeSet<_>>(), names.into_iter().collect());
+    let document = &receipts(&site)[0]["documents"][0];
+    assert!(document["duplicate"] == true && document["job_id"].is_string() && document["etag"].is_string());
+    let submitted = site.submitted_keys().len();
+    site.run(&["backfill", "--receipts-queue", &url]).await.says(0, &["The journal is finished; nothing to do"]);
+    assert_eq!((site.submitted_keys().len(), receipts(&site).len()), (submitted, 2));
+}
+
+#[tokio::test]
+async fn a_receipts_queue_that_refuses_or_does_not_exist_stops_a_backfill() {
+    let site = site().await;
+    site.fill(keys("in/", 1000));
+    let url = site.queues.url(QUEUE);
+    site.queues.set_fault(Some(AwsFault::AccessDenied));
+    let run = site.run(&["backfill", "--receipts-queue", &url, "--concurrency", "1"]).await;
+    let needs = format!("your AWS identity needs sqs:SendMessage on {url}");
+    run.says(1, &["receipts cannot be sent to", &needs, "to continue, run the same command again", "untracked  100"]);
+    site.queues.set_fault(None);
+    let wrong = url.replace("/receipts", "/wrong");
+    let run = site.run(&["backfill", "--receipts-queue", &wrong, "--concurrency", "1"]).await;
+    run.says(1, &["receipts cannot be sent to", "check the queue's name, region and account"]);
+    site.run(&["backfill", "--receipts-queue", &url]).await.says(0, &["✓ finished", "forwarded  1000"]);
+    assert_eq!(keys_of(&site).into_iter().collect::<BTreeSet<_>>(), keys("in/", 1000).into_iter().collect());
 }

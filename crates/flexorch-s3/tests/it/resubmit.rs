@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use flexorch_sandbox::aws_fault::AwsFault;
+use flexorch_sandbox::secrets_manager::SecretsFault;
 use serde_json::{Value, json};
 
 use crate::support::records::{Archive, BUCKET, CONNECTOR, STACK, TABLE, at};
@@ -199,6 +200,105 @@ async fn objects_that_may_not_be_read_are_sent_unchecked() {
     let archive = Archive::open().await;
     archive.put("a.pdf", "failed", &at(1), &json!({"version": "0123"}));
     archive.buckets.set_missing_objects_denied(true);
-    resubmit(&archive, &["--yes"]).await.says(0, &["✓ 1 document sent", "1 sent without a check of the version"]);
+    let unchecked = "1 sent without a check of the version: s3:GetObject on";
+    resubmit(&archive, &["--yes"]).await.says(0, &["✓ 1 document sent", unchecked, "your AWS identity needs"]);
     assert_eq!(queued(&archive), ["a.pdf"]);
+}
+
+/// The current time, as the table has it.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Begins a run, which sends nothing, and then fails another document.
+async fn begin_and_fail_later(archive: &Archive) {
+    names(5).iter().zip(1..).for_each(|(key, second)| fail(archive, key, second));
+    archive.queues.set_operation_fault("SendMessageBatch", Some(AwsFault::AccessDenied));
+    resubmit(archive, &["--yes", "--journal", "j.jsonl"]).await.says(1, &["your AWS identity needs sqs:SendMessage"]);
+    archive.queues.set_operation_fault("SendMessageBatch", None);
+    // Later than the run by more than a table's time shows.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    archive.buckets.put(BUCKET, "later", 10, SystemTime::now());
+    archive.put("later", "failed", &now(), &json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_continued_run_says_what_it_covers_and_suggests_a_command_for_what_failed_later() {
+    let archive = Archive::open().await;
+    begin_and_fail_later(&archive).await;
+    let covers = [
+        "resumes: 0 documents done already by the run begun at 20",
+        "records changed until 20",
+        "1 document changed later, not included",
+        "5 documents selected",
+    ];
+    let plan = resubmit(&archive, &["--dry-run", "--journal", "j.jsonl"]).await;
+    plan.says(0, &[&covers[..], &["dry run, nothing was sent"]].concat());
+    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
+    run.says(0, &[&covers[..], &["✓ 5 documents sent", "1 document changed later and was not included"]].concat());
+    assert_eq!(queued(&archive), names(5));
+    let (_, suggested) = run.out.split_once("for these: flexorch-s3 ").unwrap();
+    let mut words = shlex::split(suggested.lines().next().unwrap()).unwrap();
+    words.push("--yes".to_owned());
+    archive.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await.says(0, &["✓ 1 document sent"]);
+    assert_eq!(queued(&archive).iter().filter(|key| *key == "later").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_which_nothing_is_left_does_not_hide_what_failed_later() {
+    let archive = Archive::open().await;
+    begin_and_fail_later(&archive).await;
+    names(5).iter().zip(1..).for_each(|(key, second)| archive.put(key, "processed", &at(second), &json!({})));
+    let plan = resubmit(&archive, &["--dry-run", "--journal", "j.jsonl"]).await;
+    plan.says(0, &["is complete (journal j.jsonl); a new run follows", "1 document selected"]);
+    assert!(archive.folder.path().join("j.jsonl").exists(), "a dry run changes nothing");
+    let run = resubmit(&archive, &["--yes", "--journal", "j.jsonl"]).await;
+    run.says(0, &["is complete (journal j.jsonl); a new run follows", "✓ 1 document sent"]);
+    assert_eq!(queued(&archive), ["later"]);
+    assert!(!archive.folder.path().join("j.jsonl").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_needs_no_queue_and_says_why_credits_are_unknown() {
+    let archive = Archive::open().await;
+    fail(&archive, "a.pdf", 1);
+    archive.put("", "failed", &at(2), &json!({}));
+    let mut command = archive.command(&["resubmit", "--table", TABLE, "--dry-run"]);
+    // Nothing listens there.
+    command.env("FLEXORCH_BASE_URL", "http://127.0.0.1:9/v1");
+    let run = Run::of(command).await;
+    run.says(
+        0,
+        &[
+            "1 document selected",
+            "1 more record, whose document is not BUCKET/KEY, cannot be submitted",
+            "messages   1 to the function's retry queue, which --queue must name",
+            "credits    flexorch/invoices: unknown (FlexOrch, GET /usage: ",
+        ],
+    );
+    archive.secrets.set_operation_fault("GetSecretValue", Some(SecretsFault::AccessDenied));
+    resubmit(&archive, &["--dry-run"])
+        .await
+        .says(0, &["credits    flexorch/invoices: unknown (secretsmanager:GetSecretValue on"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_paused_connector_the_documents_wait_in_the_queue() {
+    let archive = Archive::open().await;
+    fail(&archive, "a.pdf", 1);
+    archive.run(&["pause", "--secret", CONNECTOR, "--reason", "maintenance"]).await.ok();
+    let run = resubmit(&archive, &["--yes"]).await;
+    run.says(0, &["(maintenance): objects wait in the queue until you run", "✓ 1 document sent"]);
+    assert!(!run.shown().contains("nothing is sent"), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_does_not_exist_is_not_a_run_that_can_be_continued() {
+    let archive = Archive::open().await;
+    fail(&archive, "a.pdf", 1);
+    let url = archive.queues.url("retry").replace("/retry", "/wrong");
+    let run = resubmit(&archive, &["--yes", "--queue", &url]).await;
+    run.says(1, &["nothing was sent", "check the queue's name, region and account"]);
+    assert!(!run.err.contains("to continue"), "{run}");
+    assert_eq!(std::fs::read_dir(archive.folder.path()).unwrap().count(), 0, "no journal is left");
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::keys;
-use crate::support::run::{PROGRAM, Run};
+use crate::support::run::{PROGRAM, Run, Running};
 use crate::support::site::{SECRET, Site};
 use crate::support::surroundings::{API_KEY, REGION};
 
@@ -186,4 +186,23 @@ async fn what_keeps_submit_from_beginning_is_a_clear_error() {
     assert_eq!(empty.status, Some(1));
     assert!(empty.shown().contains("connector create"), "{empty}");
     assert!(site.flexorch.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_not_submitted_is_not_said_to_be_tried_again() {
+    let site = Site::with(|options| options.faults.push("status=503,times=1,retry-after=900".parse().unwrap())).await;
+    let run = site.run(&["submit", "a.pdf"]).await;
+    run.says(3, &["deferred   a.pdf", "unavailable: not known to be submitted: run the command again"]);
+    assert!(!run.out.contains("tried again"), "{run}");
+}
+
+#[tokio::test]
+async fn an_interrupted_submission_says_what_was_not_submitted() {
+    let site = Site::with(|options| options.faults.push("status=503,retry-after=60".parse().unwrap())).await;
+    let running = Running::start(site.command(&["submit", "a.pdf"]));
+    site.until_requests(1).await;
+    running.signal("-INT");
+    let run = running.finish().await;
+    run.says(130, &["deferred   a.pdf", "interrupted; deferred keys were not submitted: run the command again"]);
+    assert!(!run.out.contains("the function's timeout"), "{run}");
 }

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use flexorch_sandbox::secrets_manager::SecretsFault;
 use flexorch_sandbox::stub::{Stub, StubRequest};
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::support::account::Account;
 use crate::support::records::{Archive, CONNECTOR, SIGNING, STACK};
-use crate::support::run::Run;
+use crate::support::run::{Run, Running};
 use crate::support::surroundings::REGION;
 
 /// The outcomes function's URL.
@@ -30,6 +29,8 @@ struct State {
     loses_responses: bool,
     /// A URL may be registered once.
     is_unique: bool,
+    /// `DELETE` does not find what `GET` lists.
+    hides_from_delete: bool,
 }
 
 struct FlexOrch {
@@ -70,8 +71,8 @@ fn id_of(webhook: &Value) -> String {
 
 fn respond(state: &mut State, request: &StubRequest) -> (u16, &'static str, String) {
     let json = |status: u16, body: Value| (status, "application/json", body.to_string());
-    let path = percent_decode_str(&request.path).decode_utf8().unwrap();
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    // As sent: an id keeps its unreserved characters.
+    let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), &parts[..]) {
         ("GET", ["v1", "webhooks"]) => json(200, json!({"data": {"items": state.webhooks}, "error": null})),
         ("POST", ["v1", "webhooks"]) => {
@@ -98,7 +99,7 @@ fn respond(state: &mut State, request: &StubRequest) -> (u16, &'static str, Stri
         }
         ("DELETE", ["v1", "webhooks", id]) => {
             let before = state.webhooks.len();
-            state.webhooks.retain(|webhook| webhook["id"] != **id);
+            state.webhooks.retain(|webhook| webhook["id"] != **id || state.hides_from_delete);
             match state.webhooks.len() < before {
                 true => (204, "application/json", String::new()),
                 false => json(404, json!({"error": {"code": "NOT_FOUND", "message": "no such webhook"}})),
@@ -283,6 +284,49 @@ async fn list_shows_the_stacks_and_delete_removes_it_or_the_named_one() {
     office.run("delete", &["wh_9", "--yes"]).await.says(1, &["no webhook wh_9"]);
     office.run("delete", &["theirs", "--yes"]).await.ok();
     assert_eq!(office.flexorch.ids(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_still_listed_is_not_reported_as_deleted() {
+    let office = Office::open().await;
+    office.run("create", &[]).await.ok();
+    office.flexorch.change(|state| state.hides_from_delete = true);
+    let run = office.run("delete", &["--yes"]).await;
+    run.says(1, &["DELETE /webhooks/wh_1: 404 NOT_FOUND: no such webhook; but GET /webhooks still lists it"]);
+    assert!(!run.out.contains("deleted"), "{run}");
+    assert_eq!(office.archive.signing()["webhooks"], json!(["wh_1"]));
+}
+
+/// Runs `webhook list` with a FlexOrch that responds to everything with this.
+async fn list_with(status: u16, media_type: &'static str, body: &'static str) -> Run {
+    let archive = Archive::open().await;
+    let flexorch = Stub::start(move |_, _| (status, media_type, body.to_owned())).await.unwrap();
+    let mut command = archive.command(&["webhook", "list", "--stack", STACK]);
+    command.env("FLEXORCH_BASE_URL", format!("{}/v1", flexorch.url()));
+    Run::of(command).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_list_is_read_and_a_page_of_a_proxy_is_reported_with_its_own_status() {
+    let one = r#"[{"id": "wh_7", "url": "https://x.example/", "events": ["job.failed"]}]"#;
+    list_with(200, "application/json", one).await.says(0, &["wh_7", "https://x.example/"]);
+    let run = list_with(200, "text/html", "<html>maintenance</html>").await;
+    run.says(1, &["the response, with status 200, is not JSON"]);
+    assert!(!run.err.contains("503"), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_has_its_exit_status_in_every_command() {
+    let archive = Archive::open().await;
+    // It accepts a connection, and never responds.
+    let flexorch = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut command = archive.command(&["webhook", "list", "--stack", STACK]);
+    command.env("FLEXORCH_BASE_URL", format!("http://{}/v1", flexorch.local_addr().unwrap()));
+    let running = Running::start(command);
+    let _connection = flexorch.accept().await.unwrap();
+    running.signal("-INT");
+    let run = running.finish().await;
+    run.says(130, &["interrupted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

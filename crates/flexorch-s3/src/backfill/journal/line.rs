@@ -76,6 +76,8 @@ pub(crate) enum Line {
         #[serde(flatten)]
         settled: Settled,
     },
+    /// Keys that were submitted again for their receipts, which are sent now. What happened to the keys was recorded before.
+    Receipts { keys: Vec<String> },
     /// All objects are settled.
     Finished { at: Timestamp },
 }
@@ -93,6 +95,9 @@ pub(crate) struct Settled {
     /// The keys that are not settled yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) open: Vec<String>,
+    /// Settled keys whose receipts could not be sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) without_receipt: Vec<WithoutReceipt>,
     /// Requests to FlexOrch, or messages to the queue.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) requests: u64,
@@ -107,6 +112,15 @@ pub(crate) struct Settled {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// A settled key whose receipt could not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WithoutReceipt {
+    pub(crate) key: String,
+    /// The listing's ETag, which the receipt has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
 }
 
 /// A key that FlexOrch rejected.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::journal_file::JournalFile;
-pub(crate) use line::{Header, Identity, KIND, Line, RejectedKey, Settled};
+pub(crate) use line::{Header, Identity, KIND, Line, RejectedKey, Settled, WithoutReceipt};
 pub(crate) use replay::{Replay, Tally};
 
 /// How often lines are flushed to the disk.

@@ -16,6 +16,8 @@ pub(crate) struct Replay {
     pub(crate) done: Done,
     /// Keys that are not settled, by the last key of their chunk.
     pub(crate) open: BTreeMap<Option<String>, Vec<String>>,
+    /// Settled keys whose receipts could not be sent, with their ETags.
+    pub(crate) without_receipt: BTreeMap<String, Option<String>>,
     pub(crate) tally: Tally,
     pub(crate) is_finished: bool,
     /// Lines after the first.
@@ -51,12 +53,14 @@ impl Replay {
                 self.settle(through, settled);
             }
             Line::Again { through, settled } => self.settle(through, settled),
+            Line::Receipts { keys } => keys.iter().for_each(|key| _ = self.without_receipt.remove(key)),
             Line::Finished { .. } => self.is_finished = true,
         }
     }
 
     fn settle(&mut self, through: Option<String>, settled: Settled) {
         self.tally.add(&settled);
+        self.without_receipt.extend(settled.without_receipt.into_iter().map(|one| (one.key, one.etag)));
         match settled.open.is_empty() {
             true => self.open.remove(&through),
             false => self.open.insert(through, settled.open),
@@ -93,6 +97,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::WithoutReceipt;
     use super::*;
 
     fn chunk(after: Option<&str>, through: Option<&str>, settled: Settled) -> Line {
@@ -112,6 +117,17 @@ mod tests {
         replay.apply(Line::Again { through: Some("c".into()), settled: again });
         assert_eq!((replay.open_keys(), replay.tally.settled(), replay.tally.in_scope), (0, 3, 3));
         assert_eq!(replay.done.gaps().len(), 1);
+    }
+
+    #[test]
+    fn a_key_without_a_receipt_is_one_until_its_receipt_is_sent() {
+        let mut replay = Replay::default();
+        let without = |key: &str| WithoutReceipt { key: key.into(), etag: Some("e".into()) };
+        let settled = Settled { forwarded: 2, without_receipt: vec![without("a"), without("b")], ..Settled::default() };
+        replay.apply(chunk(None, None, settled));
+        replay.apply(Line::Receipts { keys: vec!["a".into()] });
+        assert_eq!(replay.without_receipt, BTreeMap::from([("b".to_owned(), Some("e".to_owned()))]));
+        assert_eq!(replay.tally.forwarded, 2);
     }
 
     #[test]

@@ -62,12 +62,12 @@ pub(crate) async fn run(options: RotateOptions, context: &Context) -> Result<Exi
         None => (None, subject.plan().await?),
     };
     // Only now: a question that waits for its answer ends with the process.
-    let stop = Stop::listen()?;
+    let stop = context.stop();
     let journal = match journal {
         Some(journal) => journal,
         None => JournalFile::create(&path, &KIND, &header)?,
     };
-    subject.rotate(&stop, journal, header, progress, keys).await
+    subject.rotate(stop, journal, header, progress, keys).await
 }
 
 /// The secret whose connector is rotated, and how.
