@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::aws::{Aws, call_optional};
+use super::aws::Aws;
 use super::block::Block;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
@@ -27,7 +27,7 @@ pub(crate) type HeadResult = Result<Option<S3Object>, AwsFailure>;
 pub(crate) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: Option<&str>) -> HeadResult {
     let request = aws.s3(region).head_object().bucket(bucket).key(key.as_str()).send();
     let resource = format!("{}/{}", arn::of_bucket(bucket, region), key.as_str());
-    let found = call_optional("s3:GetObject", &resource, request).await?;
+    let found = aws.call_optional("s3:GetObject", &resource, request).await?;
     Ok(found.map(|found| S3Object {
         size: found.content_length().and_then(|size| u64::try_from(size).ok()),
         version_id: found.version_id().map(Into::into),
@@ -183,7 +183,7 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let unseen = dead_letters.saturating_sub(seen);
     if let Some(block) = context.block.filter(|_| waiting > 0) {
         let found = format!("it may be among {waiting} waiting messages, which wait because {}", block.why());
-        return Check::warning(name::OBJECT_DELIVERY, found, block.fix(context.commands));
+        return Check::warning(name::OBJECT_DELIVERY, found, block.fix(&connector.secret_id, context.commands));
     }
     if unseen > 0 || waiting > 0 {
         return Check::warning(

@@ -6,7 +6,7 @@
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
 use futures_util::future::try_join_all;
 
-use super::super::aws::{Aws, call};
+use super::super::aws::Aws;
 use super::super::check::{Check, Fix, described};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
@@ -74,7 +74,7 @@ pub(super) async fn check(
             .resource_arns(&need.resource)
             .context_entries(caller)
             .send();
-        let answer = call("iam:SimulatePrincipalPolicy", &function.role, request).await?;
+        let answer = aws.call("iam:SimulatePrincipalPolicy", &function.role, request).await?;
         Ok((need, answer.evaluation_results.unwrap_or_default()))
     });
     match try_join_all(simulated).await {

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{
     IndexStatus, KeySchemaElement, KeyType, ProjectionType, TableDescription, TableStatus, TimeToLiveStatus,
 };
 
-use super::super::aws::{Aws, call, call_optional};
+use super::super::aws::Aws;
 use super::super::check::{Check, Fix, Unknown};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
@@ -24,7 +24,7 @@ async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Comm
     let client = aws_sdk_dynamodb::Client::new(&aws.config(function.region()));
     let resource = format!("table {table}");
     let request = client.describe_table().table_name(table).send();
-    let described = call_optional("dynamodb:DescribeTable", &resource, request).await;
+    let described = aws.call_optional("dynamodb:DescribeTable", &resource, request).await;
     let described = described.map_err(|failure| Unknown::because(&failure, commands))?;
     let show = commands.aws(format_args!("dynamodb describe-table --table-name {}", quoted(table)));
     let Some(description) = described.and_then(|described| described.table) else {
@@ -48,7 +48,7 @@ async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Comm
         ));
     }
     let request = client.describe_time_to_live().table_name(table).send();
-    let expiry = call("dynamodb:DescribeTimeToLive", &resource, request).await;
+    let expiry = aws.call("dynamodb:DescribeTimeToLive", &resource, request).await;
     let expiry = expiry.map_err(|failure| Unknown::because(&failure, commands))?.time_to_live_description;
     let is_on = expiry.is_some_and(|expiry| {
         let status = expiry.time_to_live_status();
