@@ -23,7 +23,7 @@ use super::secret::SecretState;
 use super::settings;
 use super::subject::Subject;
 use super::subscriptions::Subscriptions;
-use super::tracking::{self, Tracked};
+use super::tracking::{self, Current, Tracked};
 use super::waiting;
 use crate::aws_failure::AwsFailure;
 use crate::connector_secret::SecretStore;
@@ -303,8 +303,7 @@ impl Request<'_> {
         if let Some(key) = self.key {
             self.report.add(self.object_checks(key, source, chain, flexorch));
             if let Some(tracked) = chain.and_then(|chain| chain.tracking.as_ref()) {
-                let object = source.object.as_ref().and_then(|head| head.as_ref().ok()?.as_ref());
-                self.report.add(tracked.object(key, object, self.subject, commands));
+                self.report.add([tracked.object(key, source.current(), self.subject, commands)]);
             }
         }
     }
@@ -353,6 +352,7 @@ impl Request<'_> {
             retry: chain.and_then(|chain| chain.queue().ok()),
             dead: chain.and_then(|chain| chain.dead.as_ref()),
             letters: chain.and_then(|chain| chain.letters.as_ref()?.as_deref().ok()),
+            record: chain.and_then(|chain| chain.tracking.as_ref()?.record(source.current())),
             block: flexorch.block.as_ref(),
             commands,
         };
@@ -367,6 +367,14 @@ impl Request<'_> {
 impl Source {
     fn notifications(&self) -> Option<&Notifications> {
         self.notifications.as_ref()?.as_ref().ok()
+    }
+
+    fn current(&self) -> Current<'_> {
+        match &self.object {
+            Some(Ok(Some(object))) => Current::Is(object),
+            Some(Ok(None)) => Current::Absent,
+            Some(Err(_)) | None => Current::Unknown,
+        }
     }
 
     /// Returns the queues that the bucket notifies of uploads.

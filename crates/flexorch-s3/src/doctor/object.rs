@@ -11,7 +11,10 @@ use super::function::Function;
 use super::name;
 use super::queue::Queue;
 use super::subscriptions::Subscriptions;
+use crate::args::State;
 use crate::aws_failure::AwsFailure;
+use crate::text::counted;
+use crate::tracking::Record;
 use flexorch_s3_ingester::ingest::route::{Route, Router};
 use flexorch_s3_ingester::model::arn;
 use flexorch_s3_ingester::model::connector::Connector;
@@ -47,6 +50,8 @@ pub(crate) struct ObjectContext<'a> {
     pub(crate) dead: Option<&'a Queue>,
     /// The dead letters that were received.
     pub(crate) letters: Option<&'a [DeadLetter]>,
+    /// The record of the object's current version, if documents are tracked and it has one.
+    pub(crate) record: Option<&'a Record>,
     /// Why FlexOrch takes nothing from the connector, if it does not.
     pub(crate) block: Option<&'a Block>,
     pub(crate) commands: &'a Commands,
@@ -60,17 +65,13 @@ pub(crate) fn checks(
     context: ObjectContext<'_>,
 ) -> Vec<Check> {
     let after = [name::OBJECT_SCOPE, name::OBJECT_NOTIFICATION, name::OBJECT_DELIVERY];
-    let folder = key.as_str().rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     let object = match head {
         Ok(Some(object)) => object,
         Ok(None) => {
-            let list = format!(
-                "s3api list-objects-v2 --bucket {} --prefix {} --query 'Contents[].Key'",
-                quoted(bucket),
-                quoted(&folder)
+            let next = Fix::new(
+                "check the spelling of the key; to list the keys next to it",
+                list_neighbours(bucket, key.as_str(), context.commands),
             );
-            let next =
-                Fix::new("check the spelling of the key; to list the keys next to it", context.commands.aws(list));
             let found = format!("{bucket} has no object {:?}", key.as_str());
             return Check::failed(name::OBJECT, found, next).then_skip(&after, "there is no such object");
         }
@@ -79,13 +80,23 @@ pub(crate) fn checks(
             return check.then_skip(&after, "the object could not be checked");
         }
     };
-    let size = object.size.map(|size| format!(", {size} bytes")).unwrap_or_default();
+    let size = object.size.map(|size| format!(", {}", counted(size, "byte"))).unwrap_or_default();
     vec![
         Check::well(name::OBJECT, format!("{} exists{size}", key.as_str())),
         in_scope(object, context),
         notified(key, subscriptions),
         processed(object, context),
     ]
+}
+
+/// Builds the command that lists the keys next to a key.
+pub(crate) fn list_neighbours(bucket: &str, key: &str, commands: &Commands) -> String {
+    let folder = key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+    commands.aws(format_args!(
+        "s3api list-objects-v2 --bucket {} --prefix {} --query 'Contents[].Key'",
+        quoted(bucket),
+        quoted(&folder)
+    ))
 }
 
 fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
@@ -173,6 +184,15 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
             ),
         );
     }
+    if let Some(record) = context.record {
+        let result = match record.state {
+            State::Submitted => "FlexOrch accepted it, and its job has not ended",
+            State::Processed => "FlexOrch accepted and processed it",
+            State::Failed => "FlexOrch accepted it, and its job failed",
+            State::Rejected => "FlexOrch refused the file",
+        };
+        return Check::well(name::OBJECT_DELIVERY, format!("delivered: {result} (object's record)"));
+    }
     let Some(connector) = context.connector else {
         return Check::skipped(name::OBJECT_DELIVERY, "the connector is unknown");
     };
@@ -182,13 +202,18 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);
     if let Some(block) = context.block.filter(|_| waiting > 0) {
-        let found = format!("it may be among {waiting} waiting messages, which wait because {}", block.why());
+        let found =
+            format!("it may be among {}, which wait because {}", counted(waiting, "waiting message"), block.why());
         return Check::warning(name::OBJECT_DELIVERY, found, block.fix(&connector.secret_id, context.commands));
     }
     if unseen > 0 || waiting > 0 {
         return Check::warning(
             name::OBJECT_DELIVERY,
-            format!("it may be among {waiting} waiting messages or {unseen} dead letters that were not received"),
+            format!(
+                "it may be among {} or {} that were not received",
+                counted(waiting, "waiting message"),
+                counted(unseen, "dead letter")
+            ),
             Fix::new(
                 "if it is still missing once they are processed, submit it again; FlexOrch recognizes known content",
                 again,

@@ -32,9 +32,10 @@ use super::subject::Subject;
 use crate::aws_failure::AwsFailure;
 use crate::tracking::{Record, queue_arn};
 use flexorch_s3_ingester::model::arn::queue_name;
-use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::model::object::ObjectKey;
 use flexorch_s3_ingester::model::settings::RECEIPTS_QUEUE_URL;
 use outcomes::Outcomes;
+pub(crate) use record::Current;
 use webhook::{Delivery, WebhookContext};
 
 /// What to check.
@@ -225,14 +226,19 @@ impl Tracked {
         Check::decided(name::WEBHOOK, delivery.check(context))
     }
 
+    /// Returns the record of the object's current version, if it has one.
+    pub(crate) fn record(&self, current: Current<'_>) -> Option<&Record> {
+        current.record(self.records.as_ref()?.as_ref().ok()?)
+    }
+
     /// Says what the table knows of the object.
     pub(crate) fn object(
         &self,
         key: &ObjectKey,
-        object: Option<&S3Object>,
+        current: Current<'_>,
         subject: &Subject,
         commands: &Commands,
-    ) -> Vec<Check> {
+    ) -> Check {
         let context = record::RecordContext {
             ingester: &self.ingester,
             waiting: self.waiting,
@@ -240,13 +246,13 @@ impl Tracked {
             secret: &subject.secret,
             bucket: subject.bucket.as_deref().unwrap_or_default(),
             key: key.as_str(),
-            object,
+            current,
             commands,
         };
-        vec![match &self.records {
+        match &self.records {
             None => Check::skipped(name::OBJECT_RECORD, "the table is not known"),
             Some(Err(failure)) => Check::could_not_check(name::OBJECT_RECORD, failure, commands),
             Some(Ok(records)) => context.check(records, self.read_at),
-        }]
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::super::function::Function;
 use super::super::subject::Subject;
 use super::outcomes::Outcomes;
 use super::table::INDEXES;
+use crate::text::counted;
 use flexorch_s3_ingester::model::arn::Arn;
 
 /// Actions on a resource, which is named by its ARN.
@@ -81,7 +82,7 @@ pub(super) async fn check(
         Ok(results) => decide(check, function, &results, commands),
         Err(failure) => Check::warning(
             check,
-            format!("could not be checked: {}", described(&failure)),
+            format!("not known, because IAM did not simulate it: {}", described(&failure)),
             Fix::new(failure.hint(), commands.aws("sts get-caller-identity")),
         ),
     }
@@ -105,7 +106,7 @@ fn decide(
     }
     let Some((action, resource)) = first else {
         let number: usize = results.iter().map(|(_, results)| results.len()).sum();
-        return Check::well(check, format!("{role} allows what it needs ({number} actions)"));
+        return Check::well(check, format!("{role} allows what it needs ({})", counted(number, "action")));
     };
     let show = commands.aws(format_args!(
         "iam simulate-principal-policy --policy-source-arn {} --action-names {action} --resource-arns {}",

@@ -106,7 +106,7 @@ impl Timer {
 
     /// Builds the command that makes the target's input the order.
     fn set_order(&self, function: &Function, commands: &Commands) -> String {
-        let order = Value::from(SWEEP_ORDER);
+        let order = format!("({SWEEP_ORDER} | tojson)");
         let Some(group) = &self.group else {
             let rule = quoted(&self.name);
             let read =

@@ -9,6 +9,7 @@ use super::super::check::{Check, Fix, Unknown};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
 use super::super::name;
+use crate::text::counted;
 
 /// The attribute after whose time an item is deleted.
 const EXPIRY: &str = "expires_at";
@@ -64,7 +65,10 @@ async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Comm
         return Ok(Check::warning(name::RECORDS, found, Fix::new(function.owner.advice("enable it", None), enable)));
     }
     let items = description.item_count().unwrap_or_default();
-    Ok(Check::well(name::RECORDS, format!("{table}: keys, indexes and time to live are right, about {items} records")))
+    Ok(Check::well(
+        name::RECORDS,
+        format!("{table}: keys, indexes and time to live are right, about {}", counted(items, "record")),
+    ))
 }
 
 /// Returns which key or index is not the one that is needed.
