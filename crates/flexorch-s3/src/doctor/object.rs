@@ -174,24 +174,30 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     };
     let letters = context.letters.unwrap_or_default();
     let key = object.key.as_str();
-    if let Some(letter) = letters.iter().find(|letter| letter.is_about(&object.bucket, key)) {
-        return Check::failed(
-            name::OBJECT_DELIVERY,
-            format!("moved to the dead-letter queue: {}", letter.why()),
-            Fix::new(
-                "fix the cause, then redrive it",
-                dead_letters::redrive(dead, retry, function, Some(key), context.commands),
-            ),
-        );
-    }
-    if let Some(record) = context.record {
-        let result = match record.state {
-            State::Submitted => "FlexOrch accepted it, and its job has not ended",
-            State::Processed => "FlexOrch accepted and processed it",
-            State::Failed => "FlexOrch accepted it, and its job failed",
-            State::Rejected => "FlexOrch refused the file",
-        };
-        return Check::well(name::OBJECT_DELIVERY, format!("delivered: {result} (object's record)"));
+    let letter = letters.iter().find(|letter| letter.is_about(&object.bucket, key));
+    let redrive = || dead_letters::redrive(dead, retry, function, Some(key), context.commands);
+    let result = context.record.map(|record| match record.state {
+        State::Submitted => "delivered: FlexOrch accepted it, and its job has not ended (object's record)",
+        State::Processed => "delivered: FlexOrch accepted and processed it (object's record)",
+        State::Failed => "delivered: FlexOrch accepted it, and its job failed (object's record)",
+        State::Rejected => "delivered: FlexOrch refused the file (object's record)",
+    });
+    match (letter, context.record.map(|record| record.state), result) {
+        (Some(letter), Some(State::Submitted | State::Processed), Some(result)) => {
+            let action =
+                "redrive the dead letter, because FlexOrch recognizes known content, or delete it (`letters drop`)";
+            let found = format!("{result}; a dead letter is left of another attempt: {}", letter.why());
+            return Check::warning(name::OBJECT_DELIVERY, found, Fix::new(action, redrive()));
+        }
+        (Some(letter), ..) => {
+            return Check::failed(
+                name::OBJECT_DELIVERY,
+                format!("moved to the dead-letter queue: {}", letter.why()),
+                Fix::new("fix the cause, then redrive it", redrive()),
+            );
+        }
+        (None, _, Some(result)) => return Check::well(name::OBJECT_DELIVERY, result),
+        (None, ..) => {}
     }
     let Some(connector) = context.connector else {
         return Check::skipped(name::OBJECT_DELIVERY, "the connector is unknown");

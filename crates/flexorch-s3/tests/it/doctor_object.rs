@@ -91,6 +91,18 @@ async fn a_result_is_stated_whatever_else_waits() {
         assert_eq!(seen.check("object's delivery")["status"], "well", "{:#}", seen.report);
         assert!(text.contains(result) && !text.contains("flexorch-s3 submit"), "{text}");
     }
+    // A dead letter of another attempt does not contradict the record.
+    let event = json!({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+                                    "s3": {"bucket": {"name": "docs"}, "object": {"key": "in/a.pdf"}}}]});
+    clinic.queues.send("dead", &event.to_string(), &[("code", "UNSUPPORTED_FILE")]).unwrap();
+    for (state, status) in [("processed", "warning"), ("rejected", "failed")] {
+        put(&clinic, state, &json!({}));
+        let seen = doctor(&clinic, &KEY).await;
+        assert_eq!(seen.check("object's delivery")["status"], status, "{:#}", seen.report);
+        assert!(seen.text("object's delivery").contains("UNSUPPORTED_FILE"), "{:#}", seen.report);
+    }
+    clinic.queues.create("dead-without-letters");
+    clinic.queues.set_redrive("retry", "dead-without-letters", 120);
     // The record of another version says nothing of this one.
     clinic.dynamodb.clear(TABLE);
     put(&clinic, "processed", &json!({"version": "another"}));
