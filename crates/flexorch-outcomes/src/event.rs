@@ -8,6 +8,15 @@ use crate::webhook::Request;
 /// The source of the records of an SQS batch (Lambda Developer Guide, "Using Lambda with Amazon SQS").
 const SQS: &str = "aws:sqs";
 
+/// The event that orders a sweep, as a schedule sends it.
+pub const SWEEP_ORDER: &str = r#"{"sweep": {}}"#;
+
+/// Returns whether the function starts a sweep for this payload.
+#[must_use]
+pub fn is_sweep_order(payload: &str) -> bool {
+    matches!(Event::parse(payload), Some(Event::Sweep))
+}
+
 /// An event that the function accepts.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -65,7 +74,7 @@ mod tests {
         assert!(matches!(Event::parse(batch), Some(Event::Receipts(messages)) if messages.len() == 1));
         let request = r#"{"version":"2.0","requestContext":{"http":{"method":"GET"}},"headers":{}}"#;
         assert!(matches!(Event::parse(request), Some(Event::Webhook(_))));
-        for sweep in [r#"{"sweep":{}}"#, r#"{"sweep":{"cursor":"x"}}"#] {
+        for sweep in [SWEEP_ORDER, r#"{"sweep":{"cursor":"x"}}"#] {
             assert!(matches!(Event::parse(sweep), Some(Event::Sweep)));
         }
         for unknown in [

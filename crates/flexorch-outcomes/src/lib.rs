@@ -38,3 +38,5 @@ mod table;
 mod text;
 mod transition;
 mod webhook;
+
+pub use event::{SWEEP_ORDER, is_sweep_order};

@@ -87,7 +87,7 @@ impl AwsFailure {
             FailureKind::Unavailable => {
                 format!("{service} cannot be reached: check --region, --endpoint-url and the network")
             }
-            FailureKind::Refused => "see AWS's message".to_owned(),
+            FailureKind::Refused => "correct what AWS's message names, then run the same command again".to_owned(),
         }
     }
 }

@@ -12,7 +12,8 @@ use super::shared::{SecretOption, duration};
 /// Each check passes (✓), warns (!), fails (✗), could not be made (?) or is skipped (–), and is printed as soon as its result is known. A
 /// warning, a failure and a check that could not be made come with the next command to run. The exit status is 0 only if every check was
 /// made and none failed: warnings do not change it, but a check that could not be made, because a permission is missing or time ran out,
-/// does. In JSON, such a check has the status "failed", and what was found begins with "could not be checked".
+/// does. In JSON, such a check has the status "failed", and what was found begins with "could not be checked". The exceptions are the two
+/// checks of roles, which are warnings if IAM does not say what a role allows.
 ///
 /// If the function sends receipts (RECEIPTS_QUEUE_URL), the tracking is checked too: receipts queue, outcomes function, table, sweep and webhook;
 /// and --key shows how the object's job ended.

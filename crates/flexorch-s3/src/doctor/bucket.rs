@@ -1,6 +1,6 @@
 //! Checks the bucket: does it exist, and in the secret's region?
 
-use super::aws::{Aws, within_time};
+use super::aws::Aws;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::name;
@@ -21,7 +21,7 @@ pub(crate) async fn check(
     };
     let expected = subject.region.as_deref().unwrap_or(home);
     let (client, resource) = (aws.s3(Some(expected)), arn::of_bucket(bucket, Some(expected)));
-    let found = within_time("s3:ListBucket", &resource, bucket::locate(&client, bucket)).await;
+    let found = aws.within_time("s3:ListBucket", &resource, bucket::locate(&client, bucket)).await;
     let Location { region, failure } =
         found.unwrap_or_else(|failure| Location { region: None, failure: Some(failure) });
     (evaluate(bucket, expected, region.as_deref(), failure.as_ref(), subject, commands), region)

@@ -80,7 +80,11 @@ impl Unknown {
             FailureKind::Unavailable | FailureKind::OtherRegion => "aws configure list".to_owned(),
             _ => commands.aws("sts get-caller-identity"),
         };
-        Self::new(described(failure), Fix::new(failure.hint(), command))
+        let action = match failure.kind {
+            FailureKind::Refused => format!("{}; to show the account and identity that asked", failure.hint()),
+            _ => failure.hint(),
+        };
+        Self::new(described(failure), Fix::new(action, command))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_sqs::types::Message;
 
-use super::aws::{Aws, call};
+use super::aws::Aws;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::function::Function;
@@ -40,7 +40,7 @@ pub(crate) async fn peek(aws: &Aws<'_>, queue: &Queue) -> Result<Vec<DeadLetter>
         .message_attribute_names("All")
         .visibility_timeout(0)
         .send();
-    let response = call("sqs:ReceiveMessage", &queue.arn, request).await?;
+    let response = aws.call("sqs:ReceiveMessage", &queue.arn, request).await?;
     let mut letters: Vec<DeadLetter> = Vec::new();
     for message in response.messages() {
         let letter = DeadLetter::read(message);

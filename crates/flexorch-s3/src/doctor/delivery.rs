@@ -2,7 +2,6 @@
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
 use super::aws::Aws;
 use super::bucket;
@@ -11,7 +10,7 @@ use super::commands::Commands;
 use super::dead_letters::{self, DeadLetter};
 use super::exports::Watched;
 use super::find::{Found, Search};
-use super::flexorch::FlexOrchFacts;
+use super::flexorch::{Answers, FlexOrchFacts, WebhookFacts};
 use super::function::{self, Function};
 use super::mapping::{self, Mapping};
 use super::name;
@@ -24,7 +23,7 @@ use super::secret::SecretState;
 use super::settings;
 use super::subject::Subject;
 use super::subscriptions::Subscriptions;
-use super::tracking::{self, Tracked};
+use super::tracking::{self, Current, Tracked};
 use super::waiting;
 use crate::aws_failure::AwsFailure;
 use crate::connector_secret::SecretStore;
@@ -53,7 +52,10 @@ pub(crate) struct Request<'a> {
     /// The current time.
     pub(crate) now: Timestamp,
     pub(crate) secrets: &'a SecretStore,
+    /// Builds commands for the configured region.
     pub(crate) commands: &'a Commands,
+    /// Builds commands for the secret's region.
+    pub(crate) of_secret: &'a Commands,
     pub(crate) report: &'a Report,
 }
 
@@ -80,10 +82,17 @@ struct Chain {
 
 impl Request<'_> {
     /// Checks everything from the bucket to the dead letters. `flexorch` is awaited for the checks that need FlexOrch's responses.
-    pub(crate) async fn run(&self, flexorch: oneshot::Receiver<FlexOrchFacts>) {
+    pub(crate) async fn run(&self, flexorch: Answers) {
         let (source, region) = self.source().await;
-        let chain = match self.find(&source, region.as_deref()).await {
-            Ok(found) => Some(self.chain(&source, found).await),
+        let found = self.find(&source, region.as_deref()).await;
+        let subject =
+            self.subject.in_commands_for(found.as_ref().ok().and_then(|found| found.function.region()), self.home);
+        Request { subject: &subject, ..*self }.follow(&source, found, flexorch).await;
+    }
+
+    async fn follow(&self, source: &Source, found: Result<Found, Check>, mut flexorch: Answers) {
+        let chain = match found {
+            Ok(found) => Some(self.chain(source, found).await),
             Err(check) => {
                 let why = match check.status() {
                     Status::Failed => "there is no such function",
@@ -94,13 +103,14 @@ impl Request<'_> {
                 None
             }
         };
-        let flexorch = flexorch.await.unwrap_or_default();
-        self.conclude(&source, chain.as_ref(), &flexorch);
+        let facts = flexorch.facts().await;
+        self.conclude(source, chain.as_ref(), &facts);
+        self.conclude_webhooks(source, chain.as_ref(), &flexorch.webhooks().await);
     }
 
     /// Checks the bucket, and reads its notifications and the object.
     async fn source(&self) -> (Source, Option<String>) {
-        let (bucket, region) = bucket::check(self.aws, self.subject, self.home, self.commands).await;
+        let (bucket, region) = bucket::check(self.aws, self.subject, self.home, self.of_secret).await;
         // A caller that may not list a bucket may still read its notifications.
         let is_there = !matches!(bucket.status(), Status::Failed | Status::Skipped);
         self.report.add([bucket]);
@@ -136,6 +146,15 @@ impl Request<'_> {
         let commands = &self.commands_for(function.region());
         self.report.add([function::state(&function, how, commands)]);
         self.report.add(settings::checks(&function, self.subject, self.address, commands));
+        let tracked = function.clone();
+        let (mut chain, tracking) =
+            tokio::join!(self.links(source, function, commands), self.tracking(&tracked, commands));
+        chain.tracking = tracking;
+        chain
+    }
+
+    /// Reads and checks what leads to the function, and its dead letters.
+    async fn links(&self, source: &Source, function: Function, commands: &Commands) -> Chain {
         let (policy, on_failure, mappings, rules) = tokio::join!(
             function::policy(self.aws, &function),
             function::on_failure(self.aws, &function),
@@ -152,7 +171,6 @@ impl Request<'_> {
         self.report.add(self.notification_checks(source, &chain, commands));
         self.report.add(chain.retry_checks(commands));
         self.dead_letters(&mut chain).await;
-        chain.tracking = self.tracking(&chain.function, commands).await;
         chain
     }
 
@@ -270,19 +288,36 @@ impl Request<'_> {
         (chain.dead, chain.letters) = (Some(dead), letters);
     }
 
-    /// Reports the checks that need both sides.
+    /// Reports the checks that need both sides, apart from the webhooks.
     fn conclude(&self, source: &Source, chain: Option<&Chain>, flexorch: &FlexOrchFacts) {
         let commands = &self.commands_for(chain.and_then(|chain| chain.function.region()));
         if let Some(chain) = chain {
-            self.report.add([
-                chain.pace(flexorch, commands),
-                match chain.queue() {
-                    Ok(retry) => waiting::check(retry, &chain.function, flexorch, commands),
-                    Err(why) => Check::skipped(name::WAITING, why.to_string()),
-                },
-            ]);
+            self.report.add([match chain.queue() {
+                Ok(retry) => waiting::check(retry, &chain.function, flexorch, &self.subject.secret, commands),
+                Err(why) => Check::skipped(name::WAITING, why.to_string()),
+            }]);
+            if flexorch.complete || flexorch.rate.is_some() {
+                self.report.add([chain.pace(flexorch, commands)]);
+            }
         }
-        let connector = self.secret.document().and_then(|secret| secret.as_connector().ok());
+        if let Some(key) = self.key {
+            self.report.add(self.object_checks(key, source, chain, flexorch));
+            if let Some(tracked) = chain.and_then(|chain| chain.tracking.as_ref()) {
+                self.report.add([tracked.object(key, source.current(), self.subject, commands)]);
+            }
+        }
+    }
+
+    /// Returns the connector that the secret describes, which suggested commands name as the subject does.
+    fn connector(&self) -> Option<Connector> {
+        let connector = self.secret.document()?.as_connector().ok()?;
+        Some(Connector { secret_id: self.subject.secret.as_str().into(), ..connector })
+    }
+
+    /// Reports the checks that need FlexOrch's webhooks.
+    fn conclude_webhooks(&self, source: &Source, chain: Option<&Chain>, webhooks: &WebhookFacts) {
+        let commands = &self.commands_for(chain.and_then(|chain| chain.function.region()));
+        let connector = self.connector();
         let subscriptions = chain.and_then(|chain| self.subscriptions(source, chain, commands));
         let watched = Watched {
             connector: connector.as_ref(),
@@ -290,17 +325,9 @@ impl Request<'_> {
             subscriptions,
             address: self.address,
         };
-        self.report.add([flexorch.exports.check(watched, commands)]);
-        let tracked = chain.and_then(|chain| chain.tracking.as_ref());
-        if let Some(tracked) = tracked {
-            self.report.add(tracked.conclude(flexorch, self.subject, commands));
-        }
-        if let Some(key) = self.key {
-            self.report.add(self.object_checks(key, source, chain, connector.as_ref(), subscriptions, flexorch));
-            if let Some(tracked) = tracked {
-                let object = source.object.as_ref().and_then(|head| head.as_ref().ok()?.as_ref());
-                self.report.add(tracked.object(key, object, self.subject, commands));
-            }
+        self.report.add([webhooks.exports.check(watched, commands)]);
+        if let Some(tracked) = chain.and_then(|chain| chain.tracking.as_ref()) {
+            self.report.add([tracked.conclude(webhooks, self.subject, commands)]);
         }
     }
 
@@ -309,22 +336,23 @@ impl Request<'_> {
         key: &ObjectKey,
         source: &Source,
         chain: Option<&Chain>,
-        connector: Option<&Connector>,
-        subscriptions: Option<Subscriptions<'_>>,
         flexorch: &FlexOrchFacts,
     ) -> Vec<Check> {
         let commands = &self.commands_for(chain.and_then(|chain| chain.function.region()));
+        let connector = self.connector();
+        let subscriptions = chain.and_then(|chain| self.subscriptions(source, chain, commands));
         let (Some(head), Some(bucket)) = (&source.object, self.subject.bucket.as_deref()) else {
             return skipped(&name::OF_OBJECT, &self.subject.lacks("bucket"));
         };
         let config = chain.and_then(|chain| chain.function.config().ok());
         let context = ObjectContext {
-            connector,
+            connector: connector.as_ref(),
             scope: config.as_ref().map(|config| &config.scope),
             function: chain.map(|chain| &chain.function),
             retry: chain.and_then(|chain| chain.queue().ok()),
             dead: chain.and_then(|chain| chain.dead.as_ref()),
             letters: chain.and_then(|chain| chain.letters.as_ref()?.as_deref().ok()),
+            record: chain.and_then(|chain| chain.tracking.as_ref()?.record(source.current())),
             block: flexorch.block.as_ref(),
             commands,
         };
@@ -339,6 +367,14 @@ impl Request<'_> {
 impl Source {
     fn notifications(&self) -> Option<&Notifications> {
         self.notifications.as_ref()?.as_ref().ok()
+    }
+
+    fn current(&self) -> Current<'_> {
+        match &self.object {
+            Some(Ok(Some(object))) => Current::Is(object),
+            Some(Ok(None)) => Current::Absent,
+            Some(Err(_)) | None => Current::Unknown,
+        }
     }
 
     /// Returns the queues that the bucket notifies of uploads.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
 use super::block::Block;
 use super::check::{Check, Fix, Status, Unknown, skipped};
 use super::commands::{Commands, quoted};
@@ -19,8 +22,8 @@ use flexorch_s3_ingester::model::{arn, codes};
 /// The time limit of the first call. Later calls, which may have to wait for the plan's next minute, have the whole command's.
 const FIRST: Duration = Duration::from_secs(35);
 
-/// What the checks of FlexOrch found that other checks need.
-#[derive(Debug, Default)]
+/// What the checks of FlexOrch found that other checks need, apart from the webhooks.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct FlexOrchFacts {
     /// The plan's rate, if known.
     pub(crate) rate: Option<RateLimits>,
@@ -28,10 +31,63 @@ pub(crate) struct FlexOrchFacts {
     pub(crate) credits: Option<Credits>,
     /// Why FlexOrch takes nothing from this connector, if it does not.
     pub(crate) block: Option<Block>,
+    /// Whether nothing more follows.
+    pub(crate) complete: bool,
+}
+
+/// What other checks need of FlexOrch's webhooks.
+#[derive(Debug, Default)]
+pub(crate) struct WebhookFacts {
     /// What FlexOrch writes into buckets.
     pub(crate) exports: Exports,
     /// The webhooks of the API key, if FlexOrch was asked.
-    pub(crate) webhooks: Option<Result<Vec<Webhook>, CallError>>,
+    pub(crate) registered: Option<Result<Vec<Webhook>, CallError>>,
+}
+
+/// Where the checks of FlexOrch put what they find.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    facts: watch::Sender<FlexOrchFacts>,
+    webhooks: oneshot::Sender<WebhookFacts>,
+}
+
+/// What the checks of FlexOrch find, as soon as it is known.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    facts: watch::Receiver<FlexOrchFacts>,
+    webhooks: oneshot::Receiver<WebhookFacts>,
+    patience: Instant,
+}
+
+/// Creates the two ends. After `patience`, checks that can do without FlexOrch's responses no longer wait for them.
+pub(crate) fn channel(patience: Instant) -> (Findings, Answers) {
+    let (facts, known) = watch::channel(FlexOrchFacts::default());
+    let (webhooks, listed) = oneshot::channel();
+    (Findings { facts, webhooks }, Answers { facts: known, webhooks: listed, patience })
+}
+
+impl Findings {
+    /// Says that nothing more follows.
+    fn give_up(self, why: String) {
+        self.facts.send_modify(|facts| facts.complete = true);
+        // Whoever waits for it may have run out of time.
+        let _ = self.webhooks.send(WebhookFacts { exports: Exports::NotRead(why), registered: None });
+    }
+}
+
+impl Answers {
+    /// Waits for the facts, and returns what is known of them after the patience.
+    pub(crate) async fn facts(&mut self) -> FlexOrchFacts {
+        let complete = self.facts.wait_for(|facts| facts.complete);
+        // An error is no more than the end of the wait.
+        let _ = tokio::time::timeout_at(self.patience, complete).await;
+        self.facts.borrow().clone()
+    }
+
+    /// Waits for the webhooks.
+    pub(crate) async fn webhooks(self) -> WebhookFacts {
+        self.webhooks.await.unwrap_or_default()
+    }
 }
 
 /// Calls FlexOrch, and checks its responses.
@@ -42,92 +98,106 @@ pub(crate) async fn check(
     subject: &Subject,
     commands: &Commands,
     report: &Report,
-) -> FlexOrchFacts {
+    findings: Findings,
+) {
     let mut facts = FlexOrchFacts::default();
     let (Some(flexorch), Some(document)) = (flexorch, secret.document()) else {
         let all = [name::FLEXORCH, name::API_KEY, name::PLAN, name::CREDITS, name::CONNECTOR, name::TEST];
         let why = subject.unread.as_ref().map_or_else(|| "there is no API key".to_owned(), super::check::without);
         report.add(skipped(&all, &why));
-        facts.exports = Exports::NotRead(why);
-        return facts;
+        return findings.give_up(why);
     };
     let paused = document.as_connector().ok().and_then(|connector| connector.paused);
-    facts.block = paused.map(|reason| Block::Paused { secret: document.id.clone(), reason });
+    facts.block = paused.map(|reason| Block::Paused { reason });
+    findings.facts.send_replace(facts.clone());
     let response = tokio::time::timeout(FIRST, flexorch.rate_limits()).await.ok();
-    facts.learn(response.as_ref().and_then(|response| response.as_ref().err()), document);
+    // A pause comes first: it was decided here.
+    let refusal = response.as_ref().and_then(|response| response.as_ref().err()).and_then(Block::of);
+    facts.block = facts.block.take().or(refusal);
     let (checks, rate) = account(response, address, document, commands);
     let is_key_valid = checks.iter().any(|check| check.check == name::API_KEY && check.status() == Status::Well);
     report.add(checks);
     facts.rate = rate;
+    findings.facts.send_replace(facts.clone());
     if !is_key_valid {
         let why = "the API key could not be verified";
         report.add(skipped(&[name::CREDITS, name::CONNECTOR, name::TEST], why));
-        facts.exports = Exports::NotRead(why.to_owned());
-        return facts;
+        return findings.give_up(why.to_owned());
     }
     if facts.rate.as_ref().is_some_and(is_used_up) {
         report.note("the plan's requests of this minute are used up; waiting for the next minute");
     }
+    let Findings { facts: known, webhooks: listed } = findings;
+    let account = async {
+        let (credits, refusal) = tokio::join!(
+            check_credits(flexorch, document, commands, report),
+            check_connector(flexorch, document, subject, commands, report)
+        );
+        let (credits, used_up) = credits;
+        facts.credits = credits;
+        facts.block = facts.block.take().or(used_up).or(refusal);
+        facts.complete = true;
+        known.send_replace(facts);
+    };
+    let webhooks = async {
+        let registered = flexorch.webhooks().await;
+        let own = document.connector_id().ok().flatten();
+        let exports = Exports::read(flexorch, &registered, own.as_ref()).await;
+        let _ = listed.send(WebhookFacts { exports, registered: Some(registered) });
+    };
+    tokio::join!(account, webhooks);
+}
+
+/// Checks the credits. Returns them if they are known, and why FlexOrch takes nothing because of them.
+async fn check_credits(
+    flexorch: &Management,
+    secret: &SecretDocument,
+    commands: &Commands,
+    report: &Report,
+) -> (Option<Credits>, Option<Block>) {
     let response = flexorch.credits().await;
-    facts.learn(response.as_ref().err(), document);
-    report.add([credits(&response, document, commands)]);
-    facts.credits = response.ok();
-    if facts.credits.as_ref().is_some_and(|credits| credits.remaining == Some(0)) {
-        facts.block.get_or_insert(Block::CreditsUsedUp { secret: document.id.clone() });
-    }
-    check_connector(flexorch, document, subject, commands, report, &mut facts).await;
-    let webhooks = flexorch.webhooks().await;
-    facts.exports = Exports::read(flexorch, &webhooks, document.connector_id().ok().flatten().as_ref()).await;
-    facts.webhooks = Some(webhooks);
-    facts
+    report.add([credits(&response, secret, commands)]);
+    let block = match &response {
+        Ok(credits) if credits.remaining == Some(0) => Some(Block::CreditsUsedUp),
+        Ok(_) => None,
+        Err(error) => Block::of(error),
+    };
+    (response.ok(), block)
 }
 
-impl FlexOrchFacts {
-    /// Remembers why FlexOrch refuses everything of this connector, if an error says so. A pause comes first: it was decided here.
-    fn learn(&mut self, error: Option<&CallError>, secret: &SecretDocument) {
-        if let (None, Some(error)) = (&self.block, error) {
-            self.block = Block::of(error, &secret.id);
-        }
-    }
-
-    fn refuse(&mut self, why: String, secret: &SecretDocument) {
-        self.block.get_or_insert(Block::Refused { secret: secret.id.clone(), why });
-    }
-}
-
-/// Checks the connector and tests it.
+/// Checks the connector and tests it. Returns why FlexOrch takes nothing from it, if it does not.
 async fn check_connector(
     flexorch: &Management,
     secret: &SecretDocument,
     subject: &Subject,
     commands: &Commands,
     report: &Report,
-    facts: &mut FlexOrchFacts,
-) {
+) -> Option<Block> {
+    let refused_because = |why: String| Some(Block::Refused { why });
     let Ok(Some(id)) = secret.connector_id() else {
-        return report.add(skipped(&[name::CONNECTOR, name::TEST], "the secret names no connector"));
+        report.add(skipped(&[name::CONNECTOR, name::TEST], "the secret names no connector"));
+        return None;
     };
     let found = flexorch.connector(&id).await;
     let view = match found {
         Ok(Some(view)) => view,
         Ok(None) => {
-            facts.refuse(format!("FlexOrch has no connector {id} for this API key"), secret);
             report.add([absent(&id, &secret.id, commands)]);
-            return report.add(skipped(&[name::TEST], "there is no such connector"));
+            report.add(skipped(&[name::TEST], "there is no such connector"));
+            return refused_because(format!("FlexOrch has no connector {id} for this API key"));
         }
         Err(error) => {
-            facts.learn(Some(&error), secret);
             let again = commands.own(format_args!("connector show --secret {}", quoted(&secret.id)));
             report.add([refused(name::CONNECTOR, &error, again)]);
-            return report.add(skipped(&[name::TEST], "the connector could not be read"));
+            report.add(skipped(&[name::TEST], "the connector could not be read"));
+            return Block::of(&error);
         }
     };
-    if view.active == Some(false) {
-        facts.refuse(format!("connector {} is disabled", view.id), secret);
-    }
+    let disabled = (view.active == Some(false)).then(|| format!("connector {} is disabled", view.id));
     report.add([connector(&view, subject, &secret.id, commands)]);
     let test = commands.own(format_args!("connector test --secret {}", quoted(&secret.id)));
-    report.add([match flexorch.test_connector(&view.id).await {
+    let tested = flexorch.test_connector(&view.id).await;
+    report.add([match &tested {
         Ok(tested) if tested.success => {
             let took = tested.latency_ms.map(|millis| format!(", {millis} ms")).unwrap_or_default();
             Check::well(name::TEST, format!("FlexOrch can read the bucket{took}"))
@@ -143,18 +213,16 @@ async fn check_connector(
                 ),
             )
         }
-        Err(error) => {
-            facts.learn(Some(&error), secret);
-            refused(name::TEST, &error, test)
-        }
+        Err(error) => refused(name::TEST, error, test),
     }]);
+    disabled.and_then(refused_because).or_else(|| Block::of(tested.as_ref().err()?))
 }
 
 /// Returns the check of a call that failed: a refusal is a finding, but no response and an error of FlexOrch's own are not.
 fn refused(check: &'static str, error: &CallError, again: String) -> Check {
     let next = Fix::new(error.hint(), again);
     match error.error.status {
-        0 | 300..=399 | 408 | 429 | 500..=599 if Block::of(error, "").is_none() => {
+        0 | 300..=399 | 408 | 429 | 500..=599 if Block::of(error).is_none() => {
             Check::unknown(check, Unknown::new(error.without_hint(), next))
         }
         _ => Check::failed(check, error.without_hint(), next),

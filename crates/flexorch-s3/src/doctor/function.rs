@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, State};
 
-use super::aws::{Aws, call, call_optional};
+use super::aws::Aws;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::name;
@@ -43,7 +43,7 @@ impl Function {
     /// Reads a function by its name or ARN. Returns `None` if it does not exist.
     pub(crate) async fn read(aws: &Aws<'_>, name: &str) -> Result<Option<Self>, AwsFailure> {
         let request = aws.lambda(region_of(name)).get_function().function_name(name).send();
-        let Some(answer) = call_optional("lambda:GetFunction", name, request).await? else { return Ok(None) };
+        let Some(answer) = aws.call_optional("lambda:GetFunction", name, request).await? else { return Ok(None) };
         let reserved = answer.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
         let tags = answer.tags.filter(|tags| !tags.is_empty());
         let Some(found) = answer.configuration else { return Ok(None) };
@@ -119,12 +119,38 @@ impl Function {
     /// Returns the fix of a setting that the function cannot parse.
     pub(crate) fn correct(&self, error: &ConfigError, subject: &Subject, address: &str, commands: &Commands) -> Fix {
         let value = match error.variable {
+            settings::RECEIPTS_QUEUE_URL => return self.set_receipts_queue(commands),
             settings::CONNECTOR_SECRET_IDS => subject.secret_arn.as_deref().unwrap_or(&subject.secret),
             settings::FLEXORCH_BASE_URL => address,
             // Empty is the default.
             _ => "",
         };
         self.set("correct it", error.variable, value, commands)
+    }
+
+    /// Returns the fix of an invalid receipts queue. Its command changes nothing: an empty setting would switch tracking off.
+    pub(crate) fn set_receipts_queue(&self, commands: &Commands) -> Fix {
+        let variable = settings::RECEIPTS_QUEUE_URL;
+        match self.owner.stack() {
+            Some(stack) => Fix::new(
+                format!(
+                    "set {variable} to the stack's output ReceiptsQueueUrl, as `sam deploy` with Tracking=true does (removing it would switch \
+                     tracking off); to show the output"
+                ),
+                commands.aws(format_args!(
+                    "cloudformation describe-stacks --stack-name {} --query \"Stacks[0].Outputs[?OutputKey=='ReceiptsQueueUrl'].OutputValue\" \
+                     --output text",
+                    quoted(stack)
+                )),
+            ),
+            None => Fix::new(
+                format!(
+                    "set {variable} to the URL of the standard queue that the outcomes function reads (removing it would switch tracking \
+                     off); to list the queues"
+                ),
+                commands.aws("sqs list-queues"),
+            ),
+        }
     }
 
     /// Parses the settings as the function does.
@@ -156,7 +182,7 @@ pub(crate) fn unqualified(arn: &str) -> &str {
 
 pub(crate) async fn policy(aws: &Aws<'_>, function: &Function) -> Result<Option<String>, AwsFailure> {
     let request = aws.lambda(function.region()).get_policy().function_name(&function.name).send();
-    Ok(call_optional("lambda:GetPolicy", &function.arn, request).await?.and_then(|answer| answer.policy))
+    Ok(aws.call_optional("lambda:GetPolicy", &function.arn, request).await?.and_then(|answer| answer.policy))
 }
 
 /// Reads the on-failure destination, if there is one.
@@ -165,7 +191,7 @@ pub(crate) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Opt
     for qualifier in [None, Some("$LATEST")] {
         let request = aws.lambda(function.region()).get_function_event_invoke_config().function_name(&function.name);
         let request = request.set_qualifier(qualifier.map(str::to_owned)).send();
-        let answer = call_optional("lambda:GetFunctionEventInvokeConfig", &function.arn, request).await?;
+        let answer = aws.call_optional("lambda:GetFunctionEventInvokeConfig", &function.arn, request).await?;
         if let Some(found) = answer {
             return Ok(found.destination_config.and_then(|config| config.on_failure?.destination));
         }
@@ -175,7 +201,7 @@ pub(crate) async fn on_failure(aws: &Aws<'_>, function: &Function) -> Result<Opt
 
 async fn tags_owner(aws: &Aws<'_>, arn: &str) -> Owner {
     let request = aws.lambda(region_of(arn)).list_tags().resource(arn).send();
-    let answer = call("lambda:ListTags", arn, request).await;
+    let answer = aws.call("lambda:ListTags", arn, request).await;
     answer.map_or(Owner::Unknown, |answer| answer.tags().map_or(Owner::NoStack, Owner::of))
 }
 
@@ -183,7 +209,7 @@ async fn tags_owner(aws: &Aws<'_>, arn: &str) -> Owner {
 pub(crate) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Vec<String>, AwsFailure> {
     let request = aws.lambda(region_of(queue_arn)).list_event_source_mappings().event_source_arn(queue_arn);
     let mappings = request.into_paginator().items().send().collect::<Result<Vec<_>, _>>();
-    let mappings = call("lambda:ListEventSourceMappings", queue_arn, mappings).await?;
+    let mappings = aws.call("lambda:ListEventSourceMappings", queue_arn, mappings).await?;
     Ok(mappings.into_iter().filter_map(|mapping| mapping.function_arn).collect())
 }
 
@@ -191,7 +217,7 @@ pub(crate) async fn fed_by(aws: &Aws<'_>, queue_arn: &str) -> Result<Vec<String>
 pub(crate) async fn that_name(aws: &Aws<'_>, subject: &Subject, region: &str) -> Result<Vec<String>, AwsFailure> {
     let request = aws.lambda(Some(region)).list_functions();
     let functions = request.into_paginator().items().send().collect::<Result<Vec<_>, _>>();
-    let functions = call("lambda:ListFunctions", &format!("the functions of {region}"), functions).await?;
+    let functions = aws.call("lambda:ListFunctions", &format!("the functions of {region}"), functions).await?;
     let names_it = |found: &FunctionConfiguration| {
         let variables = found.environment().and_then(|environment| environment.variables());
         let ids = variables.and_then(|variables| variables.get(settings::CONNECTOR_SECRET_IDS))?;

@@ -2,7 +2,7 @@
 
 use aws_sdk_lambda::types::FunctionResponseType;
 
-use super::aws::{Aws, call};
+use super::aws::Aws;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::function::Function;
@@ -31,7 +31,7 @@ pub(crate) struct Mapping {
 pub(crate) async fn read(aws: &Aws<'_>, function: &Function) -> Result<Vec<Mapping>, AwsFailure> {
     let request = aws.lambda(function.region()).list_event_source_mappings().function_name(&function.name);
     let mappings = request.into_paginator().items().send().collect::<Result<Vec<_>, _>>();
-    let mappings = call("lambda:ListEventSourceMappings", &function.arn, mappings).await?;
+    let mappings = aws.call("lambda:ListEventSourceMappings", &function.arn, mappings).await?;
     let of_queues = mappings.iter().filter_map(|found| {
         let queue = found.event_source_arn().filter(|arn| QueueArn::parse(arn).is_ok())?;
         Some(Mapping {

@@ -6,8 +6,8 @@
 //!                secret ──▶ API key, connector ──▶ FlexOrch
 //! ```
 //!
-//! FlexOrch and AWS are asked concurrently, and each check is printed when its result is known. The checks are pure functions of what
-//! was read. What could not be read is an error ([`check::Unknown`]) from which neither a pass nor a diagnosis follows.
+//! FlexOrch and AWS are asked concurrently, each call with a time limit, and each check is printed when its result is known: a service that
+//! does not respond hides only what depends on it. The checks are pure functions of what was read. What could not be read is an error ([`check::Unknown`]) from which neither a pass nor a diagnosis follows.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -54,7 +54,7 @@ mod tracking;
 mod waiting;
 
 use anyhow::{Context as _, Result};
-use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::args::DoctorOptions;
 use crate::commands;
@@ -67,6 +67,7 @@ use delivery::Request;
 use report::Report;
 use subject::Subject;
 
+use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::object::ObjectKey;
 
 /// Runs the command. The exit status is 3 if a check failed or could not be made.
@@ -84,10 +85,14 @@ pub(crate) async fn run(options: &DoctorOptions, context: &Context) -> Result<Ex
     if let Ok(result) = tokio::time::timeout(options.timeout, work).await {
         result?;
     }
+    let option = |name: &str, value: &Option<String>| {
+        value.as_deref().map(|value| format!(" {name} {}", quoted(value))).unwrap_or_default()
+    };
     let again = commands.own(format_args!(
-        "doctor --secret {}{} --timeout 5m",
+        "doctor --secret {}{}{} --timeout 5m",
         quoted(&options.secret.secret),
-        options.function.as_deref().map(|name| format!(" --function {}", quoted(name))).unwrap_or_default()
+        option("--function", &options.function),
+        option("--key", &options.key)
     ));
     report.conclude(|name| Check::out_of_time(name, options.timeout, &again))
 }
@@ -101,9 +106,12 @@ async fn check_all(
     report: &Report,
 ) -> Result<()> {
     let address = context.flexorch_url()?.as_str().trim_end_matches('/').to_owned();
-    let aws = Aws::new(context.aws().await?);
+    let patience = Instant::now() + options.timeout * 3 / 4;
+    let aws = Aws::new(context.aws().await?, options.timeout);
     let secrets = context.secrets().await?;
-    let (checks, secret) = secret::check(&secrets, &options.secret.secret, commands).await;
+    // The AWS CLI, unlike this program, does not select the region of an ARN.
+    let of_secret = &commands.in_region(region_of(&options.secret.secret).unwrap_or(home));
+    let (checks, secret) = secret::check(&aws, &secrets, &options.secret.secret, of_secret).await;
     report.add(checks);
     let subject = Subject::new(&options.secret.secret, &secret);
     let api_key = secret.document().and_then(|secret| secret.api_key().ok());
@@ -119,16 +127,13 @@ async fn check_all(
         now: context.now(),
         secrets: &secrets,
         commands,
+        of_secret,
         report,
     };
-    let (known, facts) = oneshot::channel();
+    let (findings, answers) = flexorch::channel(patience);
     tokio::join!(
-        async {
-            let found = flexorch::check(flexorch.as_ref(), &address, &secret, &subject, commands, report).await;
-            // The receiver waits for it below.
-            let _ = known.send(found);
-        },
-        request.run(facts)
+        flexorch::check(flexorch.as_ref(), &address, &secret, &subject, of_secret, report, findings),
+        request.run(answers)
     );
     Ok(())
 }

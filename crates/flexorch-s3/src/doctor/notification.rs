@@ -3,7 +3,7 @@
 use aws_sdk_eventbridge::operation::describe_rule::DescribeRuleOutput;
 use aws_sdk_eventbridge::types::RuleState;
 
-use super::aws::{Aws, call, call_optional, within_time};
+use super::aws::Aws;
 use super::coverage::Coverage;
 use super::pattern::match_pattern;
 use crate::aws_failure::{AwsFailure, FailureKind};
@@ -34,7 +34,7 @@ impl Notifications {
     pub(crate) async fn read(aws: &Aws<'_>, bucket: &str, region: Option<&str>) -> Result<Self, AwsFailure> {
         let (action, resource) = ("s3:GetBucketNotification", arn::of_bucket(bucket, region));
         let client = aws.s3(region);
-        let xml = within_time(action, &resource, bucket::notifications_of(&client, bucket)).await??;
+        let xml = aws.within_time(action, &resource, bucket::notifications_of(&client, bucket)).await??;
         let configuration = Configuration::parse_lenient(&xml).map_err(|error| {
             let cause = format!("S3's response is not a notification configuration: {error}");
             AwsFailure { action, resource, kind: FailureKind::Refused, cause }
@@ -97,9 +97,9 @@ pub(crate) async fn rules_of(aws: &Aws<'_>, target: &str) -> Result<Vec<Describe
     let events = aws_sdk_eventbridge::Client::new(&aws.config(region_of(target)));
     let request = events.list_rule_names_by_target().target_arn(target).send();
     let mut rules = Vec::new();
-    for name in call("events:ListRuleNamesByTarget", target, request).await?.rule_names() {
+    for name in aws.call("events:ListRuleNamesByTarget", target, request).await?.rule_names() {
         let request = events.describe_rule().name(name).send();
-        rules.extend(call_optional("events:DescribeRule", name, request).await?);
+        rules.extend(aws.call_optional("events:DescribeRule", name, request).await?);
     }
     Ok(rules)
 }

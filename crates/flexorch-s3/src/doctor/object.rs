@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::aws::{Aws, call_optional};
+use super::aws::Aws;
 use super::block::Block;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
@@ -11,7 +11,10 @@ use super::function::Function;
 use super::name;
 use super::queue::Queue;
 use super::subscriptions::Subscriptions;
+use crate::args::State;
 use crate::aws_failure::AwsFailure;
+use crate::text::counted;
+use crate::tracking::Record;
 use flexorch_s3_ingester::ingest::route::{Route, Router};
 use flexorch_s3_ingester::model::arn;
 use flexorch_s3_ingester::model::connector::Connector;
@@ -27,7 +30,7 @@ pub(crate) type HeadResult = Result<Option<S3Object>, AwsFailure>;
 pub(crate) async fn read(aws: &Aws<'_>, bucket: &str, key: &ObjectKey, region: Option<&str>) -> HeadResult {
     let request = aws.s3(region).head_object().bucket(bucket).key(key.as_str()).send();
     let resource = format!("{}/{}", arn::of_bucket(bucket, region), key.as_str());
-    let found = call_optional("s3:GetObject", &resource, request).await?;
+    let found = aws.call_optional("s3:GetObject", &resource, request).await?;
     Ok(found.map(|found| S3Object {
         size: found.content_length().and_then(|size| u64::try_from(size).ok()),
         version_id: found.version_id().map(Into::into),
@@ -47,6 +50,8 @@ pub(crate) struct ObjectContext<'a> {
     pub(crate) dead: Option<&'a Queue>,
     /// The dead letters that were received.
     pub(crate) letters: Option<&'a [DeadLetter]>,
+    /// The record of the object's current version, if documents are tracked and it has one.
+    pub(crate) record: Option<&'a Record>,
     /// Why FlexOrch takes nothing from the connector, if it does not.
     pub(crate) block: Option<&'a Block>,
     pub(crate) commands: &'a Commands,
@@ -60,17 +65,13 @@ pub(crate) fn checks(
     context: ObjectContext<'_>,
 ) -> Vec<Check> {
     let after = [name::OBJECT_SCOPE, name::OBJECT_NOTIFICATION, name::OBJECT_DELIVERY];
-    let folder = key.as_str().rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     let object = match head {
         Ok(Some(object)) => object,
         Ok(None) => {
-            let list = format!(
-                "s3api list-objects-v2 --bucket {} --prefix {} --query 'Contents[].Key'",
-                quoted(bucket),
-                quoted(&folder)
+            let next = Fix::new(
+                "check the spelling of the key; to list the keys next to it",
+                list_neighbours(bucket, key.as_str(), context.commands),
             );
-            let next =
-                Fix::new("check the spelling of the key; to list the keys next to it", context.commands.aws(list));
             let found = format!("{bucket} has no object {:?}", key.as_str());
             return Check::failed(name::OBJECT, found, next).then_skip(&after, "there is no such object");
         }
@@ -79,13 +80,23 @@ pub(crate) fn checks(
             return check.then_skip(&after, "the object could not be checked");
         }
     };
-    let size = object.size.map(|size| format!(", {size} bytes")).unwrap_or_default();
+    let size = object.size.map(|size| format!(", {}", counted(size, "byte"))).unwrap_or_default();
     vec![
         Check::well(name::OBJECT, format!("{} exists{size}", key.as_str())),
         in_scope(object, context),
         notified(key, subscriptions),
         processed(object, context),
     ]
+}
+
+/// Builds the command that lists the keys next to a key.
+pub(crate) fn list_neighbours(bucket: &str, key: &str, commands: &Commands) -> String {
+    let folder = key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+    commands.aws(format_args!(
+        "s3api list-objects-v2 --bucket {} --prefix {} --query 'Contents[].Key'",
+        quoted(bucket),
+        quoted(&folder)
+    ))
 }
 
 fn in_scope(object: &S3Object, context: ObjectContext<'_>) -> Check {
@@ -163,15 +174,30 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     };
     let letters = context.letters.unwrap_or_default();
     let key = object.key.as_str();
-    if let Some(letter) = letters.iter().find(|letter| letter.is_about(&object.bucket, key)) {
-        return Check::failed(
-            name::OBJECT_DELIVERY,
-            format!("moved to the dead-letter queue: {}", letter.why()),
-            Fix::new(
-                "fix the cause, then redrive it",
-                dead_letters::redrive(dead, retry, function, Some(key), context.commands),
-            ),
-        );
+    let letter = letters.iter().find(|letter| letter.is_about(&object.bucket, key));
+    let redrive = || dead_letters::redrive(dead, retry, function, Some(key), context.commands);
+    let result = context.record.map(|record| match record.state {
+        State::Submitted => "delivered: FlexOrch accepted it, and its job has not ended (object's record)",
+        State::Processed => "delivered: FlexOrch accepted and processed it (object's record)",
+        State::Failed => "delivered: FlexOrch accepted it, and its job failed (object's record)",
+        State::Rejected => "delivered: FlexOrch refused the file (object's record)",
+    });
+    match (letter, context.record.map(|record| record.state), result) {
+        (Some(letter), Some(State::Submitted | State::Processed), Some(result)) => {
+            let action =
+                "redrive the dead letter, because FlexOrch recognizes known content, or delete it (`letters drop`)";
+            let found = format!("{result}; a dead letter is left of another attempt: {}", letter.why());
+            return Check::warning(name::OBJECT_DELIVERY, found, Fix::new(action, redrive()));
+        }
+        (Some(letter), ..) => {
+            return Check::failed(
+                name::OBJECT_DELIVERY,
+                format!("moved to the dead-letter queue: {}", letter.why()),
+                Fix::new("fix the cause, then redrive it", redrive()),
+            );
+        }
+        (None, _, Some(result)) => return Check::well(name::OBJECT_DELIVERY, result),
+        (None, ..) => {}
     }
     let Some(connector) = context.connector else {
         return Check::skipped(name::OBJECT_DELIVERY, "the connector is unknown");
@@ -182,13 +208,18 @@ fn processed(object: &S3Object, context: ObjectContext<'_>) -> Check {
     let seen = u64::try_from(letters.len()).unwrap_or(u64::MAX);
     let unseen = dead_letters.saturating_sub(seen);
     if let Some(block) = context.block.filter(|_| waiting > 0) {
-        let found = format!("it may be among {waiting} waiting messages, which wait because {}", block.why());
-        return Check::warning(name::OBJECT_DELIVERY, found, block.fix(context.commands));
+        let found =
+            format!("it may be among {}, which wait because {}", counted(waiting, "waiting message"), block.why());
+        return Check::warning(name::OBJECT_DELIVERY, found, block.fix(&connector.secret_id, context.commands));
     }
     if unseen > 0 || waiting > 0 {
         return Check::warning(
             name::OBJECT_DELIVERY,
-            format!("it may be among {waiting} waiting messages or {unseen} dead letters that were not received"),
+            format!(
+                "it may be among {} or {} that were not received",
+                counted(waiting, "waiting message"),
+                counted(unseen, "dead letter")
+            ),
             Fix::new(
                 "if it is still missing once they are processed, submit it again; FlexOrch recognizes known content",
                 again,

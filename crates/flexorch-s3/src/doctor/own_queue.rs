@@ -1,9 +1,7 @@
 //! Decides which queue is the function's own: the one that it reads, or else the one that it should read. No other queue is ever
 //! proposed for a change, because the function would delete the messages of whoever owns it.
 
-use aws_sdk_sqs::Client;
-
-use super::aws::{Aws, call};
+use super::aws::Aws;
 use super::check::Unknown;
 use super::commands::Commands;
 use super::function::Function;
@@ -111,7 +109,7 @@ impl Evidence {
             return evidence;
         }
         if let Some(url) = function.setting(settings::DEAD_LETTER_QUEUE_URL) {
-            evidence.sources = sources(&aws.sqs(function.region()), url, function).await;
+            evidence.sources = sources(aws, url, function).await;
         }
         if let Some(stack) = function.owner.stack() {
             evidence.of_stack = of_stack(aws, stack, notified).await;
@@ -147,9 +145,10 @@ impl Evidence {
 }
 
 /// Reads the queues whose dead-letter queue this is.
-async fn sources(sqs: &Client, dead_letter_url: &str, function: &Function) -> Result<Vec<String>, AwsFailure> {
+async fn sources(aws: &Aws<'_>, dead_letter_url: &str, function: &Function) -> Result<Vec<String>, AwsFailure> {
+    let sqs = aws.sqs(function.region());
     let request = sqs.list_dead_letter_source_queues().queue_url(dead_letter_url).send();
-    let answer = call("sqs:ListDeadLetterSourceQueues", dead_letter_url, request).await?;
+    let answer = aws.call("sqs:ListDeadLetterSourceQueues", dead_letter_url, request).await?;
     // They are in the region of their dead-letter queue (SQS Developer Guide, "Using dead-letter queues").
     Ok(answer.queue_urls().iter().filter_map(|url| queue_arn(url, &function.arn)).collect())
 }
@@ -159,7 +158,8 @@ async fn of_stack(aws: &Aws<'_>, stack: &str, notified: &[&str]) -> Result<Vec<S
     let mut own = Vec::new();
     for arn in notified {
         let Ok(queue) = QueueArn::parse(arn) else { continue };
-        let owner = stack::of_queue(&aws.sqs(Some(queue.region)), &aws.queue_url(&queue), arn).await?;
+        let (sqs, url) = (aws.sqs(Some(queue.region)), aws.queue_url(&queue));
+        let owner = aws.within_time("sqs:ListQueueTags", arn, stack::of_queue(&sqs, &url, arn)).await??;
         if owner.stack() == Some(stack) {
             own.push((*arn).to_owned());
         }

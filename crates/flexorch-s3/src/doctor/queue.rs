@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
-use super::aws::{Aws, call_optional, within_time};
+use super::aws::Aws;
 use super::check::{Check, Fix};
 use super::commands::{Commands, quoted};
 use super::function::Function;
@@ -43,8 +43,8 @@ impl Queue {
             .attribute_names(QueueAttributeName::All)
             .send();
         let client = aws.sqs(Some(parsed.region));
-        let owner = within_time("sqs:ListQueueTags", arn, stack::of_queue(&client, &url, arn));
-        let (response, owner) = tokio::join!(call_optional(action, arn, request), owner);
+        let owner = aws.within_time("sqs:ListQueueTags", arn, stack::of_queue(&client, &url, arn));
+        let (response, owner) = tokio::join!(aws.call_optional(action, arn, request), owner);
         // The owner matters only for advice.
         let owner = owner.and_then(|owner| owner).unwrap_or_default();
         Ok(response?.map(|response| {

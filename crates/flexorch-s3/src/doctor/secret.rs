@@ -1,5 +1,6 @@
 //! Checks the connector's secret: can it be read, and does it describe a connector?
 
+use super::aws::Aws;
 use super::check::{Check, Fix, without};
 use super::commands::{Commands, quoted};
 use super::name;
@@ -33,9 +34,15 @@ impl SecretState {
     }
 }
 
-pub(crate) async fn check(store: &SecretStore, id: &str, commands: &Commands) -> (Vec<Check>, SecretState) {
+pub(crate) async fn check(
+    aws: &Aws<'_>,
+    store: &SecretStore,
+    id: &str,
+    commands: &Commands,
+) -> (Vec<Check>, SecretState) {
     let after = [name::FIELDS, name::PAUSE];
-    match store.read(id).await {
+    let read = aws.within_time("secretsmanager:GetSecretValue", id, store.read(id)).await;
+    match read.unwrap_or_else(|failure| Err(failure.into())) {
         Ok(secret) => {
             let account = account_of(&secret.arn).map(|account| format!(", account {account}")).unwrap_or_default();
             let first = Check::well(name::SECRET, format!("{id} can be read{account}"));

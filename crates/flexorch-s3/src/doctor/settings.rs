@@ -6,6 +6,7 @@ use super::coverage::Coverage;
 use super::function::Function;
 use super::name;
 use super::subject::Subject;
+use crate::text::counted;
 use flexorch_s3_ingester::config::{Config, DEFAULT_BASE_URL};
 use flexorch_s3_ingester::model::arn::region_of;
 use flexorch_s3_ingester::model::settings;
@@ -113,7 +114,7 @@ fn filters(function: &Function, config: &Config, subject: &Subject, commands: &C
         limits.push(format!("only keys that end with {}", scope.key_suffixes.join(", ")));
     }
     if let Some(most) = scope.max_object_bytes {
-        limits.push(format!("only up to {most} bytes"));
+        limits.push(format!("only up to {}", counted(most, "byte")));
     }
     let limits = if limits.is_empty() { String::new() } else { format!("; {}", limits.join("; ")) };
     let Some(prefix) = &subject.prefix else {

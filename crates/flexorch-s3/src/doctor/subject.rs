@@ -40,6 +40,15 @@ impl Subject {
         }
     }
 
+    /// Returns it as commands for a function in this region name it: a name means a secret of the region that a command selects, so a secret
+    /// of another region is named by its ARN.
+    pub(crate) fn in_commands_for(&self, region: Option<&str>, home: &str) -> Self {
+        match &self.secret_arn {
+            Some(arn) if region.is_some_and(|region| region != home) => Self { secret: arn.clone(), ..self.clone() },
+            _ => self.clone(),
+        }
+    }
+
     /// Returns which entry of `CONNECTOR_SECRET_IDS` names this secret: by its name, its ARN, or its ARN without the suffix.
     ///
     /// # Errors

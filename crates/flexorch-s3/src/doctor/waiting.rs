@@ -1,4 +1,4 @@
-//! Checks what waits in the retry queue, and says why.
+//! Checks what waits in the retry queue, and says why, as far as FlexOrch's responses show it.
 
 use super::check::{Check, Fix};
 use super::commands::Commands;
@@ -6,20 +6,38 @@ use super::flexorch::FlexOrchFacts;
 use super::function::Function;
 use super::name;
 use super::queue::Queue;
+use crate::text::counted;
 use flexorch_s3_ingester::model::settings;
 
 /// Checks how many messages wait, and why, or how long they take.
-pub(crate) fn check(queue: &Queue, function: &Function, flexorch: &FlexOrchFacts, commands: &Commands) -> Check {
+pub(crate) fn check(
+    queue: &Queue,
+    function: &Function,
+    flexorch: &FlexOrchFacts,
+    secret: &str,
+    commands: &Commands,
+) -> Check {
     let (visible, hidden, delayed) = queue.counts();
     let all = queue.all();
     if all == 0 {
         return Check::well(name::WAITING, "no messages are waiting");
     }
-    let messages = if all == 1 { "1 message" } else { &format!("{all} messages") };
+    let messages = counted(all, "message");
     let found = format!("{messages}: {visible} visible, {hidden} in flight or deferred, {delayed} delayed");
     if let Some(block) = &flexorch.block {
         let whose = if function.secret_ids().len() > 1 { "this connector's wait" } else { "they wait" };
-        return Check::warning(name::WAITING, format!("{found}; {whose} because {}", block.why()), block.fix(commands));
+        return Check::warning(
+            name::WAITING,
+            format!("{found}; {whose} because {}", block.why()),
+            block.fix(secret, commands),
+        );
+    }
+    if !flexorch.complete {
+        return Check::warning(
+            name::WAITING,
+            format!("{found}; FlexOrch did not say in time whether something blocks them"),
+            Fix::new("the function's log says why they wait", function.log_command(commands)),
+        );
     }
     let keys = function
         .setting(settings::MAX_KEYS_PER_REQUEST)
@@ -53,9 +71,10 @@ mod tests {
     #[test]
     fn a_backlog_is_estimated_in_minutes_at_the_plans_rate() {
         let rate = RateLimits { plan: None, per_minute: Some(60), used: None, reset_in_seconds: None };
-        let flexorch = FlexOrchFacts { rate: Some(rate), ..FlexOrchFacts::default() };
-        let look =
-            |attributes: &[(&str, &str)]| check(&queue(attributes), &function(), &flexorch, &Commands::default());
+        let flexorch = FlexOrchFacts { rate: Some(rate), complete: true, ..FlexOrchFacts::default() };
+        let look = |attributes: &[(&str, &str)]| {
+            check(&queue(attributes), &function(), &flexorch, "docs", &Commands::default())
+        };
         assert_eq!(look(&[("ApproximateNumberOfMessages", "0")]).status(), Status::Well);
         let backlog = look(&[("ApproximateNumberOfMessages", "12000"), ("ApproximateNumberOfMessagesNotVisible", "1")]);
         assert_eq!(backlog.status(), Status::Warning);
@@ -67,12 +86,12 @@ mod tests {
     fn what_waits_for_someone_is_never_said_to_follow() {
         let some = queue(&[("ApproximateNumberOfMessages", "7")]);
         for block in [
-            Block::Paused { secret: "docs".into(), reason: "maintenance".into() },
-            Block::CreditsUsedUp { secret: "docs".into() },
-            Block::Refused { secret: "docs".into(), why: "FlexOrch has no connector 4711".into() },
+            Block::Paused { reason: "maintenance".into() },
+            Block::CreditsUsedUp,
+            Block::Refused { why: "FlexOrch has no connector 4711".into() },
         ] {
             let flexorch = FlexOrchFacts { block: Some(block.clone()), ..FlexOrchFacts::default() };
-            let found = check(&some, &function(), &flexorch, &Commands::default());
+            let found = check(&some, &function(), &flexorch, "docs", &Commands::default());
             assert!(found.found.contains(&block.why()) && !found.found.contains("take up to"), "{}", found.found);
             let action = found.action.unwrap();
             assert!(action.contains("until") && !action.contains("can be processed"), "{action}");

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::commands::quoted;
-use crate::connector_secret::{ReadError, SecretDocument, SecretStore};
+use crate::connector_secret::{FieldError, ReadError, SecretDocument, SecretStore};
 use crate::context::Context;
 use flexorch_s3_ingester::redaction;
 
@@ -74,10 +74,13 @@ impl SigningSecret {
 }
 
 /// Returns the webhooks that are known to sign with the secret of a document; `None`: it holds none. The secret itself is not returned.
-pub(crate) fn signing_fields(document: &SecretDocument) -> Option<Vec<String>> {
-    let secret = document.text(SECRET).ok().flatten()?;
+///
+/// # Errors
+/// If the secret is not text.
+pub(crate) fn signing_fields(document: &SecretDocument) -> Result<Option<Vec<String>>, FieldError> {
+    let Some(secret) = document.text(SECRET)? else { return Ok(None) };
     redaction::register(&secret);
-    Some(document.texts(WEBHOOKS))
+    Ok(Some(document.texts(WEBHOOKS)))
 }
 
 /// Makes a random signing secret: 64 hexadecimal digits.

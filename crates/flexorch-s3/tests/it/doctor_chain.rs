@@ -4,8 +4,11 @@
 use flexorch_sandbox::aws_fault::AwsFault;
 use flexorch_sandbox::secrets_manager::SecretsFault;
 
+use serde_json::json;
+
 use crate::support::account::{STACK_TAG, function_arn, queue_arn};
 use crate::support::clinic::{Clinic, Diagnosis, FUNCTION};
+use crate::support::surroundings::API_KEY;
 
 /// Checks the function `ingest`.
 async fn doctor(clinic: &Clinic) -> Diagnosis {
@@ -142,6 +145,35 @@ async fn without_a_function_the_rest_is_not_called_well() {
     let seen = clinic.doctor(&[]).await;
     assert!(seen.text("function").contains("lambda:ListFunctions"), "{:#}", seen.report);
     assert_eq!(seen.run.status, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_another_region_than_the_functions_is_named_by_its_arn() {
+    let clinic = Clinic::open("docs").await;
+    let arn = clinic.secrets.arn("docs", "us-east-1");
+    clinic.account.set_variable(FUNCTION, "CONNECTOR_SECRET_IDS", &arn);
+    clinic.queues.send("retry", "{}", &[]).unwrap();
+    clinic.write(
+        &json!({"api_key": API_KEY, "connector_id": 42, "bucket": "docs", "region": "eu-west-1", "prefix": "in/",
+                         "paused": "maintenance"}),
+    );
+    let function = function_arn(FUNCTION);
+    let there = ["--secret", "docs", "--region", "us-east-1", "--function", &function, "--json"];
+    let seen = Diagnosis::of(clinic.command(&there)).await;
+    assert_eq!(seen.run.status, Some(0), "{:#}", seen.report);
+    // The secret's own check selects its region, the function's the function's.
+    assert_eq!(seen.check("pause")["command"], "flexorch-s3 resume --secret docs --region us-east-1");
+    let resume = format!("flexorch-s3 resume --secret {arn} --region eu-west-1");
+    assert_eq!(seen.check("waiting")["command"], resume.as_str());
+    clinic.follow(&resume).await.ok();
+    // A secret that is named by its ARN is changed in its region by the AWS CLI, too, which does not select it.
+    clinic.write(
+        &json!({"api_key": API_KEY, "connector_id": 42, "bucket": "docs", "region": "eu-west-1", "prefix": "in/",
+                         "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE"}),
+    );
+    let seen = Diagnosis::of(clinic.command(&["--secret", &arn, "--function", &function, "--json"])).await;
+    let command = seen.text("secret's fields");
+    assert_eq!(command.matches("--region us-east-1").count(), 2, "{command}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

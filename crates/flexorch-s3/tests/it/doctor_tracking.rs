@@ -1,11 +1,11 @@
 //! `flexorch-s3 doctor` and tracking.
 
 use flexorch_sandbox::dynamodb::DynamoFault;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::support::account::{STACK_TAG, queue_arn};
 use crate::support::clinic::{Clinic, Diagnosis, FUNCTION, post};
 use crate::support::records::TABLE;
-use crate::support::surroundings::{API_KEY, REGION};
 
 /// The outcomes function.
 const OUTCOMES: &str = "outcomes";
@@ -28,7 +28,7 @@ const CHECKS: [&str; 12] = [
 ];
 
 /// A function with tracking, in which all is well.
-async fn tracked() -> Clinic {
+pub async fn tracked() -> Clinic {
     let clinic = Clinic::open("docs").await;
     for queue in ["receipts", "receipts-dlq"] {
         clinic.queues.create(queue);
@@ -56,7 +56,7 @@ async fn tracked() -> Clinic {
     clinic
 }
 
-async fn doctor(clinic: &Clinic, more: &[&str]) -> Diagnosis {
+pub async fn doctor(clinic: &Clinic, more: &[&str]) -> Diagnosis {
     clinic.doctor(&[&["--function", FUNCTION], more].concat()).await
 }
 
@@ -110,19 +110,136 @@ async fn a_broken_link_is_named_with_the_command_that_is_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_sends_its_own_event_starts_no_sweep() {
+    let clinic = tracked().await;
+    for input in [None, Some("{}"), Some(r#"{"sweep": null}"#)] {
+        clinic.account.schedule_with("every-15-minutes", OUTCOMES, true, input);
+        let seen = doctor(&clinic, &[]).await;
+        seen.fails(
+            "sweep",
+            r#"schedule sweep/every-15-minutes does not send {"sweep": {}}"#,
+            "aws scheduler update-schedule",
+        );
+        assert!(seen.text("sweep").contains(r#".Target.Input = ({"sweep": {}} | tojson)"#), "{:#}", seen.report);
+    }
+    clinic.account.unschedule();
+    clinic.account.add_timer("tick", OUTCOMES, None);
+    doctor(&clinic, &[]).await.fails("sweep", "rule tick does not send", "aws events put-targets --rule tick");
+    clinic.account.unschedule();
+    clinic.account.add_timer("tick", OUTCOMES, Some(r#"{"sweep":{}}"#));
+    let seen = doctor(&clinic, &[]).await;
+    assert_eq!((seen.run.status, seen.text("sweep").trim()), (Some(0), "started by rule tick"), "{:#}", seen.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipts_queue_without_a_dead_letter_queue_is_a_warning_with_the_command_that_creates_one() {
+    let clinic = tracked().await;
+    // A queue that never had one.
+    clinic.queues.create("receipts-of-another");
+    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", &clinic.queues.url("receipts-of-another"));
+    clinic.account.map(OUTCOMES, "receipts-of-another");
+    let seen = doctor(&clinic, &[]).await;
+    assert_eq!(seen.names("warning"), ["receipts queue"], "{:#}", seen.report);
+    let text = seen.text("receipts queue");
+    for words in [
+        "has no dead-letter queue",
+        "create-queue --queue-name receipts-of-another-dlq && aws sqs set-queue-attributes",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(text.contains(&queue_arn("receipts-of-another-dlq")), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_that_flexorch_cannot_call_is_named_with_the_command_that_opens_it() {
+    let clinic = tracked().await;
+    clinic.account.close_url(OUTCOMES);
+    let open = "aws lambda update-function-url-config --function-name outcomes --auth-type NONE";
+    doctor(&clinic, &[]).await.fails("webhook", "AuthType is AWS_IAM", open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_to_a_function_that_refuses_every_delivery_is_a_warning_until_it_is_deleted() {
+    let clinic = tracked().await;
+    clinic.account.set_variable(OUTCOMES, "WEBHOOK_SECRET_ID", "");
+    let seen = doctor(&clinic, &[]).await;
+    assert_eq!((seen.names("warning"), seen.run.status), (vec!["webhook"], Some(0)), "{:#}", seen.report);
+    let text = seen.text("webhook");
+    assert!(text.contains("refuses every delivery with 401") && text.contains("WEBHOOK_SECRET_ID"), "{text}");
+    let delete = seen.check("webhook")["command"].as_str().unwrap();
+    clinic.follow(&format!("{delete} --yes")).await.says(0, &["deleted"]);
+    let seen = doctor(&clinic, &[]).await;
+    assert!(seen.text("webhook").starts_with("not used (optional"), "{:#}", seen.report);
+    assert_eq!(seen.run.status, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_flexorch_does_not_have_or_whose_secret_is_not_stored_is_named() {
     let clinic = tracked().await;
     clinic.secrets.put("webhook", "{}");
     let create = "flexorch-s3 webhook create --function ingest --secret docs";
-    doctor(&clinic, &[]).await.fails("webhook", "no signing secret", create);
+    let seen = doctor(&clinic, &[]).await;
+    seen.fails("webhook", "no signing secret", create);
+    clinic.follow(&format!("{} --yes", seen.check("webhook")["command"].as_str().unwrap())).await.ok();
+    assert_eq!(doctor(&clinic, &[]).await.run.status, Some(0));
     clinic.secrets.put("webhook", json!({"signing_secret": "another-0123456789", "webhooks": []}).to_string());
     let seen = doctor(&clinic, &[]).await;
     assert_eq!(seen.check("webhook")["status"], "warning", "{:#}", seen.report);
     clinic.account.set_url(OUTCOMES, "https://other.lambda-url.eu-west-1.on.aws/");
     doctor(&clinic, &[]).await.fails("webhook", "FlexOrch has no webhook with the URL", create);
-    clinic.account.set_variable(OUTCOMES, "WEBHOOK_SECRET_ID", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signing_secret_that_webhook_create_cannot_use_is_first_made_one_that_it_can() {
+    let clinic = tracked().await;
+    let create = "flexorch-s3 webhook create --function ingest --secret docs";
+    for (junk, why) in
+        [("not json", "it is not a JSON object"), (r#"{"signing_secret": 1}"#, "`signing_secret` is not text")]
+    {
+        clinic.secrets.put("webhook", junk);
+        let seen = doctor(&clinic, &[]).await;
+        seen.fails("webhook", why, create);
+        let replace = "put-secret-value --secret-id webhook --secret-string '{}' && ";
+        assert!(seen.text("webhook").contains(replace), "{:#}", seen.report);
+    }
+    clinic.secrets.delete("webhook");
     let seen = doctor(&clinic, &[]).await;
-    assert!(seen.text("webhook").starts_with("not used (optional"), "{:#}", seen.report);
+    seen.fails(
+        "webhook",
+        "there is no such secret",
+        "create-secret --name webhook --secret-string '{}' && flexorch-s3",
+    );
+    let text = seen.text("webhook");
+    assert!(text.contains("WebhookSecretArn") && !text.contains("ConnectorSecretArns"), "{text}");
+    // A new secret has another ARN.
+    let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ingest/webhook-AbCdEf";
+    clinic.account.set_variable(OUTCOMES, "WEBHOOK_SECRET_ID", arn);
+    let seen = doctor(&clinic, &[]).await;
+    seen.fails("webhook", "there is no such secret", "create-secret --name ingest/webhook ");
+    let set = format!(".Variables.WEBHOOK_SECRET_ID = \"{}\"", arn.trim_end_matches("-AbCdEf"));
+    assert!(seen.text("webhook").contains(&set), "{:#}", seen.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_receipts_queue_is_never_fixed_by_switching_tracking_off() {
+    let clinic = tracked().await;
+    let fifo = format!("{}.fifo", clinic.queues.url("receipts"));
+    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", &fifo);
+    let seen = doctor(&clinic, &[]).await;
+    assert!(seen.names("failed").contains(&"settings"), "{:#}", seen.report);
+    assert_eq!(seen.check("settings")["command"], "aws sqs list-queues");
+    clinic.account.set_tag(FUNCTION, STACK_TAG, "documents");
+    let seen = doctor(&clinic, &[]).await;
+    let text = seen.text("settings");
+    for words in
+        ["output ReceiptsQueueUrl", "switch tracking off", "aws cloudformation describe-stacks --stack-name documents"]
+    {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(!text.contains("update-function-configuration"), "{text}");
+    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", "receipts");
+    let seen = doctor(&clinic, &[]).await;
+    assert!(seen.text("tracking").contains("output ReceiptsQueueUrl"), "{:#}", seen.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +250,11 @@ async fn what_may_not_be_read_is_neither_good_nor_bad() {
         doctor(&clinic, &[]).await.could_not_check(&["records table"], &format!("dynamodb:{operation}"));
         clinic.dynamodb.set_operation_fault(operation, None);
     }
-    for (action, check) in [("scheduler:ListSchedules", "sweep"), ("lambda:GetFunctionUrlConfig", "webhook")] {
+    for (action, check) in [
+        ("scheduler:ListSchedules", "sweep"),
+        ("scheduler:GetSchedule", "sweep"),
+        ("lambda:GetFunctionUrlConfig", "webhook"),
+    ] {
         clinic.account.deny(action);
         doctor(&clinic, &[]).await.could_not_check(&[check], action);
         clinic.account.allow_all();
@@ -168,66 +289,12 @@ async fn a_role_that_lacks_a_permission_is_named_with_it_and_without_iam_it_is_n
     assert_eq!((seen.names("warning"), seen.run.status), (vec!["ingester's role", "outcomes' role"], Some(0)));
     for check in seen.names("warning") {
         let text = seen.text(check);
-        assert!(text.starts_with("could not be checked: iam:SimulatePrincipalPolicy on arn:aws:iam::"), "{text}");
+        assert!(
+            text.starts_with(
+                "not known, because IAM did not simulate it: iam:SimulatePrincipalPolicy on arn:aws:iam::"
+            ),
+            "{text}"
+        );
         assert!(text.contains("your AWS identity needs iam:SimulatePrincipalPolicy"), "{text}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_suggested_submission_is_recorded_if_documents_are_tracked() {
-    let clinic = tracked().await;
-    clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
-    let key = ["--key", "in/a.pdf"];
-    let submit = "flexorch-s3 submit --secret docs --function ingest in/a.pdf";
-    let seen = doctor(&clinic, &key).await;
-    assert!(seen.text("object's delivery").contains(submit), "{:#}", seen.report);
-    let suggested = seen.check("object's record")["command"].as_str().unwrap();
-    assert_eq!(suggested, submit);
-    clinic.follow(suggested).await.says(0, &["forwarded 1"]);
-    let receipts = clinic.queues.messages("receipts");
-    assert!(receipts.len() == 1 && receipts[0].body.contains(r#""key":"in/a.pdf""#), "{receipts:?}");
-    clinic.account.set_variable(FUNCTION, "RECEIPTS_QUEUE_URL", "");
-    let seen = doctor(&clinic, &key).await;
-    let plain = "flexorch-s3 submit --secret docs in/a.pdf";
-    assert!(seen.text("object's delivery").contains(plain), "{:#}", seen.report);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_document_is_followed_from_its_upload_to_its_result() {
-    let clinic = tracked().await;
-    clinic.buckets.put("docs", "in/a.pdf", 10, std::time::SystemTime::now());
-    let put = |state: &str, more: Value| {
-        let mut record = json!({
-            "document": "docs/in/a.pdf",
-            "version": "-",
-            "changed_at": "2026-11-24T07:00:00.000Z",
-            "submitted_at": "2026-11-24T06:59:00.000Z",
-            "job_id": "j-7",
-            "state": state,
-        });
-        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        clinic.dynamodb.put(TABLE, record).unwrap();
-    };
-    let key = ["--key", "in/a.pdf"];
-    let seen = doctor(&clinic, &key).await;
-    assert_eq!(seen.check("object's record")["status"], "warning");
-    assert!(seen.text("object's record").contains("no record"), "{:#}", seen.report);
-    put("failed", json!({"failure_reason": "AccessDenied: KMS key"}));
-    let failed = doctor(&clinic, &key).await;
-    failed.fails(
-        "object's record",
-        "submitted 2026-11-24T06:59:00.000Z as job j-7; failed 2026-11-24T07:00:00.000Z: AccessDenied: KMS key; published",
-        "flexorch-s3 resubmit --function ingest --bucket docs --key in/a.pdf",
-    );
-    put("processed", json!({"quality_grade": "A"}));
-    let seen = doctor(&clinic, &key).await;
-    assert_eq!(
-        (seen.check("object's record")["status"].as_str(), seen.run.status),
-        (Some("well"), Some(0)),
-        "{:#}",
-        seen.report
-    );
-    let secret: Value = json!({"api_key": API_KEY, "connector_id": 1, "region": REGION});
-    clinic.write(&secret);
-    assert_eq!(doctor(&clinic, &key).await.check("object's record")["status"], "skipped");
 }

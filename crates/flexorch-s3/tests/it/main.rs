@@ -8,6 +8,8 @@ mod command_line;
 mod connector;
 mod doctor;
 mod doctor_chain;
+mod doctor_hang;
+mod doctor_object;
 mod doctor_tracking;
 mod doctor_waiting;
 mod history;

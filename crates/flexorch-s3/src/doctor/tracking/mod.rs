@@ -20,24 +20,23 @@ mod webhook;
 
 use jiff::Timestamp;
 
-use super::aws::within_time;
-use super::check::{Check, Fix, skipped, without};
+use super::check::{Check, skipped, without};
 use super::commands::Commands;
 use super::delivery::unread_queue;
-use super::flexorch::FlexOrchFacts;
+use super::flexorch::WebhookFacts;
 use super::function::Function;
 use super::mapping;
 use super::name;
 use super::queue::Queue;
 use super::subject::Subject;
 use crate::aws_failure::AwsFailure;
-use crate::commands::quoted;
 use crate::tracking::{Record, queue_arn};
 use flexorch_s3_ingester::model::arn::queue_name;
-use flexorch_s3_ingester::model::object::{ObjectKey, S3Object};
+use flexorch_s3_ingester::model::object::ObjectKey;
 use flexorch_s3_ingester::model::settings::RECEIPTS_QUEUE_URL;
 use outcomes::Outcomes;
-use webhook::Delivery;
+pub(crate) use record::Current;
+use webhook::{Delivery, WebhookContext};
 
 /// What to check.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +60,11 @@ pub(crate) struct Tracked {
     /// When the records were read.
     read_at: Timestamp,
     /// The object's records, newest first; `None`: they were not read.
-    records: Option<Result<Vec<Record>, AwsFailure>>,
+    records: Option<ReadRecords>,
 }
+
+/// The records of an object, newest first, or why they could not be read.
+type ReadRecords = Result<Vec<Record>, AwsFailure>;
 
 /// The checks that need the outcomes function and its settings.
 const OF_OUTCOMES: [&str; 5] =
@@ -89,12 +91,7 @@ impl Request<'_> {
             records: None,
         };
         let Some(arn) = queue_arn(url, &self.function.arn) else {
-            let fix = self.function.set(
-                "correct it, or remove it to switch tracking off",
-                RECEIPTS_QUEUE_URL,
-                "",
-                self.commands,
-            );
+            let fix = self.function.set_receipts_queue(self.commands);
             self.of.report.add([Check::failed(
                 name::TRACKING,
                 format!("{RECEIPTS_QUEUE_URL} is {url:?}, not a queue's URL"),
@@ -107,59 +104,74 @@ impl Request<'_> {
         };
         self.of.report.add([Check::well(name::TRACKING, format!("on: receipts are sent to {}", queue_name(&arn)))]);
         let (queue, outcomes) = tokio::join!(Queue::read(self.of.aws, &arn), Outcomes::find(self.of.aws, &arn));
-        let outcomes = self.outcomes(&arn, outcomes).await;
-        tracked.waiting = self.receipts(&arn, queue, outcomes.as_ref()).await;
         let send = role::Need { actions: &["sqs:SendMessage"], resource: arn.clone() };
-        self.of.report.add([self.role(name::INGESTER_ROLE, self.function, &[send]).await]);
-        if let Some(outcomes) = &outcomes {
-            let delivery = Delivery::read(self.of.aws, self.of.secrets, outcomes).await;
-            let needs = role::needs_of(outcomes, &arn, self.of.subject, delivery.secret_arn());
-            self.of.report.add([match needs[..] {
-                [] => Check::skipped(name::OUTCOMES_ROLE, "the settings are invalid"),
-                _ => self.role(name::OUTCOMES_ROLE, &outcomes.function, &needs).await,
-            }]);
-            tracked.delivery = Some(delivery);
-            if let (Some(key), Some(bucket), Some(table)) = (self.of.key, &self.of.subject.bucket, outcomes.table()) {
-                let client = aws_sdk_dynamodb::Client::new(&self.of.aws.config(outcomes.function.region()));
-                let read = record::read(client, table, bucket, key);
-                let records = within_time("dynamodb:Query", table, read).await;
-                tracked.records = Some(records.and_then(|records| records));
+        let needs = [send];
+        let found = outcomes.as_ref().ok().and_then(Option::as_ref);
+        let (waiting, (), (delivery, records)) = tokio::join!(
+            self.receipts(&arn, queue, found),
+            async { self.of.report.add([self.role(name::INGESTER_ROLE, self.function, &needs).await]) },
+            async {
+                match found {
+                    Some(outcomes) => self.outcomes(&arn, outcomes).await,
+                    None => {
+                        self.no_outcomes(&arn, outcomes.as_ref().err());
+                        (None, None)
+                    }
+                }
             }
-        }
-        tracked.outcomes = outcomes;
+        );
+        (tracked.waiting, tracked.delivery, tracked.records) = (waiting, delivery, records);
+        tracked.outcomes = outcomes.ok().flatten();
         Some(tracked)
     }
 
-    /// Checks the outcomes function, and what it uses.
-    async fn outcomes(&self, queue: &str, found: Result<Option<Outcomes>, AwsFailure>) -> Option<Outcomes> {
-        let outcomes = match found {
-            Ok(Some(outcomes)) => outcomes,
-            other => {
-                let why = match &other {
-                    Err(failure) => without(failure),
-                    Ok(_) => "there is no outcomes function".to_owned(),
-                };
-                self.of.report.add([outcomes::not_found(queue, other.err().as_ref(), self.commands)]);
-                self.of.report.add(skipped(&OF_OUTCOMES, &why));
-                return None;
-            }
-        };
-        let function = &outcomes.function;
+    /// Reports that the outcomes function was not found, or could not be read.
+    fn no_outcomes(&self, queue: &str, failure: Option<&AwsFailure>) {
+        let why = failure.map_or_else(|| "there is no outcomes function".to_owned(), without);
+        self.of.report.add([outcomes::not_found(queue, failure, self.commands)]);
+        self.of.report.add(skipped(&OF_OUTCOMES, &why));
+    }
+
+    /// Checks the outcomes function, and what it uses: concurrently, so that a service that does not respond hides only what needs it.
+    /// Returns where the webhook delivers to, and the object's records.
+    async fn outcomes(&self, queue: &str, outcomes: &Outcomes) -> (Option<Delivery>, Option<ReadRecords>) {
+        let (function, report) = (&outcomes.function, self.of.report);
         let mut state = super::function::state(function, "", self.commands);
         state.check = name::OUTCOMES;
-        self.of.report.add([state]);
-        let (mappings, timers) =
-            tokio::join!(mapping::read(self.of.aws, function), sweep::Timers::read(self.of.aws, function));
-        self.of.report.add([
-            outcomes::batches(mappings, queue, function, self.commands),
-            outcomes.settings(self.of.subject, self.of.address, self.commands),
-        ]);
-        self.of.report.add([match outcomes.table() {
-            Some(table) => table::check(self.of.aws, table, function, self.commands).await,
-            None => Check::skipped(name::RECORDS, "the settings are invalid"),
-        }]);
-        self.of.report.add([Check::decided(name::SWEEP, timers.check(function, self.commands))]);
-        Some(outcomes)
+        report.add([state, outcomes.settings(self.of.subject, self.of.address, self.commands)]);
+        let batches = async {
+            let mappings = mapping::read(self.of.aws, function).await;
+            report.add([outcomes::batches(mappings, queue, function, self.commands)]);
+        };
+        let table = async {
+            report.add([match outcomes.table() {
+                Some(table) => table::check(self.of.aws, table, function, self.commands).await,
+                None => Check::skipped(name::RECORDS, "the settings are invalid"),
+            }]);
+        };
+        let sweep = async {
+            let timers = sweep::Timers::read(self.of.aws, function).await;
+            report.add([Check::decided(name::SWEEP, timers.check(function, self.commands))]);
+        };
+        let delivery = async {
+            let delivery = Delivery::read(self.of.aws, self.of.secrets, outcomes).await;
+            let needs = role::needs_of(outcomes, queue, self.of.subject, delivery.secret_arn());
+            report.add([match needs[..] {
+                [] => Check::skipped(name::OUTCOMES_ROLE, "the settings are invalid"),
+                _ => self.role(name::OUTCOMES_ROLE, function, &needs).await,
+            }]);
+            delivery
+        };
+        let ((), (), (), delivery, records) = tokio::join!(batches, table, sweep, delivery, self.records(outcomes));
+        (Some(delivery), records)
+    }
+
+    /// Reads the object's records, if there is an object to check.
+    async fn records(&self, outcomes: &Outcomes) -> Option<ReadRecords> {
+        let (key, bucket, table) = (self.of.key?, self.of.subject.bucket.as_ref()?, outcomes.table()?);
+        let client = aws_sdk_dynamodb::Client::new(&self.of.aws.config(outcomes.function.region()));
+        let records = self.of.aws.within_time("dynamodb:Query", table, record::read(client, table, bucket, key)).await;
+        Some(records.and_then(|records| records))
     }
 
     async fn role(&self, check: &'static str, function: &Function, needs: &[role::Need]) -> Check {
@@ -200,32 +212,33 @@ impl Request<'_> {
 
 impl Tracked {
     /// Makes the check that needs FlexOrch's webhooks.
-    pub(crate) fn conclude(&self, flexorch: &FlexOrchFacts, subject: &Subject, commands: &Commands) -> Vec<Check> {
-        let create = Fix::new(
-            "register it; the command is safe to repeat",
-            commands.own(format_args!(
-                "webhook create --function {} --secret {}",
-                quoted(&self.ingester),
-                quoted(&subject.secret)
-            )),
-        );
-        vec![match (&self.delivery, &self.outcomes) {
-            (Some(delivery), Some(outcomes)) => {
-                let decision = delivery.check(&outcomes.function.name, flexorch, create, commands);
-                Check::decided(name::WEBHOOK, decision)
-            }
-            _ => Check::skipped(name::WEBHOOK, "the outcomes function is not known"),
-        }]
+    pub(crate) fn conclude(&self, webhooks: &WebhookFacts, subject: &Subject, commands: &Commands) -> Check {
+        let (Some(delivery), Some(outcomes)) = (&self.delivery, &self.outcomes) else {
+            return Check::skipped(name::WEBHOOK, "the outcomes function is not known");
+        };
+        let context = WebhookContext {
+            outcomes: &outcomes.function,
+            ingester: &self.ingester,
+            secret: &subject.secret,
+            webhooks,
+            commands,
+        };
+        Check::decided(name::WEBHOOK, delivery.check(context))
+    }
+
+    /// Returns the record of the object's current version, if it has one.
+    pub(crate) fn record(&self, current: Current<'_>) -> Option<&Record> {
+        current.record(self.records.as_ref()?.as_ref().ok()?)
     }
 
     /// Says what the table knows of the object.
     pub(crate) fn object(
         &self,
         key: &ObjectKey,
-        object: Option<&S3Object>,
+        current: Current<'_>,
         subject: &Subject,
         commands: &Commands,
-    ) -> Vec<Check> {
+    ) -> Check {
         let context = record::RecordContext {
             ingester: &self.ingester,
             waiting: self.waiting,
@@ -233,13 +246,13 @@ impl Tracked {
             secret: &subject.secret,
             bucket: subject.bucket.as_deref().unwrap_or_default(),
             key: key.as_str(),
-            object,
+            current,
             commands,
         };
-        vec![match &self.records {
+        match &self.records {
             None => Check::skipped(name::OBJECT_RECORD, "the table is not known"),
             Some(Err(failure)) => Check::could_not_check(name::OBJECT_RECORD, failure, commands),
             Some(Ok(records)) => context.check(records, self.read_at),
-        }]
+        }
     }
 }

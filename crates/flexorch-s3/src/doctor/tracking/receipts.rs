@@ -8,6 +8,10 @@ use super::super::function::Function;
 use super::super::name;
 use super::super::queue::{Queue, VISIBILITY_TIMES_TIMEOUT};
 use crate::text::counted;
+use flexorch_s3_ingester::model::arn::QueueArn;
+
+/// As many receives as the template's queue has (`maxReceiveCount`).
+const RECEIVES: u32 = 48;
 
 /// Checks the queue's settings.
 pub(super) fn queue(queue: &Queue, outcomes: Option<&Function>, commands: &Commands) -> Check {
@@ -37,11 +41,19 @@ pub(super) fn queue(queue: &Queue, outcomes: Option<&Function>, commands: &Comma
             ),
             Fix::new(
                 queue.owner.advice("create one and set the redrive policy; the template does both", None),
-                commands
-                    .aws(format_args!("sqs create-queue --queue-name {}", quoted(&format!("{}-dlq", queue.name())))),
+                create_dead_letter_queue(queue, commands),
             ),
         ),
     }
+}
+
+/// Builds the command that creates a dead-letter queue and makes it the queue's own.
+fn create_dead_letter_queue(queue: &Queue, commands: &Commands) -> String {
+    let dead = format!("{}-dlq", queue.name());
+    let create = commands.aws(format_args!("sqs create-queue --queue-name {}", quoted(&dead)));
+    let target = QueueArn::parse(&queue.arn).map_or_else(|_| dead.clone(), |arn| arn.sibling(&dead).to_string());
+    let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": RECEIVES.to_string()}).to_string();
+    format!("{create} && {}", queue.set(&json!({"RedrivePolicy": policy}), commands))
 }
 
 pub(super) fn waiting(queue: &Queue, outcomes: Option<&Function>, commands: &Commands) -> Check {

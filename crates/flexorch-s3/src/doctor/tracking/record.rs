@@ -7,6 +7,7 @@ use super::super::check::{Check, Fix};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
 use super::super::name;
+use super::super::object::list_neighbours;
 use crate::args::DocumentSelection;
 use crate::aws_failure::AwsFailure;
 use crate::text::counted;
@@ -37,6 +38,31 @@ pub(super) async fn read(
     Ok(all)
 }
 
+/// The object as it is now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Current<'a> {
+    /// It could not be read.
+    Unknown,
+    /// It does not exist.
+    Absent,
+    Is(&'a S3Object),
+}
+
+impl Current<'_> {
+    /// Returns the newest record that may be of the current version; of records, the newest come first.
+    pub(super) fn record<'r>(&self, records: &'r [Record]) -> Option<&'r Record> {
+        records.iter().find(|record| !self.is_other_version(record))
+    }
+
+    /// Returns whether a record is known to be of another version than the current one.
+    fn is_other_version(&self, record: &Record) -> bool {
+        let Self::Is(object) = self else { return false };
+        let current = [&object.version_id, &object.etag].into_iter().flatten();
+        let mut current = current.map(AsRef::as_ref).peekable();
+        current.peek().is_some() && record.version != "-" && !current.any(|version| version == record.version)
+    }
+}
+
 /// What the check needs apart from the records.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RecordContext<'a> {
@@ -47,22 +73,37 @@ pub(super) struct RecordContext<'a> {
     pub(super) secret: &'a str,
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
-    /// The object as it is now, if it could be read.
-    pub(super) object: Option<&'a S3Object>,
+    pub(super) current: Current<'a>,
     pub(super) commands: &'a Commands,
 }
 
 impl RecordContext<'_> {
-    /// Checks the newest of an object's records, which come first.
+    /// Checks the record of the current version, or else the newest, which comes first.
     pub(super) fn check(&self, records: &[Record], now: Timestamp) -> Check {
-        let Some(record) = records.first() else { return self.unrecorded() };
+        let of_current = self.current.record(records);
+        let Some(record) = of_current.or(records.first()) else { return self.unrecorded() };
         let found = self.describe(record, records.len());
-        if self.is_other_version(record) {
+        if of_current.is_none() {
             let fix = self.submit("if this version stays missing, submit it; FlexOrch recognizes known content");
             return Check::warning(
                 name::OBJECT_RECORD,
                 format!("the current version has no record; an earlier one: {found}"),
                 fix,
+            );
+        }
+        if matches!((self.current, record.state), (Current::Absent, State::Failed | State::Rejected)) {
+            let versions = self.commands.aws(format_args!(
+                "s3api list-object-versions --bucket {} --prefix {}",
+                quoted(self.bucket),
+                quoted(self.key)
+            ));
+            return Check::failed(
+                name::OBJECT_RECORD,
+                format!("{found}; the object was deleted since, so it cannot be submitted again"),
+                Fix::new(
+                    "fix the cause, then upload it again, which submits it; to list its versions, if the bucket keeps them",
+                    versions,
+                ),
             );
         }
         match record.state {
@@ -74,8 +115,15 @@ impl RecordContext<'_> {
             State::Processed => Check::well(name::OBJECT_RECORD, found),
             State::Submitted if age(record, now).is_some_and(|age| age > LONG) => Check::warning(
                 name::OBJECT_RECORD,
-                found,
-                Fix::new("the outcomes function's log says whether the sweep asks for it", self.log()),
+                format!("{found}, for longer than a day"),
+                Fix::new(
+                    format!(
+                        "look up {} at FlexOrch; the sweep asks for it until its record expires (RECORD_DAYS), and the outcomes function's \
+                         log says whether it does",
+                        record.job_id.as_ref().map_or_else(|| "the document".to_owned(), |id| format!("job {id}"))
+                    ),
+                    self.log(),
+                ),
             ),
             State::Submitted => Check::well(name::OBJECT_RECORD, found),
             State::Failed => Check::failed(
@@ -100,6 +148,16 @@ impl RecordContext<'_> {
     }
 
     fn unrecorded(&self) -> Check {
+        if let Current::Absent = self.current {
+            return Check::warning(
+                name::OBJECT_RECORD,
+                "no record, and no such object",
+                Fix::new(
+                    "upload it, or check the spelling of the key; to list the keys next to it",
+                    list_neighbours(self.bucket, self.key, self.commands),
+                ),
+            );
+        }
         let waiting = match self.waiting {
             Some(0) => String::new(),
             Some(number) => format!("; its receipt may be among the {number} that wait"),
@@ -145,14 +203,6 @@ impl RecordContext<'_> {
         let others = (versions > 1).then(|| format!("also recorded: {}", counted(versions - 1, "other version")));
         let parts = [uploaded, submitted, Some(end), published, others];
         parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
-    }
-
-    /// Returns whether the record is known to be of another version than the current one.
-    fn is_other_version(&self, record: &Record) -> bool {
-        let Some(object) = self.object else { return false };
-        let current = [&object.version_id, &object.etag].into_iter().flatten();
-        let mut current = current.map(AsRef::as_ref).peekable();
-        current.peek().is_some() && record.version != "-" && !current.any(|version| version == record.version)
     }
 
     fn submit(&self, action: &str) -> Fix {
@@ -213,7 +263,7 @@ mod tests {
             secret: "docs",
             bucket: "docs",
             key: "in/a.pdf",
-            object: object.as_ref(),
+            current: object.as_ref().map_or(Current::Unknown, Current::Is),
             commands: &Commands::default(),
         };
         context.check(records, "2026-11-24T08:00:00Z".parse().unwrap())
@@ -236,7 +286,8 @@ mod tests {
         );
         assert_eq!(check(&[record(State::Submitted, "-")], None).status(), Status::Well);
         let old = Record { changed_at: "2026-11-22T07:00:00.000Z".into(), ..record(State::Submitted, "-") };
-        assert_eq!(check(&[old], None).status(), Status::Warning);
+        let old = check(&[old], None);
+        assert!(old.status() == Status::Warning && old.action.unwrap().contains("look up job j-1 at FlexOrch"));
         let unpublished = Record { unpublished: true, ..record(State::Processed, "-") };
         assert_eq!(check(&[unpublished], None).status(), Status::Warning);
         let none = check(&[], None);
@@ -256,6 +307,8 @@ mod tests {
     #[test]
     fn a_record_of_an_earlier_version_says_nothing_of_the_current_one() {
         assert_eq!(check(&[record(State::Processed, "e1")], Some("e1")).status(), Status::Well);
+        let both = check(&[record(State::Failed, "e1"), record(State::Processed, "e2")], Some("e2"));
+        assert_eq!(both.status(), Status::Well, "the earlier version's job may end later");
         let other = check(&[record(State::Processed, "e1")], Some("e2"));
         assert!(other.status() == Status::Warning && other.found.contains("earlier one"), "{}", other.found);
         assert_eq!(

@@ -6,13 +6,14 @@
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
 use futures_util::future::try_join_all;
 
-use super::super::aws::{Aws, call};
+use super::super::aws::Aws;
 use super::super::check::{Check, Fix, described};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
 use super::super::subject::Subject;
 use super::outcomes::Outcomes;
 use super::table::INDEXES;
+use crate::text::counted;
 use flexorch_s3_ingester::model::arn::Arn;
 
 /// Actions on a resource, which is named by its ARN.
@@ -74,14 +75,14 @@ pub(super) async fn check(
             .resource_arns(&need.resource)
             .context_entries(caller)
             .send();
-        let answer = call("iam:SimulatePrincipalPolicy", &function.role, request).await?;
+        let answer = aws.call("iam:SimulatePrincipalPolicy", &function.role, request).await?;
         Ok((need, answer.evaluation_results.unwrap_or_default()))
     });
     match try_join_all(simulated).await {
         Ok(results) => decide(check, function, &results, commands),
         Err(failure) => Check::warning(
             check,
-            format!("could not be checked: {}", described(&failure)),
+            format!("not known, because IAM did not simulate it: {}", described(&failure)),
             Fix::new(failure.hint(), commands.aws("sts get-caller-identity")),
         ),
     }
@@ -105,7 +106,7 @@ fn decide(
     }
     let Some((action, resource)) = first else {
         let number: usize = results.iter().map(|(_, results)| results.len()).sum();
-        return Check::well(check, format!("{role} allows what it needs ({number} actions)"));
+        return Check::well(check, format!("{role} allows what it needs ({})", counted(number, "action")));
     };
     let show = commands.aws(format_args!(
         "iam simulate-principal-policy --policy-source-arn {} --action-names {action} --resource-arns {}",

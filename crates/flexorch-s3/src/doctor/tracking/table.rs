@@ -4,11 +4,12 @@ use aws_sdk_dynamodb::types::{
     IndexStatus, KeySchemaElement, KeyType, ProjectionType, TableDescription, TableStatus, TimeToLiveStatus,
 };
 
-use super::super::aws::{Aws, call, call_optional};
+use super::super::aws::Aws;
 use super::super::check::{Check, Fix, Unknown};
 use super::super::commands::{Commands, quoted};
 use super::super::function::Function;
 use super::super::name;
+use crate::text::counted;
 
 /// The attribute after whose time an item is deleted.
 const EXPIRY: &str = "expires_at";
@@ -24,7 +25,7 @@ async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Comm
     let client = aws_sdk_dynamodb::Client::new(&aws.config(function.region()));
     let resource = format!("table {table}");
     let request = client.describe_table().table_name(table).send();
-    let described = call_optional("dynamodb:DescribeTable", &resource, request).await;
+    let described = aws.call_optional("dynamodb:DescribeTable", &resource, request).await;
     let described = described.map_err(|failure| Unknown::because(&failure, commands))?;
     let show = commands.aws(format_args!("dynamodb describe-table --table-name {}", quoted(table)));
     let Some(description) = described.and_then(|described| described.table) else {
@@ -48,7 +49,7 @@ async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Comm
         ));
     }
     let request = client.describe_time_to_live().table_name(table).send();
-    let expiry = call("dynamodb:DescribeTimeToLive", &resource, request).await;
+    let expiry = aws.call("dynamodb:DescribeTimeToLive", &resource, request).await;
     let expiry = expiry.map_err(|failure| Unknown::because(&failure, commands))?.time_to_live_description;
     let is_on = expiry.is_some_and(|expiry| {
         let status = expiry.time_to_live_status();
@@ -64,7 +65,10 @@ async fn decide(aws: &Aws<'_>, table: &str, function: &Function, commands: &Comm
         return Ok(Check::warning(name::RECORDS, found, Fix::new(function.owner.advice("enable it", None), enable)));
     }
     let items = description.item_count().unwrap_or_default();
-    Ok(Check::well(name::RECORDS, format!("{table}: keys, indexes and time to live are right, about {items} records")))
+    Ok(Check::well(
+        name::RECORDS,
+        format!("{table}: keys, indexes and time to live are right, about {}", counted(items, "record")),
+    ))
 }
 
 /// Returns which key or index is not the one that is needed.

@@ -29,11 +29,20 @@ struct State {
     mappings: Vec<(String, String)>,
     /// A rule's name, its target's ARN and its pattern.
     rules: Vec<(String, String, String)>,
+    /// A timed rule's name, its target's ARN and its input.
+    timers: Vec<(String, String, Option<String>)>,
     denied: Vec<&'static str>,
-    /// Schedules of EventBridge Scheduler: name, target's ARN, and whether it is enabled.
-    schedules: Vec<(String, String, bool)>,
+    schedules: Vec<Schedule>,
     /// What roles do not allow: a role, an action and the end of a resource's ARN.
     forbidden: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+/// A schedule of EventBridge Scheduler.
+struct Schedule {
+    name: String,
+    target: String,
+    enabled: bool,
+    input: Option<String>,
 }
 
 /// A function.
@@ -44,6 +53,8 @@ struct Function {
     on_failure: Option<String>,
     policy: Option<String>,
     url: Option<String>,
+    /// Callers of the URL need AWS credentials.
+    is_url_closed: bool,
 }
 
 pub fn function_arn(name: &str) -> String {
@@ -95,6 +106,11 @@ impl Account {
         self.change(function, |function| function.url = Some(url.to_owned()));
     }
 
+    /// Lets only callers with AWS credentials use the function's URL.
+    pub fn close_url(&self, function: &str) {
+        self.change(function, |function| function.is_url_closed = true);
+    }
+
     pub fn set_tag(&self, function: &str, tag: &str, value: &str) {
         self.change(function, |function| {
             function.tags.insert(tag.to_owned(), value.to_owned());
@@ -126,16 +142,29 @@ impl Account {
         self.state().rules.push((rule.to_owned(), queue_arn(queue), pattern.to_string()));
     }
 
-    /// Creates a schedule that invokes a function, or replaces it.
+    /// Creates a schedule that orders a sweep of a function, or replaces it.
     pub fn schedule(&self, name: &str, function: &str, enabled: bool) {
-        let mut state = self.state();
-        state.schedules.retain(|(known, ..)| known != name);
-        state.schedules.push((name.to_owned(), function_arn(function), enabled));
+        self.schedule_with(name, function, enabled, Some(r#"{"sweep":{}}"#));
     }
 
-    /// Deletes all schedules.
+    /// Creates a schedule that invokes a function with this input, or replaces it.
+    pub fn schedule_with(&self, name: &str, function: &str, enabled: bool, input: Option<&str>) {
+        let mut state = self.state();
+        state.schedules.retain(|known| known.name != name);
+        let (name, target, input) = (name.to_owned(), function_arn(function), input.map(str::to_owned));
+        state.schedules.push(Schedule { name, target, enabled, input });
+    }
+
+    /// Creates a rule that invokes a function by the clock, with this input.
+    pub fn add_timer(&self, rule: &str, function: &str, input: Option<&str>) {
+        self.state().timers.push((rule.to_owned(), function_arn(function), input.map(str::to_owned)));
+    }
+
+    /// Deletes all schedules and timed rules.
     pub fn unschedule(&self) {
-        self.state().schedules.clear();
+        let mut state = self.state();
+        state.schedules.clear();
+        state.timers.clear();
     }
 
     /// Denies all calls of an action, such as `lambda:GetPolicy`.
@@ -163,6 +192,7 @@ fn respond(state: &State, request: &StubRequest) -> Response {
         Some(target) => events(state, target, &serde_json::from_slice(&request.body).unwrap_or_default()),
         None if request.path == "/" => return iam(state, &request.body),
         None if request.path == "/schedules" => ("scheduler:ListSchedules", Some(schedules(state))),
+        None if request.path.starts_with("/schedules/") => ("scheduler:GetSchedule", schedule(state, &request.path)),
         None => lambda(state, request),
     };
     if state.denied.contains(&action) {
@@ -200,9 +230,10 @@ fn lambda(state: &State, request: &StubRequest) -> (&'static str, Option<Value>)
             ("lambda:GetFunctionConfiguration", function(name).map(|(name, of)| configuration(name, of)))
         }
         ["functions", name, "url"] => {
-            let url = function(name).and_then(|(_, function)| function.url.clone());
-            let found = url.map(|url| {
-                json!({"FunctionUrl": url, "FunctionArn": function_arn(&named(name)), "AuthType": "NONE",
+            let found = function(name).and_then(|(_, function)| Some((function.url.clone()?, function.is_url_closed)));
+            let found = found.map(|(url, is_closed)| {
+                let kind = if is_closed { "AWS_IAM" } else { "NONE" };
+                json!({"FunctionUrl": url, "FunctionArn": function_arn(&named(name)), "AuthType": kind,
                        "CreationTime": "2026-01-01T00:00:00Z"})
             });
             ("lambda:GetFunctionUrlConfig", found)
@@ -247,7 +278,8 @@ fn events(state: &State, target: &str, input: &Value) -> (&'static str, Option<V
     match target {
         "AWSEvents.ListRuleNamesByTarget" => {
             let rules = state.rules.iter().filter(|(_, target, _)| input["TargetArn"] == **target);
-            let names: Vec<_> = rules.map(|(name, ..)| name).collect();
+            let timers = state.timers.iter().filter(|(_, target, _)| input["TargetArn"] == **target);
+            let names: Vec<_> = rules.map(|(name, ..)| name).chain(timers.map(|(name, ..)| name)).collect();
             ("events:ListRuleNamesByTarget", Some(json!({"RuleNames": names})))
         }
         "AWSEvents.DescribeRule" => {
@@ -256,7 +288,17 @@ fn events(state: &State, target: &str, input: &Value) -> (&'static str, Option<V
             let found = rule.map(|(name, _, pattern)| {
                 json!({"Name": name, "Arn": arn(name), "State": "ENABLED", "EventPattern": pattern})
             });
-            ("events:DescribeRule", found)
+            let timer = state.timers.iter().find(|(name, ..)| input["Name"] == **name);
+            let timer = timer.map(|(name, ..)| {
+                json!({"Name": name, "Arn": arn(name), "State": "ENABLED", "ScheduleExpression": "rate(15 minutes)"})
+            });
+            ("events:DescribeRule", found.or(timer))
+        }
+        "AWSEvents.ListTargetsByRule" => {
+            let timer = state.timers.iter().find(|(name, ..)| input["Rule"] == **name);
+            let found =
+                timer.map(|(_, target, input)| json!({"Targets": [{"Id": "sweep", "Arn": target, "Input": input}]}));
+            ("events:ListTargetsByRule", found)
         }
         _ => panic!("doctor only reads, and this is not known: {target}"),
     }
@@ -292,7 +334,21 @@ fn iam(state: &State, form: &[u8]) -> Response {
     )
 }
 
+fn summary(schedule: &Schedule) -> Value {
+    let state = if schedule.enabled { "ENABLED" } else { "DISABLED" };
+    json!({"Name": schedule.name, "GroupName": "sweep", "State": state, "Target": {"Arn": schedule.target}})
+}
+
 fn schedules(state: &State) -> Value {
-    let schedule = |(name, target, enabled): &(String, String, bool)| json!({"Name": name, "GroupName": "sweep", "State": if *enabled { "ENABLED" } else { "DISABLED" }, "Target": {"Arn": target}});
-    json!({"Schedules": state.schedules.iter().map(schedule).collect::<Vec<_>>()})
+    json!({"Schedules": state.schedules.iter().map(summary).collect::<Vec<_>>()})
+}
+
+fn schedule(state: &State, path: &str) -> Option<Value> {
+    let found = state.schedules.iter().find(|schedule| path.ends_with(&format!("/{}", schedule.name)))?;
+    let mut whole = summary(found);
+    whole["Target"]["RoleArn"] = format!("arn:aws:iam::{ACCOUNT}:role/timer").into();
+    whole["Target"]["Input"] = found.input.clone().into();
+    whole["FlexibleTimeWindow"] = json!({"Mode": "OFF"});
+    whole["ScheduleExpression"] = "rate(15 minutes)".into();
+    Some(whole)
 }
