@@ -52,15 +52,16 @@ pub(crate) async fn run(options: WebhookListOptions, context: &Context) -> Resul
     match items.is_empty() {
         true => output.line("FlexOrch has no webhooks for this API key.")?,
         false => {
-            let mut rows = table(["ID", "URL", "EVENTS", "ACTIVE", "CREATED", ""]);
+            let mut rows = table(["ID", "URL", "EVENTS", "ACTIVE", "CREATED", "NOTE"]);
             rows.add_rows(items.iter().map(row));
             output.line(text_of(&rows).trim_end())?;
         }
     }
+    let create = context.commands().own(format_args!("webhook create {}", target.options));
     if let Some(url) = target.url.as_ref().filter(|_| items.iter().all(|item| item.own != Some(true))) {
         output.line(styled(
             DIM,
-            format_args!("  none delivers to {}: `flexorch-s3 webhook create` registers it", escaped(url.as_str())),
+            format_args!("  none delivers to {}: to register it, run `{create}`", escaped(url.as_str())),
         ))?;
     }
     output.document(&Listed { url: target.url.as_ref().map(reqwest::Url::as_str), webhooks: items })?;
