@@ -100,7 +100,9 @@ impl AwsFailure {
                  profile with --profile"
                     .to_owned()
             }
-            FailureKind::NotFound => format!("check the name {resource}, the region (--region) and the account (--profile)"),
+            FailureKind::NotFound => {
+                format!("{resource} does not exist in this region (--region) and account (--profile): check its name and these")
+            }
             FailureKind::OtherRegion => format!("{resource} is in another region: select it with --region"),
             FailureKind::Unavailable => {
                 format!("{service} cannot be reached: check --region, --endpoint-url and the network")

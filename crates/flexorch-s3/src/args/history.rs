@@ -42,7 +42,7 @@ pub(crate) struct HistoryOptions {
     /// Count by state, connector and day instead
     #[arg(long)]
     pub(crate) summary: bool,
-    /// Print comma-separated values (RFC 4180)
+    /// Print comma-separated values, quoted as in RFC 4180; lines end in LF
     #[arg(long, conflicts_with_all = ["json", "summary"])]
     pub(crate) csv: bool,
 }
