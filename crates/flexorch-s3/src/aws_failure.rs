@@ -34,8 +34,10 @@ pub(crate) enum FailureKind {
     NotFound,
     /// The bucket is in another region.
     OtherRegion,
-    /// AWS did not respond, or cannot serve the request now.
+    /// AWS did not respond.
     Unavailable,
+    /// AWS throttles the calls, or failed itself.
+    Busy,
     /// AWS refused the request for another reason, which the cause states.
     Refused,
 }
@@ -50,6 +52,7 @@ impl AwsFailure {
             Some(service) => (service.code().unwrap_or_default(), service.message().unwrap_or_default()),
             None => ("", ""),
         };
+        let is_missing_stack = code == "ValidationError" && message.ends_with("does not exist");
         let cause = match (code, message) {
             // No response, or one that the SDK cannot parse.
             ("", "") if matches!(status, 0 | 200..300) => with_causes(error),
@@ -57,7 +60,17 @@ impl AwsFailure {
             (code, "") => code.to_owned(),
             (code, message) => format!("{code}: {message}"),
         };
-        Self { action, resource: resource.into(), kind: FailureKind::of(status, code), cause }
+        Self {
+            action,
+            resource: resource.into(),
+            kind: if is_missing_stack { FailureKind::NotFound } else { FailureKind::of(status, code) },
+            cause,
+        }
+    }
+
+    /// Returns whether the same call may succeed later.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.kind, FailureKind::Unavailable | FailureKind::Busy)
     }
 
     /// Creates the failure of a call that was not answered within this time.
@@ -76,16 +89,31 @@ impl AwsFailure {
         let Self { action, resource, .. } = self;
         let service = action.split(':').next().unwrap_or(action);
         match self.kind {
+            // Secrets Manager does not name the action (Secrets Manager User Guide, "Troubleshoot").
+            FailureKind::Denied if self.cause.contains("KMS") => {
+                let more = if action.contains(":Put") { " and kms:GenerateDataKey" } else { "" };
+                format!("your AWS identity needs kms:Decrypt{more} on the KMS key of {resource}")
+            }
             FailureKind::Denied => format!("your AWS identity needs {action} on {resource}"),
             FailureKind::BadCredentials => {
                 "AWS does not accept the credentials: check with `aws sts get-caller-identity`, then sign in again or select a \
                  profile with --profile"
                     .to_owned()
             }
-            FailureKind::NotFound => format!("check the name {resource}, the region (--region) and the account (--profile)"),
+            FailureKind::NotFound => {
+                format!("{resource} does not exist in this region (--region) and account (--profile): check its name and these")
+            }
             FailureKind::OtherRegion => format!("{resource} is in another region: select it with --region"),
             FailureKind::Unavailable => {
                 format!("{service} cannot be reached: check --region, --endpoint-url and the network")
+            }
+            FailureKind::Busy => format!("{service} throttles the calls or has a failure: retry later"),
+            FailureKind::Refused if self.cause.contains("marked for deletion") => {
+                format!("restore it with `aws secretsmanager restore-secret --secret-id {resource}`, or select another")
+            }
+            FailureKind::Refused if self.cause.contains("does not have the specified index") => {
+                "it is not the table of records (the stack's output RecordsTable), or not a current one: check the name, or deploy the template again"
+                    .to_owned()
             }
             FailureKind::Refused => "correct what AWS's message names, then run the same command again".to_owned(),
         }
@@ -104,7 +132,7 @@ impl FailureKind {
             failure::FailureKind::Credentials => Self::BadCredentials,
             failure::FailureKind::NotFound => Self::NotFound,
             failure::FailureKind::OtherRegion => Self::OtherRegion,
-            failure::FailureKind::Throttled | failure::FailureKind::Unavailable => Self::Unavailable,
+            failure::FailureKind::Throttled | failure::FailureKind::Unavailable => Self::Busy,
             failure::FailureKind::Other => Self::Refused,
         }
     }
@@ -116,5 +144,45 @@ pub(crate) fn optional<T>(response: Result<T, AwsFailure>) -> Result<Option<T>, 
         Ok(response) => Ok(Some(response)),
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
         Err(failure) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(kind: FailureKind, action: &'static str, cause: &str) -> String {
+        AwsFailure { action, resource: "r".into(), kind, cause: cause.into() }.hint()
+    }
+
+    #[test]
+    fn what_responded_was_reached() {
+        assert_eq!(FailureKind::of(0, ""), FailureKind::Unavailable);
+        for (status, code) in [(400, "ThrottlingException"), (500, "InternalFailure"), (503, "")] {
+            assert_eq!(FailureKind::of(status, code), FailureKind::Busy, "{status} {code}");
+        }
+        assert!(!hint(FailureKind::Busy, "sqs:SendMessage", "ThrottlingException").contains("cannot be reached"));
+    }
+
+    #[test]
+    fn a_denied_key_is_not_a_denied_secret() {
+        let cause = "AccessDeniedException: Access to KMS is not allowed";
+        let read = hint(FailureKind::Denied, "secretsmanager:GetSecretValue", cause);
+        assert_eq!(read, "your AWS identity needs kms:Decrypt on the KMS key of r");
+        let write = hint(FailureKind::Denied, "secretsmanager:PutSecretValue", cause);
+        assert!(write.contains("kms:Decrypt and kms:GenerateDataKey"), "{write}");
+    }
+
+    #[test]
+    fn a_refusal_has_a_next_step_where_one_is_known() {
+        for (cause, step) in [
+            (
+                "InvalidRequestException: … it was marked for deletion.",
+                "aws secretsmanager restore-secret --secret-id r",
+            ),
+            ("ValidationException: The table does not have the specified index: by-state", "output RecordsTable"),
+        ] {
+            assert!(hint(FailureKind::Refused, "x:Y", cause).contains(step), "{cause}");
+        }
     }
 }

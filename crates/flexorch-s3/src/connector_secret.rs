@@ -21,8 +21,9 @@ use flexorch_s3_ingester::model::credentials::{ApiKey, ConnectorId};
 pub(crate) enum ReadError {
     /// There is no secret of this name in this region.
     #[error(
-        "there is no secret {id:?} in {region}: select another region with --region, pass the whole ARN, or create the secret \
-         (`aws secretsmanager create-secret --name …`; a deployed stack has one, output ConnectorSecretArns)"
+        "there is no secret {id:?} in {region}: {}, or create the secret (`aws secretsmanager create-secret --name …`; a deployed stack has \
+         one, output ConnectorSecretArns)",
+        if id.starts_with("arn:") { "check the ARN and its account (--profile)" } else { "select another region with --region, pass the whole ARN" }
     )]
     Absent { id: String, region: String },
     #[error("secret {0:?} is binary: write it as a SecretString")]

@@ -68,7 +68,7 @@ pub(crate) struct DetachOptions {
     pub(crate) suffix: Option<String>,
     #[command(flatten)]
     pub(crate) change: ChangeOptions,
-    /// Do not ask before disabling EventBridge
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -118,7 +118,7 @@ pub(crate) struct DetachFrom {
     /// Notifications to this SQS queue: its ARN or URL
     #[arg(long, value_name = "ARN")]
     pub(crate) queue: Option<String>,
-    /// Disable EventBridge, for every rule on this bucket; asks first
+    /// Disable EventBridge, for every rule on this bucket; asks for confirmation
     #[arg(long)]
     pub(crate) eventbridge: bool,
     /// All notifications that attach added; EventBridge stays enabled

@@ -30,7 +30,7 @@ pub(crate) enum Via {
 /// With receipts, also sqs:SendMessage on their queue, and with --function lambda:GetFunctionConfiguration; with --queue, the function sends the
 /// receipts.
 ///
-/// Exit status: 0 all objects in scope are forwarded; 1 it stopped, standard error says why and what to do; 3 FlexOrch rejected objects,
+/// Exit status: 0 all objects in scope are forwarded; 1 the command failed, standard error says why and what to do; 3 FlexOrch rejected objects,
 /// which the summary and the journal name, or a receipt could not be sent, or the connector is paused and nothing was sent; 130 interrupted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -111,11 +111,12 @@ pub(crate) struct ScopeOptions {
 }
 
 impl BackfillOptions {
-    /// Checks what depends on two options.
+    /// Checks what depends on two options or on the environment.
     ///
     /// # Errors
     /// If a queue is named that is not to be used.
-    pub(super) fn resolve(&self) -> Result<(), clap::Error> {
+    pub(super) fn resolve(&mut self) -> Result<(), clap::Error> {
+        self.receipts.resolve()?;
         match (&self.queue, self.via) {
             (Some(_), Some(Via::Api)) => Err(clap::Error::raw(
                 ErrorKind::ArgumentConflict,

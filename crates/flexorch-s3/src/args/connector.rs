@@ -79,7 +79,7 @@ pub(crate) struct CreateOptions {
     pub(crate) fields_from: Option<String>,
 }
 
-/// Delete a connector at FlexOrch; asks first
+/// Delete a connector at FlexOrch; asks for confirmation
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -88,7 +88,7 @@ Examples:
 pub(crate) struct DeleteOptions {
     #[command(flatten)]
     pub(crate) which: OneConnector,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }

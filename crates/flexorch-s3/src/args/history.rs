@@ -12,14 +12,14 @@ use super::tracking::{DocumentSelection, State, TrackingOption};
 /// States: open (FlexOrch accepted it, its job has not ended), processed, failed (its job failed), rejected (FlexOrch refused the file).
 /// submitted = processed + failed + open.
 ///
-/// With --key and --bucket, only that document is read; otherwise all records of the states since --since are read, and the others are
-/// filtered out, for which DynamoDB charges too. Memory does not grow with their number. In the table, characters that could control the
+/// With --key and --bucket, only that document is read; otherwise all records of the states since --since are read, and others are
+/// filtered out (DynamoDB also charges for filtered records). Memory does not grow with their number. In the table, characters that could control the
 /// terminal are escaped; --json and --csv have keys unchanged.
 ///
 /// Requires dynamodb:Query on the table and its index by-state; with --stack also cloudformation:DescribeStacks; with --function also
 /// lambda:GetFunctionConfiguration and lambda:ListEventSourceMappings.
 ///
-/// Exit status: 0 whether or not there are any; 1 the command failed; 2 wrong arguments; 130 interrupted.
+/// Exit status: 0 even if no records match; 1 the command failed; 2 wrong arguments; 130 interrupted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,13 +36,13 @@ pub(crate) struct HistoryOptions {
     /// Only documents in this state; comma-separated or repeated [default: all]
     #[arg(long = "state", help_heading = "Selection", value_name = "STATE", value_delimiter = ',')]
     pub(crate) states: Vec<State>,
-    /// Most records to show [default: all]
+    /// Maximum number of records [default: all]
     #[arg(long, value_name = "NUMBER", conflicts_with = "summary")]
     pub(crate) limit: Option<u64>,
     /// Count by state, connector and day instead
     #[arg(long)]
     pub(crate) summary: bool,
-    /// Print comma-separated values (RFC 4180)
+    /// Print comma-separated values, quoted as in RFC 4180; lines end in LF
     #[arg(long, conflicts_with_all = ["json", "summary"])]
     pub(crate) csv: bool,
 }

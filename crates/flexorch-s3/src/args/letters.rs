@@ -42,9 +42,9 @@ pub(crate) struct ListOptions {
     pub(crate) limit: Option<usize>,
 }
 
-/// Send dead letters to the queue that they came from, and delete them; asks first
+/// Send dead letters to the queue that they came from, and delete them; asks for confirmation
 ///
-/// Shows what it will do, by code, and asks. Then it receives the letters again, sends each before it deletes it, and leaves every other letter
+/// Shows what it will do, by code, and asks for confirmation. Then it receives the letters again, sends each before it deletes it, and leaves every other letter
 /// visible. If it is interrupted or fails, run the same command again: it continues. At worst a letter is sent twice, which FlexOrch
 /// recognizes.
 ///
@@ -74,7 +74,7 @@ pub(crate) struct RedriveOptions {
     /// Letters per minute [default: no limit; the function has its own rate limit]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) per_minute: Option<NonZeroU32>,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -100,7 +100,7 @@ pub(crate) struct ExportOptions {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// Delete dead letters for good; asks first
+/// Delete dead letters for good; asks for confirmation
 ///
 /// Needs a filter, or --all. To keep a copy, run `letters export` with the same filter before. With --prefix, a letter that also names other
 /// keys stays.
@@ -122,7 +122,7 @@ pub(crate) struct DropOptions {
     /// Delete every dead letter
     #[arg(long, conflicts_with_all = ["codes", "connector", "older_than", "newer_than", "prefix"])]
     pub(crate) all: bool,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }

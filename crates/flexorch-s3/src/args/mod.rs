@@ -87,6 +87,7 @@ impl Arguments {
                 bucket.prefer_typed_bucket(typed);
             }
             Command::Backfill(options) => options.resolve()?,
+            Command::Submit(options) => options.receipts.resolve()?,
             _ => {}
         }
         Ok(self)

@@ -12,7 +12,7 @@ use super::shared::{SecretOption, duration};
 ///
 /// Creates an access key of the IAM user and a connector that uses it, has FlexOrch test it, writes its id into the secret, waits until every
 /// running function has read the secret, and deletes the old connector and the old access key. At any time the secret names a connector that
-/// works, and the old connector works until no function uses it. The command shows the plan first and asks.
+/// works, and the old connector works until no function uses it. The command shows the plan and asks for confirmation.
 ///
 /// Every step is recorded in a journal before it is made. If the rotation is interrupted or stops, run the same command again: it continues.
 /// If FlexOrch cannot read the bucket with the new access key, the new connector and key are deleted, and the secret is unchanged.
@@ -52,7 +52,7 @@ pub(crate) struct RotateOptions {
     /// Journal file [default: a file in the current directory, named after the secret]
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }

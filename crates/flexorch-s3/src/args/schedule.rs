@@ -57,7 +57,7 @@ pub(crate) struct ScheduleId {
     pub(crate) schedule: String,
 }
 
-/// Delete a schedule; asks first
+/// Delete a schedule; asks for confirmation
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -66,7 +66,7 @@ Examples:
 pub(crate) struct DeleteOptions {
     #[command(flatten)]
     pub(crate) which: ScheduleId,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }

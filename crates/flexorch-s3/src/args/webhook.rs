@@ -16,12 +16,12 @@ pub(crate) enum WebhookAction {
 
 /// Register the outcomes function's URL at FlexOrch, and store the signing secret
 ///
-/// Registers the URL with the events job.completed and job.failed. The signing secret is written to Secrets Manager before the URL is
-/// registered, as {"signing_secret": "…", "webhooks": ["ID"]}. A secret that is stored already is used; otherwise a random one is made. If
-/// FlexOrch returns another signing secret, that one is stored. It is never printed.
+/// Registers the URL with the events job.completed and job.failed. The signing secret is written to Secrets Manager before
+/// the URL is registered, as {"signing_secret": "…", "webhooks": ["ID"]}. A secret that is stored already is reused; otherwise a random one is
+/// generated. If FlexOrch returns another signing secret, that one is stored. It is never printed.
 ///
 /// If it is interrupted, run the same command again. A webhook with the same URL whose signing secret is not known to be the stored one is
-/// replaced; the command asks before. The sweep of the outcomes function finds what a webhook does not report.
+/// replaced, after a confirmation. The sweep of the outcomes function finds what a webhook does not report.
 ///
 /// Requires secretsmanager:GetSecretValue on the connector's secret, and secretsmanager:GetSecretValue and secretsmanager:PutSecretValue on the
 /// signing secret; with --stack also cloudformation:DescribeStacks; with --function also lambda:GetFunctionConfiguration,
@@ -39,10 +39,10 @@ pub(crate) struct WebhookCreateOptions {
     pub(crate) target: WebhookTarget,
     #[command(flatten)]
     pub(crate) secret: ApiKeySecret,
-    /// Make a new signing secret, and register the webhook again with it
+    /// Generate a new signing secret, and register the webhook again with it
     #[arg(long)]
     pub(crate) new_signing_secret: bool,
-    /// Do not ask before a webhook is replaced
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -65,9 +65,9 @@ pub(crate) struct WebhookListOptions {
     pub(crate) secret: ApiKeySecret,
 }
 
-/// Delete a webhook by its id, or the stack's; asks first
+/// Delete a webhook by its id, or the stack's; asks for confirmation
 ///
-/// The signing secret stays in Secrets Manager, and `webhook create` uses it again. Without a webhook, the sweep of the outcomes function
+/// The signing secret stays in Secrets Manager, and `webhook create` reuses it. Without a webhook, the sweep of the outcomes function
 /// finds how each job ended.
 ///
 /// Requires the permissions of `webhook list`; secretsmanager:PutSecretValue on the signing secret, if it is the stack's webhook.
@@ -84,7 +84,7 @@ pub(crate) struct WebhookDeleteOptions {
     pub(crate) target: WebhookTarget,
     #[command(flatten)]
     pub(crate) secret: ApiKeySecret,
-    /// Do not ask
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }

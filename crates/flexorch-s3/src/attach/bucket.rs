@@ -46,7 +46,7 @@ impl Bucket {
             Some(failure) if failure.kind == FailureKind::NotFound => {
                 bail!("there is no bucket {name:?}: check the name. Nothing was changed")
             }
-            Some(failure) if failure.kind == FailureKind::Unavailable && region.is_none() => {
+            Some(failure) if failure.is_transient() && region.is_none() => {
                 return Err(failure.into());
             }
             // A caller that may not list the bucket may still read and write its notifications.
@@ -177,7 +177,7 @@ impl Bucket {
             )));
         }
         Err(match failure.kind {
-            FailureKind::Unavailable => WriteError::NoResponse(failure.into()),
+            FailureKind::Unavailable | FailureKind::Busy => WriteError::NoResponse(failure.into()),
             _ => WriteError::Refused(failure.into()),
         })
     }

@@ -45,7 +45,7 @@ pub(crate) enum ListError {
 impl ListError {
     /// Returns whether a retry makes sense.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Aws(failure) if failure.kind == FailureKind::Unavailable)
+        matches!(self, Self::Aws(failure) if failure.is_transient())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A record as comma-separated values (RFC 4180): keys unchanged, quoted where necessary. Pure.
+//! A record as comma-separated values: keys unchanged, quoted where necessary as in RFC 4180. Pure.
 
 use crate::tracking::Record;
 

@@ -37,6 +37,6 @@ impl Tally {
         let parts = [(self.overwritten, "overwritten"), (self.deleted, "deleted")];
         let words: Vec<_> =
             parts.iter().filter(|(number, _)| *number > 0).map(|(number, why)| format!("{number} {why}")).collect();
-        (!words.is_empty()).then(|| format!("{} since it was submitted", words.join(" and ")))
+        (!words.is_empty()).then(|| format!("{} since the submission", words.join(" and ")))
     }
 }

@@ -79,7 +79,10 @@ impl Versions {
                 let failure = AwsFailure::new(&error, "s3:GetObject", resource);
                 match failure.kind {
                     FailureKind::NotFound => Ok(Some(Checked::Deleted)),
-                    FailureKind::Unavailable | FailureKind::BadCredentials | FailureKind::OtherRegion => Err(failure),
+                    FailureKind::Unavailable
+                    | FailureKind::Busy
+                    | FailureKind::BadCredentials
+                    | FailureKind::OtherRegion => Err(failure),
                     FailureKind::Denied | FailureKind::Refused => {
                         self.refusal.get_or_init(|| failure.to_string());
                         tracing::info!(failure = failure.to_string().as_str(), "the version cannot be checked");

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use super::query::{Order, Query, queries};
 use super::record::Record;
 use super::selection::Selection;
-use crate::aws_failure::{AwsFailure, FailureKind};
+use crate::aws_failure::AwsFailure;
 
 /// How often a page is asked for if DynamoDB throttles or cannot be reached, in addition to the SDK's own attempts.
 const ATTEMPTS: u32 = 5;
@@ -113,7 +113,7 @@ impl Records {
                 Ok(output) => return Ok(output),
                 Err(error) => AwsFailure::new(&error, ACTION, format!("table {}", self.table)),
             };
-            if failure.kind != FailureKind::Unavailable || attempt == ATTEMPTS {
+            if !failure.is_transient() || attempt == ATTEMPTS {
                 return Err(failure);
             }
             tracing::info!(attempt, failure = failure.to_string().as_str(), "reading the page again");

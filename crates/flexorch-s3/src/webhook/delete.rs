@@ -20,7 +20,7 @@ pub(crate) async fn run(options: WebhookDeleteOptions, context: &Context) -> Res
         (Some(id), _) => all.iter().filter(|webhook| webhook.id == *id).collect(),
         (None, Some(url)) => all.iter().filter(|webhook| webhook.delivers_to(url)).collect(),
         (None, None) => {
-            let why = "name the webhook by its id, or with --stack, --function or --url; nothing was deleted";
+            let why = "specify the webhook by its id, or with --stack, --function or --url; nothing was deleted";
             return Err(WrongArgument(why.to_owned()).into());
         }
     };
@@ -52,9 +52,10 @@ pub(crate) async fn run(options: WebhookDeleteOptions, context: &Context) -> Res
         if signed.len() != signing.webhooks().len() {
             signing.note(&signed).await?;
         }
-        output.line("  The signing secret stays stored; `flexorch-s3 webhook create` uses it again.")?;
+        let create = context.commands().own(format_args!("webhook create {}", target.options));
+        output.line(format!("  The signing secret stays stored; to reuse it, run `{create}`."))?;
     }
-    output.line("  The outcomes function's sweep goes on to find how each job ended.")?;
+    output.line("  The outcomes function's sweep continues to check open jobs.")?;
     output.document(&json!({"deleted": chosen}))?;
     Ok(Exit::Success)
 }

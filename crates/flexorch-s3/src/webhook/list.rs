@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::Target;
 use super::signing::SigningSecret;
@@ -9,8 +10,8 @@ use crate::args::WebhookListOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::management::{Webhook, moment};
-use crate::output::{DIM, styled};
-use crate::text::{escaped, table, text_of};
+use crate::output::{DIM, columns, styled};
+use crate::text::{escaped, table, text_within};
 
 /// A webhook, and what it is to the stack.
 #[derive(Serialize)]
@@ -51,20 +52,35 @@ pub(crate) async fn run(options: WebhookListOptions, context: &Context) -> Resul
     let output = context.output;
     match items.is_empty() {
         true => output.line("FlexOrch has no webhooks for this API key.")?,
-        false => {
-            let mut rows = table(["ID", "URL", "EVENTS", "ACTIVE", "CREATED", ""]);
-            rows.add_rows(items.iter().map(row));
-            output.line(text_of(&rows).trim_end())?;
-        }
+        false => output.line(text(&items, columns()).trim_end())?,
     }
+    let create = context.commands().own(format_args!("webhook create {}", target.options));
     if let Some(url) = target.url.as_ref().filter(|_| items.iter().all(|item| item.own != Some(true))) {
         output.line(styled(
             DIM,
-            format_args!("  none delivers to {}: `flexorch-s3 webhook create` registers it", escaped(url.as_str())),
+            format_args!("  none delivers to {}: to register it, run `{create}`", escaped(url.as_str())),
         ))?;
     }
     output.document(&Listed { url: target.url.as_ref().map(reqwest::Url::as_str), webhooks: items })?;
     Ok(Exit::Success)
+}
+
+const HEADINGS: [&str; 6] = ["ID", "URL", "EVENTS", "ACTIVE", "CREATED", "NOTE"];
+
+/// Returns a table, or, if that is wider than the terminal, a line for each value: a URL that is shortened cannot be compared.
+fn text(items: &[Item<'_>], terminal: Option<usize>) -> String {
+    let mut rows = table(HEADINGS);
+    rows.add_rows(items.iter().map(row));
+    let table = text_within(&rows, None, None);
+    let is_wider = |columns: usize| table.lines().any(|line| line.width() > columns);
+    if !terminal.is_some_and(is_wider) {
+        return table;
+    }
+    let block = |item: &Item<'_>| {
+        let values = HEADINGS.iter().zip(row(item)).filter(|(_, value)| !value.is_empty());
+        values.map(|(heading, value)| format!("{heading:<8} {value}\n")).collect::<String>()
+    };
+    items.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
 fn row(item: &Item<'_>) -> [String; 6] {
@@ -82,4 +98,32 @@ fn row(item: &Item<'_>) -> [String; 6] {
         webhook.created_at.as_deref().map_or_else(|| "-".to_owned(), |time| escaped(&moment(time))),
         note.to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_is_too_narrow_for_the_table_gets_every_url_whole() {
+        let webhook = Webhook {
+            id: "wh_1".into(),
+            url: "https://abcdefghijklmnopqrstuvwxyz0123456789.lambda-url.eu-west-1.on.aws/".into(),
+            events: vec!["job.completed".into(), "job.failed".into()],
+            active: true,
+            created_at: None,
+            export: None,
+        };
+        let items = [Item { webhook: &webhook, own: Some(true), signing_secret_stored: Some(true) }];
+        for narrow in [40, 80] {
+            let text = text(&items, Some(narrow));
+            assert!(
+                text.contains(&format!("URL      {}\n", webhook.url)) && text.contains("NOTE     the stack's\n"),
+                "{text}"
+            );
+        }
+        for wide in [None, Some(200)] {
+            assert_eq!(text(&items, wide).lines().count(), 2);
+        }
+    }
 }

@@ -17,6 +17,7 @@ use anyhow::Result;
 use reqwest::Url;
 
 use crate::args::{ApiKeySecret, WebhookAction, WebhookTarget};
+use crate::commands::quoted;
 use crate::context::Context;
 use crate::exit::{Exit, WrongArgument};
 use crate::management::Management;
@@ -31,6 +32,16 @@ pub(crate) async fn run(action: WebhookAction, context: &Context) -> Result<Exit
     }
 }
 
+/// Says how to reach the webhooks of a stack or function that has none, or no longer.
+fn left_behind(tracking: &Tracking, secret: &ApiKeySecret, context: &Context) -> String {
+    let first = || tracking.connector_secrets().into_iter().next();
+    let secret = secret.secret.clone().or_else(first).unwrap_or_else(|| "ID".to_owned());
+    let list = context.commands().own(format_args!("webhook list --secret {}", quoted(&secret)));
+    format!(
+        "no webhook is known by this stack or function; to list or delete those of the API key, specify the secret alone: `{list}`"
+    )
+}
+
 /// What the options name, as far as they do.
 struct Target {
     /// Where the webhook delivers to.
@@ -39,6 +50,8 @@ struct Target {
     signing_secret: Option<String>,
     /// Whose API key is used.
     connector_secret: String,
+    /// The options that named all this, for suggested commands.
+    options: String,
 }
 
 impl Target {
@@ -53,9 +66,12 @@ impl Target {
         let wrong = |why: &str| WrongArgument(why.to_owned());
         let url = match (&tracking, url) {
             (_, Some(url)) => Some(url.clone()),
-            (Some(tracking), None) => Some(tracking.webhook_url().await?),
+            (Some(tracking), None) => match tracking.webhook_url().await {
+                Err(error) if !needs_url => return Err(error.context(left_behind(tracking, secret, context))),
+                url => Some(url?),
+            },
             (None, None) if needs_url => {
-                return Err(wrong("name the webhook's URL: --stack, --function or --url").into());
+                return Err(wrong("specify the webhook's URL with --stack, --function or --url").into());
             }
             (None, None) => None,
         };
@@ -72,8 +88,16 @@ impl Target {
         let first = || tracking.as_ref().and_then(|tracking| tracking.connector_secrets().into_iter().next());
         let connector_secret = secret.secret.clone().or_else(first);
         let connector_secret = connector_secret
-            .ok_or_else(|| wrong("name the connector's secret, whose API key is used, with --secret"))?;
-        Ok(Self { url, signing_secret, connector_secret })
+            .ok_or_else(|| wrong("specify the connector's secret, whose API key is used, with --secret"))?;
+        let named = [
+            ("--stack", stack.as_deref()),
+            ("--function", function.as_deref()),
+            ("--url", target.url.as_ref().map(Url::as_str)),
+            ("--signing-secret", target.signing_secret.as_deref()),
+            ("--secret", secret.secret.as_deref()),
+        ];
+        let options = named.iter().filter_map(|(option, value)| Some(format!("{option} {}", quoted((*value)?))));
+        Ok(Self { url, signing_secret, connector_secret, options: options.collect::<Vec<_>>().join(" ") })
     }
 
     /// Returns a client with the connector's API key.

@@ -27,10 +27,7 @@ pub(crate) enum Plan {
 
 /// A webhook with the URL that may not be deleted, because it does something else too.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "webhook {0} with this URL exports datasets too (auto_export), which would end with it: give the export a separate webhook at FlexOrch, \
-     then `flexorch-s3 webhook delete {0}`; nothing was changed"
-)]
+#[error("webhook {0} with this URL exports datasets too (auto_export)")]
 pub(crate) struct Exports(pub(crate) String);
 
 impl Found<'_> {

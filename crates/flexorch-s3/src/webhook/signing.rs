@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::commands::quoted;
 use crate::connector_secret::{FieldError, ReadError, SecretDocument, SecretStore};
 use crate::context::Context;
+use flexorch_s3_ingester::model::arn::SecretArn;
 use flexorch_s3_ingester::redaction;
 
 /// The field that the receiver reads.
@@ -31,16 +32,22 @@ impl SigningSecret {
         let store = context.secrets().await?;
         let document = store.read(id).await.map_err(|error| match error {
             ReadError::Absent { id, region } => {
-                let create = context
-                    .commands()
-                    .aws(format_args!("secretsmanager create-secret --name {} --secret-string '{{}}'", quoted(&id)));
+                let name = quoted(SecretArn::parse(&id).map_or(id.as_str(), |arn| arn.name));
+                let create = context.commands().in_region(&region);
+                let create =
+                    create.aws(format_args!("secretsmanager create-secret --name {name} --secret-string '{{}}'"));
                 anyhow!("there is no secret {id:?} in {region} for the signing secret: create it with `{create}`")
             }
+            ReadError::NotAnObject { .. } => anyhow!(error).context(unusable(id, context)),
             other => other.into(),
         })?;
         let signing = Self { store, document };
         // Known from now on, so that it is never printed.
-        signing.value()?.iter().for_each(|secret| redaction::register(secret.expose_secret()));
+        signing
+            .value()
+            .with_context(|| unusable(id, context))?
+            .iter()
+            .for_each(|secret| redaction::register(secret.expose_secret()));
         Ok(signing)
     }
 
@@ -73,6 +80,15 @@ impl SigningSecret {
     }
 }
 
+/// Says what to do about a secret from which the receiver cannot read the signing secret either.
+fn unusable(id: &str, context: &Context) -> String {
+    let put = format!("secretsmanager put-secret-value --secret-id {} --secret-string '{{}}'", quoted(id));
+    format!(
+        "the signing secret must be {{\"signing_secret\": \"…\"}}: correct it, or empty it with `{}`, and `webhook create` generates one",
+        context.commands().aws(put)
+    )
+}
+
 /// Returns the webhooks that are known to sign with the secret of a document; `None`: it holds none. The secret itself is not returned.
 ///
 /// # Errors
@@ -83,10 +99,12 @@ pub(crate) fn signing_fields(document: &SecretDocument) -> Result<Option<Vec<Str
     Ok(Some(document.texts(WEBHOOKS)))
 }
 
-/// Makes a random signing secret: 64 hexadecimal digits.
+/// Generates a random signing secret: 64 hexadecimal digits.
 pub(crate) fn random() -> Result<SecretString> {
     let mut bytes = [0_u8; BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("{error}")).context("cannot make a random signing secret")?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("{error}"))
+        .context("cannot generate a random signing secret")?;
     Ok(SecretString::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 

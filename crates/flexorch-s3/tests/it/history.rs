@@ -141,7 +141,10 @@ async fn a_throttled_table_is_read_to_its_end_and_a_denied_or_missing_one_is_nam
     archive.dynamodb.set_operation_fault("Query", Some(DynamoFault::AccessDenied));
     archive.run(&["history", "--stack", STACK]).await.says(1, &["needs dynamodb:Query on table records"]);
     archive.dynamodb.set_operation_fault("Query", None);
-    archive.run(&["history", "--table", "nothing"]).await.says(1, &["check the name table nothing", "--region"]);
+    archive
+        .run(&["history", "--table", "nothing"])
+        .await
+        .says(1, &["table nothing does not exist in this region (--region)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

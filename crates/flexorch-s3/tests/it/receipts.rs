@@ -205,3 +205,19 @@ async fn a_receipts_queue_that_refuses_or_does_not_exist_stops_a_backfill() {
     site.run(&["backfill", "--receipts-queue", &url]).await.says(0, &["✓ finished", "forwarded  1000"]);
     assert_eq!(keys_of(&site).into_iter().collect::<BTreeSet<_>>(), keys("in/", 1000).into_iter().collect());
 }
+
+#[tokio::test]
+async fn an_empty_variable_is_not_a_queue_and_a_wrong_one_is_named() {
+    let site = site().await;
+    for (value, status) in [("", 0), (" ", 0), ("receipts", 2)] {
+        let mut command = site.command(&["submit", "a.pdf"]);
+        command.env("RECEIPTS_QUEUE_URL", value);
+        let run = Run::of(command).await;
+        assert_eq!(run.status, Some(status), "{run}");
+        assert_eq!(run.err.contains("RECEIPTS_QUEUE_URL is \"receipts\""), status == 2, "{run}");
+    }
+    let mut command = site.command(&["submit", "--help"]);
+    command.env("RECEIPTS_QUEUE_URL", site.queues.url(QUEUE));
+    let run = Run::of(command).await;
+    assert!(run.ok().contains("RECEIPTS_QUEUE_URL") && !run.out.contains(&site.queues.url(QUEUE)), "{run}");
+}

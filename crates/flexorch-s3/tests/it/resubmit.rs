@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use flexorch_sandbox::aws_fault::AwsFault;
 use flexorch_sandbox::secrets_manager::SecretsFault;
+use flexorch_sandbox::stub::Stub;
 use serde_json::{Value, json};
 
 use crate::support::records::{Archive, BUCKET, CONNECTOR, STACK, TABLE, at};
@@ -301,4 +302,21 @@ async fn a_queue_that_does_not_exist_is_not_a_run_that_can_be_continued() {
     run.says(1, &["nothing was sent", "check the queue's name, region and account"]);
     assert!(!run.err.contains("to continue"), "{run}");
     assert_eq!(std::fs::read_dir(archive.folder.path()).unwrap().count(), 0, "no journal is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_another_region_is_an_error_and_a_refusal_is_reported_with_its_reason() {
+    let archive = Archive::open().await;
+    archive.put("a.pdf", "failed", &at(1), &json!({"version": "0123"}));
+    for (s3, status, words) in [
+        (301, 1, ["s3:GetObject on", "is in another region: select it with --region"]),
+        (400, 0, ["✓ 1 document sent", "1 sent without a check of the version: s3:GetObject on"]),
+    ] {
+        let buckets = Stub::start(move |_, _| (s3, "application/xml", String::new())).await.unwrap();
+        let mut command = archive.command(&["resubmit", "--stack", STACK, "--yes"]);
+        command.env("AWS_ENDPOINT_URL_S3", buckets.url());
+        let run = Run::of(command).await;
+        run.says(status, &words);
+        assert_eq!(run.shown().contains("HTTP status 400"), s3 == 400, "{run}");
+    }
 }

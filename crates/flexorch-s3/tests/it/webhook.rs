@@ -154,7 +154,7 @@ async fn a_random_secret_is_stored_before_the_webhook_is_registered_and_a_second
     office
         .run("create", &[])
         .await
-        .says(0, &["webhook wh_1 registered", "job.completed and job.failed", URL, "a new random one"]);
+        .says(0, &["webhook wh_1 registered", "job.completed and job.failed", URL, "a new one, generated at random"]);
     office.has_converged();
     let versions: Vec<Value> =
         office.archive.secrets.versions(SIGNING).iter().map(|text| serde_json::from_str(text).unwrap()).collect();
@@ -204,11 +204,11 @@ async fn wherever_it_ends_the_next_run_converges() {
         office.archive.secrets.set_operation_fault("PutSecretValue", None);
         // It is registered, and the response is lost, as if the process had been killed.
         office.flexorch.change(|state| state.loses_responses = true);
-        office.run("create", &[]).await.says(1, &["run the same command again"]);
+        office.run("create", &[]).await.says(1, &["it is not known whether the webhook was registered"]);
         assert_eq!(office.flexorch.ids(), ["wh_1"]);
         office.flexorch.change(|state| state.loses_responses = false);
         // Nothing shows that its secret is the stored one, so it is replaced, and not without a question.
-        office.run("create", &[]).await.says(1, &["Replace webhook wh_1", "--yes"]);
+        office.run("create", &[]).await.says(1, &["Replace webhook wh_1 ", "is not known to be its own.", "--yes"]);
         assert_eq!(office.flexorch.ids(), ["wh_1"]);
         office.run("create", &["--yes"]).await.says(0, &["webhook wh_2 registered", "deleted: wh_1"]);
         office.has_converged();
@@ -253,7 +253,8 @@ async fn one_that_exports_datasets_is_not_deleted_for_another() {
             json!({"id": "exporting", "url": URL, "events": ["job.completed", "job.failed"], "auto_export": export}),
         );
     });
-    office.run("create", &["--yes"]).await.says(1, &["webhook exporting", "auto_export", "nothing was changed"]);
+    let delete = "run `flexorch-s3 webhook delete exporting --stack ingest`; nothing was changed";
+    office.run("create", &["--yes"]).await.says(1, &["webhook exporting", "auto_export", delete]);
     assert_eq!(office.flexorch.ids(), ["exporting"]);
     assert_eq!(office.archive.signing(), json!({}));
 }
@@ -261,7 +262,7 @@ async fn one_that_exports_datasets_is_not_deleted_for_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn list_shows_the_stacks_and_delete_removes_it_or_the_named_one() {
     let office = Office::open().await;
-    office.run("list", &[]).await.says(0, &["no webhooks", "webhook create"]);
+    office.run("list", &[]).await.says(0, &["no webhooks", "run `flexorch-s3 webhook create --stack ingest`"]);
     office.flexorch.change(|state| {
         state.webhooks.push(json!({"id": "theirs", "url": "https://example.com/\u{1b}", "events": ["job.failed"]}));
     });
@@ -275,7 +276,10 @@ async fn list_shows_the_stacks_and_delete_removes_it_or_the_named_one() {
     };
     assert_eq!((own("wh_1"), own("theirs")), ((json!(true), json!(true)), (json!(false), json!(false))));
     office.run("delete", &[]).await.says(1, &["Delete webhook wh_1", "--yes"]);
-    office.run("delete", &["--yes"]).await.says(0, &["webhook wh_1 deleted", "sweep"]);
+    office
+        .run("delete", &["--yes"])
+        .await
+        .says(0, &["webhook wh_1 deleted", "run `flexorch-s3 webhook create --stack ingest`", "sweep"]);
     assert_eq!(
         (office.flexorch.ids(), office.archive.signing()["webhooks"].clone()),
         (vec!["theirs".to_owned()], json!([]))
@@ -316,6 +320,45 @@ async fn a_plain_list_is_read_and_a_page_of_a_proxy_is_reported_with_its_own_sta
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_question_gives_the_reason_that_is_true() {
+    let office = Office::open().await;
+    office.run("create", &[]).await.ok();
+    let new = office.run("create", &["--new-signing-secret"]).await;
+    new.says(1, &["Replace webhook wh_1 ", "A new signing secret is generated."]);
+    office.flexorch.change(|state| state.webhooks[0]["active"] = false.into());
+    office
+        .run("create", &[])
+        .await
+        .says(1, &["Replace webhook wh_1 ", "It is disabled, or does not report job.completed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signing_secret_that_cannot_be_read_has_a_way_out() {
+    let office = Office::open().await;
+    for text in ["junk", r#"{"signing_secret": 12345678}"#] {
+        office.archive.secrets.put(SIGNING, text);
+        let run = office.run("create", &[]).await;
+        run.says(1, &["or empty it with `aws secretsmanager put-secret-value --secret-id", "generates one"]);
+    }
+    assert_eq!(office.flexorch.ids(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_without_a_webhook_leads_to_those_that_were_left_behind() {
+    let office = Office::open().await;
+    for action in ["list", "delete"] {
+        let command = office.command(&["webhook", action, "--stack", "without-tracking", "--secret", CONNECTOR]);
+        Run::of(command).await.says(1, &["`flexorch-s3 webhook list --secret flexorch/invoices`"]);
+    }
+    let command = office.command(&["webhook", "create", "--stack", "nothing", "--secret", CONNECTOR]);
+    Run::of(command).await.says(1, &["stack nothing does not exist in this region"]);
+    let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:gone-AbCdEf";
+    let run = Run::of(office.command(&["webhook", "list", "--secret", arn])).await;
+    run.says(1, &["check the ARN and its account (--profile)"]);
+    assert!(!run.err.contains("pass the whole ARN"), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interruption_has_its_exit_status_in_every_command() {
     let archive = Archive::open().await;
     // It accepts a connection, and never responds.
@@ -350,7 +393,7 @@ async fn a_function_or_a_url_takes_the_place_of_a_stack() {
     let missing = [&url[..], &["--signing-secret", "nothing"]].concat();
     Run::of(office.command(&missing)).await.says(1, &["aws secretsmanager create-secret --name nothing"]);
     let without = ["webhook", "create", "--secret", CONNECTOR];
-    Run::of(office.command(&without)).await.says(2, &["name the webhook's URL"]);
+    Run::of(office.command(&without)).await.says(2, &["specify the webhook's URL"]);
     let plain = ["webhook", "create", "--url", "http://example.com/", "--secret", CONNECTOR];
     Run::of(office.command(&plain)).await.says(2, &["expected an https URL"]);
 }
