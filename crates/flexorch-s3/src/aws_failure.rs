@@ -101,7 +101,7 @@ impl AwsFailure {
                     .to_owned()
             }
             FailureKind::NotFound => {
-                format!("{resource} does not exist in this region (--region) and account (--profile): check its name and these")
+                format!("{resource} does not exist here: check its name, the region (--region) and the account (--profile)")
             }
             FailureKind::OtherRegion => format!("{resource} is in another region: select it with --region"),
             FailureKind::Unavailable => {

@@ -144,7 +144,7 @@ async fn a_throttled_table_is_read_to_its_end_and_a_denied_or_missing_one_is_nam
     archive
         .run(&["history", "--table", "nothing"])
         .await
-        .says(1, &["table nothing does not exist in this region (--region)"]);
+        .says(1, &["table nothing does not exist here: check its name, the region (--region)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

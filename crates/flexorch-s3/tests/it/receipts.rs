@@ -127,11 +127,23 @@ async fn a_backfill_to_the_queue_leaves_the_receipts_to_the_function() {
     assert_eq!((site.queues.messages("retry").len(), receipts(&site).len()), (1, 0));
 }
 
+/// An SQS that refuses these messages, which is no reason to expect that it refuses the next ones.
+async fn refusing() -> Stub {
+    Stub::refusing("InvalidMessageContents", "The message has characters that are not allowed.").await.unwrap()
+}
+
+/// The command line with these arguments and that SQS.
+fn refused(site: &Site, sqs: &Stub, arguments: &[&str]) -> Command {
+    let mut command = site.command(arguments);
+    command.env("AWS_ENDPOINT_URL_SQS", sqs.url());
+    command
+}
+
 #[tokio::test]
 async fn receipts_that_cannot_be_sent_are_a_problem_that_is_reported_and_what_was_sent_stays_sent() {
     let site = site().await;
     site.fill(keys("in/", 150));
-    site.queues.set_fault(Some(AwsFault::Internal));
+    site.queues.set_fault(Some(AwsFault::AccessDenied));
     let url = site.queues.url(QUEUE);
     let output = site.run(&["submit", "a.pdf", "--receipts-queue", &url]).await;
     output.says(
@@ -143,7 +155,7 @@ async fn receipts_that_cannot_be_sent_are_a_problem_that_is_reported_and_what_wa
             "submit these keys again with `flexorch-s3 submit --function NAME`",
         ],
     );
-    let output = site.run(&["backfill", "--receipts-queue", &url]).await;
+    let output = Run::of(refused(&site, &refusing().await, &["backfill", "--receipts-queue", &url])).await;
     output.says(3, &["forwarded  150", "2 receipts with 150 documents could not be sent"]);
     let verbose = site.run(&["submit", "b.pdf", "--receipts-queue", &url, "-v"]).await;
     assert!(verbose.err.contains(r#"{\"b.pdf\":\"j-"#), "{verbose}");
@@ -172,10 +184,8 @@ async fn a_backfill_is_not_done_before_every_receipt_is_sent() {
     let names = keys("in/", 150);
     site.fill(names.clone());
     let url = site.queues.url(QUEUE);
-    site.queues.set_fault(Some(AwsFault::Internal));
-    let run = site.run(&["backfill", "--receipts-queue", &url]).await;
+    let run = Run::of(refused(&site, &refusing().await, &["backfill", "--receipts-queue", &url])).await;
     run.says(3, &["finished without all receipts", "untracked  150", "Run the same command again"]);
-    site.queues.set_fault(None);
     let without = site.run(&["backfill"]).await;
     without.says(3, &["untracked  150", "Run the same command with --receipts-queue or --function"]);
     let run = site.run(&["backfill", "--receipts-queue", &url, "--json"]).await;

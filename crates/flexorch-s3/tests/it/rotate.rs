@@ -496,7 +496,7 @@ async fn without_a_user_or_a_connector_it_says_what_is_missing() {
     let site = Site::start().await;
     Run::of(site.command(&["--yes"])).await.says(1, &["which IAM user", "belongs to no stack", "--user"]);
     let nobody = site.command(&["--user", "nobody", "--yes"]);
-    Run::of(nobody).await.says(1, &["iam:ListAccessKeys on user/nobody failed", "user/nobody does not exist in"]);
+    Run::of(nobody).await.says(1, &["iam:ListAccessKeys on user/nobody failed", "user/nobody does not exist here"]);
     site.assert_unchanged(&site.connectors().await);
     site.operator.secrets.put(SECRET, json!({"api_key": API_KEY}).to_string());
     let run = Run::of(site.command(&["--user", USER, "--yes"])).await;

@@ -351,7 +351,7 @@ async fn a_stack_without_a_webhook_leads_to_those_that_were_left_behind() {
         Run::of(command).await.says(1, &["`flexorch-s3 webhook list --secret flexorch/invoices`"]);
     }
     let command = office.command(&["webhook", "create", "--stack", "nothing", "--secret", CONNECTOR]);
-    Run::of(command).await.says(1, &["stack nothing does not exist in this region"]);
+    Run::of(command).await.says(1, &["stack nothing does not exist here"]);
     let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:gone-AbCdEf";
     let run = Run::of(office.command(&["webhook", "list", "--secret", arn])).await;
     run.says(1, &["check the ARN and its account (--profile)"]);
