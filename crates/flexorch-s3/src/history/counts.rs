@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flexorch_s3_ingester::model::arn::secret_name;
 use serde::Serialize;
 
 use crate::tracking::{Record, State};
@@ -19,7 +20,7 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) all: Counts,
-    /// By the connector's secret, and its id at FlexOrch.
+    /// By the name of the connector's secret, and its id at FlexOrch.
     pub(crate) connectors: BTreeMap<(Option<String>, Option<String>), Counts>,
     /// By the day of the last change, in UTC.
     pub(crate) days: BTreeMap<String, Counts>,
@@ -55,7 +56,8 @@ impl Counts {
 impl Tally {
     pub(crate) fn add(&mut self, record: &Record) {
         self.all.add(record.state);
-        let connector = (record.connector.clone(), record.connector_id.as_ref().map(ToString::to_string));
+        let secret = record.connector.as_deref().map(|secret_id| secret_name(secret_id).to_owned());
+        let connector = (secret, record.connector_id.as_ref().map(ToString::to_string));
         self.connectors.entry(connector).or_default().add(record.state);
         let day = record.changed_at.get(..10).unwrap_or("unknown").to_owned();
         self.days.entry(day).or_default().add(record.state);
