@@ -182,7 +182,7 @@ impl Recorder {
                 tracing::warn!(
                     document = stored.record.key.document.as_str(),
                     error = error.to_string().as_str(),
-                    "an event was published and will be published again"
+                    "an event was published, and may be published again"
                 );
                 stored
             }

@@ -165,7 +165,8 @@ impl Table {
                 // If the response of an earlier attempt was lost, what refuses the repeated write is that write itself.
                 match self.get(&record.key, end).await {
                     Ok(Some(stored)) if stored.revision == Some(revision) => Ok(Written::Done(Box::new(stored))),
-                    _ => Ok(Written::Conflict),
+                    Err(TableError::Call(error)) => Err(error),
+                    Ok(_) | Err(TableError::Item(_)) => Ok(Written::Conflict),
                 }
             }
             Err(error) => Err(error),

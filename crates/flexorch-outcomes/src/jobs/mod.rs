@@ -34,6 +34,15 @@ pub(crate) struct Job {
     pub(crate) failure_reason: Option<String>,
 }
 
+/// A page of jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobsPage {
+    /// Those that can be read.
+    pub(crate) jobs: Vec<Job>,
+    /// How many items the page has.
+    pub(crate) items: usize,
+}
+
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -48,8 +57,8 @@ pub(crate) enum Status {
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JobsResponse {
-    /// The jobs of a page.
-    Page(Vec<Job>),
+    /// A page of jobs.
+    Page(JobsPage),
     /// The job that was asked for.
     Job(Job),
     /// FlexOrch does not know the job (404).

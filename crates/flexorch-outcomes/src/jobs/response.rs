@@ -6,7 +6,7 @@ use flexorch_s3_ingester::flexorch::response::{ApiError, RawResponse, Response, 
 use flexorch_s3_ingester::redaction::Redactor;
 use serde_json::Value;
 
-use super::{Job, JobsRequest, JobsResponse, Status};
+use super::{Job, JobsPage, JobsRequest, JobsResponse, Status};
 use crate::text::shortened;
 
 /// Reads a response. `secrets` are removed from all of its texts.
@@ -30,11 +30,12 @@ pub(crate) fn read(ask: &JobsRequest, response: RawResponse<'_>, secrets: &Redac
 }
 
 /// Finds the list of jobs: the body, its `data`, or a list in either of them.
-fn page_in(body: &Value) -> Option<Vec<Job>> {
-    let list = |value: &Value| -> Option<Vec<Job>> {
+fn page_in(body: &Value) -> Option<JobsPage> {
+    let list = |value: &Value| {
         let lists = ["items", "jobs", "results", "data"].iter().filter_map(|name| value.get(name)?.as_array());
-        let jobs = value.as_array().or_else(|| { lists }.next())?;
-        Some(jobs.iter().filter_map(|job| read_job(job, id_of(job)?)).collect())
+        let items = value.as_array().or_else(|| { lists }.next())?;
+        let jobs = items.iter().filter_map(|job| read_job(job, id_of(job)?)).collect();
+        Some(JobsPage { jobs, items: items.len() })
     };
     body.get("data").filter(|data| !data.is_null()).and_then(list).or_else(|| list(body))
 }
@@ -180,11 +181,15 @@ mod tests {
             r#"{"items":[{"id":"1","status":"running"},{"job_id":"2","status":"completed"}]}"#,
             r#"[{"id":"1","status":"running"},{"job_id":"2","status":"completed"}]"#,
         ] {
-            let JobsResponse::Page(jobs) = reply(&JobsRequest::Page(1), 200, body) else { panic!("{body}") };
-            let read: Vec<_> = jobs.iter().map(|job| (job.id.as_str(), job.status)).collect();
+            let JobsResponse::Page(page) = reply(&JobsRequest::Page(1), 200, body) else { panic!("{body}") };
+            assert_eq!(page.items, if body.contains("\"x\"") { 3 } else { 2 }, "{body}");
+            let read: Vec<_> = page.jobs.iter().map(|job| (job.id.as_str(), job.status)).collect();
             assert_eq!(read, [("1", Status::Open), ("2", Status::Completed)], "{body}");
         }
-        assert_eq!(reply(&JobsRequest::Page(1), 200, r#"{"data":[]}"#), JobsResponse::Page(Vec::new()));
+        assert_eq!(
+            reply(&JobsRequest::Page(1), 200, r#"{"data":[]}"#),
+            JobsResponse::Page(JobsPage { jobs: Vec::new(), items: 0 })
+        );
         assert!(matches!(reply(&JobsRequest::Page(1), 200, r#"{"data":{"x":1}}"#), JobsResponse::Failed(_)));
     }
 

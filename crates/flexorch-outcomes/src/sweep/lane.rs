@@ -8,7 +8,7 @@ use flexorch_s3_ingester::ingest::rate::RateLimiter;
 use flexorch_s3_ingester::ingest::retry::backoff;
 
 use super::paging::{FIRST_PAGE, Paging};
-use crate::jobs::{Job, JobsRequest, JobsResponse, Status};
+use crate::jobs::{Job, JobsPage, JobsRequest, JobsResponse, Status};
 use crate::transition::JobEnd;
 
 /// How often one request is sent, at most.
@@ -70,8 +70,8 @@ pub(super) struct Lane {
     /// There are no other jobs to ask for.
     is_all: bool,
     paging: Paging,
-    /// Requests that FlexOrch responded to.
-    answered: u32,
+    /// Requests that are done, whether FlexOrch responded or not.
+    done: u32,
     attempts: u32,
     exhausted: u32,
     retry_at: Option<SystemTime>,
@@ -95,7 +95,7 @@ impl Lane {
             waiting,
             end,
             is_all: jobs.is_all,
-            answered: 0,
+            done: 0,
             attempts: 0,
             exhausted: 0,
             retry_at: None,
@@ -130,8 +130,7 @@ impl Lane {
     /// the list is so long that the pages alone might never reach it.
     fn ask(&self) -> Option<JobsRequest> {
         let job = self.waiting.front()?;
-        let direct =
-            self.waiting.len() == 1 || self.paging.is_continued() && self.answered.is_multiple_of(DIRECT_SHARE);
+        let direct = self.waiting.len() == 1 || self.paging.is_continued() && self.done.is_multiple_of(DIRECT_SHARE);
         let page = self.paging.page().filter(|_| !direct);
         Some(page.map_or_else(|| JobsRequest::Job(job.clone()), JobsRequest::Page))
     }
@@ -150,9 +149,9 @@ impl Lane {
             limiter.was_admitted();
         }
         match reply {
-            JobsResponse::Page(jobs) => {
+            JobsResponse::Page(page) => {
                 self.succeeded();
-                self.page_received(jobs)
+                self.page_received(page)
             }
             JobsResponse::Job(job) => {
                 self.succeeded();
@@ -191,12 +190,12 @@ impl Lane {
     }
 
     fn succeeded(&mut self) {
-        self.answered += 1;
+        self.done += 1;
         self.attempts = 0;
         self.exhausted = 0;
     }
 
-    fn page_received(&mut self, jobs: Vec<Job>) -> Vec<Finding> {
+    fn page_received(&mut self, JobsPage { jobs, items }: JobsPage) -> Vec<Finding> {
         let ids: HashSet<String> = jobs.iter().map(|job| job.id.clone()).collect();
         let mut jobs: HashMap<String, Job> = jobs.into_iter().map(|job| (job.id.clone(), job)).collect();
         let mut findings = Vec::new();
@@ -207,7 +206,7 @@ impl Lane {
             }
             None => true,
         });
-        self.paging.received(ids, findings.len());
+        self.paging.received(ids, items, findings.len());
         findings
     }
 
@@ -251,12 +250,23 @@ impl Lane {
                     return Vec::new();
                 }
                 self.attempts = 0;
-                self.exhausted += 1;
-                if rate_limited || self.exhausted >= MAX_EXHAUSTED {
+                self.done += 1;
+                if rate_limited {
                     self.stop = Some(Stop::Unavailable(error));
                     return Vec::new();
                 }
-                self.give_up(ask)
+                self.exhausted += 1;
+                if self.exhausted >= MAX_EXHAUSTED {
+                    self.stop = Some(Stop::Unavailable(error));
+                }
+                match ask {
+                    JobsRequest::Page(_) => {
+                        self.paging.pause();
+                        Vec::new()
+                    }
+                    // Also when it stops: the next sweep asks for another job first.
+                    JobsRequest::Job(_) => self.give_up(ask),
+                }
             }
             Response::Accepted(_) => self.give_up(ask),
         }

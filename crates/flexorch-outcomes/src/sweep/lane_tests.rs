@@ -25,6 +25,11 @@ fn failed(status: u16) -> JobsResponse {
     })
 }
 
+fn page(jobs: impl IntoIterator<Item = Job>) -> JobsResponse {
+    let jobs: Vec<_> = jobs.into_iter().collect();
+    JobsResponse::Page(JobsPage { items: jobs.len(), jobs })
+}
+
 /// A FlexOrch in virtual time: what it responds to, and what it was asked.
 struct Simulation<'a> {
     respond: &'a dyn Fn(&JobsRequest, usize) -> JobsResponse,
@@ -98,7 +103,7 @@ fn listed(jobs: usize, newer: usize) -> impl Fn(&JobsRequest, usize) -> JobsResp
             let all =
                 (0..newer).map(|number| format!("n-{number}")).chain((0..jobs).map(|number| format!("j-{number}")));
             let page = all.skip((*page as usize - 1) * 100).take(100);
-            JobsResponse::Page(page.map(|id| job(&id, Status::Completed)).collect())
+            self::page(page.map(|id| job(&id, Status::Completed)))
         }
     }
 }
@@ -140,14 +145,12 @@ fn pages_of_other_jobs_are_passed_over_while_that_pays() {
 #[test]
 fn a_list_that_repeats_itself_or_is_not_there_is_not_needed() {
     let repeating = |ask: &JobsRequest, _: usize| match ask {
-        JobsRequest::Page(_) => {
-            JobsResponse::Page((0..100).map(|number| job(&format!("j-{number}"), Status::Completed)).collect())
-        }
+        JobsRequest::Page(_) => page((0..100).map(|number| job(&format!("j-{number}"), Status::Completed))),
         JobsRequest::Job(id) => JobsResponse::Job(job(id, Status::Completed)),
     };
     let jobs = names(103);
     let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
-    assert_eq!(run(&jobs, &repeating).asks.len(), 2 + 3);
+    assert_eq!(run(&jobs, &repeating).asks.len(), 3 + 3);
     for status in [404, 422, 500] {
         let result = run(&["a", "b", "c"], &|ask, _| match ask {
             JobsRequest::Page(_) => failed(status),
@@ -160,7 +163,7 @@ fn a_list_that_repeats_itself_or_is_not_there_is_not_needed() {
 #[test]
 fn a_running_job_on_a_page_is_not_asked_for_again_and_an_unknown_one_stays_open() {
     let result = run(&["a", "b", "c"], &|ask, _| match ask {
-        JobsRequest::Page(_) => JobsResponse::Page(vec![job("a", Status::Open), job("b", Status::Failed)]),
+        JobsRequest::Page(_) => page([job("a", Status::Open), job("b", Status::Failed)]),
         JobsRequest::Job(_) => JobsResponse::Unknown,
     });
     assert_eq!(result.asks, [JobsRequest::Page(1), JobsRequest::Job("c".into())]);
@@ -210,7 +213,7 @@ fn jobs_behind_more_pages_than_a_sweep_can_read_are_reached_by_the_next_one() {
         JobsRequest::Job(id) => JobsResponse::Job(job(id, status(id))),
         JobsRequest::Page(page) => {
             let page = ids.iter().rev().skip((*page as usize - 1) * 100).take(100);
-            JobsResponse::Page(page.map(|id| job(id, status(id))).collect())
+            self::page(page.map(|id| job(id, status(id))))
         }
     };
     let sweep = |jobs: &[&str], first_page| {
@@ -245,6 +248,30 @@ fn a_job_that_always_fails_does_not_hold_up_the_others() {
         JobsRequest::Job(id) => JobsResponse::Job(job(id, Status::Completed)),
     });
     assert_eq!((result.ended.len(), result.open), (2, vec!["bad".to_owned()]));
+}
+
+#[test]
+fn a_job_that_always_fails_beside_a_list_that_always_fails_is_asked_for_last_in_the_next_sweep() {
+    let respond = |ask: &JobsRequest, _: usize| match ask {
+        JobsRequest::Job(id) if id != "bad" => JobsResponse::Job(job(id, Status::Completed)),
+        _ => failed(500),
+    };
+    let first = run(&["bad", "a", "b"], &respond);
+    assert_eq!((first.open, first.left), (vec!["bad".to_owned()], 2));
+    let second = run(&["a", "b", "bad"], &respond);
+    assert_eq!(second.ended.len(), 2);
+}
+
+#[test]
+fn a_long_list_is_read_although_single_jobs_cannot_be_asked_for() {
+    let respond = |ask: &JobsRequest, asked: usize| match ask {
+        JobsRequest::Job(_) => failed(500),
+        JobsRequest::Page(_) => listed(250, 0)(ask, asked),
+    };
+    let jobs = names(250);
+    let jobs: Vec<_> = jobs.iter().map(String::as_str).collect();
+    let result = Simulation { respond: &respond, rate: None, seconds: 60, new_key: false, first_page: 2 }.run(&jobs);
+    assert!(result.ended.len() > 240, "{:?}", result.asks);
 }
 
 #[test]
@@ -283,7 +310,7 @@ proptest! {
             (3, _) => failed(422),
             (4, JobsRequest::Job(_)) => JobsResponse::Unknown,
             (5, JobsRequest::Job(id)) => JobsResponse::Job(job(id, Status::Open)),
-            (4 | 5, JobsRequest::Page(_)) => JobsResponse::Page(Vec::new()),
+            (4 | 5, JobsRequest::Page(_)) => page([]),
             (6, _) => failed(403),
             (_, ask) => listed(30, 0)(ask, asked),
         };

@@ -41,7 +41,7 @@ use self::candidates::{Candidates, Rules, Verdict};
 use crate::apply::{ApplyError, CONCURRENT_RECORDS, Recorder, Run};
 use crate::config::Config;
 use crate::item::Stored;
-use crate::jobs::{JobsClient, PAGE_SIZE};
+use crate::jobs::JobsClient;
 use crate::metrics::AfterSweep;
 use crate::record::RecordKey;
 use crate::schema::State;
@@ -50,10 +50,9 @@ use crate::transition::Fact;
 
 /// Requests that may start at once before the rate spreads them, as in the ingester.
 const BURST: u32 = 2;
-/// Without a rate, no more requests than this start in a second: each waits for the one before.
-const REQUESTS_PER_SECOND: u64 = 50;
-/// The most jobs of one connector that a sweep considers, so that its memory is bounded.
-const MOST_CANDIDATES: usize = 10_000;
+/// The most jobs of one connector that a sweep considers, so that its memory is bounded. Far more than it has time to ask for one by
+/// one: the list's pages have the newest jobs.
+const MOST_CANDIDATES: usize = 20_000;
 /// A failure without a reason is asked for within this time: older ones are not read again by every sweep.
 const EXPLAINED_WITHIN: SignedDuration = SignedDuration::from_hours(3 * 24);
 
@@ -169,8 +168,7 @@ impl Sweeper {
     /// Reads all open records, oldest first, and those that failed lately for an unknown reason; chooses the jobs to ask for and gives
     /// up what is too old.
     async fn survey(&self, recorder: &Recorder, end: SystemTime, run: Run<'_>) -> Result<Survey, ApplyError> {
-        let capacity = self.capacity(end);
-        let candidates = self.secret_ids.iter().map(|_| Candidates::new(capacity)).collect();
+        let candidates = self.secret_ids.iter().map(|_| Candidates::new(MOST_CANDIDATES)).collect();
         let mut survey = Survey { open: 0, is_complete: false, not_configured: 0, candidates };
         let open = StateQuery { state: State::Submitted, from: None, filter: Filter::All };
         let from = recorder.now().checked_sub(EXPLAINED_WITHIN).ok();
@@ -200,16 +198,6 @@ impl Sweeper {
             survey.is_complete = true;
         }
         Ok(survey)
-    }
-
-    /// How many jobs of a connector can be asked for until `end`: a page has up to [`PAGE_SIZE`].
-    fn capacity(&self, end: SystemTime) -> usize {
-        let seconds = self.clock.until(end).as_secs() + 1;
-        let requests = match self.requests_per_minute {
-            Some(rate) => seconds * u64::from(rate.get()) / 60 + u64::from(BURST),
-            None => seconds * REQUESTS_PER_SECOND,
-        };
-        usize::try_from(requests).unwrap_or(MOST_CANDIDATES).saturating_mul(PAGE_SIZE).min(MOST_CANDIDATES)
     }
 
     async fn abandon(&self, recorder: &Recorder, keys: Vec<RecordKey>, run: Run<'_>) {

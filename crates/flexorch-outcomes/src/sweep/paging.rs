@@ -24,7 +24,10 @@ pub(super) struct Paging {
     read: usize,
     answered: usize,
     useless_pages: usize,
-    previous: HashSet<String>,
+    /// The page before: its jobs, and how many items it had.
+    previous: (HashSet<String>, usize),
+    /// How many pages in a row had the same jobs as the page before.
+    repeated: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +36,8 @@ enum Progress {
     ToTheEnd,
     /// The pages before the first one are being read.
     FromTheFront,
-    /// There are pages left, but asking for single jobs costs less.
-    TooFewAnswers,
+    /// There are pages left, for the next sweep: asking for single jobs costs less, or a page cannot be read now.
+    Paused,
     /// All pages are read, or the list cannot be used.
     Done,
 }
@@ -49,7 +52,8 @@ impl Paging {
             read: 0,
             answered: 0,
             useless_pages: (jobs / USELESS_PAGES_SHARE).min(MOST_USELESS_PAGES),
-            previous: HashSet::new(),
+            previous: (HashSet::new(), 0),
+            repeated: 0,
         }
     }
 
@@ -58,29 +62,36 @@ impl Paging {
         matches!(self.progress, Progress::ToTheEnd | Progress::FromTheFront).then_some(self.page)
     }
 
-    /// Takes the ids on the page, and how many of them were asked for.
-    pub(super) fn received(&mut self, ids: HashSet<String>, answered: usize) {
+    /// Takes the ids on the page, how many items it has, and how many of the jobs were asked for.
+    pub(super) fn received(&mut self, ids: HashSet<String>, items: usize, answered: usize) {
         self.read += 1;
         self.answered += answered;
-        let is_last = ids.is_empty() || ids.len() < self.previous.len() || ids == self.previous;
-        self.previous = ids;
-        self.page += 1;
+        // Once may be chance: as many new jobs as a page has came between two requests.
+        self.repeated = if ids == self.previous.0 { self.repeated + 1 } else { 0 };
+        let is_last = items == 0 || items < self.previous.1 || self.repeated > 1;
+        self.previous = (ids, items);
+        self.page = self.page.saturating_add(1);
         match self.progress {
             Progress::ToTheEnd if is_last && self.first > FIRST_PAGE => {
                 self.progress = Progress::FromTheFront;
                 self.page = FIRST_PAGE;
-                self.previous.clear();
+                self.previous = (HashSet::new(), 0);
             }
             Progress::ToTheEnd if is_last => self.progress = Progress::Done,
             Progress::FromTheFront if is_last || self.page >= self.first => self.progress = Progress::Done,
             _ => {}
         }
         if self.progress != Progress::Done && self.read > self.answered + self.useless_pages {
-            self.progress = Progress::TooFewAnswers;
+            self.progress = Progress::Paused;
         }
     }
 
-    /// Takes note that the list is not there or cannot be read.
+    /// Leaves the other pages to the next sweep.
+    pub(super) fn pause(&mut self) {
+        self.progress = Progress::Paused;
+    }
+
+    /// Takes note that the list is not there or cannot be used.
     pub(super) fn give_up(&mut self) {
         self.progress = Progress::Done;
     }
@@ -109,7 +120,8 @@ mod tests {
         let mut read = Vec::new();
         while let Some(page) = paging.page().filter(|_| read.len() < most) {
             read.push(page);
-            paging.received(ids(page, if page <= pages { 100 } else { 0 }), if page <= pages { answered } else { 0 });
+            let items = if page <= pages { 100 } else { 0 };
+            paging.received(ids(page, items), items, answered.min(items));
         }
         read
     }
@@ -129,19 +141,32 @@ mod tests {
         let mut paging = Paging::new(50, 1);
         assert_eq!(read(&mut paging, 100, 0, 100), [1, 2, 3, 4, 5, 6]);
         assert_eq!((paging.page(), paging.resume()), (None, 7));
+        paging.pause();
+        assert_eq!((paging.page(), paging.resume()), (None, 7));
         paging.give_up();
         assert_eq!(paging.resume(), 1);
     }
 
     #[test]
-    fn a_shorter_or_repeated_page_is_the_last() {
+    fn a_page_that_is_not_there_begins_again_at_the_front() {
+        let mut paging = Paging::new(10, u32::MAX);
+        paging.received(HashSet::new(), 0, 0);
+        assert_eq!(paging.page(), Some(1));
+    }
+
+    #[test]
+    fn a_page_that_is_shorter_or_repeated_twice_is_the_last() {
         let mut shorter = Paging::new(250, 1);
-        shorter.received(ids(1, 100), 100);
-        shorter.received(ids(2, 50), 50);
+        shorter.received(ids(1, 100), 100, 100);
+        // A job that cannot be read is an item, too.
+        shorter.received(ids(2, 99), 100, 99);
+        assert_eq!(shorter.page(), Some(3));
+        shorter.received(ids(3, 50), 50, 50);
         assert_eq!((shorter.page(), shorter.resume()), (None, 1));
         let mut repeated = Paging::new(250, 1);
-        repeated.received(ids(1, 100), 100);
-        repeated.received(ids(1, 100), 0);
-        assert_eq!(repeated.page(), None);
+        for page in [Some(2), Some(3), None] {
+            repeated.received(ids(1, 100), 100, 100);
+            assert_eq!(repeated.page(), page, "once may be chance");
+        }
     }
 }
