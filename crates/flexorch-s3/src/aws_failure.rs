@@ -38,6 +38,8 @@ pub(crate) enum FailureKind {
     Unavailable,
     /// AWS throttles the calls, or failed itself.
     Busy,
+    /// The response is not one of AWS.
+    NotAws,
     /// AWS refused the request for another reason, which the cause states.
     Refused,
 }
@@ -107,6 +109,10 @@ impl AwsFailure {
             FailureKind::Unavailable => {
                 format!("{service} cannot be reached: check --region, --endpoint-url and the network")
             }
+            FailureKind::NotAws => {
+                "the response does not come from AWS, but perhaps from a proxy or a sign-in page: check --endpoint-url and the network"
+                    .to_owned()
+            }
             FailureKind::Busy => format!("{service} throttles the calls or has a failure: retry later"),
             FailureKind::Refused if self.cause.contains("marked for deletion") => {
                 format!("restore it with `aws secretsmanager restore-secret --secret-id {resource}`, or select another")
@@ -123,8 +129,8 @@ impl AwsFailure {
 impl FailureKind {
     /// Classifies a response by its status, 0 for none, and AWS's error code, as the function does.
     fn of(status: u16, code: &str) -> Self {
-        if status == 0 && code.is_empty() {
-            return Self::Unavailable;
+        if code.is_empty() && (status == 0 || (200..300).contains(&status)) {
+            return if status == 0 { Self::Unavailable } else { Self::NotAws };
         }
         let (code, message) = (Some(code).filter(|code| !code.is_empty()).map(str::to_owned), String::new());
         match (Refusal { code, message, status: Some(status), hint: None }).kind() {
@@ -158,6 +164,8 @@ mod tests {
     #[test]
     fn what_responded_was_reached() {
         assert_eq!(FailureKind::of(0, ""), FailureKind::Unavailable);
+        assert_eq!(FailureKind::of(200, ""), FailureKind::NotAws);
+        assert!(hint(FailureKind::NotAws, "x:Y", "unexpected token").contains("sign-in page"));
         for (status, code) in [(400, "ThrottlingException"), (500, "InternalFailure"), (503, "")] {
             assert_eq!(FailureKind::of(status, code), FailureKind::Busy, "{status} {code}");
         }

@@ -32,7 +32,14 @@ const READ_AHEAD: usize = 256;
 
 pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exit> {
     let stop = context.stop();
-    let connector = context.connector(&options.secret.secret).await?;
+    let interrupted = || {
+        context.output.progress("interrupted; nothing was submitted");
+        Ok(Exit::Interrupted)
+    };
+    let Some(connector) = stop.unless_requested(context.connector(&options.secret.secret)).await else {
+        return interrupted();
+    };
+    let connector = connector?;
     let mut keys = Keys::open(&options, connector.bucket.clone())?;
     let mut report = Report::begin(context);
     if let Some(pause) = pause_of(&connector, &context.commands()) {
@@ -46,8 +53,12 @@ pub(crate) async fn run(options: SubmitOptions, context: &Context) -> Result<Exi
         concurrency: options.concurrency,
         requests_per_minute: options.requests_per_minute,
     };
-    let receipts = ReceiptSender::find(&options.receipts, &connector, context).await?;
-    let forwarder = Forwarder::new(context, connector, pace, receipts).await?;
+    let forwarder = async {
+        let receipts = ReceiptSender::find(&options.receipts, &connector, context).await?;
+        Forwarder::new(context, connector, pace, receipts).await
+    };
+    let Some(forwarder) = stop.unless_requested(forwarder).await else { return interrupted() };
+    let forwarder = forwarder?;
     let at_once = options.keys_per_request.get() * options.concurrency.get();
     let mut blocked: Option<Deferral> = None;
     while !stop.is_requested() {

@@ -20,10 +20,10 @@ pub(crate) struct ReceiptsOption {
 }
 
 impl ReceiptsOption {
-    /// Takes the queue from the environment, if none is typed. An empty variable is not set, which clap's own default would refuse.
+    /// Takes the queue from the environment, if neither a queue nor a function is typed. An empty variable is not set, which clap's own default would refuse.
     pub(super) fn resolve(&mut self) -> Result<(), clap::Error> {
         let Some(text) = variable(RECEIPTS_QUEUE_URL).filter(|text| !text.trim().is_empty()) else { return Ok(()) };
-        if self.receipts_queue.is_none() {
+        if self.receipts_queue.is_none() && self.function.is_none() {
             let queue = standard_queue(&text).map_err(|error| {
                 clap::Error::raw(ErrorKind::ValueValidation, format!("{RECEIPTS_QUEUE_URL} is {text:?}: {error}\n"))
             })?;

@@ -165,7 +165,7 @@ impl<'a> Backfill<'a> {
                 return Ok(None);
             }
             self.summary("finished", None, None, &found.replay)?;
-            print_error(&escaped(&untracked(&found.replay)));
+            print_error(&escaped(&untracked(&found.replay, false)));
             return Ok(Some(Exit::Problem));
         }
         self.summary("finished", None, None, &found.replay)?;
@@ -290,9 +290,12 @@ impl<'a> Backfill<'a> {
         let resume = format!("to continue, run the same command again (journal {})", journal.path().display());
         match sink.lost_receipts() {
             // The reason is why it ended.
-            _ if matches!(end, EndReason::Stopped { .. }) => {}
+            Some(_) if matches!(&end, EndReason::Stopped { why } if sink.refused_receipts().is_some_and(|refused| refused == *why)) =>
+                {}
             Some(lost) => print_error(&escaped(&format!("{lost}. Run the same command again: {RECEIPTS_AGAIN}"))),
-            None if !replay.without_receipt.is_empty() => print_error(&escaped(&untracked(&replay))),
+            None if !replay.without_receipt.is_empty() => {
+                print_error(&escaped(&untracked(&replay, sink.sends_receipts())))
+            }
             None => {}
         }
         match end {
@@ -425,9 +428,10 @@ const RECEIPTS_AGAIN: &str =
     "it submits these documents again, FlexOrch recognizes them, and the receipts name their jobs";
 
 /// Says how many documents are not tracked, and what to do.
-fn untracked(replay: &Replay) -> String {
+fn untracked(replay: &Replay, sends_receipts: bool) -> String {
+    let command = if sends_receipts { "again" } else { "with --receipts-queue or --function" };
     format!(
-        "{} submitted without a receipt, so not tracked. Run the same command with --receipts-queue or --function: {RECEIPTS_AGAIN}",
+        "{} submitted without a receipt, so not tracked. Run the same command {command}: {RECEIPTS_AGAIN}",
         counted(replay.without_receipt.len() as u64, "document")
     )
 }

@@ -82,6 +82,14 @@ impl Sink {
         }
     }
 
+    /// Says why no receipt can be sent until someone acts; `None` if one can.
+    pub(crate) fn refused_receipts(&self) -> Option<String> {
+        match self {
+            Self::FlexOrch(forwarder) => forwarder.refused_receipts(),
+            Self::Queue(_) => None,
+        }
+    }
+
     /// Whether receipts are sent.
     pub(crate) fn sends_receipts(&self) -> bool {
         matches!(self, Self::FlexOrch(forwarder) if forwarder.sends_receipts())

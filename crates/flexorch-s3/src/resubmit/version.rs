@@ -81,6 +81,7 @@ impl Versions {
                     FailureKind::NotFound => Ok(Some(Checked::Deleted)),
                     FailureKind::Unavailable
                     | FailureKind::Busy
+                    | FailureKind::NotAws
                     | FailureKind::BadCredentials
                     | FailureKind::OtherRegion => Err(failure),
                     FailureKind::Denied | FailureKind::Refused => {

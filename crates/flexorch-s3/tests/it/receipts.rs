@@ -94,7 +94,9 @@ async fn the_queue_is_named_by_option_by_environment_or_by_the_function_that_has
         (
             "b.pdf",
             with("b.pdf", &|command| {
-                _ = command.args(["--function", "ingest"]).env("AWS_ENDPOINT_URL_LAMBDA", tracked.url())
+                // A typed function is used instead of the variable, whatever that is.
+                command.args(["--function", "ingest"]).env("AWS_ENDPOINT_URL_LAMBDA", tracked.url());
+                _ = command.env("RECEIPTS_QUEUE_URL", "no queue")
             }),
             true,
         ),

@@ -1,5 +1,7 @@
 //! `flexorch-s3 submit`.
 
+use flexorch_sandbox::secrets_manager::SecretsFault;
+use flexorch_sandbox::wait_until;
 use serde_json::json;
 
 use crate::support::keys;
@@ -205,4 +207,15 @@ async fn an_interrupted_submission_says_what_was_not_submitted() {
     let run = running.finish().await;
     run.says(130, &["deferred   a.pdf", "interrupted; deferred keys were not submitted: run the command again"]);
     assert!(!run.out.contains("the function's timeout"), "{run}");
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_submission_that_waits_for_the_secret() {
+    let site = Site::start().await;
+    site.secrets.set_fault(Some(SecretsFault::Hang));
+    let calls = site.secrets.calls().len();
+    let running = Running::start(site.command(&["submit", "a.pdf"]));
+    wait_until("the call", || site.secrets.calls().len() > calls).await;
+    running.signal("-INT");
+    running.finish().await.says(130, &["interrupted; nothing was submitted"]);
 }
